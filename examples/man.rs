@@ -5,8 +5,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
-use kubectl_flink::cli::Cli;
-use kubectl_flink::cli::help::without_shared_flags;
+use kubectl_flink::testing::{Cli, without_shared_flags};
 
 fn main() -> Result<()> {
     let folder = std::env::args_os()

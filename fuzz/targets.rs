@@ -7,26 +7,12 @@ use std::sync::LazyLock;
 
 use clap::CommandFactory;
 use kube::config::Kubeconfig;
-use kubectl_flink::cli::Cli;
-use kubectl_flink::cli::completion::words::Typed;
-use kubectl_flink::history::History;
-use kubectl_flink::kubernetes::connect::{ConnectionOptions, configure};
-use kubectl_flink::model::diagnosis::job_outcome;
-use kubectl_flink::model::diagnosis::{last_line, root_cause, tells_of_job};
-use kubectl_flink::model::flink::arguments::split_seed;
-use kubectl_flink::model::flink::checkpoints::Checkpoints;
-use kubectl_flink::model::flink::effective_config;
-use kubectl_flink::model::flink::overview::{JobsOverview, Overview};
-use kubectl_flink::model::flink::rest::Errors;
-use kubectl_flink::model::flink::rest::exceptions::Exceptions;
-use kubectl_flink::model::flink::rest::operation::OperationReply;
-use kubectl_flink::model::flink::savepoint_metadata::{Metadata, diff};
-use kubectl_flink::model::log_lines::Stamps;
-use kubectl_flink::model::names::ClusterName;
-use kubectl_flink::model::spec::Spec;
-use kubectl_flink::model::template::Templates;
-use kubectl_flink::model::{flink_deployment, manifests, quantity};
-use kubectl_flink::output::terminal;
+use kubectl_flink::testing::{
+    Checkpoints, Cli, ClusterName, ConnectionOptions, Errors, Exceptions, History, JobsOverview, Metadata,
+    OperationReply, Overview, Spec, Stamps, Templates, Typed, build_manifests, clean, configure, cpu, diff_metadata,
+    effective_config_of_log, job_outcome_of_log, last_line, memory_flink, memory_kubernetes, read_flink_deployments,
+    root_cause, split_seed, tells_of_job, write_flink_deployment,
+};
 
 /// A target: its name, and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
@@ -47,11 +33,9 @@ pub const TARGETS: &[Target] = &[
 pub fn kubeconfig(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(kubeconfig) = Kubeconfig::from_yaml(text) {
-        let flags = ConnectionOptions {
-            token: Some("t".to_owned()),
-            server: Some("127.0.0.1:1".to_owned()),
-            ..ConnectionOptions::default()
-        };
+        let mut flags = ConnectionOptions::default();
+        flags.token = Some("t".to_owned());
+        flags.server = Some("127.0.0.1:1".to_owned());
         let _ = configure(Some(kubeconfig.clone()), &flags);
         let _ = configure(Some(kubeconfig), &ConnectionOptions::default());
     }
@@ -60,13 +44,13 @@ pub fn kubeconfig(data: &[u8]) {
 /// A file of FlinkDeployments: what is read can be resolved, built and written again.
 pub fn flink_deployment_file(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(layers) = flink_deployment::read(text, "file") else {
+    let Ok(layers) = read_flink_deployments(text, "file") else {
         return;
     };
     for layer in layers {
-        let _ = flink_deployment::write(&layer);
+        let _ = write_flink_deployment(&layer);
         if let (Ok(spec), Ok(templates)) = (Spec::resolve(layer), Templates::built_in()) {
-            let _ = manifests::build(&spec, &templates, "default", 1);
+            let _ = build_manifests(&spec, &templates, "default", 1);
         }
     }
 }
@@ -124,7 +108,7 @@ pub fn flink_rest(data: &[u8]) {
 pub fn savepoint_metadata(data: &[u8]) {
     if let Ok(read) = Metadata::read(data) {
         let titles: usize = read.operators.iter().map(|operator| operator.title().len()).sum();
-        let _ = (read.bytes(), titles, diff(&read, &read));
+        let _ = (read.bytes(), titles, diff_metadata(&read, &read));
     }
 }
 
@@ -135,15 +119,15 @@ pub fn log(data: &[u8]) {
         root_cause(&text),
         last_line(&text),
         tells_of_job(&text),
-        job_outcome::of_log(&text),
-        effective_config::of_log(&text),
+        job_outcome_of_log(&text),
+        effective_config_of_log(&text),
     );
     let mut stamps = Stamps::default();
     for raw in text.lines() {
         let line = stamps.parse(raw, None);
         // What was read of the lines before makes no difference.
         assert_eq!(line, Stamps::default().parse(raw, None));
-        let shown = terminal::clean(line.text);
+        let shown = clean(line.text);
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
     }
 }
@@ -158,11 +142,8 @@ pub fn words(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let typed: Vec<OsString> = text.split([' ', '\n']).map(OsString::from).collect();
     let _ = Typed::of(&COMMAND, &typed);
-    let _ = (ClusterName::new(text), split_seed(text), quantity::cpu(text));
-    for memory in [quantity::memory_flink(text), quantity::memory_kubernetes(text)]
-        .into_iter()
-        .flatten()
-    {
+    let _ = (ClusterName::new(text), split_seed(text), cpu(text));
+    for memory in [memory_flink(text), memory_kubernetes(text)].into_iter().flatten() {
         let _ = (memory.to_flink(), memory.to_kubernetes());
     }
 }

@@ -5,11 +5,11 @@
 use std::fmt;
 
 /// Result of everything in this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What sort of failure it is. Each kind has one exit code, which scripts may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Anything that has no kind of its own, among it answers of the API server that are not understood.
     Failure,
     /// The command line, a file or the environment says something that cannot be done. Nothing was sent.
@@ -38,8 +38,7 @@ pub enum Kind {
 
 impl Kind {
     /// The process exit code. Documented in README.md; never renumbered.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
+    pub(crate) const fn exit_code(self) -> u8 {
         match self {
             Self::Failure | Self::Differs => 1,
             Self::Usage => 2,
@@ -59,22 +58,22 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct Error {
     /// Picks the exit code.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What failed, for which object, and why in the server's words: one sentence, without a full stop at its end.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do next, each a line.
-    pub hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
     /// Name of a cluster that does not exist, where that is what failed: then one with a name like it is looked for.
-    pub absent: Option<String>,
+    pub(crate) absent: Option<String>,
     /// Whether the request may have been carried out all the same: its answer was not understood, or did not come.
-    pub unanswered: bool,
+    pub(crate) unanswered: bool,
     /// Whether a job could not start because the state that it was to start from is not where it should be.
-    pub state_missing: bool,
+    pub(crate) state_missing: bool,
 }
 
 impl Error {
     /// An error of `kind` that says `message`.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -87,74 +86,79 @@ impl Error {
 
     /// Says that the cluster of this name does not exist.
     #[must_use]
-    pub fn absent(mut self, name: impl fmt::Display) -> Self {
+    pub(crate) fn absent(mut self, name: impl fmt::Display) -> Self {
         self.absent = Some(name.to_string());
         self
     }
 
     /// An error of [`Kind::Usage`].
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
     /// An error of [`Kind::Failure`].
-    pub fn failure(message: impl Into<String>) -> Self {
+    pub(crate) fn failure(message: impl Into<String>) -> Self {
         Self::new(Kind::Failure, message)
     }
 
     /// An error of [`Kind::Conflict`].
-    pub fn conflict(message: impl Into<String>) -> Self {
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
     }
 
     /// An error of [`Kind::NotFound`].
-    pub fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, message)
     }
 
     /// An error of [`Kind::JobFailed`].
-    pub fn job_failed(message: impl Into<String>) -> Self {
+    pub(crate) fn job_failed(message: impl Into<String>) -> Self {
         Self::new(Kind::JobFailed, message)
     }
 
     /// An error of [`Kind::TimedOut`].
-    pub fn timed_out(message: impl Into<String>) -> Self {
+    pub(crate) fn timed_out(message: impl Into<String>) -> Self {
         Self::new(Kind::TimedOut, message)
     }
 
     /// An error of [`Kind::Forbidden`].
-    pub fn forbidden(message: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(Kind::Forbidden, message)
     }
 
     /// An error of [`Kind::Unreachable`].
-    pub fn unreachable(message: impl Into<String>) -> Self {
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
         Self::new(Kind::Unreachable, message)
     }
 
     /// Adds a hint.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
     /// Whether it may be gone at the next attempt: a connection that was cut, a server that is busy, or that did not
     /// answer in time.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
+    pub(crate) const fn is_transient(&self) -> bool {
         matches!(self.kind, Kind::Unreachable | Kind::TimedOut)
     }
 
     /// Whether the API server refused who asks, or what they may do. No repetition changes that.
-    #[must_use]
-    pub const fn is_denied(&self) -> bool {
+    pub(crate) const fn is_denied(&self) -> bool {
         matches!(self.kind, Kind::Forbidden | Kind::Unauthorized)
+    }
+
+    /// Puts another fact behind the message.
+    #[must_use]
+    pub(crate) fn and(mut self, fact: &str) -> Self {
+        self.message = format!("{}, and {fact}", self.message);
+        self
     }
 
     /// Puts what was being done before the message.
     #[must_use]
-    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+    pub(crate) fn context(mut self, doing: impl fmt::Display) -> Self {
         self.message = format!("{doing}: {}", self.message);
         self
     }

@@ -1,5 +1,5 @@
 //! `kubectl-flink`, the program: see the library.
 
 fn main() -> std::process::ExitCode {
-    kubectl_flink::cli::main(std::env::args_os())
+    kubectl_flink::main(std::env::args_os())
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Usage error when it cannot be made.
-pub fn beside(path: &Path) -> Result<NamedTempFile> {
+pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut prefix = path.file_name().unwrap_or_default().to_owned();
     prefix.push(".");

@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 /// Shows what is reported.
-pub trait Reporter: Sync {
+pub(crate) trait Reporter: Sync {
     /// Reports something that needs no action.
     fn note(&self, text: &str);
     /// Reports something that may go wrong.
@@ -23,21 +23,21 @@ pub trait Reporter: Sync {
 
 /// A stage of a step: stages follow each other, and a step may go back to an earlier one.
 #[derive(Clone, Copy, Debug)]
-pub struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     /// Its place in the order.
-    pub order: u8,
+    pub(crate) order: u8,
     /// Its name, for a line.
-    pub text: &'a str,
+    pub(crate) text: &'a str,
     /// What it waits for, where it is drawn.
-    pub waits: &'a str,
+    pub(crate) waits: &'a str,
     /// What is reached at its end.
-    pub goal: &'a str,
+    pub(crate) goal: &'a str,
     /// What keeps it waiting.
-    pub note: Option<&'a str>,
+    pub(crate) note: Option<&'a str>,
 }
 
 /// Shows one step in progress. Dropping it ends the step without success.
-pub trait StepReporter: Send {
+pub(crate) trait StepReporter: Send {
     /// Whether it is drawn in place, with the time that it takes.
     fn is_drawn(&self) -> bool;
     /// Changes the text.
@@ -51,7 +51,7 @@ pub trait StepReporter: Send {
 }
 
 /// Shows several transfers at once, each with its name and size.
-pub trait TransferReporter: Send + Sync {
+pub(crate) trait TransferReporter: Send + Sync {
     /// `bytes` of a thing have been moved.
     fn moved(&self, name: &str, bytes: u64, size: u64);
     /// A thing has arrived.
@@ -61,19 +61,19 @@ pub trait TransferReporter: Send + Sync {
 static REPORTER: OnceLock<&'static dyn Reporter> = OnceLock::new();
 
 /// Installs the reporter of this process. The first one stays.
-pub fn set_reporter(reporter: &'static dyn Reporter) {
+pub(crate) fn set_reporter(reporter: &'static dyn Reporter) {
     let _ = REPORTER.set(reporter);
 }
 
 /// Reports something that needs no action.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     if let Some(reporter) = REPORTER.get() {
         reporter.note(text);
     }
 }
 
 /// Reports something that may go wrong.
-pub fn warn(text: &str) {
+pub(crate) fn warn(text: &str) {
     if let Some(reporter) = REPORTER.get() {
         reporter.warn(text);
     }
@@ -81,14 +81,13 @@ pub fn warn(text: &str) {
 
 /// A pause of the job: its time is counted until this is dropped.
 #[derive(Default)]
-pub struct Pause {
+pub(crate) struct Pause {
     _shown: Option<Box<dyn Send>>,
 }
 
 impl Pause {
     /// Begins a pause.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self {
             _shown: REPORTER.get().and_then(|reporter| reporter.pause(text)),
         }
@@ -96,51 +95,59 @@ impl Pause {
 }
 
 /// One step of an operation in progress.
-pub struct Step(Option<Box<dyn StepReporter>>);
+pub(crate) struct Step(Option<Box<dyn StepReporter>>);
 
 impl Step {
     /// Begins a step.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self(REPORTER.get().map(|reporter| reporter.step(text)))
     }
 
     /// Begins a step that is shown only where it is drawn.
-    #[must_use]
-    pub fn drawn(text: &str) -> Self {
+    pub(crate) fn drawn(text: &str) -> Self {
         let reporter = REPORTER.get().filter(|reporter| reporter.draws());
         Self(reporter.map(|reporter| reporter.step(text)))
     }
 
     /// Whether it is drawn in place, with the time that it takes.
-    #[must_use]
-    pub fn is_drawn(&self) -> bool {
+    pub(crate) fn is_drawn(&self) -> bool {
         self.0.as_ref().is_some_and(|step| step.is_drawn())
     }
 
     /// Changes the text.
-    pub fn update(&mut self, text: &str) {
+    pub(crate) fn update(&mut self, text: &str) {
         if let Some(step) = &mut self.0 {
             step.update(text);
         }
     }
 
     /// Shows the stage; the one before is finished, if it comes earlier in the order.
-    pub fn stage(&mut self, stage: &Stage<'_>) {
+    pub(crate) fn stage(&mut self, stage: &Stage<'_>) {
         if let Some(step) = &mut self.0 {
             step.stage(stage);
         }
     }
 
+    /// Shows a stage that waits for what its text says.
+    pub(crate) fn stage_of(&mut self, order: u8, text: &str, goal: &str) {
+        self.stage(&Stage {
+            order,
+            text,
+            waits: text,
+            goal,
+            note: None,
+        });
+    }
+
     /// Ends the step with its result.
-    pub fn done(self, text: &str) {
+    pub(crate) fn done(self, text: &str) {
         if let Some(step) = self.0 {
             step.done(text);
         }
     }
 
     /// Ends the step, which succeeded.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         if let Some(step) = self.0 {
             step.end();
         }
@@ -148,24 +155,23 @@ impl Step {
 }
 
 /// Several transfers at once.
-pub struct Transfers(Option<Box<dyn TransferReporter>>);
+pub(crate) struct Transfers(Option<Box<dyn TransferReporter>>);
 
 impl Transfers {
     /// None yet.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(REPORTER.get().map(|reporter| reporter.transfers()))
     }
 
     /// `bytes` of a thing have been moved.
-    pub fn moved(&self, name: &str, bytes: u64, size: u64) {
+    pub(crate) fn moved(&self, name: &str, bytes: u64, size: u64) {
         if let Some(transfers) = &self.0 {
             transfers.moved(name, bytes, size);
         }
     }
 
     /// A thing has arrived.
-    pub fn arrived(&self, name: &str, text: &str) {
+    pub(crate) fn arrived(&self, name: &str, text: &str) {
         if let Some(transfers) = &self.0 {
             transfers.arrived(name, text);
         }

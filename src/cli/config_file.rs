@@ -14,13 +14,13 @@ use crate::output::{self, Format};
 use crate::partial_file;
 
 /// Variable with the path of another file.
-pub const VARIABLE: &str = "KUBECTL_FLINK_CONFIG";
+pub(crate) const VARIABLE: &str = "KUBECTL_FLINK_CONFIG";
 
 /// The path of the file, whether it exists or not.
 ///
 /// # Errors
 /// When there is no configuration folder.
-pub fn path() -> Result<PathBuf> {
+pub(crate) fn path() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return Ok(path.into());
     }
@@ -33,7 +33,7 @@ pub fn path() -> Result<PathBuf> {
 ///
 /// # Errors
 /// Usage error for a file that cannot be read, or is invalid.
-pub fn load() -> Result<Option<Defaults>> {
+pub(crate) fn load() -> Result<Option<Defaults>> {
     let Ok(path) = path() else { return Ok(None) };
     match fs::read_to_string(&path) {
         Ok(text) => Defaults::read(&text, &path.display().to_string()).map(Some),
@@ -48,7 +48,7 @@ pub fn load() -> Result<Option<Defaults>> {
 ///
 /// # Errors
 /// Usage error for a namespace without a context.
-pub fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
+pub(crate) fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
     if let Some(namespace) = &connection.namespace {
         connect::check_namespace(namespace)?;
     }
@@ -67,7 +67,7 @@ pub fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
 }
 
 /// Writes the file atomically, with permissions for its owner alone: a reader sees the old file or the new one.
-pub fn store(defaults: &Defaults) -> Result<PathBuf> {
+pub(crate) fn store(defaults: &Defaults) -> Result<PathBuf> {
     let path = path()?;
     let failed = |e: std::io::Error| Error::failure(format!("cannot write {}: {e}", path.display()));
     if let Some(folder) = path.parent() {
@@ -86,7 +86,7 @@ pub fn store(defaults: &Defaults) -> Result<PathBuf> {
 }
 
 /// The file's configuration for clusters in a namespace.
-pub fn layer(connection: &ConnectionOptions, namespace: Option<&str>) -> Result<Config> {
+pub(crate) fn layer(connection: &ConnectionOptions, namespace: Option<&str>) -> Result<Config> {
     let Some(defaults) = load()? else {
         return Ok(Config::default());
     };
@@ -97,7 +97,7 @@ pub fn layer(connection: &ConnectionOptions, namespace: Option<&str>) -> Result<
 }
 
 /// The file's effective defaults for the current context and namespace; `None`: there are none.
-pub fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
+pub(crate) fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
     let Some(defaults) = load()? else {
         return Ok(None);
     };
@@ -107,8 +107,7 @@ pub fn effective(connection: &ConnectionOptions) -> Result<Option<Effective>> {
 }
 
 /// The command line with the file's values instead of its own defaults.
-#[must_use]
-pub fn with_defaults(command: Command, effective: &Effective) -> Command {
+pub(crate) fn with_defaults(command: Command, effective: &Effective) -> Command {
     let mut command = command;
     for key in ["access", "output", "rehearse", "surge"] {
         if let Some((value, _)) = effective.get(key) {

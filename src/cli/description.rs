@@ -18,29 +18,29 @@ use crate::operations::config_keys::warn_of_keys;
 use crate::operations::create::{CreateOptions, Created, create};
 
 /// Where clusters are described.
-pub struct Description<'a> {
+pub(crate) struct Description<'a> {
     /// The name in the command line.
-    pub name: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
     /// Files.
-    pub files: &'a FileArgs,
+    pub(crate) files: &'a FileArgs,
     /// Flags.
-    pub spec: &'a SpecArgs,
+    pub(crate) spec: &'a SpecArgs,
     /// The set to which they belong.
-    pub apply_set: Option<&'a str>,
+    pub(crate) apply_set: Option<&'a str>,
 }
 
 /// Clusters that were described.
-pub struct Described {
+pub(crate) struct Described {
     /// The clusters.
-    pub specs: Vec<Spec>,
+    pub(crate) specs: Vec<Spec>,
     /// The templates of their objects.
-    pub templates: Templates,
+    pub(crate) templates: Templates,
     own_templates: bool,
 }
 
 impl Description<'_> {
     /// Reads the descriptions of at most `most` clusters, and sends nothing.
-    pub fn read(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
+    pub(crate) fn read(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
         let own = self.spec.templates()?;
         let mut specs = self.resolve(connection)?;
         if specs.len() > most {
@@ -113,8 +113,7 @@ impl Description<'_> {
 }
 
 /// The Kubernetes cluster, in the namespace of a described cluster.
-#[must_use]
-pub fn place(cluster: &Cluster, spec: &Spec) -> Cluster {
+pub(crate) fn place(cluster: &Cluster, spec: &Spec) -> Cluster {
     match &spec.layer.namespace {
         Some(namespace) => cluster.in_namespace(namespace),
         None => cluster.clone(),
@@ -126,7 +125,7 @@ impl Described {
     ///
     /// # Errors
     /// Those of [`create`], with how the cluster is mended.
-    pub async fn create(
+    pub(crate) async fn create(
         &self,
         cluster: &Cluster,
         spec: Spec,
@@ -140,19 +139,18 @@ impl Described {
 }
 
 /// A cluster whose creation has started.
-pub struct Begun {
+pub(crate) struct Begun {
     /// The Kubernetes cluster.
-    pub cluster: Cluster,
+    pub(crate) cluster: Cluster,
     /// The Flink cluster's name.
-    pub name: ClusterName,
+    pub(crate) name: ClusterName,
     /// Its existing objects, including those that this command created.
-    pub live: LiveObjects,
+    pub(crate) live: LiveObjects,
 }
 
 impl Begun {
     /// A cluster without any value yet.
-    #[must_use]
-    pub fn new(cluster: Cluster, name: ClusterName) -> Self {
+    pub(crate) fn new(cluster: Cluster, name: ClusterName) -> Self {
         Self {
             cluster,
             name,

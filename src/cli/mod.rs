@@ -1,10 +1,10 @@
 //! The command line: global flags, the commands, and the dispatch from `main` to a command.
 
-pub mod args;
-pub mod completion;
-pub mod config_file;
-pub mod description;
-pub mod help;
+pub(crate) mod args;
+pub(crate) mod completion;
+pub(crate) mod config_file;
+pub(crate) mod description;
+pub(crate) mod help;
 mod lazy;
 mod optional_value;
 

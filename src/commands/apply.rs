@@ -28,7 +28,7 @@ use crate::operations::list_clusters::names_of;
     kubectl flink apply -f flinkdeployment.yaml\n  \
     kubectl flink apply -f clusters/ --dry-run=server --exit-code\n  \
     kubectl flink apply -f clusters/ --apply-set=shop --prune --yes")]
-pub struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     #[command(flatten)]
     files: FileArgs,
     /// Name of the set to which these clusters belong: the label kubectl-flink/apply-set of their objects
@@ -48,7 +48,7 @@ pub struct ApplyArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ApplyArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ApplyArgs) -> Result<()> {
     args.launch
         .refuse_client_dry_run("what apply does depends on what there is")?;
     if args.files.files.is_empty() {

@@ -21,7 +21,7 @@ use crate::progress;
 /// What it did since its last savepoint is lost, unless its checkpoints are kept. The command ends when the JobManager
 /// has ended. The TaskManagers stay: `delete` deletes everything.
 #[derive(Debug, clap::Args)]
-pub struct CancelArgs {
+pub(crate) struct CancelArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -35,24 +35,25 @@ pub struct CancelArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
     args.end.check()?;
     let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
-    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+    let mut handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
     lock::check(&mut handle).await?;
     // A savepoint that hangs must not prevent a cancel.
     let job = match handle.situation_with(Wait::Look).await? {
         JobStatus::Running(job) => job,
         JobStatus::Stopped => {
             let what = format!("the end of the JobManager of {name}");
-            let ending = Box::pin(await_jobmanager_end(&cluster, &mut handle));
+            let ending = Box::pin(await_jobmanager_end(&mut handle));
             args.end.within(&what, ending).await?;
             // Another command may have started a new job since the objects were read.
             handle.check_unchanged().await?;
             lock::close(&mut handle, None).await?;
             terminal::note(&format!("{name}: no job runs"));
-            return args.output.done(&OperationResult::new(&cluster, &name, "unchanged"));
+            return args
+                .output
+                .done(&OperationResult::new(&handle.cluster, &name, "unchanged"));
         }
         JobStatus::Unreachable(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"));
@@ -74,7 +75,7 @@ pub async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()>
         let step = progress::Step::new(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
         step.end();
-        await_jobmanager_end(&cluster, &mut handle).await?;
+        await_jobmanager_end(&mut handle).await?;
         Ok(ended)
     };
     let what = format!("the end of the JobManager of {name}");

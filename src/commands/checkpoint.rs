@@ -19,7 +19,7 @@ use crate::progress;
 /// A checkpoint belongs to Flink: it is what a failed job is restarted from, and Flink deletes it when it has newer
 /// ones. To keep state take a savepoint. With --wait=false the trigger ID is printed instead of the path.
 #[derive(Debug, clap::Args)]
-pub struct CheckpointArgs {
+pub(crate) struct CheckpointArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -60,7 +60,7 @@ impl CheckpointType {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;

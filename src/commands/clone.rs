@@ -21,7 +21,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
     kubectl flink clone demo demo-b --image registry/my-job:1.1\n  \
     kubectl flink clone demo demo --to-namespace staging --from-savepoint latest -- --topic test\n  \
     kubectl flink clone demo demo --to-context other-cluster")]
-pub struct CloneArgs {
+pub(crate) struct CloneArgs {
     /// Name of the cluster that there is
     #[arg(value_name = "NAME")]
     name: String,
@@ -44,7 +44,7 @@ pub struct CloneArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;
     args.launch

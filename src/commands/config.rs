@@ -25,7 +25,7 @@ use crate::output::{Format, Line, Printer, terminal};
 #[command(mut_subcommands = |former: clap::Command| former.hide(true))]
 #[command(after_help = "Examples:\n  \
     kubectl flink config demo checkpointing")]
-pub struct ConfigArgs {
+pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     command: Option<DefaultsCommand>,
     #[command(flatten)]
@@ -51,13 +51,13 @@ struct ShowArgs {
 
 impl ConfigArgs {
     /// Whether a subcommand for the plugin's own file is given.
-    pub fn is_about_the_file(&self) -> bool {
+    pub(crate) fn is_about_the_file(&self) -> bool {
         self.command.is_some()
     }
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ConfigArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ConfigArgs) -> Result<()> {
     match (args.command, args.show) {
         (Some(_), Some(_)) => Err(Error::usage(
             "the NAME of a cluster cannot stand before view, set, unset or path",

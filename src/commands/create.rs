@@ -19,7 +19,7 @@ use crate::operations::create::{CreateOptions, drafted};
     kubectl flink create demo --image flink:2.3.0 --jar ./app.jar --push-to registry/team/app\n  \
     kubectl flink create -f flinkdeployment.yaml\n  \
     kubectl flink create demo --image registry/my-job:1.0 --dry-run=client -o yaml")]
-pub struct CreateArgs {
+pub(crate) struct CreateArgs {
     /// Name of the cluster [variable: FLINK_APPLICATION_NAME]
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -40,7 +40,12 @@ pub struct CreateArgs {
 
 impl CreateArgs {
     /// The arguments of an `apply`: the files are the whole of the clusters.
-    pub fn of_files(files: FileArgs, launch: DeployArgs, apply_set: Option<String>, no_image_check: bool) -> Self {
+    pub(crate) fn of_files(
+        files: FileArgs,
+        launch: DeployArgs,
+        apply_set: Option<String>,
+        no_image_check: bool,
+    ) -> Self {
         let mut spec = SpecArgs::default();
         spec.no_image_check = no_image_check;
         Self {
@@ -54,7 +59,7 @@ impl CreateArgs {
     }
 
     /// Reads the descriptions of at most `most` clusters, and sends nothing.
-    pub fn describe(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
+    pub(crate) fn describe(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
         let description = Description {
             name: self.name.as_deref(),
             files: &self.files,
@@ -65,7 +70,7 @@ impl CreateArgs {
     }
 
     /// How they are created.
-    pub fn options(&self) -> Result<CreateOptions<'_>> {
+    pub(crate) fn options(&self) -> Result<CreateOptions<'_>> {
         Ok(CreateOptions {
             change: Some(self.launch.change_options()),
             replace: self.replace,
@@ -76,12 +81,12 @@ impl CreateArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()> {
     Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
 }
 
 /// Creates at most `most` clusters, and adds each to `begun`, also one that failed.
-pub async fn create_all(
+pub(crate) async fn create_all(
     connection: &ConnectionOptions,
     args: CreateArgs,
     most: usize,

@@ -17,7 +17,7 @@ use crate::output::{Line, terminal};
     kubectl flink defaults set output wide\n  \
     kubectl flink defaults set savepoint-dir s3://bucket/savepoints --context production -n billing\n  \
     kubectl flink defaults view")]
-pub struct DefaultsArgs {
+pub(crate) struct DefaultsArgs {
     #[command(subcommand)]
     pub(super) command: DefaultsCommand,
 }
@@ -59,7 +59,7 @@ struct DefaultView<'a> {
 }
 
 /// Runs the command.
-pub fn run(connection: &ConnectionOptions, args: DefaultsArgs) -> Result<()> {
+pub(crate) fn run(connection: &ConnectionOptions, args: DefaultsArgs) -> Result<()> {
     match args.command {
         DefaultsCommand::Path => terminal::data(&format!("{}\n", config_file::path()?.display())),
         DefaultsCommand::View(args) => view(connection, args),

@@ -7,7 +7,6 @@ use crate::cli::args::output::OutputArgs;
 use crate::cli::args::stop::EndingArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::Result;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::operations::delete::plan::Plan;
 use crate::operations::delete::{DeleteOptions, delete, plans};
@@ -19,7 +18,7 @@ use crate::output::terminal;
 /// The JobManager goes first, then the TaskManagers, the Service and the data of high availability. The history stays,
 /// so that `savepoint-resume` can bring the cluster back; --purge deletes it too.
 #[derive(Debug, Default, clap::Args)]
-pub struct DeleteArgs {
+pub(crate) struct DeleteArgs {
     #[command(flatten)]
     which: SelectedClustersArgs,
     /// Skip the confirmation prompt
@@ -47,7 +46,7 @@ pub struct DeleteArgs {
 
 impl DeleteArgs {
     /// Those of `apply`, which deletes clusters after a savepoint of each job.
-    pub fn of_apply(names: Vec<String>, yes: bool, dry_run: bool, output: OutputArgs) -> Self {
+    pub(crate) fn of_apply(names: Vec<String>, yes: bool, dry_run: bool, output: OutputArgs) -> Self {
         Self {
             which: SelectedClustersArgs::of(names),
             yes,
@@ -76,8 +75,8 @@ impl DeleteArgs {
         }
     }
 
-    async fn carry_out(&self, cluster: &Cluster, plan: Plan, how: &DeleteOptions) -> Result<()> {
-        let (result, resumable) = Box::pin(delete(cluster, plan, how, !self.yes)).await?;
+    async fn carry_out(&self, plan: Plan, how: &DeleteOptions) -> Result<()> {
+        let (result, resumable) = Box::pin(delete(plan, how, !self.yes)).await?;
         self.output.done(&result)?;
         if resumable {
             let name = &result.cluster;
@@ -89,7 +88,7 @@ impl DeleteArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let how = args.options();
     let mut failure = FirstFailure::default();
@@ -112,7 +111,7 @@ pub async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()>
                 let result = OperationResult::new(&cluster, &name, "deleted");
                 args.output.tried(&format!("{place} "), result)
             }
-            _ => Box::pin(args.carry_out(&cluster, plan, &how)).await,
+            _ => Box::pin(args.carry_out(plan, &how)).await,
         };
         failure.add(&name, outcome);
     }

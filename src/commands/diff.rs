@@ -24,7 +24,7 @@ use crate::output::{self, terminal};
     kubectl flink diff demo --image registry/my-job:1.1 -p 8\n  \
     kubectl flink diff -f flinkdeployment.yaml\n  \
     kubectl flink diff demo --revision 3")]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// Name of the cluster; those in the files where none is named
     #[arg(value_name = "NAME", required_unless_present = "files")]
     name: Option<String>,
@@ -38,7 +38,7 @@ pub struct DiffArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
     as_diff(compare(connection, args).await)
 }
 

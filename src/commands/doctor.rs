@@ -15,7 +15,7 @@ use crate::output::{Format, documents, findings, list, terminal};
 /// Connection, rights, quotas, Pod Security, node ports, histories and clusters left over; with a NAME also its image,
 /// service account and where its state goes. The exit code is 1 where anything is critical.
 #[derive(Debug, clap::Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Cluster to look into
     #[arg(value_name = "NAME", conflicts_with = "rbac")]
     name: Option<String>,
@@ -33,7 +33,7 @@ pub struct DoctorArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Result<()> {
     if args.rbac {
         let objects = rights::role(&namespace(connection)?, &args.subject).map_err(Error::usage)?;
         let format = args.output.document().unwrap_or(Format::Yaml);

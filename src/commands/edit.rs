@@ -22,7 +22,7 @@ use crate::output::{self, Format, terminal};
 #[command(after_help = "Examples:\n  \
     kubectl flink edit demo\n  \
     KUBE_EDITOR=\"code --wait\" kubectl flink edit demo")]
-pub struct EditArgs {
+pub(crate) struct EditArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -31,9 +31,9 @@ pub struct EditArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let mut handle = ClusterHandle::connected(connection, &args.name).await?;
-    let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
+    let name = handle.name.clone();
     // During a change there is no version to edit, and the edited spec would be rejected.
     match lock::unattended(&mut handle.store, &name, args.change.take_over).await? {
         Some(journal) if !journal.yields() => return Err(lock::unfinished(&name, &journal)),
@@ -66,7 +66,7 @@ pub async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let start = edited.from_savepoint.clone();
     let mut wanted = TargetRevision::file(&handle, edited, flags, None).map_err(kept)?;
     wanted.restore_from = start;
-    let changed = change(&cluster, handle, wanted, &args.change.options(), "edit").await;
+    let changed = change(handle, wanted, &args.change.options(), "edit").await;
     changed
         .and_then(|report| args.change.output.print(&report))
         .map_err(kept)?;

@@ -16,7 +16,7 @@ use crate::output::{Format, Line, terminal};
 /// Those about its Service, Job, Deployment, Pods and claims, also about Pods that are gone. Kubernetes forgets Events
 /// after an hour, unless it is configured otherwise.
 #[derive(Debug, clap::Args)]
-pub struct EventsArgs {
+pub(crate) struct EventsArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -46,7 +46,7 @@ enum EventType {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: &EventsArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: &EventsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let kind = args.kind.map(|kind| match kind {

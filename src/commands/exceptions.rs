@@ -14,7 +14,7 @@ use crate::output::{Format, Line, terminal};
 ///
 /// Those that Flink remembers: of the JobManager that runs, sixteen unless it is configured otherwise.
 #[derive(Debug, clap::Args)]
-pub struct ExceptionsArgs {
+pub(crate) struct ExceptionsArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -29,24 +29,19 @@ pub struct ExceptionsArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let flink = Flink::new(&cluster, &name);
-    let job = match flink.jobs().await? {
-        Reply::Answer(jobs) => jobs.main_job().cloned(),
-        Reply::Refused(_, said) => return Err(flink.refused(&said)),
+    let jobs = match flink.jobs().await? {
         Reply::Away => return Err(away(&cluster, &name).await),
+        reply => flink.answered(reply)?,
     };
-    let Some(job) = job else {
+    let Some(job) = jobs.main_job() else {
         terminal::note(&format!("{name} has no job yet"));
         return Ok(());
     };
-    let exceptions = match flink.exceptions(&job.jid, args.max).await? {
-        Reply::Answer(exceptions) => exceptions,
-        Reply::Refused(_, said) => return Err(flink.refused(&said)),
-        Reply::Away => return Err(flink.away()),
-    };
+    let exceptions = flink.answered(flink.exceptions(&job.jid, args.max).await?)?;
     let more = exceptions.is_truncated();
     let found = exceptions.newest_first();
     let format = args.table.output;

@@ -16,7 +16,7 @@ use crate::output::{Format, documents, terminal};
 #[command(after_help = "Examples:\n  \
     kubectl flink export demo > flinkdeployment.yaml\n  \
     kubectl flink export demo -o kubernetes | kubectl diff -f -")]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -34,7 +34,7 @@ enum Form {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ExportArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ExportArgs) -> Result<()> {
     let handle = ClusterHandle::connected(connection, &args.name).await?;
     let objects = match args.output {
         Form::Flinkdeployment => vec![export::flink_deployment(&handle)?],

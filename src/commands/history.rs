@@ -19,7 +19,7 @@ use crate::output::{self, Format, Line, terminal};
 #[command(after_help = "Examples:\n  \
     kubectl flink history demo\n  \
     kubectl flink history demo --revision 3 > flinkdeployment.yaml")]
-pub struct HistoryArgs {
+pub(crate) struct HistoryArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -31,7 +31,7 @@ pub struct HistoryArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()> {
     let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
     let name = &handle.name;
     let history = handle.store.readable()?;

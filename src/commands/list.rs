@@ -17,7 +17,7 @@ use crate::output::{Format, terminal};
 /// with the labels app=NAME and component=task-manager; one of them is enough to be listed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = listing::STATES)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// Clusters to list; all where none is named
     #[arg(value_name = "NAME", value_parser = listing::check_name, conflicts_with_all = ["all_namespaces", "selector"])]
     names: Vec<String>,
@@ -50,7 +50,7 @@ pub struct ListArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let cluster = connect(connection)?;
     if args.deleted {
         return list_deleted::run(&cluster, args.all_namespaces, &args.names, args.table).await;

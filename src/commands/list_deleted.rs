@@ -10,7 +10,7 @@ use crate::output::{Format, Item, Line, terminal};
 
 /// Lists the clusters of a namespace, or of all, that only have a history left; only those in `names`, if there are
 /// any.
-pub async fn run(cluster: &Cluster, all_namespaces: bool, names: &[String], table: TableArgs) -> Result<()> {
+pub(crate) async fn run(cluster: &Cluster, all_namespaces: bool, names: &[String], table: TableArgs) -> Result<()> {
     let (output, wide) = (table.output, table.output == Format::Wide);
     let namespace = (!all_namespaces).then(|| cluster.namespace().to_owned());
     let found = deleted(cluster, namespace.as_deref()).await?;

@@ -19,7 +19,7 @@ use crate::output::log_lines::{LogFormat, LogLines, LogStyle};
 /// Lines of all their Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
 /// Pods that take the place of others, and ends when the clusters' Jobs have ended and nothing writes any more.
 #[derive(Debug, clap::Args)]
-pub struct LogsArgs {
+pub(crate) struct LogsArgs {
     /// Names of the clusters
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
@@ -70,7 +70,7 @@ enum RoleArg {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
     LocalSet::new().run_until(print(connection, args)).await
 }
 

@@ -17,7 +17,7 @@ use crate::output::terminal;
 /// itself. They have the variables ${FLINK_APPLICATION_NAME}, ${FLINK_IMAGE_NAME}, ${FLINK_JOB_PARALLELISM} and
 /// ${FLINK_JOB_ARGUMENTS}, which are replaced inside of values only.
 #[derive(Debug, clap::Args)]
-pub struct ManifestsArgs {
+pub(crate) struct ManifestsArgs {
     /// Folder to write to; made where it does not exist
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -33,7 +33,7 @@ pub struct ManifestsArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &ManifestsArgs) -> Result<()> {
+pub(crate) fn run(args: &ManifestsArgs) -> Result<()> {
     if let Some(name) = &args.network_policy {
         return terminal::data(&network_policy(&ClusterName::new(name)?, &args.rest_from));
     }

@@ -9,10 +9,10 @@ use crate::flink::metrics::Depth;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::age::age;
+use crate::model::age::time;
 use crate::model::names::ClusterName;
 use crate::operations::job_status::away;
 use crate::operations::profile::{self, Mode, Process, Threads};
-use crate::operations::status::time;
 use crate::output::flame_graph::tree;
 use crate::output::{picture, terminal};
 use crate::progress::Step;
@@ -30,7 +30,7 @@ const AROUND: usize = 5;
     kubectl flink profile demo\n  \
     kubectl flink profile demo source --type on-cpu -o source.svg\n  \
     kubectl flink profile demo --jobmanager --duration 10s -o jobmanager.html")]
-pub struct ProfileArgs {
+pub(crate) struct ProfileArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -66,7 +66,7 @@ pub struct ProfileArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     if let Some(path) = &args.output {
         picture::check(path, args.jobmanager || args.taskmanager.is_some())?;

@@ -22,7 +22,7 @@ use crate::output::terminal;
 #[command(after_help = "Examples:\n  \
     kubectl flink prune\n  \
     kubectl flink prune -A --older-than 24h --yes")]
-pub struct PruneArgs {
+pub(crate) struct PruneArgs {
     /// Only clusters whose job ended so long ago
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
     older_than: Option<Duration>,
@@ -48,7 +48,7 @@ pub struct PruneArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let is_dry_run = DryRun::is_on(args.dry_run);
     let wanted = ListSelection {
@@ -83,7 +83,7 @@ pub async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> 
     for one in found {
         let name = one.handle.name.clone();
         let outcome = if is_dry_run {
-            let result = OperationResult::new(&one.cluster, &name, "pruned");
+            let result = OperationResult::new(&one.handle.cluster, &name, "pruned");
             args.output.tried("", result)
         } else {
             remove(one).await

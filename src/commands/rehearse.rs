@@ -28,7 +28,7 @@ use crate::output::terminal;
     kubectl flink rehearse demo --image registry/my-job:1.1\n  \
     kubectl flink rehearse -f flinkdeployment.yaml --last-checkpoint\n  \
     kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse")]
-pub struct RehearseArgs {
+pub(crate) struct RehearseArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -49,11 +49,10 @@ pub struct RehearseArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let name = version.name.clone();
-    let cluster = connect(connection)?;
-    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+    let mut handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
     handle.tell_operation();
     let start = match args.spec.from_savepoint.clone() {
         Some(path) => Start::Path(Some(path)),
@@ -75,6 +74,6 @@ pub async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<(
         image.push().await?;
     }
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    rehearse::rehearse(&cluster, &mut handle, &wanted, start, limit, "rehearse").await?;
+    rehearse::rehearse(&mut handle, &wanted, start, limit, "rehearse").await?;
     terminal::data(&format!("cluster/{name} rehearsed\n"))
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::kubernetes::errors::no_cluster;
 use crate::model::names::ClusterName;
 use crate::operations::bug_report::archive::{Archive, Output};
 use crate::operations::bug_report::{self, Part};
@@ -33,7 +34,7 @@ const DOCTOR: Duration = Duration::from_secs(30);
 #[command(after_help = "Examples:\n  \
     kubectl flink report demo\n  \
     kubectl flink report demo -o - | tar tz")]
-pub struct ReportArgs {
+pub(crate) struct ReportArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -43,7 +44,7 @@ pub struct ReportArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let now = clock::now();
@@ -78,10 +79,8 @@ pub async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()>
     let made = bug_report::collect(&cluster, &name, parts, &head, archive).await?;
     step.done(&format!("{name}: the report has {} files", made.files));
     if !made.has_cluster {
-        terminal::warn(&format!(
-            "there is no cluster {name} in namespace {}, and nothing left of one",
-            cluster.namespace()
-        ));
+        let error = no_cluster(&name, cluster.namespace()).and("nothing left of one");
+        terminal::warn(&error.message);
     }
     if made.missing > 0 {
         terminal::note(&format!("{} things could not be read: INDEX.md says why", made.missing));

@@ -16,7 +16,7 @@ use crate::operations::upgrade::change;
 /// New JobManager, new TaskManagers, the same spec: the running job is stopped with a savepoint and restarted from it, as
 /// in an upgrade.
 #[derive(Debug, clap::Args)]
-pub struct RestartArgs {
+pub(crate) struct RestartArgs {
     #[command(flatten)]
     clusters: ClustersArgs,
     /// Start the same revision again from what high availability keeps of it, where its Job has failed or is gone: the job
@@ -28,22 +28,21 @@ pub struct RestartArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
     let each = async |name| Box::pin(restart_one(connection, &name, &args)).await;
     args.clusters.each(connection, each).await
 }
 
 async fn restart_one(connection: &ConnectionOptions, name: &ClusterName, args: &RestartArgs) -> Result<()> {
-    let cluster = connect(connection)?;
-    let handle = ClusterHandle::load(&cluster, name).await?;
+    let handle = ClusterHandle::load(&connect(connection)?, name).await?;
     if args.recover {
-        let recovered = Box::pin(recover::recover(&cluster, handle, &args.change.options())).await?;
+        let recovered = Box::pin(recover::recover(handle, &args.change.options())).await?;
         return args.change.output.print(&recovered);
     }
     let wanted = TargetRevision {
         restart_if_unchanged: true,
         ..TargetRevision::changed(&handle, Config::default(), None)?
     };
-    let changed = change(&cluster, handle, wanted, &args.change.options(), "restart").await?;
+    let changed = change(handle, wanted, &args.change.options(), "restart").await?;
     args.change.output.print(&changed)
 }

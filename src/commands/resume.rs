@@ -23,7 +23,7 @@ use crate::operations::resume::{open, resume};
 #[command(after_help = "Examples:\n  \
     kubectl flink resume demo\n  \
     kubectl flink resume demo --from-savepoint s3://bucket/savepoint-1")]
-pub struct PlainResumeArgs {
+pub(crate) struct PlainResumeArgs {
     #[command(flatten)]
     clusters: ClustersArgs,
     /// Savepoint or checkpoint to start from [default: the last savepoint of the history]
@@ -34,7 +34,7 @@ pub struct PlainResumeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
     if args.from_savepoint.is_some() && args.clusters.are_several() {
         return Err(Error::usage("--from-savepoint is the savepoint of one cluster"));
     }

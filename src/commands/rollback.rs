@@ -18,7 +18,7 @@ use crate::operations::upgrade::change;
 #[command(after_help = "Examples:\n  \
     kubectl flink rollback demo\n  \
     kubectl flink rollback demo --to-revision 3 --from-savepoint s3://bucket/savepoint-1")]
-pub struct RollbackArgs {
+pub(crate) struct RollbackArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -33,9 +33,9 @@ pub struct RollbackArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
     let handle = ClusterHandle::connected(connection, &args.name).await?;
-    let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
+    let name = handle.name.clone();
     let history = handle.store.readable()?;
     let picked = pick(&name, history, handle.live_revision(), args.to_revision);
     let revision = match (picked, history.open_journal()) {
@@ -45,7 +45,7 @@ pub async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<(
     };
     let mut wanted = TargetRevision::revision(revision)?;
     wanted.restore_from = args.from_savepoint;
-    let changed = change(&cluster, handle, wanted, &args.change.options(), "rollback").await?;
+    let changed = change(handle, wanted, &args.change.options(), "rollback").await?;
     args.change.output.print(&changed)
 }
 

@@ -18,7 +18,7 @@ use crate::output::terminal;
 #[command(after_help = "Examples:\n  \
     kubectl flink run nightly --image registry/my-batch:1.0 --rm\n  \
     kubectl flink run -f flinkdeployment.yaml --rm --limit 2h")]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Delete the cluster when the job has ended, however, or the time is over
     #[arg(long)]
     rm: bool,
@@ -30,7 +30,7 @@ pub struct RunArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result<()> {
     if args.create.launch.does_not_wait() {
         return Err(
             Error::usage("run waits for the end of the job: --wait=false contradicts it")

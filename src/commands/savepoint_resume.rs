@@ -22,7 +22,7 @@ use crate::operations::upgrade::Surge;
     kubectl flink savepoint-resume demo --image registry/my-job:1.1 -p 8\n  \
     kubectl flink savepoint-resume demo --jar ./app.jar --push-to registry/team/app\n  \
     kubectl flink savepoint-resume demo --from-savepoint s3://bucket/savepoint-1 --stop")]
-pub struct ResumeArgs {
+pub(crate) struct ResumeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -49,7 +49,7 @@ pub struct ResumeArgs {
 
 impl ResumeArgs {
     /// The arguments of a resume that changes nothing.
-    pub fn plain(name: String, launch: DeployArgs) -> Self {
+    pub(crate) fn plain(name: String, launch: DeployArgs) -> Self {
         Self {
             name,
             stop: false,
@@ -63,7 +63,7 @@ impl ResumeArgs {
     }
 
     /// What they ask for; `command` is the command's name in the history.
-    pub fn resume(&self, command: &'static str) -> Result<Resume<'_>> {
+    pub(crate) fn resume(&self, command: &'static str) -> Result<Resume<'_>> {
         self.launch
             .refuse_client_dry_run("what a resume does depends on what runs")?;
         Ok(Resume {
@@ -83,10 +83,9 @@ impl ResumeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
     let wanted = args.resume("savepoint-resume")?;
-    let cluster = connect(connection)?;
-    let report = match Box::pin(open(&cluster, &wanted)).await? {
+    let report = match Box::pin(open(&connect(connection)?, &wanted)).await? {
         ControlFlow::Continue((handle, job_status)) => Box::pin(resume(handle, job_status, &wanted)).await?,
         ControlFlow::Break(report) => report,
     };

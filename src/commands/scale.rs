@@ -2,7 +2,6 @@
 
 use crate::cli::args::change::ChangeArgs;
 use crate::error::Result;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::model::spec::MAX_PARALLELISM;
@@ -20,7 +19,7 @@ use crate::operations::scale::{self, ScaleTarget};
     kubectl flink scale demo -p 8\n  \
     kubectl flink scale demo --parallelism 8 --slots 4\n  \
     kubectl flink scale demo -p 8 --dry-run")]
-pub struct ScaleArgs {
+pub(crate) struct ScaleArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -35,30 +34,23 @@ pub struct ScaleArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
-    let handle = ClusterHandle::existing(&cluster, &name).await?;
+    let handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
     let goal = ScaleTarget {
         parallelism: args.parallelism,
         slots: args.slots,
     };
-    Box::pin(scale(&cluster, handle, goal, &args.change, "scale")).await
+    Box::pin(scale(handle, goal, &args.change, "scale")).await
 }
 
 /// Scales, and prints the report; `command` is the command's name.
-pub(super) async fn scale(
-    cluster: &Cluster,
-    handle: ClusterHandle,
-    goal: ScaleTarget,
-    how: &ChangeArgs,
-    command: &str,
-) -> Result<()> {
-    let name = handle.name.clone();
-    let scaled = Box::pin(scale::scale(cluster, handle, goal, &how.options(), command)).await?;
+pub(super) async fn scale(handle: ClusterHandle, goal: ScaleTarget, how: &ChangeArgs, command: &str) -> Result<()> {
+    let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
+    let scaled = Box::pin(scale::scale(handle, goal, &how.options(), command)).await?;
     how.output.print(&scaled.report)?;
     if scaled.redeployed {
-        scale::warn_if_limited(cluster, &name, goal.parallelism).await?;
+        scale::warn_if_limited(&cluster, &name, goal.parallelism).await?;
     }
     Ok(())
 }

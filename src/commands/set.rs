@@ -23,7 +23,7 @@ use crate::operations::upgrade::change;
     kubectl flink set parallelism demo 8\n  \
     kubectl flink set config demo state.backend.type=rocksdb table.exec.mini-batch.enabled-\n  \
     kubectl flink set args demo -- --topic orders")]
-pub struct SetArgs {
+pub(crate) struct SetArgs {
     #[command(subcommand)]
     field: Field,
 }
@@ -75,7 +75,7 @@ enum Field {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
     let mut said = Config::default();
     let mut removed = Vec::new();
     let NamedChangeArgs { name, change: how } = match args.field {
@@ -89,7 +89,7 @@ pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
             let slots = None;
             let goal = ScaleTarget { parallelism, slots };
             let handle = ClusterHandle::connected(connection, &of.name).await?;
-            return Box::pin(scale(&handle.cluster.clone(), handle, goal, &of.change, "set")).await;
+            return Box::pin(scale(handle, goal, &of.change, "set")).await;
         }
         Field::Config { of, pairs } => {
             (said, removed) = set_and_removed(&pairs)?;
@@ -101,10 +101,9 @@ pub async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
         }
     };
     let handle = ClusterHandle::connected(connection, &name).await?;
-    let cluster = handle.cluster.clone();
     said.name = Some(name);
     let mut wanted = TargetRevision::changed(&handle, said, None)?;
     wanted.remove_keys(&handle.name, &removed)?;
-    let changed = change(&cluster, handle, wanted, &how.options(), "set").await?;
+    let changed = change(handle, wanted, &how.options(), "set").await?;
     how.output.print(&changed)
 }

@@ -17,7 +17,7 @@ use crate::output::{Format, Printer, terminal};
 /// nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "`kubectl flink why NAME` explains what is wrong, with evidence from the logs.")]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -36,7 +36,7 @@ pub struct StatusArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let for_people = args.output.is_for_people();

@@ -16,24 +16,23 @@ use crate::output::terminal;
 /// Flink stops its sources, writes the savepoint and ends the job, in one piece: nothing is processed after it. The
 /// command ends when the JobManager has ended. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
-pub struct StopArgs {
+pub(crate) struct StopArgs {
     #[command(flatten)]
     stop: StopWithSavepointArgs,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
     args.stop.end.check()?;
     let each = async |name| Box::pin(stop_one(connection, &name, &args.stop)).await;
     args.stop.clusters.each(connection, each).await
 }
 
 async fn stop_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let cluster = connect(connection)?;
-    let handle = ClusterHandle::existing(&cluster, name).await?;
+    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
     let replicas = handle.replicas();
     let options = args.options();
-    let stopping = Box::pin(stop::stop(&cluster, handle, &options, Halt::Stop));
+    let stopping = Box::pin(stop::stop(handle, &options, Halt::Stop));
     let stopped = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
     if replicas > 0 {
         terminal::note(&format!(

@@ -14,23 +14,22 @@ use crate::output::terminal;
 /// zero replicas and the history. `resume` starts the cluster again from the savepoint. `stop` leaves the TaskManagers
 /// where they are. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
-pub struct SuspendArgs {
+pub(crate) struct SuspendArgs {
     #[command(flatten)]
     stop: StopWithSavepointArgs,
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
     args.stop.end.check()?;
     let each = async |name| Box::pin(suspend_one(connection, &name, &args.stop)).await;
     args.stop.clusters.each(connection, each).await
 }
 
 async fn suspend_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let cluster = connect(connection)?;
-    let handle = ClusterHandle::existing(&cluster, name).await?;
+    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
     let options = args.options();
-    let stopping = Box::pin(stop::stop(&cluster, handle, &options, Halt::Suspend));
+    let stopping = Box::pin(stop::stop(handle, &options, Halt::Suspend));
     let suspended = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
     let path = suspended.savepoint.as_deref().unwrap_or_default();
     terminal::note(&format!(

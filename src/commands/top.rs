@@ -19,7 +19,7 @@ use crate::output::top::{self, TopView};
 /// pipe it is shown once. Keys: q quits, s sorts by the next column, / filters by name, arrows and Enter show the vertices of
 /// a cluster, Esc goes back.
 #[derive(Debug, clap::Args)]
-pub struct TopArgs {
+pub(crate) struct TopArgs {
     /// One cluster, with its vertices and Pods
     #[arg(value_name = "NAME", conflicts_with = "all_namespaces", value_parser = check_name)]
     name: Option<String>,
@@ -35,7 +35,7 @@ pub struct TopArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let mut screen = terminal::Screen::new(!args.once);

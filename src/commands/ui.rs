@@ -15,7 +15,7 @@ use crate::output::terminal;
 ///
 /// The port is on 127.0.0.1 only, because the UI has no authentication. It stays open until Ctrl-C.
 #[derive(Debug, clap::Args)]
-pub struct UiArgs {
+pub(crate) struct UiArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -31,7 +31,7 @@ pub struct UiArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     match port_forward::running_pod(&cluster, &name).await? {

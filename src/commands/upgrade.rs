@@ -28,7 +28,7 @@ use crate::operations::upgrade::take_over;
     kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse\n  \
     kubectl flink upgrade demo --continue\n  \
     kubectl flink upgrade demo --abort --from-savepoint s3://bucket/checkpoints/chk-16")]
-pub struct UpgradeArgs {
+pub(crate) struct UpgradeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: Option<String>,
@@ -48,7 +48,7 @@ pub struct UpgradeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let (name, named) = (version.name.clone(), version.flags.from_savepoint.clone());
     let others = Config {
@@ -63,18 +63,17 @@ pub async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()
             )),
         );
     }
-    let cluster = connect(connection)?;
-    let mut handle = ClusterHandle::load(&cluster, &name).await?;
+    let mut handle = ClusterHandle::load(&connect(connection)?, &name).await?;
     if args.go_on || args.abort {
         let open = lock::unattended(&mut handle.store, &name, args.change.take_over).await?;
         let journal = open_change(&handle, open)?;
         let (named, how) = (named.as_deref(), args.change.options());
-        let ended = take_over::take_over(&cluster, handle, &journal, &how, args.abort, named);
+        let ended = take_over::take_over(handle, &journal, &how, args.abort, named);
         let ended = Box::pin(ended).await?;
         return args.change.output.print(&ended);
     }
     let wanted = version.over(&handle).await?;
-    let changed = change(&cluster, handle, wanted, &args.change.options(), "upgrade").await?;
+    let changed = change(handle, wanted, &args.change.options(), "upgrade").await?;
     args.change.output.print(&changed)
 }
 

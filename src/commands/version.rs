@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Nothing else is asked: no update check, and nothing is reported anywhere.
 #[derive(Debug, clap::Args)]
-pub struct VersionArgs {
+pub(crate) struct VersionArgs {
     /// Ask no cluster
     #[arg(long)]
     client: bool,
@@ -33,7 +33,7 @@ enum Output {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: &VersionArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: &VersionArgs) -> Result<()> {
     let server = if args.client {
         Ok(None)
     } else {

@@ -15,7 +15,7 @@ use crate::output::terminal;
 /// longer come.
 #[derive(Debug, clap::Args)]
 #[command(after_help = GOALS)]
-pub struct WaitArgs {
+pub(crate) struct WaitArgs {
     #[command(flatten)]
     clusters: ClustersArgs,
     /// What to wait for
@@ -38,7 +38,7 @@ const GOALS: &str = "Goals:\n  \
     taskmanagers=N   Flink knows N TaskManagers or more";
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
     let each = async |name| Box::pin(wait_for(connection, name, &args)).await;
     args.clusters.each(connection, each).await
 }

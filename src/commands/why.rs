@@ -15,7 +15,7 @@ use crate::output::{Format, Printer, terminal};
 /// exceptions and the log of the container that failed. The exit code is 0 where nothing is wrong, else 6.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "All causes are in docs/causes.md.")]
-pub struct WhyArgs {
+pub(crate) struct WhyArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -25,7 +25,7 @@ pub struct WhyArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
     let survey = Box::pin(observe(&cluster, &name)).await?;

@@ -23,10 +23,13 @@ const LIMIT: Duration = Duration::from_secs(2);
 const SLOW: Duration = Duration::from_millis(250);
 
 /// By cluster. A cluster without a request, because its JobManager cannot run, is missing.
-pub type LiveJobs = BTreeMap<Key, LiveJob>;
+pub(crate) type LiveJobs = BTreeMap<Key, LiveJob>;
 
 /// Reads the JobManagers of the `clusters` that can have one.
-pub async fn live_jobs<'a>(cluster: &Cluster, clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>) -> LiveJobs {
+pub(crate) async fn live_jobs<'a>(
+    cluster: &Cluster,
+    clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>,
+) -> LiveJobs {
     let snapshots = snapshots(cluster, clusters).await;
     let live = snapshots
         .iter()
@@ -35,7 +38,7 @@ pub async fn live_jobs<'a>(cluster: &Cluster, clusters: impl IntoIterator<Item =
 }
 
 /// Like [`live_jobs`], but returns whole snapshots, for `top`.
-pub async fn snapshots<'a>(
+pub(crate) async fn snapshots<'a>(
     cluster: &Cluster,
     clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>,
 ) -> BTreeMap<Key, Snapshot> {

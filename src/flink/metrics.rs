@@ -28,7 +28,7 @@ const MORE: Duration = Duration::from_secs(5);
 
 /// How much to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+pub(crate) enum Depth {
     /// Job state, restarts and checkpoints.
     Job,
     /// Also vertices, exceptions and TaskManagers.
@@ -37,7 +37,7 @@ pub enum Depth {
 
 impl Flink {
     /// All data from REST. It never fails: data that cannot be read is absent.
-    pub async fn snapshot(&self, depth: Depth) -> Snapshot {
+    pub(crate) async fn snapshot(&self, depth: Depth) -> Snapshot {
         let mut snapshot = Snapshot::default();
         let overview = async {
             match depth {
@@ -130,7 +130,7 @@ impl Flink {
     }
 
     /// Adds the number of records that wait before each source, if its connector reports it.
-    pub async fn read_pending(&self, snapshot: &mut Snapshot) {
+    pub(crate) async fn read_pending(&self, snapshot: &mut Snapshot) {
         let Some(job) = snapshot.job.as_ref().and_then(|job| of_job(&job.jid, "").ok()) else {
             return;
         };

@@ -1,13 +1,13 @@
 //! Flink's REST: one function for each kind of request.
 
-pub mod live_jobs;
+pub(crate) mod live_jobs;
 mod local_proxy;
-pub mod metrics;
-pub mod operation;
-pub mod port_forward;
+pub(crate) mod metrics;
+pub(crate) mod operation;
+pub(crate) mod port_forward;
 mod service_proxy;
-pub mod transport;
-pub mod web_ui;
+pub(crate) mod transport;
+pub(crate) mod web_ui;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -28,7 +28,7 @@ use crate::model::flink::rest::exceptions::Exceptions;
 use crate::model::flink::rest::operation::{OperationReply, Triggered};
 use crate::model::names::ClusterName;
 
-pub use crate::model::flink::rest::operation::{OperationStatus, SavepointStatus};
+pub(crate) use crate::model::flink::rest::operation::{OperationStatus, SavepointStatus};
 
 /// REST port of the JobManager.
 const REST_PORT: u16 = 8081;
@@ -39,7 +39,7 @@ const TRIES: usize = 3;
 
 /// The REST interface of one cluster's JobManager.
 #[derive(Clone)]
-pub struct Flink {
+pub(crate) struct Flink {
     cluster: Cluster,
     name: ClusterName,
     /// The Pod of a JobManager without a Service.
@@ -48,7 +48,7 @@ pub struct Flink {
 
 /// The result of a request to Flink.
 #[derive(Debug)]
-pub enum Reply<T> {
+pub(crate) enum Reply<T> {
     /// Flink's answer.
     Answer(T),
     /// Flink's error: its status and the first line of its message.
@@ -59,7 +59,7 @@ pub enum Reply<T> {
 
 impl<T> Reply<T> {
     /// The same reply with its answer converted.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
         match self {
             Self::Answer(answer) => Reply::Answer(change(answer)),
             Self::Refused(status, said) => Reply::Refused(status, said),
@@ -94,20 +94,20 @@ pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
 
 /// A request for a savepoint.
 #[derive(Clone, Debug)]
-pub struct SavepointRequest {
+pub(crate) struct SavepointRequest {
     /// Chosen by the caller, so that a request can be repeated and its result looked up.
-    pub trigger_id: String,
+    pub(crate) trigger_id: String,
     /// The target directory; `None`: the one in Flink's configuration.
-    pub directory: Option<String>,
+    pub(crate) directory: Option<String>,
     /// `CANONICAL` or `NATIVE`.
-    pub format: String,
+    pub(crate) format: String,
     /// What happens to the job after it.
-    pub then: Then,
+    pub(crate) then: Then,
 }
 
 /// What happens to a job after its savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub(crate) enum Then {
     /// It keeps running.
     GoOn,
     /// It ends.
@@ -119,8 +119,7 @@ pub enum Then {
 
 impl SavepointRequest {
     /// A request with a trigger ID that was never used.
-    #[must_use]
-    pub fn new(format: &str, directory: Option<String>, then: Then) -> Self {
+    pub(crate) fn new(format: &str, directory: Option<String>, then: Then) -> Self {
         Self {
             trigger_id: uuid::Uuid::new_v4().simple().to_string(),
             directory,
@@ -130,8 +129,7 @@ impl SavepointRequest {
     }
 
     /// The same request with another trigger ID.
-    #[must_use]
-    pub fn again(&self) -> Self {
+    pub(crate) fn again(&self) -> Self {
         Self::new(&self.format, self.directory.clone(), self.then)
     }
 
@@ -153,8 +151,7 @@ impl SavepointRequest {
 
 impl Flink {
     /// REST of the cluster `name` in the namespace of `cluster`.
-    #[must_use]
-    pub fn new(cluster: &Cluster, name: &ClusterName) -> Self {
+    pub(crate) fn new(cluster: &Cluster, name: &ClusterName) -> Self {
         Self {
             cluster: cluster.clone(),
             name: name.clone(),
@@ -168,8 +165,7 @@ impl Flink {
     }
 
     /// REST of the JobManager in this Pod, without a Service.
-    #[must_use]
-    pub fn of_pod(&self, pod: &str) -> Self {
+    pub(crate) fn of_pod(&self, pod: &str) -> Self {
         Self {
             pod: Some(pod.to_owned()),
             ..self.clone()
@@ -177,7 +173,7 @@ impl Flink {
     }
 
     /// The state of Flink and its jobs: two requests in parallel.
-    pub async fn view(&self) -> Result<FlinkView> {
+    pub(crate) async fn view(&self) -> Result<FlinkView> {
         let (overview, jobs) = futures::future::try_join(self.overview(), self.jobs()).await?;
         Ok(match (overview, jobs) {
             (Reply::Answer(overview), Reply::Answer(jobs)) => FlinkView::up(overview, &jobs),
@@ -186,7 +182,7 @@ impl Flink {
     }
 
     /// Like [`Self::view`], with a recent `overview`: one request.
-    pub async fn view_of_jobs(&self, overview: Overview) -> Result<FlinkView> {
+    pub(crate) async fn view_of_jobs(&self, overview: Overview) -> Result<FlinkView> {
         Ok(match self.jobs().await? {
             Reply::Answer(jobs) => FlinkView::up(overview, &jobs),
             Reply::Refused(..) | Reply::Away => FlinkView::Unreachable,
@@ -194,40 +190,40 @@ impl Flink {
     }
 
     /// `GET /overview`.
-    pub async fn overview(&self) -> Result<Reply<Overview>> {
+    pub(crate) async fn overview(&self) -> Result<Reply<Overview>> {
         self.get("overview").await
     }
 
     /// `GET /jobs/overview`.
-    pub async fn jobs(&self) -> Result<Reply<JobsOverview>> {
+    pub(crate) async fn jobs(&self) -> Result<Reply<JobsOverview>> {
         self.get("jobs/overview").await
     }
 
     /// `GET /jobs/:id/checkpoints`.
-    pub async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
+    pub(crate) async fn checkpoints(&self, job_id: &str) -> Result<Reply<Checkpoints>> {
         self.get(&of_job(job_id, "/checkpoints")?).await
     }
 
     /// The state of a job from its details: `GET /jobs/:id`.
-    pub async fn job_state(&self, job_id: &str) -> Result<Reply<JobState>> {
+    pub(crate) async fn job_state(&self, job_id: &str) -> Result<Reply<JobState>> {
         let reply: Reply<Value> = self.get(&format!("jobs/{job_id}")).await?;
         Ok(reply.map(|job| JobState::of(job["state"].as_str().unwrap_or_default())))
     }
 
     /// `GET /jobs/:id/checkpoints/config`.
-    pub async fn checkpoint_config(&self, job_id: &str) -> Result<Reply<CheckpointConfig>> {
+    pub(crate) async fn checkpoint_config(&self, job_id: &str) -> Result<Reply<CheckpointConfig>> {
         self.get(&of_job(job_id, "/checkpoints/config")?).await
     }
 
     /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).
-    pub async fn trigger_savepoint(&self, job_id: &str, request: &SavepointRequest) -> Result<Reply<Triggered>> {
+    pub(crate) async fn trigger_savepoint(&self, job_id: &str, request: &SavepointRequest) -> Result<Reply<Triggered>> {
         let (path, body) = request.parts();
         self.post(&of_job(job_id, &format!("/{path}"))?, &body).await
     }
 
     /// `GET /jobs/:id/savepoints/:trigger`. The JobManager of a stopped job ends soon after its answer: if the answer
     /// arrives damaged, the request is repeated at once.
-    pub async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
+    pub(crate) async fn savepoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<SavepointStatus>> {
         let path = of_job(job_id, &format!("/savepoints/{}", FlinkId::new(trigger_id)?))?;
         let ask = || self.get::<OperationReply>(&path);
         let is_lost = |error: &Error| matches!(error.kind, Kind::Unreachable | Kind::Failure);
@@ -236,43 +232,43 @@ impl Flink {
     }
 
     /// `GET /jobs/:id/checkpoints/details/:checkpoint`.
-    pub async fn checkpoint(&self, job_id: &str, checkpoint: u64) -> Result<Reply<Checkpoint>> {
+    pub(crate) async fn checkpoint(&self, job_id: &str, checkpoint: u64) -> Result<Reply<Checkpoint>> {
         self.get(&of_job(job_id, &format!("/checkpoints/details/{checkpoint}"))?)
             .await
     }
 
     /// `POST /jobs/:id/checkpoints` (Flink 1.17+).
-    pub async fn trigger_checkpoint(&self, job_id: &str, kind: &str) -> Result<Reply<Triggered>> {
+    pub(crate) async fn trigger_checkpoint(&self, job_id: &str, kind: &str) -> Result<Reply<Triggered>> {
         self.post(&of_job(job_id, "/checkpoints")?, &json!({ "checkpointType": kind }))
             .await
     }
 
     /// `GET /jobs/:id/checkpoints/:trigger` (Flink 1.17+).
-    pub async fn triggered_checkpoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<OperationStatus>> {
+    pub(crate) async fn triggered_checkpoint(&self, job_id: &str, trigger_id: &str) -> Result<Reply<OperationStatus>> {
         let path = of_job(job_id, &format!("/checkpoints/{}", FlinkId::new(trigger_id)?))?;
         let reply: Reply<OperationReply> = self.get(&path).await?;
         Ok(reply.map(OperationReply::status))
     }
 
     /// `GET /jobs/:id/exceptions`.
-    pub async fn exceptions(&self, job_id: &str, max: u32) -> Result<Reply<Exceptions>> {
+    pub(crate) async fn exceptions(&self, job_id: &str, max: u32) -> Result<Reply<Exceptions>> {
         self.get(&of_job(job_id, &format!("/exceptions?maxExceptions={max}"))?)
             .await
     }
 
     /// `GET /jobmanager/config`.
-    pub async fn configuration(&self) -> Result<Reply<Vec<Pair>>> {
+    pub(crate) async fn configuration(&self) -> Result<Reply<Vec<Pair>>> {
         self.get("jobmanager/config").await
     }
 
     /// `POST /savepoint-disposal`.
-    pub async fn trigger_disposal(&self, path: &str) -> Result<Reply<Triggered>> {
+    pub(crate) async fn trigger_disposal(&self, path: &str) -> Result<Reply<Triggered>> {
         self.post("savepoint-disposal", &json!({ "savepoint-path": path }))
             .await
     }
 
     /// `GET /savepoint-disposal/:trigger`.
-    pub async fn disposal(&self, trigger_id: &str) -> Result<Reply<OperationStatus>> {
+    pub(crate) async fn disposal(&self, trigger_id: &str) -> Result<Reply<OperationStatus>> {
         let reply: Reply<OperationReply> = self
             .get(&format!("savepoint-disposal/{}", FlinkId::new(trigger_id)?))
             .await?;
@@ -280,25 +276,35 @@ impl Flink {
     }
 
     /// `PATCH /jobs/:id?mode=cancel`.
-    pub async fn cancel(&self, job_id: &str) -> Result<Reply<Value>> {
+    pub(crate) async fn cancel(&self, job_id: &str) -> Result<Reply<Value>> {
         self.ask(Method::PATCH, &of_job(job_id, "?mode=cancel")?, None).await
     }
 
+    /// The answer of a reply.
+    ///
+    /// # Errors
+    /// When Flink refused, or does not answer.
+    pub(crate) fn answered<T>(&self, reply: Reply<T>) -> Result<T> {
+        match reply {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Refused(_, said) => Err(self.refused(&said)),
+            Reply::Away => Err(self.away()),
+        }
+    }
+
     /// The error for a reply without an answer.
-    #[must_use]
-    pub fn away(&self) -> Error {
+    pub(crate) fn away(&self) -> Error {
         Error::unreachable(format!("Flink of cluster {} does not answer", self.name))
     }
 
     /// The error for a refusal.
-    #[must_use]
-    pub fn refused(&self, said: &str) -> Error {
+    pub(crate) fn refused(&self, said: &str) -> Error {
         Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
     }
 
     /// The error for a refusal of a function that Flink has `since` this version; it says so if the cluster's Flink is
     /// older.
-    pub async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
+    pub(crate) async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
         let refused = self.refused(said);
         if !matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
             return refused;

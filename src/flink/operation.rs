@@ -16,9 +16,9 @@ const MIN_POLL: Duration = Duration::from_millis(50);
 const MAX_POLL: Duration = Duration::from_secs(1);
 /// Maximum age of Flink's statistics, with a margin. Source: `rest.cache.checkpoint-statistics.timeout`, by default
 /// `web.refresh-interval`, 3 s.
-pub const CACHED: Duration = Duration::from_millis(3500);
+pub(crate) const CACHED: Duration = Duration::from_millis(3500);
 /// Time between two reads of statistics that may be old.
-pub const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 /// How often an operation may be unknown. Only the REST server that accepted it knows it: if there are standby
 /// JobManagers, a request for its result may reach another one. Source: Flink's
 /// `AbstractAsynchronousOperationHandlers`.
@@ -30,7 +30,7 @@ const AWAY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Job failed, when Flink cannot delete them.
-pub async fn dispose(flink: &Flink, path: &str) -> Result<()> {
+pub(crate) async fn dispose(flink: &Flink, path: &str) -> Result<()> {
     let trigger = match flink.trigger_disposal(path).await? {
         Reply::Answer(taken) => taken.request_id,
         Reply::Refused(_, said) => return Err(flink.refused(&said)),
@@ -49,7 +49,12 @@ pub async fn dispose(flink: &Flink, path: &str) -> Result<()> {
 ///
 /// # Errors
 /// Job failed, when Flink cannot write it.
-pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, report: impl FnMut(Duration)) -> Result<Checkpoint> {
+pub(crate) async fn checkpoint(
+    flink: &Flink,
+    job_id: &str,
+    kind: &str,
+    report: impl FnMut(Duration),
+) -> Result<Checkpoint> {
     let trigger = ask_for_checkpoint(flink, job_id, kind).await?;
     let id = result(flink, 0, || flink.triggered_checkpoint(job_id, &trigger), report)
         .await
@@ -66,7 +71,7 @@ pub async fn checkpoint(flink: &Flink, job_id: &str, kind: &str, report: impl Fn
 }
 
 /// Makes Flink take a checkpoint of the job `job_id`, and returns the trigger ID.
-pub async fn ask_for_checkpoint(flink: &Flink, job_id: &str, kind: &str) -> Result<String> {
+pub(crate) async fn ask_for_checkpoint(flink: &Flink, job_id: &str, kind: &str) -> Result<String> {
     match flink.trigger_checkpoint(job_id, kind).await? {
         Reply::Answer(taken) => Ok(taken.request_id),
         Reply::Refused(status, said) => {

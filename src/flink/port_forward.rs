@@ -12,7 +12,6 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use serde::Deserialize;
 use tokio::io::DuplexStream;
 use tokio::sync::Mutex;
 
@@ -20,12 +19,13 @@ use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors;
+use crate::kubernetes::pods;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER};
+use crate::model::names::{ClusterName, MASTER};
 
 /// Holds the connection to one JobManager.
-pub type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
+pub(crate) type Slot = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
 
 /// Sends one request; requests to the same JobManager wait for each other.
 pub(super) async fn exchange(
@@ -94,13 +94,9 @@ async fn connect(cluster: &Cluster, name: &ClusterName, pod: Option<&str>) -> Re
 }
 
 /// The name of the Pod in which the JobManager runs.
-pub async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
-    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
+pub(crate) async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+    let pods = pods::list(cluster, &[name.as_str()], &[MASTER]).await?;
     let running = pods
-        .map(|list| list.items)
-        .unwrap_or_default()
         .into_iter()
         .filter(|pod| flink_pod::phase(pod) == Phase::Running)
         // A terminating Pod is the last choice: Flink may still answer there.
@@ -112,7 +108,7 @@ pub async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option
 }
 
 /// A stream to Flink's REST in a Pod; `None`: the Pod is gone.
-pub async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> {
+pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> {
     let api: Api<Pod> = Api::namespaced(cluster.client(), cluster.namespace());
     match api.portforward(pod, &[REST_PORT]).await {
         Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),
@@ -130,11 +126,6 @@ pub async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> 
 
 fn target(cluster: &Cluster, pod: &str) -> Target {
     Target::object("get", PODS, cluster.namespace(), pod).subresource("portforward")
-}
-
-#[derive(Deserialize)]
-struct PodList {
-    items: Vec<Pod>,
 }
 
 /// The outer error: the connection is useless. The inner one: Flink's answer is.

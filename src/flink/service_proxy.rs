@@ -13,7 +13,7 @@ use crate::model::flink::rest::Errors;
 use crate::model::names::ClusterName;
 
 /// Sends one request.
-pub async fn exchange(
+pub(crate) async fn exchange(
     cluster: &Cluster,
     name: &ClusterName,
     pod: Option<&str>,

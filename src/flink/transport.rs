@@ -13,7 +13,7 @@ use crate::model::names::ClusterName;
 
 /// The connections that a command has found, shared by all its requests: no connection is made twice.
 #[derive(Clone, Default)]
-pub struct TransportCache {
+pub(crate) struct TransportCache {
     /// The proxy was tried, and does not reach Flink.
     proxy_is_closed: Arc<AtomicBool>,
     forwards: Arc<Mutex<BTreeMap<(String, String), Slot>>>,

@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Conflict when the port is taken.
-pub async fn listen(port: u16) -> Result<TcpListener> {
+pub(crate) async fn listen(port: u16) -> Result<TcpListener> {
     TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| {
         let error = Error::conflict(format!("cannot listen on port {port} of 127.0.0.1: {e}"));
         error.hint("without --port any free one is taken")
@@ -34,7 +34,7 @@ pub async fn listen(port: u16) -> Result<TcpListener> {
 ///
 /// # Errors
 /// A port-forward that is forbidden.
-pub async fn serve(
+pub(crate) async fn serve(
     cluster: &Cluster,
     name: &ClusterName,
     listener: TcpListener,

@@ -20,8 +20,7 @@ impl History {
     ///
     /// Revisions, operations, the savepoint that a job ended with, and deleted savepoints count. Heartbeats, a
     /// revision's outcome, limits, and savepoints that leave the job running do not: no plan depends on them.
-    #[must_use]
-    pub fn since(&self, now: &Self) -> Vec<String> {
+    pub(crate) fn since(&self, now: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         for revision in &now.revisions {
             match self.revision(revision.number) {

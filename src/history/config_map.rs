@@ -1,31 +1,33 @@
 //! Stores the history in a ConfigMap.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{FORMAT, History, Limits, Revision};
 use crate::error::{Error, Result};
 use crate::history::transaction::{self, Journal};
-use crate::model::names::{self, ClusterName, FIELD_MANAGER};
+use crate::model::names::{self, ClusterName};
 
 /// Component label of the ConfigMap.
-pub const HISTORY: &str = "history";
+pub(crate) const HISTORY: &str = "history";
 const REVISION_KEY: &str = "revision.";
 const JOURNAL: &str = "journal";
 const LIMITS: &str = "limits";
 /// Key of the highest revision number so far, if that revision is no longer stored.
 const GIVEN: &str = "lastRevision";
 /// Key of the heartbeat, which is written separately while an operation waits.
-pub const HEARTBEAT: &str = "heartbeat";
+pub(crate) const HEARTBEAT: &str = "heartbeat";
 
 /// Label of a history with an unfinished operation, and annotation that describes the operation: for lists, which only
 /// read the metadata.
-pub const OPERATION: &str = "kubectl-flink/operation";
+pub(crate) const OPERATION: &str = "kubectl-flink/operation";
 /// Value of the label.
-pub const OPEN: &str = "open";
+pub(crate) const OPEN: &str = "open";
 /// Annotation of a history whose operation in progress stops the job with a savepoint, whose path is not recorded yet:
 /// the trigger ID.
-pub const STOPPING: &str = "kubectl-flink/stopping";
+pub(crate) const STOPPING: &str = "kubectl-flink/stopping";
 
 /// Indented, so that `kubectl get configmap -o yaml` is readable.
 fn to_text<T: Serialize>(value: &T) -> Result<String> {
@@ -45,7 +47,7 @@ impl History {
     ///
     /// # Errors
     /// When the required data does not fit.
-    pub fn to_config_map_with_room(&self, name: &ClusterName, namespace: &str, room: usize) -> Result<Value> {
+    pub(crate) fn to_config_map_with_room(&self, name: &ClusterName, namespace: &str, room: usize) -> Result<Value> {
         let trimmed = self.trimmed(name, room)?;
         let mut data = serde_json::Map::new();
         data.insert("format".to_owned(), json!(FORMAT.to_string()));
@@ -71,14 +73,7 @@ impl History {
             "metadata": {
                 "name": name.history(),
                 "namespace": namespace,
-                "labels": {
-                    names::APP_LABEL: name.as_str(),
-                    names::COMPONENT_LABEL: HISTORY,
-                    "app.kubernetes.io/name": "flink",
-                    "app.kubernetes.io/instance": name.as_str(),
-                    "app.kubernetes.io/component": HISTORY,
-                    "app.kubernetes.io/managed-by": FIELD_MANAGER,
-                },
+                "labels": names::labels(name, HISTORY).into_iter().collect::<BTreeMap<_, _>>(),
             },
             "data": data,
         });
@@ -93,8 +88,7 @@ impl History {
     }
 
     /// Whether a newer kubectl-flink wrote the ConfigMap, which may be changing the cluster now.
-    #[must_use]
-    pub fn is_newer(object: &Value) -> bool {
+    pub(crate) fn is_newer(object: &Value) -> bool {
         let data = &object["data"];
         let format = data["format"].as_str().and_then(|text| text.parse::<u32>().ok());
         let journal = data[JOURNAL].as_str().unwrap_or_default();

@@ -11,35 +11,34 @@ use crate::model::listing::Metadata;
 /// An item of a DeletedClusterList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DeletedCluster {
+pub(crate) struct DeletedCluster {
     /// Version of this shape.
-    pub api_version: &'static str,
+    pub(crate) api_version: &'static str,
     /// `DeletedCluster`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its name.
-    pub metadata: Metadata<String>,
+    pub(crate) metadata: Metadata<String>,
     /// Namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
     /// Number of its last revision.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// When that revision was created.
-    pub created_at: Option<String>,
+    pub(crate) created_at: Option<String>,
     /// Image of that revision.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// Its parallelism.
-    pub parallelism: Option<u64>,
+    pub(crate) parallelism: Option<u64>,
     /// Path of the last savepoint.
-    pub savepoint: Option<String>,
+    pub(crate) savepoint: Option<String>,
     /// When that savepoint was written.
-    pub savepoint_at: Option<String>,
+    pub(crate) savepoint_at: Option<String>,
 }
 
 impl DeletedCluster {
     /// The item for a cluster with this `history`.
-    #[must_use]
-    pub fn new(namespace: &str, name: &str, history: &History) -> Self {
+    pub(crate) fn new(namespace: &str, name: &str, history: &History) -> Self {
         let revision = history.revisions.last();
         let spec = revision.map(|revision| &revision.spec["spec"]);
         let savepoint = history.last_savepoint();
@@ -67,8 +66,7 @@ impl DeletedCluster {
 }
 
 /// Names of the columns.
-#[must_use]
-pub fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
+pub(crate) fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
     let mut headers = vec!["NAME", "REVISION", "AGE", "LAST SAVEPOINT", "SAVEPOINT AGE"];
     if namespaces {
         headers.insert(0, "NAMESPACE");
@@ -80,8 +78,7 @@ pub fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
 }
 
 /// The columns of one cluster.
-#[must_use]
-pub fn row(view: &DeletedCluster, namespaces: bool, wide: bool, now: Timestamp) -> Vec<String> {
+pub(crate) fn row(view: &DeletedCluster, namespaces: bool, wide: bool, now: Timestamp) -> Vec<String> {
     let since = |at: &Option<String>| {
         let then: Option<Timestamp> = at.as_ref().and_then(|at| at.parse().ok());
         then.map(|then| age(then, now)).unwrap_or_default()

@@ -6,43 +6,43 @@ use serde_json::Value;
 /// A version of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Revision {
+pub(crate) struct Revision {
     /// Starts at 1, and continues after a delete.
-    pub number: u64,
+    pub(crate) number: u64,
     /// When it was created, RFC 3339.
-    pub created_at: String,
+    pub(crate) created_at: String,
     /// The command that created it, such as `create`.
-    pub command: String,
+    pub(crate) command: String,
     /// The user of the command, as `user@host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
+    pub(crate) by: Option<String>,
     /// The whole spec, as a FlinkDeployment.
-    pub spec: Value,
+    pub(crate) spec: Value,
     /// The templates, unless they are the built-in ones: Service, Job, Deployment with markers for variables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub templates: Option<[Value; 3]>,
+    pub(crate) templates: Option<[Value; 3]>,
     /// Its outcome; `None`: no command waited for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<RevisionOutcome>,
+    pub(crate) outcome: Option<RevisionOutcome>,
 }
 
 /// The outcome of a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RevisionOutcome {
+pub(crate) struct RevisionOutcome {
     /// Its latest state.
-    pub state: RevisionState,
+    pub(crate) state: RevisionState,
     /// When that state was observed, RFC 3339.
-    pub at: String,
+    pub(crate) at: String,
     /// The cause, if it is not successful.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 /// The state of a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum RevisionState {
+pub(crate) enum RevisionState {
     /// It is starting.
     Pending,
     /// All its tasks ran.
@@ -57,8 +57,7 @@ pub enum RevisionState {
 
 impl RevisionOutcome {
     /// An outcome at `at`; a cause is cut after 500 characters.
-    #[must_use]
-    pub fn new(state: RevisionState, at: &str, why: Option<&str>) -> Self {
+    pub(crate) fn new(state: RevisionState, at: &str, why: Option<&str>) -> Self {
         Self {
             state,
             at: at.to_owned(),
@@ -69,8 +68,7 @@ impl RevisionOutcome {
 
 impl RevisionState {
     /// Its name, as in the history.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
@@ -83,8 +81,7 @@ impl RevisionState {
 
 impl Revision {
     /// Whether a cluster may be restored as this revision: it was not given up for another one.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         let state = self.outcome.as_ref().map(|outcome| outcome.state);
         !matches!(state, Some(RevisionState::RolledBack | RevisionState::Dropped))
     }
@@ -93,7 +90,7 @@ impl Revision {
 /// The progress of a savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Progress {
+pub(crate) enum Progress {
     /// Its trigger ID is recorded; only Flink knows whether it received the request.
     Requested,
     /// Flink has written it: `path` is valid.
@@ -107,47 +104,46 @@ pub enum Progress {
 #[serde(rename_all = "camelCase")]
 pub struct Savepoint {
     /// The trigger ID that the plugin chose, 32 hexadecimal digits.
-    pub trigger_id: String,
+    pub(crate) trigger_id: String,
     /// Its Flink job.
-    pub job_id: String,
+    pub(crate) job_id: String,
     /// Its progress.
-    pub progress: Progress,
+    pub(crate) progress: Progress,
     /// Its path, once it is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// `CANONICAL` or `NATIVE`.
-    pub format: String,
+    pub(crate) format: String,
     /// The reason for it: the command.
-    pub reason: String,
+    pub(crate) reason: String,
     /// When it was requested, RFC 3339.
-    pub requested_at: String,
+    pub(crate) requested_at: String,
     /// Flink's version, as the cluster reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flink_version: Option<String>,
+    pub(crate) flink_version: Option<String>,
     /// The image that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// The revision that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// The cause of its failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// When Flink completed it, RFC 3339, by the API server's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completed_at: Option<String>,
+    pub(crate) completed_at: Option<String>,
     /// Bytes of its state, from Flink's statistics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// When its files were deleted, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disposed_at: Option<String>,
+    pub(crate) disposed_at: Option<String>,
 }
 
 impl Savepoint {
     /// A savepoint that is about to be requested.
-    #[must_use]
-    pub fn requested(trigger_id: &str, job_id: &str, format: &str, reason: &str, at: &str) -> Self {
+    pub(crate) fn requested(trigger_id: &str, job_id: &str, format: &str, reason: &str, at: &str) -> Self {
         Self {
             trigger_id: trigger_id.to_owned(),
             job_id: job_id.to_owned(),
@@ -167,8 +163,7 @@ impl Savepoint {
     }
 
     /// Whether it was to end the job. It is not if the command leaves the job running.
-    #[must_use]
-    pub fn ends_job(&self) -> bool {
+    pub(crate) fn ends_job(&self) -> bool {
         !["savepoint", "clone"].contains(&self.reason.as_str())
     }
 }

@@ -17,11 +17,11 @@ use crate::progress;
 const BEAT: Duration = Duration::from_secs(5);
 /// The history that the last heartbeat returned, and whether this process has ended its operation.
 #[derive(Clone, Default)]
-pub struct Beats(Arc<(Mutex<Option<Value>>, AtomicBool)>);
+pub(crate) struct Beats(Arc<(Mutex<Option<Value>>, AtomicBool)>);
 
 impl Beats {
     /// Takes that history, unless it was already taken.
-    pub fn take(&self) -> Option<Value> {
+    pub(crate) fn take(&self) -> Option<Value> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -30,12 +30,12 @@ impl Beats {
     }
 
     /// Records that this process no longer holds its operation.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.1.store(true, Ordering::Relaxed);
     }
 
     /// Records that this process now holds an operation.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.0.1.store(false, Ordering::Relaxed);
     }
 
@@ -45,7 +45,7 @@ impl Beats {
 }
 
 /// The heartbeat of an operation.
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     cluster: Cluster,
     /// The history's ConfigMap; `None`: it cannot be written.
     history: Option<Identity>,
@@ -69,7 +69,7 @@ impl Heartbeat {
     ///
     /// # Errors
     /// Those of `work`, and conflict when another process took over the operation.
-    pub async fn beside<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn beside<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             outcome = work => outcome,
             lost = self.beat() => Err(lost),

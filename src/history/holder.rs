@@ -11,8 +11,7 @@ use crate::history::transaction::{Holder, Journal};
 use crate::model::names::ClusterName;
 
 /// This process, as a holder of operations.
-#[must_use]
-pub fn this_process() -> Holder {
+pub(crate) fn this_process() -> Holder {
     Holder {
         who: who(),
         token: uuid::Uuid::new_v4().simple().to_string(),
@@ -21,8 +20,7 @@ pub fn this_process() -> Holder {
 }
 
 /// The user of this program, as `user@host`.
-#[must_use]
-pub fn who() -> String {
+pub(crate) fn who() -> String {
     let user = ["USER", "LOGNAME", "USERNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
@@ -32,8 +30,7 @@ pub fn who() -> String {
 }
 
 /// Whether the process of `holder` is running. `None`: unknown on this machine.
-#[must_use]
-pub fn lives(holder: &Holder) -> Option<bool> {
+pub(crate) fn lives(holder: &Holder) -> Option<bool> {
     let process = holder.process.as_deref()?;
     let mut parts = process.rsplitn(3, '/');
     let (_, pid, machine) = (parts.next()?, parts.next()?, parts.next()?);
@@ -73,15 +70,13 @@ fn this_machine() -> Option<String> {
 }
 
 /// The error for an operation that another process holds.
-#[must_use]
-pub fn busy(name: &ClusterName, journal: &Journal) -> Error {
+pub(crate) fn busy(name: &ClusterName, journal: &Journal) -> Error {
     Error::conflict(format!("{name} is being changed: {journal}; {}", journal.status_text()))
         .hint("wait until it is over")
 }
 
 /// The error for an unfinished operation that no process holds.
-#[must_use]
-pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
+pub(crate) fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
     let error = Error::conflict(format!(
         "an operation on {name} is unfinished: {journal}; {}",
         journal.status_text()
@@ -93,7 +88,7 @@ pub fn unfinished(name: &ClusterName, journal: &Journal) -> Error {
 ///
 /// # Errors
 /// Conflict when it was taken over.
-pub fn check_held(history: Option<&Value>, token: &str) -> Result<()> {
+pub(crate) fn check_held(history: Option<&Value>, token: &str) -> Result<()> {
     let history = history.map(History::from_config_map).transpose()?;
     match history.and_then(|history| history.journal) {
         Some(journal) if journal.is_held_by(token) => Ok(()),
@@ -102,8 +97,7 @@ pub fn check_held(history: Option<&Value>, token: &str) -> Result<()> {
 }
 
 /// The error for an operation that was taken over from this process; `journal` is the history's present journal.
-#[must_use]
-pub fn taken_over(journal: Option<&Journal>) -> Error {
+pub(crate) fn taken_over(journal: Option<&Journal>) -> Error {
     let now = journal.map_or_else(
         || "its history was deleted".to_owned(),
         |journal| format!("{journal}; {}", journal.status_text()),

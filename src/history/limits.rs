@@ -27,16 +27,14 @@ fn written<T: Serialize>(value: &T, in_list: bool) -> usize {
 
 impl Revision {
     /// Bytes in the stored form.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         written(self, false)
     }
 }
 
 impl History {
     /// Bytes of all values in the stored form, or slightly more.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         FRAME
             + self.revisions.iter().map(Revision::bytes).sum::<usize>()
             + self
@@ -48,8 +46,7 @@ impl History {
     }
 
     /// The room that an operation needs from its start to its end.
-    #[must_use]
-    pub fn room_until_end(&self) -> usize {
+    pub(crate) fn room_until_end(&self) -> usize {
         let Some(journal) = self.open_journal() else { return 0 };
         let size = |number: Option<u64>| {
             number
@@ -71,7 +68,7 @@ impl History {
     ///
     /// # Errors
     /// When the required data does not fit.
-    pub fn trimmed(&self, name: &ClusterName, room: usize) -> Result<Self> {
+    pub(crate) fn trimmed(&self, name: &ClusterName, room: usize) -> Result<Self> {
         let mut trimmed = self.clone();
         trimmed.shorten_failure();
         trimmed.trim();

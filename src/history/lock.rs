@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use super::holder::{busy, unfinished};
+pub(crate) use super::holder::{busy, unfinished};
 use crate::error::Result;
 use crate::history::holder;
 use crate::history::store::HistoryStore;
@@ -26,7 +26,11 @@ const LOOK: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// Conflict when its process is running, or this is unknown; with `take_over` the heartbeat is watched to find out.
-pub async fn unattended(ledger: &mut HistoryStore, name: &ClusterName, take_over: bool) -> Result<Option<Journal>> {
+pub(crate) async fn unattended(
+    ledger: &mut HistoryStore,
+    name: &ClusterName,
+    take_over: bool,
+) -> Result<Option<Journal>> {
     let Some(journal) = ledger.history().open_journal().cloned() else {
         return Ok(None);
     };

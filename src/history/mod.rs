@@ -5,31 +5,31 @@
 
 mod basis;
 mod config_map;
-pub mod deleted;
+pub(crate) mod deleted;
 mod entries;
 pub(crate) mod heartbeat;
-pub mod holder;
+pub(crate) mod holder;
 mod limits;
-pub mod lock;
-pub mod plan_basis;
+pub(crate) mod lock;
+pub(crate) mod plan_basis;
 mod rescaled;
-pub mod revision_list;
+pub(crate) mod revision_list;
 pub(crate) mod revision_spec;
-pub mod savepoint_list;
-pub mod store;
-pub mod transaction;
-pub mod unfinished;
+pub(crate) mod savepoint_list;
+pub(crate) mod store;
+pub(crate) mod transaction;
+pub(crate) mod unfinished;
 
 use serde::{Deserialize, Serialize};
 
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind};
 
-pub use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
-pub use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
+pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
+pub(crate) use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 
 /// Version of this format. A ConfigMap with a higher one is refused, never overwritten.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// Number of stored savepoints per stored revision.
 const SAVEPOINTS_PER_REVISION: usize = 5;
 
@@ -37,33 +37,32 @@ const SAVEPOINTS_PER_REVISION: usize = 5;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// Oldest first, numbers rising.
-    pub revisions: Vec<Revision>,
+    pub(crate) revisions: Vec<Revision>,
     /// Oldest first.
-    pub savepoints: Vec<Savepoint>,
+    pub(crate) savepoints: Vec<Savepoint>,
     /// The operation in progress, or the last one.
-    pub journal: Option<Journal>,
+    pub(crate) journal: Option<Journal>,
     /// Changes while a process holds the operation.
-    pub heartbeat: Option<String>,
+    pub(crate) heartbeat: Option<String>,
     /// How much is stored.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// The highest revision number so far, if no revision of that number is stored.
-    pub given: u64,
+    pub(crate) given: u64,
 }
 
 /// How much of a history is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Number of newest revisions.
-    pub revisions: usize,
+    pub(crate) revisions: usize,
     /// Number of newest savepoints.
-    pub savepoints: usize,
+    pub(crate) savepoints: usize,
 }
 
 impl Limits {
     /// Limits with this number of revisions, and savepoints in proportion.
-    #[must_use]
-    pub const fn of(revisions: usize) -> Self {
+    pub(crate) const fn of(revisions: usize) -> Self {
         Self {
             revisions,
             savepoints: revisions.saturating_mul(SAVEPOINTS_PER_REVISION),
@@ -95,13 +94,12 @@ impl History {
     }
 
     /// The path of that savepoint.
-    #[must_use]
-    pub fn last_path(&self) -> Option<&str> {
+    pub(crate) fn last_path(&self) -> Option<&str> {
         self.last_savepoint()?.path.as_deref()
     }
 
     /// The savepoints whose outcome is unknown, oldest first: the command did not wait, or was interrupted.
-    pub fn open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
+    pub(crate) fn open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
         self.savepoints
             .iter()
             .filter(|savepoint| savepoint.progress == Progress::Requested)
@@ -123,8 +121,7 @@ impl History {
     }
 
     /// The newest savepoint at `path`.
-    #[must_use]
-    pub fn savepoint_at(&self, path: &str) -> Option<&Savepoint> {
+    pub(crate) fn savepoint_at(&self, path: &str) -> Option<&Savepoint> {
         self.savepoints
             .iter()
             .rev()
@@ -132,7 +129,7 @@ impl History {
     }
 
     /// Records that the files of all savepoints at `path` are deleted.
-    pub fn dispose(&mut self, path: &str, at: &str) {
+    pub(crate) fn dispose(&mut self, path: &str, at: &str) {
         for savepoint in &mut self.savepoints {
             if savepoint.path.as_deref() == Some(path) {
                 savepoint.disposed_at = Some(at.to_owned());
@@ -141,32 +138,29 @@ impl History {
     }
 
     /// The unfinished operation.
-    #[must_use]
-    pub fn open_journal(&self) -> Option<&Journal> {
+    pub(crate) fn open_journal(&self) -> Option<&Journal> {
         self.journal.as_ref().filter(|journal| journal.is_open())
     }
 
     /// The revision of this number.
-    #[must_use]
-    pub fn revision(&self, number: u64) -> Option<&Revision> {
+    pub(crate) fn revision(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
     }
 
     /// The revision with which a cluster that does not run is restored.
-    #[must_use]
-    pub fn last_wanted(&self) -> Option<&Revision> {
+    pub(crate) fn last_wanted(&self) -> Option<&Revision> {
         self.revisions.iter().rev().find(|revision| revision.is_wanted())
     }
 
     /// Records the outcome of a revision.
-    pub fn conclude(&mut self, number: u64, outcome: RevisionOutcome) {
+    pub(crate) fn conclude(&mut self, number: u64, outcome: RevisionOutcome) {
         if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
             revision.outcome = Some(outcome);
         }
     }
 
     /// Drops the revision of an unfinished resume if it was not created yet: `live` is the existing one.
-    pub fn drop_revision_of(&mut self, left: Option<&Journal>, live: Option<u64>, now: &str) {
+    pub(crate) fn drop_revision_of(&mut self, left: Option<&Journal>, live: Option<u64>, now: &str) {
         let left = left.filter(|left| left.kind == Kind::Resume && left.new_revision != live);
         if let Some(number) = left.and_then(|left| left.new_revision) {
             let why = Some("it was interrupted");
@@ -175,7 +169,7 @@ impl History {
     }
 
     /// Records that the outcome of a revision is unknown.
-    pub fn forget_outcome(&mut self, number: u64) {
+    pub(crate) fn forget_outcome(&mut self, number: u64) {
         if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
             revision.outcome = None;
         }
@@ -184,7 +178,7 @@ impl History {
     /// Adds `savepoint`, or replaces the one with the same trigger ID. If the operation in progress waits for this
     /// savepoint, its step is updated too. A completed savepoint stays completed: another process may find no
     /// JobManager any more that knows it.
-    pub fn record(&mut self, savepoint: Savepoint) {
+    pub(crate) fn record(&mut self, savepoint: Savepoint) {
         if let Some(journal) = &self.journal
             && savepoint.progress == Progress::Completed
             && savepoint.failure.is_none()
@@ -205,7 +199,7 @@ impl History {
     }
 
     /// Records the progress of the operation in progress. Its revision starts from the state in the journal.
-    pub fn set_journal(&mut self, journal: Journal) {
+    pub(crate) fn set_journal(&mut self, journal: Journal) {
         let revision = journal.new_revision.filter(|_| journal.kind.deploys());
         let revision = self.revisions.iter_mut().find(|known| Some(known.number) == revision);
         let job = revision.and_then(|revision| revision.spec.pointer_mut("/spec/job")?.as_object_mut());
@@ -216,7 +210,7 @@ impl History {
     }
 
     /// Makes the operation in progress wait for the savepoint `new` instead of `old`.
-    pub fn replace_trigger_id(&mut self, old: &str, new: &str) {
+    pub(crate) fn replace_trigger_id(&mut self, old: &str, new: &str) {
         if let Some(Journal {
             ending: Ending::Savepoint { trigger_id, .. },
             ..
@@ -228,14 +222,14 @@ impl History {
     }
 
     /// Replaces the savepoint with the trigger ID `old` by `savepoint`: Flink chose another ID.
-    pub fn rename(&mut self, old: &str, savepoint: Savepoint) {
+    pub(crate) fn rename(&mut self, old: &str, savepoint: Savepoint) {
         self.replace_trigger_id(old, &savepoint.trigger_id);
         self.savepoints.retain(|other| other.trigger_id != old);
         self.record(savepoint);
     }
 
     /// Adds `revision`, or replaces the one with the same number.
-    pub fn upsert_revision(&mut self, revision: Revision) {
+    pub(crate) fn upsert_revision(&mut self, revision: Revision) {
         self.revisions.retain(|known| known.number != revision.number);
         self.revisions.push(revision);
     }

@@ -16,23 +16,21 @@ use crate::model::names::ClusterName;
 ///
 /// [`crate::history::store::HistoryStore::acquire_lock`] requires it, so that no command starts without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Basis {
+pub(crate) struct Basis {
     /// The Job's uid; `None`: there was none.
     job: Option<String>,
 }
 
 impl Basis {
     /// The basis of a plan that was made from `live`.
-    #[must_use]
-    pub fn of(live: &LiveObjects) -> Self {
+    pub(crate) fn of(live: &LiveObjects) -> Self {
         Self {
             job: live.job.as_ref().map(uid),
         }
     }
 
     /// The basis of a plan for a cluster that does not exist.
-    #[must_use]
-    pub const fn nothing() -> Self {
+    pub(crate) const fn nothing() -> Self {
         Self { job: None }
     }
 
@@ -57,13 +55,13 @@ impl Basis {
 
 /// The start of an operation.
 #[derive(Clone, Copy)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// The basis of its plan; `None`: it is not checked again.
-    pub basis: Option<&'a Basis>,
+    pub(crate) basis: Option<&'a Basis>,
     /// The holder of the operation.
-    pub holder: &'a Holder,
+    pub(crate) holder: &'a Holder,
     /// The unfinished operation of another command that this one continues or replaces.
-    pub left: Option<&'a Journal>,
+    pub(crate) left: Option<&'a Journal>,
 }
 
 /// An object's uid; empty where it has none.

@@ -7,7 +7,7 @@ use super::History;
 impl History {
     /// Records that the job of revision `number` was scaled while it ran, if it is the last one: a resume starts from
     /// it.
-    pub fn rescale(&mut self, number: u64, parallelism: u32, task_managers: u32) {
+    pub(crate) fn rescale(&mut self, number: u64, parallelism: u32, task_managers: u32) {
         let Some(revision) = self.revisions.last_mut().filter(|revision| revision.number == number) else {
             return;
         };

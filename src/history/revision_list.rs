@@ -10,31 +10,31 @@ use crate::model::age::age;
 /// An item of a RevisionList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RevisionRow<'a> {
+pub(crate) struct RevisionRow<'a> {
     /// Starts at 1.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// Whether the existing objects are of this revision.
-    pub current: bool,
+    pub(crate) current: bool,
     /// When it was created.
-    pub created_at: &'a str,
+    pub(crate) created_at: &'a str,
     /// The user who created it.
-    pub by: Option<&'a str>,
+    pub(crate) by: Option<&'a str>,
     /// The command that created it.
-    pub command: &'a str,
+    pub(crate) command: &'a str,
     /// Its outcome.
-    pub outcome: Option<&'a str>,
+    pub(crate) outcome: Option<&'a str>,
     /// The cause, if it is not successful.
-    pub why: Option<&'a str>,
+    pub(crate) why: Option<&'a str>,
     /// Its image.
-    pub image: Option<&'a str>,
+    pub(crate) image: Option<&'a str>,
     /// Its parallelism.
-    pub parallelism: Option<u64>,
+    pub(crate) parallelism: Option<u64>,
     /// Flink's version.
-    pub flink_version: Option<&'a str>,
+    pub(crate) flink_version: Option<&'a str>,
     /// The savepoint that it started from.
-    pub from_savepoint: Option<&'a str>,
+    pub(crate) from_savepoint: Option<&'a str>,
     /// Whether it has its own templates.
-    pub own_templates: bool,
+    pub(crate) own_templates: bool,
 }
 
 impl<'a> RevisionRow<'a> {
@@ -59,15 +59,13 @@ impl<'a> RevisionRow<'a> {
 }
 
 /// All revisions, newest first. `current` is the number of the one whose objects exist.
-#[must_use]
-pub fn views(history: &History, current: Option<u64>) -> Vec<RevisionRow<'_>> {
+pub(crate) fn views(history: &History, current: Option<u64>) -> Vec<RevisionRow<'_>> {
     let newest = history.revisions.iter().rev();
     newest.map(|revision| RevisionRow::new(revision, current)).collect()
 }
 
 /// Names of the columns.
-#[must_use]
-pub const fn headers(wide: bool) -> &'static [&'static str] {
+pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     const ALL: [&str; 10] = [
         "REVISION",
         "COMMAND",
@@ -84,8 +82,7 @@ pub const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The columns of one revision. The current one is marked.
-#[must_use]
-pub fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
+pub(crate) fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.created_at.parse().ok();
     let mut row = vec![

@@ -15,7 +15,7 @@ use crate::model::template::Templates;
 ///
 /// # Errors
 /// Not found, with the existing numbers.
-pub fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
+pub(crate) fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
     history.revision(number).ok_or_else(|| {
         let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
         let error = Error::not_found(format!("the history of {name} has no revision {number}"));
@@ -28,7 +28,7 @@ pub fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result
 }
 
 /// The templates of a revision, and whether to store them.
-pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
+pub(crate) fn templates(revision: &Revision) -> Result<(Templates, bool)> {
     match &revision.templates {
         Some([service, job, deployment]) => Ok((
             Templates {
@@ -43,20 +43,20 @@ pub fn templates(revision: &Revision) -> Result<(Templates, bool)> {
 }
 
 /// The nonce of a revision that is about to be created from `layer`: one that was never used.
-pub fn nonce(layer: &Config) -> Option<String> {
+pub(crate) fn nonce(layer: &Config) -> Option<String> {
     let nonce = || job_id::nonce(&uuid::Uuid::new_v4().to_string());
     layer.ha.is_some().then(nonce)
 }
 
 /// The ID under which a revision keeps high-availability data in ConfigMaps, and its nonce; `None`: it keeps none.
-pub fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
+pub(crate) fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
     let spec = Spec::resolve(layer(revision).ok()?).ok()?;
     let id = spec.cluster_id(revision.number);
     spec.ha_by_kubernetes().then_some((id, spec.layer.nonce))
 }
 
 /// The spec of a revision.
-pub fn layer(revision: &Revision) -> Result<Config> {
+pub(crate) fn layer(revision: &Revision) -> Result<Config> {
     let text = Value::to_string(&revision.spec);
     let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;
     layers

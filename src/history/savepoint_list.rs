@@ -10,40 +10,40 @@ use crate::model::bytes;
 /// An item of a SavepointList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SavepointRow<'a> {
+pub(crate) struct SavepointRow<'a> {
     /// Its path, once it is written.
-    pub path: Option<&'a str>,
+    pub(crate) path: Option<&'a str>,
     /// Whether it exists.
-    pub status: Status,
+    pub(crate) status: Status,
     /// `canonical` or `native`.
-    pub format: String,
+    pub(crate) format: String,
     /// The command that took it.
-    pub reason: &'a str,
+    pub(crate) reason: &'a str,
     /// When it was requested.
-    pub requested_at: &'a str,
+    pub(crate) requested_at: &'a str,
     /// When it was completed.
-    pub completed_at: Option<&'a str>,
+    pub(crate) completed_at: Option<&'a str>,
     /// When its files were deleted.
-    pub disposed_at: Option<&'a str>,
+    pub(crate) disposed_at: Option<&'a str>,
     /// Bytes of its state.
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// Its Flink job.
-    pub job_id: &'a str,
+    pub(crate) job_id: &'a str,
     /// The trigger ID of its request.
-    pub trigger_id: &'a str,
+    pub(crate) trigger_id: &'a str,
     /// The version of Flink that wrote it.
-    pub flink_version: Option<&'a str>,
+    pub(crate) flink_version: Option<&'a str>,
     /// The image that wrote it.
-    pub image: Option<&'a str>,
+    pub(crate) image: Option<&'a str>,
     /// The revision that wrote it.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// The cause of its failure.
-    pub failure: Option<&'a str>,
+    pub(crate) failure: Option<&'a str>,
 }
 
 /// Whether a savepoint exists, according to the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Status {
+pub(crate) enum Status {
     /// It was requested, and its outcome was not read yet.
     Requested,
     /// It was written.
@@ -81,14 +81,12 @@ impl<'a> SavepointRow<'a> {
 }
 
 /// All savepoints, newest first.
-#[must_use]
-pub fn views(history: &History) -> Vec<SavepointRow<'_>> {
+pub(crate) fn views(history: &History) -> Vec<SavepointRow<'_>> {
     history.savepoints.iter().rev().map(SavepointRow::new).collect()
 }
 
 /// Names of the columns.
-#[must_use]
-pub const fn headers(wide: bool) -> &'static [&'static str] {
+pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     const ALL: [&str; 11] = [
         "PATH", "STATUS", "FORMAT", "TAKEN BY", "AGE", "SIZE", "REVISION", "FLINK", "JOB", "IMAGE", "FAILURE",
     ];
@@ -96,8 +94,7 @@ pub const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The columns of one savepoint.
-#[must_use]
-pub fn row(view: &SavepointRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
+pub(crate) fn row(view: &SavepointRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.completed_at.unwrap_or(view.requested_at).parse().ok();
     let mut row = vec![

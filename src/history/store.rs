@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::heartbeat::{Beats, Heartbeat};
 use super::holder::{check_held, taken_over};
-pub use super::plan_basis::Entry;
+pub(crate) use super::plan_basis::Entry;
 use crate::error::{Error, Kind, Result};
 use crate::history::plan_basis::{self, Basis};
 use crate::history::{HISTORY, History, Limits};
@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 8;
 /// The history of one cluster on the API server.
 ///
 /// If ConfigMaps are forbidden, it warns once, and the history only lasts as long as the command.
-pub struct HistoryStore {
+pub(crate) struct HistoryStore {
     cluster: Cluster,
     name: ClusterName,
     history: History,
@@ -43,7 +43,7 @@ pub struct HistoryStore {
 
 impl HistoryStore {
     /// Reads the history; it is empty if there is none.
-    pub async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+    pub(crate) async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut store = Self::unread(cluster, name);
         store.read_if_allowed().await?;
         store.ground = store.history.clone();
@@ -54,7 +54,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// When a newer version wrote it, which may be changing the cluster.
-    pub async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+    pub(crate) async fn open_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut store = Self::unread(cluster, name);
         if let Err(error) = store.read_if_allowed().await {
             match &store.stored {
@@ -84,7 +84,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Forbidden, when this account may not read it.
-    pub fn readable(&self) -> Result<&History> {
+    pub(crate) fn readable(&self) -> Result<&History> {
         match &self.unreadable {
             Some(why) => Err(Error::forbidden(format!(
                 "the history of {} cannot be read: {why}",
@@ -110,31 +110,27 @@ impl HistoryStore {
     }
 
     /// Skips all writes from now on, for a dry run.
-    pub fn only_look(&mut self) {
+    pub(crate) fn only_look(&mut self) {
         self.forbidden = true;
     }
 
     /// The history.
-    #[must_use]
-    pub fn history(&self) -> &History {
+    pub(crate) fn history(&self) -> &History {
         &self.history
     }
 
     /// The cluster of this history.
-    #[must_use]
-    pub const fn name(&self) -> &ClusterName {
+    pub(crate) const fn name(&self) -> &ClusterName {
         &self.name
     }
 
     /// The ConfigMap as it was last read.
-    #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
+    pub(crate) fn identity(&self) -> Option<Identity> {
         Identity::of(CONFIG_MAPS, self.stored.as_ref()?).ok()
     }
 
     /// Whether the ConfigMap exists.
-    #[must_use]
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.stored.is_some()
     }
 
@@ -143,7 +139,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Conflict when this process held the operation in progress, and another process took it over.
-    pub async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
+    pub(crate) async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
         let token = self.token.clone();
         let beats = self.beats.clone();
         let held = |history: &History| {
@@ -179,7 +175,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Those of writing, and conflict if the history was written since it was read.
-    pub async fn offer(&mut self, change: impl FnOnce(&mut History)) -> Result<()> {
+    pub(crate) async fn offer(&mut self, change: impl FnOnce(&mut History)) -> Result<()> {
         let before = self.history.clone();
         change(&mut self.history);
         let written = if self.forbidden {
@@ -194,7 +190,7 @@ impl HistoryStore {
     }
 
     /// Changes the history in memory; the next update writes it. For data that is informative and may be lost.
-    pub fn amend(&mut self, change: impl FnOnce(&mut History)) {
+    pub(crate) fn amend(&mut self, change: impl FnOnce(&mut History)) {
         change(&mut self.history);
     }
 
@@ -204,7 +200,7 @@ impl HistoryStore {
     /// # Errors
     /// Conflict when another process works on the cluster, or has changed it since the plan was made; failure when the
     /// history has no room for the operation.
-    pub async fn acquire_lock(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
+    pub(crate) async fn acquire_lock(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
         let name = self.name.clone();
         let holder = entry.holder;
         if let Some(basis) = entry.basis {
@@ -236,7 +232,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Conflict, when another process works on it, or has changed it since.
-    pub async fn check(&self, basis: &Basis) -> Result<()> {
+    pub(crate) async fn check(&self, basis: &Basis) -> Result<()> {
         if self.token.is_some() {
             return Ok(());
         }
@@ -249,7 +245,7 @@ impl HistoryStore {
     }
 
     /// Releases the operation in progress, which is unfinished, so that the next command need not wait.
-    pub async fn abandon(&mut self) {
+    pub(crate) async fn abandon(&mut self) {
         if self.token.is_none() {
             return;
         }
@@ -267,18 +263,17 @@ impl HistoryStore {
     }
 
     /// Whether this process holds the operation in progress.
-    #[must_use]
-    pub const fn holds(&self) -> bool {
+    pub(crate) const fn holds(&self) -> bool {
         self.token.is_some()
     }
 
     /// Sets how much to store from the next write on; `None`: unchanged.
-    pub fn set_limits(&mut self, limits: Option<Limits>) {
+    pub(crate) fn set_limits(&mut self, limits: Option<Limits>) {
         self.limits = limits.or(self.limits);
     }
 
     /// Forgets the token: the operation has ended.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.released();
     }
 
@@ -329,7 +324,7 @@ impl HistoryStore {
     ///
     /// # Errors
     /// Conflict when it is not a history of the cluster, or is a different one by now.
-    pub async fn purge(&mut self) -> Result<bool> {
+    pub(crate) async fn purge(&mut self) -> Result<bool> {
         let Some(stored) = self.stored.take() else {
             if self.forbidden {
                 let text = format!("the history of {} cannot be read, so it is not deleted", self.name);
@@ -358,7 +353,7 @@ impl HistoryStore {
     }
 
     /// Reads the history again.
-    pub async fn read(&mut self) -> Result<()> {
+    pub(crate) async fn read(&mut self) -> Result<()> {
         self.stored = self.cluster.get(&self.target("get")).await?;
         self.history = match &self.stored {
             Some(object) => History::from_config_map(object).map_err(|error| {

@@ -24,26 +24,25 @@ const MOST: usize = 100;
 const SOON: Duration = Duration::from_millis(100);
 
 /// An unfinished operation.
-pub struct Operation {
+pub(crate) struct Operation {
     /// Its description in the history.
-    pub text: String,
+    pub(crate) text: String,
     /// Whether it stops the job with a savepoint whose path is not in the history yet.
-    pub stops: bool,
+    pub(crate) stops: bool,
 }
 
 /// The clusters with an unfinished operation.
 type Open = Vec<(Key, Operation)>;
 
 /// The request for them, and the answer once it has arrived.
-pub struct Operations<'a> {
+pub(crate) struct Operations<'a> {
     asked: LocalBoxFuture<'a, Open>,
     answer: Option<Open>,
 }
 
 impl<'a> Operations<'a> {
     /// The operations of the listed clusters.
-    #[must_use]
-    pub fn of(cluster: &'a Cluster, wanted: &'a ListSelection) -> Self {
+    pub(crate) fn of(cluster: &'a Cluster, wanted: &'a ListSelection) -> Self {
         Self {
             asked: open(cluster, wanted).boxed_local(),
             answer: None,
@@ -51,8 +50,7 @@ impl<'a> Operations<'a> {
     }
 
     /// No operations, without a request.
-    #[must_use]
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             asked: std::future::ready(Open::new()).boxed_local(),
             answer: None,
@@ -60,7 +58,7 @@ impl<'a> Operations<'a> {
     }
 
     /// Runs `work`, and the request in parallel. Does not wait for the answer.
-    pub async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         tokio::select! {
             biased;
@@ -71,12 +69,12 @@ impl<'a> Operations<'a> {
     }
 
     /// The answer, if it arrives soon. A program waits longer for it than a user, who sees the list first.
-    pub async fn soon(&mut self, for_people: bool) -> &[(Key, Operation)] {
+    pub(crate) async fn soon(&mut self, for_people: bool) -> &[(Key, Operation)] {
         self.within(if for_people { SOON } else { LATE }).await
     }
 
     /// The answer, if it arrives within [`LATE`].
-    pub async fn late(&mut self) -> &[(Key, Operation)] {
+    pub(crate) async fn late(&mut self) -> &[(Key, Operation)] {
         self.within(LATE).await
     }
 

@@ -24,7 +24,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A file that contains an image.
 #[derive(Clone)]
-pub struct Archive {
+pub(crate) struct Archive {
     path: PathBuf,
     /// Offsets and sizes of the blobs.
     blobs: Arc<BTreeMap<Digest, (u64, u64)>>,
@@ -38,7 +38,7 @@ struct Contents {
 
 impl Archive {
     /// Reads the table of contents of a file. It must contain one image.
-    pub fn open(path: &Path) -> Result<(Self, Digest, Document)> {
+    pub(crate) fn open(path: &Path) -> Result<(Self, Digest, Document)> {
         let contents = Contents::read(path)?;
         let mut blobs: BTreeMap<Digest, (u64, u64)> = contents
             .files
@@ -78,7 +78,7 @@ impl Archive {
     }
 
     /// Reads a whole small blob.
-    pub fn small(&self, digest: &Digest) -> Result<Bytes> {
+    pub(crate) fn small(&self, digest: &Digest) -> Result<Bytes> {
         let (offset, size) = *self.blobs.get(digest).ok_or_else(|| missing(digest.as_str()))?;
         let bytes = read_part(&self.path, offset, size)?;
         if Digest::of(&bytes) != *digest {
@@ -91,8 +91,7 @@ impl Archive {
     }
 
     /// A blob.
-    #[must_use]
-    pub fn source(&self, digest: &Digest) -> Option<Source> {
+    pub(crate) fn source(&self, digest: &Digest) -> Option<Source> {
         let (offset, length) = *self.blobs.get(digest)?;
         Some(Source::Part {
             path: self.path.clone(),

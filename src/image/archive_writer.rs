@@ -29,7 +29,7 @@ struct Partial {
 }
 
 /// Writes an image. Layers are streamed from their source to the file, never held in memory as a whole.
-pub async fn write(
+pub(crate) async fn write(
     built: &Built,
     path: &Path,
     name: &Reference,

@@ -7,56 +7,56 @@ use super::manifest::{Descriptor, Manifest};
 use crate::error::{Error, Result};
 
 /// Label with the digest of a job's own layer, with which the next build finds the layer to replace.
-pub const JOB_LAYER: &str = "kubectl-flink/job-layer";
+pub(crate) const JOB_LAYER: &str = "kubectl-flink/job-layer";
 /// OCI's annotation, used as a label: both kinds of images have labels.
-pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
+pub(crate) const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// Time of an image that has none.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
 /// The added layer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewLayer {
+pub(crate) struct NewLayer {
     /// Digest in a registry.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Size in a registry.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Digest of the uncompressed tar.
-    pub diff_id: Digest,
+    pub(crate) diff_id: Digest,
 }
 
 /// The additions to a base.
 #[derive(Clone, Debug, Default)]
-pub struct Addition {
+pub(crate) struct Addition {
     /// The layer, if there are files.
-    pub layer: Option<NewLayer>,
+    pub(crate) layer: Option<NewLayer>,
     /// Environment variables.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
     /// Labels.
-    pub labels: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
     /// The text in the history.
-    pub created_by: String,
+    pub(crate) created_by: String,
     /// Whether it is a job's own: the next build for the job replaces it.
-    pub of_job: bool,
+    pub(crate) of_job: bool,
     /// Name and digest of the base.
-    pub base: Option<(String, Digest)>,
+    pub(crate) base: Option<(String, Digest)>,
 }
 
 /// A configuration and its manifest, in the bytes that are pushed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Assembled {
+pub(crate) struct Assembled {
     /// The configuration.
-    pub config: Vec<u8>,
+    pub(crate) config: Vec<u8>,
     /// The manifest.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// The manifest.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// The manifest's digest: the image's.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// Removes a job's own layer, if it is the top one. Returns whether there was one.
-pub fn strip_job_layer(config: &mut Value, manifest: &mut Manifest) -> bool {
+pub(crate) fn strip_job_layer(config: &mut Value, manifest: &mut Manifest) -> bool {
     let marked = config["config"]["Labels"][JOB_LAYER].as_str().map(ToOwned::to_owned);
     let Some(diff_ids) = config.pointer_mut("/rootfs/diff_ids").and_then(Value::as_array_mut) else {
         return false;
@@ -79,7 +79,7 @@ pub fn strip_job_layer(config: &mut Value, manifest: &mut Manifest) -> bool {
 ///
 /// # Errors
 /// When the configuration does not match the manifest.
-pub fn assemble(mut config: Value, base: &Manifest, addition: &Addition) -> Result<Assembled> {
+pub(crate) fn assemble(mut config: Value, base: &Manifest, addition: &Addition) -> Result<Assembled> {
     if !config["rootfs"]["diff_ids"].is_array() {
         return Err(Error::failure("its configuration names no layers"));
     }

@@ -17,7 +17,7 @@ use crate::image::registry::registries::Registries;
 
 /// The location of an image.
 #[derive(Clone)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// In a registry.
     Repository(Box<Repository>),
     /// In a file.
@@ -26,35 +26,33 @@ pub enum Origin {
 
 /// An image of one platform.
 #[derive(Clone, Debug)]
-pub struct PlatformImage {
+pub(crate) struct PlatformImage {
     /// The platform.
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// Its manifest.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// Its configuration.
-    pub config: Value,
+    pub(crate) config: Value,
 }
 
 /// An image that was found.
 #[derive(Clone)]
-pub struct Base {
+pub(crate) struct Base {
     /// Its name in the arguments.
-    pub name: String,
+    pub(crate) name: String,
     /// Digest that the name refers to.
-    pub digest: Digest,
-    /// Whether the digest is that of an index of several platforms.
-    pub is_index: bool,
+    pub(crate) digest: Digest,
     /// The images of the selected platforms.
-    pub images: Vec<PlatformImage>,
+    pub(crate) images: Vec<PlatformImage>,
     /// All platforms of the image.
-    pub platforms: Vec<Platform>,
+    pub(crate) platforms: Vec<Platform>,
     /// Its location.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 /// Which images of an index to read.
 #[derive(Clone, Copy, Debug)]
-pub enum Pick<'a> {
+pub(crate) enum Pick<'a> {
     /// All.
     All,
     /// Those of these platforms, each of which must exist.
@@ -64,8 +62,7 @@ pub enum Pick<'a> {
 }
 
 /// Whether a base is given by a file name.
-#[must_use]
-pub fn is_file(text: &str) -> bool {
+pub(crate) fn is_file(text: &str) -> bool {
     let path = Path::new(text);
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
@@ -76,7 +73,7 @@ pub fn is_file(text: &str) -> bool {
 
 impl Base {
     /// Reads manifests and configurations, those of all platforms in parallel. It reads no layer.
-    pub async fn read(registries: &Registries, name: &str, pick: Pick<'_>) -> Result<Self> {
+    pub(crate) async fn read(registries: &Registries, name: &str, pick: Pick<'_>) -> Result<Self> {
         if is_file(name) {
             let (archive, digest, document) = Archive::open(Path::new(name)).map_err(|error| error.context(name))?;
             return Self::of(name, digest, document, Origin::Archive(archive), pick).await;
@@ -101,12 +98,12 @@ impl Base {
             Pick::Each(wanted) => wanted,
             Pick::All | Pick::One(_) => &[],
         };
-        let (images, platforms, is_index) = match document {
+        let (images, platforms) = match document {
             Document::Image(manifest) => {
                 let image = origin.image(manifest, None).await.map_err(about)?;
                 let platform = image.platform.clone();
                 check(name, std::slice::from_ref(&platform), wanted)?;
-                (vec![image], vec![platform], false)
+                (vec![image], vec![platform])
             }
             Document::Index(entries) => {
                 let platforms: Vec<Platform> = entries.iter().map(|(platform, _)| platform.clone()).collect();
@@ -124,13 +121,12 @@ impl Base {
                     .iter()
                     .filter(|(platform, _)| chosen(platform))
                     .map(|(platform, entry)| origin.of_index(platform, entry));
-                (try_join_all(reads).await.map_err(about)?, platforms, true)
+                (try_join_all(reads).await.map_err(about)?, platforms)
             }
         };
         Ok(Self {
             name: name.to_owned(),
             digest,
-            is_index,
             images,
             platforms,
             origin,
@@ -138,8 +134,7 @@ impl Base {
     }
 
     /// The source of one of its blobs.
-    #[must_use]
-    pub fn source(&self, blob: &Descriptor) -> Option<Source> {
+    pub(crate) fn source(&self, blob: &Descriptor) -> Option<Source> {
         match &self.origin {
             Origin::Repository(repository) => {
                 Some(Source::Repository(repository.clone(), blob.digest.clone(), blob.size))

@@ -16,7 +16,7 @@ const LARGEST_HEADER: u64 = 1 << 20;
 ///
 /// # Errors
 /// An invalid archive, and errors of `each`.
-pub fn entries<R: Read>(
+pub(crate) fn entries<R: Read>(
     reader: R,
     most: u64,
     mut each: impl FnMut(Entry<'_, Bounded<R>>) -> io::Result<()>,
@@ -39,7 +39,7 @@ pub fn entries<R: Read>(
 }
 
 /// A reader that ends with an error at its limits. It only seeks forward.
-pub struct Bounded<R> {
+pub(crate) struct Bounded<R> {
     inner: R,
     at: u64,
     most: u64,

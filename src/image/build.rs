@@ -19,43 +19,43 @@ use crate::image::registry::blob_source::Source;
 
 /// The additions to a base.
 #[derive(Default)]
-pub struct BuildRequest {
+pub(crate) struct BuildRequest {
     /// Files.
-    pub files: Vec<Chosen>,
+    pub(crate) files: Vec<Chosen>,
     /// Environment variables.
-    pub env: Vec<(String, String)>,
+    pub(crate) env: Vec<(String, String)>,
     /// Labels.
-    pub labels: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
     /// Whether it is a job's own layer, which replaces the job's previous one.
-    pub of_job: bool,
+    pub(crate) of_job: bool,
 }
 
 /// An image of one platform.
-pub struct BuiltImage {
+pub(crate) struct BuiltImage {
     /// The platform.
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// The result.
-    pub assembled: Assembled,
+    pub(crate) assembled: Assembled,
 }
 
 /// A built image that is not stored anywhere yet.
-pub struct Built {
+pub(crate) struct Built {
     /// One for each platform.
-    pub images: Vec<BuiltImage>,
+    pub(crate) images: Vec<BuiltImage>,
     /// Its base.
-    pub base: Base,
+    pub(crate) base: Base,
     /// The new layer.
-    pub layer: Option<Arc<LayerFile>>,
+    pub(crate) layer: Option<Arc<LayerFile>>,
     /// The manifest or index that the image's name refers to.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Its media type.
-    pub media_type: &'static str,
+    pub(crate) media_type: &'static str,
     /// Its digest.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// Builds an image. It reads the files once, for their digest, and writes nothing.
-pub async fn build(mut base: Base, wanted: BuildRequest) -> Result<Built> {
+pub(crate) async fn build(mut base: Base, wanted: BuildRequest) -> Result<Built> {
     let mut stripped = false;
     if wanted.of_job {
         for image in &mut base.images {
@@ -120,7 +120,7 @@ async fn layer(config: &serde_json::Value, files: Vec<Chosen>) -> Result<Arc<Lay
 
 impl Built {
     /// The layers and configurations of all platforms, each once.
-    pub fn blobs(&self) -> Result<Vec<(Descriptor, Source)>> {
+    pub(crate) fn blobs(&self) -> Result<Vec<(Descriptor, Source)>> {
         let (mut seen, mut blobs) = (BTreeSet::new(), Vec::new());
         for image in &self.images {
             let assembled = &image.assembled;
@@ -143,8 +143,7 @@ impl Built {
     }
 
     /// Whether a blob is new, not one of the base.
-    #[must_use]
-    pub fn is_new(&self, blob: &Descriptor) -> bool {
+    pub(crate) fn is_new(&self, blob: &Descriptor) -> bool {
         let layer = self
             .layer
             .as_ref()
@@ -157,14 +156,12 @@ impl Built {
     }
 
     /// Whether it has several platforms.
-    #[must_use]
-    pub fn is_index(&self) -> bool {
+    pub(crate) fn is_index(&self) -> bool {
         self.images.len() > 1
     }
 
     /// The facts of its base, for the first platform.
-    #[must_use]
-    pub fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         let Some(first) = self.base.images.first() else {
             return Facts::default();
         };
@@ -179,8 +176,7 @@ impl Built {
 
 impl Assembled {
     /// The descriptor for an index or a layout.
-    #[must_use]
-    pub fn descriptor(&self) -> Descriptor {
+    pub(crate) fn descriptor(&self) -> Descriptor {
         Descriptor::new(self.manifest.media_type(), &self.digest, self.bytes.len() as u64)
     }
 }

@@ -7,21 +7,19 @@ use crate::model::flink::FlinkVersion;
 use crate::model::keyword::Keyword;
 
 /// A jar that is built for a newer Java than the image has: the JVM rejects its classes.
-#[must_use]
-pub fn java(facts: &Facts, jar: &str, needs: Option<u16>) -> Option<String> {
+pub(crate) fn java(facts: &Facts, jar: &str, needs: Option<u16>) -> Option<String> {
     let (has, needs) = (facts.java_version?, needs?);
     (needs > has).then(|| format!("{jar} is built for Java {needs}, and the image has Java {has}"))
 }
 
 /// Like [`java`], for the jars in the image itself.
-pub fn own_jars(facts: &Facts) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn own_jars(facts: &Facts) -> impl Iterator<Item = String> + '_ {
     let jars = facts.jars.iter().flatten();
     jars.filter_map(|jar| java(facts, &jar.name, jar.java_version))
 }
 
 /// The incompatibilities with the spec of a cluster.
-#[must_use]
-pub fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
+pub(crate) fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
     let mut found = Vec::new();
     let has = facts.flink_version.as_deref();
     if let (Some(has), Some(said)) = (has, layer.flink_version)
@@ -63,8 +61,7 @@ pub fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
 }
 
 /// The nodes' platforms, if the image lacks one of them.
-#[must_use]
-pub fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
+pub(crate) fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     if image.is_empty() || nodes.is_empty() || nodes.iter().all(|node| runs(image, node)) {
         return None;
     }
@@ -80,8 +77,7 @@ pub fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
 
 /// The nodes' platforms, if the image has none of them. Some nodes of other platforms are no problem if Pods are kept
 /// off them, as in mixed clusters.
-#[must_use]
-pub fn no_node(image: &[Platform], nodes: &[Platform]) -> Option<String> {
+pub(crate) fn no_node(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     let none = !image.is_empty() && !nodes.is_empty() && !nodes.iter().any(|node| runs(image, node));
     none.then(|| format!("the image is for {}, and all nodes are {}", list(image), list(nodes)))
 }

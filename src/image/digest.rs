@@ -21,8 +21,7 @@ impl Digest {
     }
 
     /// The result of a hasher.
-    #[must_use]
-    pub fn from_hasher(hasher: Sha256) -> Self {
+    pub(crate) fn from_hasher(hasher: Sha256) -> Self {
         let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("sha256:{hex}"))
     }
@@ -34,8 +33,7 @@ impl Digest {
     }
 
     /// The digits.
-    #[must_use]
-    pub fn hex(&self) -> &str {
+    pub(crate) fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
     }
 

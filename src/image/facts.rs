@@ -14,43 +14,43 @@ use crate::model::keyword::Keyword;
 /// A jar in `usrlib`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JarFacts {
+pub(crate) struct JarFacts {
     /// Its path below `usrlib`.
-    pub name: String,
+    pub(crate) name: String,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// The entry class in its manifest.
-    pub entry_class: Option<String>,
+    pub(crate) entry_class: Option<String>,
     /// The Java that its classes are built for, as far as the start of the jar shows it.
-    pub java_version: Option<u16>,
+    pub(crate) java_version: Option<u16>,
 }
 
 /// The known facts of an image of one platform. `None`: unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Flink's version, as the image or its parts spell it.
-    pub flink_version: Option<String>,
+    pub(crate) flink_version: Option<String>,
     /// The feature release of Java.
-    pub java_version: Option<u16>,
+    pub(crate) java_version: Option<u16>,
     /// `official` or `legacy`, the values of `--entrypoint`.
-    pub entrypoint: Option<&'static str>,
+    pub(crate) entrypoint: Option<&'static str>,
     /// Whether the image has an entrypoint, and it is not the script of the official images.
     #[serde(skip)]
-    pub own_entrypoint: bool,
+    pub(crate) own_entrypoint: bool,
     /// The user in the image's configuration, if any.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Flink's home.
-    pub home: String,
+    pub(crate) home: String,
     /// Jars in `usrlib`.
-    pub jars: Option<Vec<JarFacts>>,
+    pub(crate) jars: Option<Vec<JarFacts>>,
     /// Names of plugins.
-    pub plugins: Option<Vec<String>>,
+    pub(crate) plugins: Option<Vec<String>>,
     /// Libraries in `lib`.
-    pub libraries: Option<Vec<String>>,
+    pub(crate) libraries: Option<Vec<String>>,
     /// Whether all additions to Flink's own files are known, so that no other file can be missing.
     #[serde(skip)]
-    pub additions_known: bool,
+    pub(crate) additions_known: bool,
 }
 
 fn variable<'a>(config: &'a Value, name: &str) -> Option<&'a str> {
@@ -72,8 +72,7 @@ fn version_after(text: &str, start: &str) -> Option<String> {
 
 impl Facts {
     /// The facts in the configuration, which need no other data.
-    #[must_use]
-    pub fn of_config(config: &Value, tag: Option<&str>) -> Self {
+    pub(crate) fn of_config(config: &Value, tag: Option<&str>) -> Self {
         let words = |key: &str| {
             let list = config["config"][key].as_array();
             list.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>()
@@ -121,7 +120,7 @@ impl Facts {
     }
 
     /// Adds the facts in the files of the layers. If not all layers were read, missing files stay unknown.
-    pub fn add_files(&mut self, files: &BTreeMap<String, Found>, all: bool) {
+    pub(crate) fn add_files(&mut self, files: &BTreeMap<String, Found>, all: bool) {
         let home = self.home.trim_start_matches('/').to_owned();
         let below = |folder: &str| {
             let start = format!("{home}/{folder}/");
@@ -171,8 +170,7 @@ impl Facts {
     }
 
     /// Whether the image supports `s3://`: `None` if that is unknown.
-    #[must_use]
-    pub fn has_s3(&self) -> Option<bool> {
+    pub(crate) fn has_s3(&self) -> Option<bool> {
         let is_s3 = |name: &String| name.contains("s3");
         let known = [&self.plugins, &self.libraries];
         if known.into_iter().flatten().flatten().any(is_s3) {

@@ -37,7 +37,7 @@ const TELLING: [&str; 3] = ["usrlib", "/plugins", "kubectl flink image build"];
 
 /// Which layers to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+pub(crate) enum Depth {
     /// All layers.
     All,
     /// Those that are small or whose history mentions files for Flink.
@@ -47,15 +47,15 @@ pub enum Depth {
 }
 
 /// The facts, and which layers were not read.
-pub struct Inspected {
+pub(crate) struct Inspected {
     /// The facts.
-    pub facts: Facts,
+    pub(crate) facts: Facts,
     /// Bytes of skipped layers.
-    pub unread: u64,
+    pub(crate) unread: u64,
 }
 
 /// Inspects an image.
-pub async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, depth: Depth) -> Result<Inspected> {
+pub(crate) async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, depth: Depth) -> Result<Inspected> {
     let mut facts = Facts::of_config(&image.config, tag);
     let home = facts.home.trim_start_matches('/').to_owned();
     let lines = lines(&image.config, image.manifest.layers.len());

@@ -7,7 +7,7 @@ use zip::ZipArchive;
 use super::java;
 
 /// The path of a jar's manifest.
-pub const MANIFEST: &str = "META-INF/MANIFEST.MF";
+pub(crate) const MANIFEST: &str = "META-INF/MANIFEST.MF";
 /// Maximum bytes of a manifest to read.
 const LARGEST_MANIFEST: u64 = 4 << 20;
 /// Number of similar names to show if one was not found.
@@ -17,22 +17,22 @@ const LIKE: f64 = 0.6;
 
 /// The facts of a jar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Jar {
+pub(crate) struct Jar {
     /// The entry class in its manifest: `program-class`, Flink's own attribute, takes precedence over `Main-Class`.
     ///
     /// Source: Flink's `JarManifestParser.findEntryClass`.
-    pub entry_class: Option<String>,
+    pub(crate) entry_class: Option<String>,
     /// Its class names in Java's notation, sorted.
-    pub classes: Vec<String>,
+    pub(crate) classes: Vec<String>,
     /// The Java that the entry class needs, or any class if there is no entry class.
-    pub java: Option<u16>,
+    pub(crate) java: Option<u16>,
 }
 
 /// Reads a jar.
 ///
 /// # Errors
 /// Why it is not a jar.
-pub fn read(jar: impl Read + Seek) -> Result<Jar, String> {
+pub(crate) fn read(jar: impl Read + Seek) -> Result<Jar, String> {
     let mut archive = ZipArchive::new(jar).map_err(|e| format!("it is no jar: {e}"))?;
     let entry_class = match archive.by_name(MANIFEST) {
         Ok(file) => {
@@ -62,14 +62,6 @@ pub fn read(jar: impl Read + Seek) -> Result<Jar, String> {
     })
 }
 
-/// The classes of a jar, sorted, without anonymous ones.
-///
-/// # Errors
-/// Why it is not a jar.
-pub fn classes(jar: impl Read + Seek) -> Result<Vec<String>, String> {
-    read(jar).map(|jar| jar.classes)
-}
-
 /// The class of an entry: `a.B$C` for `a/B$C.class`. `None` for an entry that is not a named class.
 fn class_of_path(path: &str) -> Option<String> {
     let name = path.strip_suffix(".class")?;
@@ -93,8 +85,7 @@ fn java_of(archive: &mut ZipArchive<impl Read + Seek>, class: &str) -> Option<u1
 /// The entry class in a manifest's main section.
 ///
 /// Source: JAR File Specification. A line that starts with a space continues the previous one.
-#[must_use]
-pub fn entry_class(manifest: &str) -> Option<String> {
+pub(crate) fn entry_class(manifest: &str) -> Option<String> {
     let mut attributes: Vec<(String, String)> = Vec::new();
     for line in manifest.split(['\n', '\r']).filter(|line| !line.is_empty()) {
         match (line.strip_prefix(' '), attributes.last_mut(), line.split_once(':')) {
@@ -118,8 +109,7 @@ pub fn entry_class(manifest: &str) -> Option<String> {
 
 /// The entry class of a jar of which only the start is known, such as one in a layer. The manifest is the first file of
 /// a jar, or the first after its directory: `JarInputStream` finds it nowhere else.
-#[must_use]
-pub fn entry_class_of_start(start: &[u8]) -> Option<String> {
+pub(crate) fn entry_class_of_start(start: &[u8]) -> Option<String> {
     let mut entries = Entries(start).take(2);
     let (_, content) = entries.find(|(path, _)| path == MANIFEST.as_bytes())?;
     // The missing rest of a longer manifest matters no more than the rest of the jar.
@@ -128,8 +118,7 @@ pub fn entry_class_of_start(start: &[u8]) -> Option<String> {
 
 /// The Java that a jar is built for, of which only the start is known: from its entry class if that is included,
 /// otherwise from the first class. Build tools put libraries after the program's own classes.
-#[must_use]
-pub fn java_of_start(start: &[u8], entry_class: Option<&str>) -> Option<u16> {
+pub(crate) fn java_of_start(start: &[u8], entry_class: Option<&str>) -> Option<u16> {
     let mut first = None;
     for (path, content) in Entries(start) {
         let Some(class) = std::str::from_utf8(&path).ok().and_then(class_of_path) else {
@@ -186,8 +175,7 @@ impl Iterator for Entries<'_> {
 
 /// Names that are similar to `class`, the most similar first: a class of the same simple name in another package comes
 /// first.
-#[must_use]
-pub fn nearest<'a>(class: &str, classes: &'a [String]) -> Vec<&'a str> {
+pub(crate) fn nearest<'a>(class: &str, classes: &'a [String]) -> Vec<&'a str> {
     let simple = |name: &str| name.rsplit(['.', '$']).next().unwrap_or_default().to_lowercase();
     let wanted = simple(class);
     let mut likely: Vec<(f64, &str)> = classes

@@ -11,7 +11,7 @@ use crate::image::jar::{self, Jar, nearest};
 ///
 /// # Errors
 /// Usage error when it is not a jar.
-pub fn read(path: &Path) -> Result<Jar> {
+pub(crate) fn read(path: &Path) -> Result<Jar> {
     let wrong = |why: &str| Error::usage(format!("--jar {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| wrong(&format!("it cannot be read: {e}")))?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
@@ -25,7 +25,7 @@ pub fn read(path: &Path) -> Result<Jar> {
 ///
 /// # Errors
 /// Usage errors when the class is in none of the jars, and when there is no entry class or several.
-pub fn entry_class(jars: &[(String, Jar)], asked: Option<&str>, before: Option<&str>) -> Result<String> {
+pub(crate) fn entry_class(jars: &[(String, Jar)], asked: Option<&str>, before: Option<&str>) -> Result<String> {
     let there = |class: &str| {
         jars.iter()
             .any(|(_, jar)| jar.classes.binary_search_by(|other| other.as_str().cmp(class)).is_ok())

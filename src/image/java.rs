@@ -3,8 +3,7 @@
 /// Java's version by the major version of a class file: 52 is Java 8, 61 is Java 17.
 ///
 /// Source: Java Virtual Machine Specification, table 4.1-A.
-#[must_use]
-pub fn of_class_file(start: &[u8]) -> Option<u16> {
+pub(crate) fn of_class_file(start: &[u8]) -> Option<u16> {
     match start {
         [0xca, 0xfe, 0xba, 0xbe, _, _, high, low, ..] => u16::from_be_bytes([*high, *low]).checked_sub(44),
         _ => None,
@@ -12,8 +11,7 @@ pub fn of_class_file(start: &[u8]) -> Option<u16> {
 }
 
 /// The feature release in a version string: 17 of `jdk-17.0.9+9`, 8 of `1.8.0_392` and of `jdk8u392-b08`.
-#[must_use]
-pub fn release(text: &str) -> Option<u16> {
+pub(crate) fn release(text: &str) -> Option<u16> {
     let text = text.trim_matches('"').trim_start_matches(|c: char| !c.is_ascii_digit());
     let mut numbers = text.split(|c: char| !c.is_ascii_digit());
     match numbers.next()?.parse().ok()? {
@@ -23,8 +21,7 @@ pub fn release(text: &str) -> Option<u16> {
 }
 
 /// The release in a tag of the official images: 17 of `2.3.0-scala_2.12-java17`.
-#[must_use]
-pub fn of_tag(tag: &str) -> Option<u16> {
+pub(crate) fn of_tag(tag: &str) -> Option<u16> {
     let digits = tag.split('-').find_map(|part| part.strip_prefix("java"))?;
     digits.parse().ok()
 }

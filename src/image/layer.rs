@@ -20,11 +20,11 @@ const CHUNK: usize = 256 << 10;
 
 /// A file to add to an image.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+pub(crate) struct Chosen {
     /// Its path.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its metadata for the layer.
-    pub source: Source,
+    pub(crate) source: Source,
 }
 
 /// Selects a file.
@@ -105,13 +105,13 @@ fn walk(folder: &Path, below: &str, plugin: &str, chosen: &mut Vec<Chosen>) -> R
 }
 
 /// A layer.
-pub struct LayerFile {
+pub(crate) struct LayerFile {
     layout: Layout,
     stored: Stored,
     files: Vec<PathBuf>,
     checksum: u32,
     /// Its digests and size.
-    pub layer: NewLayer,
+    pub(crate) layer: NewLayer,
 }
 
 /// The file that was read last: most reads continue in it.
@@ -120,7 +120,7 @@ struct Open(Option<(usize, File, u64)>);
 
 impl LayerFile {
     /// Reads all files once, for the digests.
-    pub fn new(entries: &[Entry], files: Vec<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(entries: &[Entry], files: Vec<PathBuf>) -> Result<Self> {
         let layout = Layout::new(entries)?;
         let stored = Stored::new(layout.size);
         let unreadable = |e: io::Error| Error::failure(format!("cannot read what goes into the image: {e}"));
@@ -160,7 +160,7 @@ impl LayerFile {
     }
 
     /// The compressed layer from `offset` on.
-    pub fn reader(self: &Arc<Self>, offset: u64) -> Packed {
+    pub(crate) fn reader(self: &Arc<Self>, offset: u64) -> Packed {
         Packed {
             layer: Arc::clone(self),
             offset,
@@ -217,7 +217,7 @@ impl Open {
 }
 
 /// A reader of a compressed layer.
-pub struct Packed {
+pub(crate) struct Packed {
     layer: Arc<LayerFile>,
     offset: u64,
     open: Open,
@@ -243,7 +243,7 @@ impl Read for Packed {
 }
 
 /// Selects a jar of a job, and checks that it is one.
-pub fn chosen_jar(path: &Path) -> Result<Chosen> {
+pub(crate) fn chosen_jar(path: &Path) -> Result<Chosen> {
     super::jar_files::read(path)?;
     choose(path, file_name(path)?, TargetFolder::Usrlib)
 }
@@ -252,7 +252,7 @@ pub fn chosen_jar(path: &Path) -> Result<Chosen> {
 ///
 /// # Errors
 /// Usage error for what cannot be read, or is none.
-pub fn chosen_files(
+pub(crate) fn chosen_files(
     jars: &[PathBuf],
     plugins: &[PathBuf],
     libraries: &[PathBuf],

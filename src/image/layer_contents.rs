@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 
 /// Maximum bytes stored of a jar in a layer, to read its manifest.
-pub const START_OF_JAR: usize = 64 << 10;
+pub(crate) const START_OF_JAR: usize = 64 << 10;
 /// Maximum bytes of a runtime's file `release`.
 const RELEASE: u64 = 16 << 10;
 
 /// A file of a layer that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Its size.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Its start, as far as it is needed.
-    pub start: Vec<u8>,
+    pub(crate) start: Vec<u8>,
 }
 
 /// The changes of one layer: files that it adds, `None` for those that it deletes.
-pub type Changes = BTreeMap<String, Option<Found>>;
+pub(crate) type Changes = BTreeMap<String, Option<Found>>;
 
 /// Which part of a layer's entry is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
+pub(crate) enum Interest {
     /// Only its name.
     Name,
     /// Its start too.
@@ -31,8 +31,7 @@ pub enum Interest {
 }
 
 /// Which part of an entry is needed for Flink, whose home is `home` (without its first slash).
-#[must_use]
-pub fn wanted(path: &str, size: u64, home: &str) -> Interest {
+pub(crate) fn wanted(path: &str, size: u64, home: &str) -> Interest {
     let Some(rest) = path.strip_prefix(home).and_then(|rest| rest.strip_prefix('/')) else {
         // The runtime of every JDK and JRE has this file.
         let runtime =
@@ -52,8 +51,7 @@ pub fn wanted(path: &str, size: u64, home: &str) -> Interest {
 }
 
 /// Whether Flink treats a path as a jar.
-#[must_use]
-pub fn is_jar(path: &str) -> bool {
+pub(crate) fn is_jar(path: &str) -> bool {
     std::path::Path::new(path)
         .extension()
         .is_some_and(|extension| extension == "jar")
@@ -61,7 +59,7 @@ pub fn is_jar(path: &str) -> bool {
 
 /// Records an entry of a layer. Names that start with `.wh.` delete a lower file (OCI image specification,
 /// "Whiteouts").
-pub fn note(changes: &mut Changes, path: &str, found: Found) {
+pub(crate) fn note(changes: &mut Changes, path: &str, found: Found) {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if name == ".wh..wh..opq" {
         changes.insert(format!("{folder}/"), None);
@@ -73,14 +71,12 @@ pub fn note(changes: &mut Changes, path: &str, found: Found) {
 }
 
 /// Whether a path is a deletion.
-#[must_use]
-pub fn is_deletion(path: &str) -> bool {
+pub(crate) fn is_deletion(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh."))
 }
 
 /// The visible files in an image of these layers, from the bottom up.
-#[must_use]
-pub fn merged(layers: Vec<Changes>) -> BTreeMap<String, Found> {
+pub(crate) fn merged(layers: Vec<Changes>) -> BTreeMap<String, Found> {
     let mut seen: BTreeMap<String, Found> = BTreeMap::new();
     for layer in layers {
         // A layer deletes files of lower layers, never its own.

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, Result};
 
 /// Flink's home if an image does not set another.
-pub const FLINK_HOME: &str = "/opt/flink";
+pub(crate) const FLINK_HOME: &str = "/opt/flink";
 const FILE: u32 = 0o644;
 const PROGRAM: u32 = 0o755;
 
 /// Target of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TargetFolder {
+pub(crate) enum TargetFolder {
     /// A jar of the job: `usrlib/`.
     Usrlib,
     /// A library of Flink's own class path: `lib/`.
@@ -24,31 +24,31 @@ pub enum TargetFolder {
 
 /// A file on disk to add to the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// The path below the target; not used for [`TargetFolder::Path`].
-    pub name: String,
+    pub(crate) name: String,
     /// Its target.
-    pub place: TargetFolder,
+    pub(crate) place: TargetFolder,
     /// Its size.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Whether it is executable.
-    pub executable: bool,
+    pub(crate) executable: bool,
 }
 
 /// An entry of the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Path without the first slash; a directory's ends with one.
-    pub path: String,
+    pub(crate) path: String,
     /// Access rights.
-    pub mode: u32,
+    pub(crate) mode: u32,
     /// Its content.
-    pub content: Content,
+    pub(crate) content: Content,
 }
 
 /// The content of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub(crate) enum Content {
     /// A directory.
     Folder,
     /// A file.
@@ -65,7 +65,7 @@ pub enum Content {
 ///
 /// # Errors
 /// Usage errors for paths outside of the image's tree, and for two files of the same path.
-pub fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
+pub(crate) fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
     let home = inside(home)?;
     let mut folders = BTreeSet::new();
     let mut files = BTreeMap::new();
@@ -143,7 +143,7 @@ fn inside(path: &str) -> Result<String> {
 }
 
 /// Parses `SRC:DST`. Only the last colon before a slash counts, so that drive letters work.
-pub fn source_and_destination(text: &str) -> Result<(String, String)> {
+pub(crate) fn source_and_destination(text: &str) -> Result<(String, String)> {
     let wrong = || Error::usage(format!("{text:?} must be SOURCE:/DESTINATION"));
     let at = text.rfind(":/").ok_or_else(wrong)?;
     let (source, destination) = (&text[..at], &text[at + 1..]);

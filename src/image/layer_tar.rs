@@ -14,7 +14,7 @@ const BLOCK: u64 = 512;
 
 /// A part of a tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// Bytes in memory.
     Bytes(Vec<u8>),
     /// A file: its index in the given files, and its size.
@@ -23,8 +23,7 @@ pub enum Part {
 
 impl Part {
     /// Its size.
-    #[must_use]
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(_, size) => *size,
@@ -34,17 +33,17 @@ impl Part {
 
 /// The tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// Its parts and their offsets.
     parts: Vec<(u64, Part)>,
     /// Its size.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 impl Layout {
     /// The tar of `entries` in their order. All times are zero and Flink's user owns everything, so that the same files
     /// result in the same bytes on every machine and at any time.
-    pub fn new(entries: &[Entry]) -> Result<Self> {
+    pub(crate) fn new(entries: &[Entry]) -> Result<Self> {
         let mut layout = Self {
             parts: Vec::new(),
             size: 0,
@@ -74,8 +73,7 @@ impl Layout {
     }
 
     /// The part at `offset`, and the offset in it; `None` at the end.
-    #[must_use]
-    pub fn at(&self, offset: u64) -> Option<(&Part, u64)> {
+    pub(crate) fn at(&self, offset: u64) -> Option<(&Part, u64)> {
         if offset >= self.size {
             return None;
         }

@@ -13,16 +13,16 @@ const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// A gzip-compressed layer.
-pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub(crate) const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// An uncompressed layer.
-pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// The accepted media types, for the header `Accept`.
-pub const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(crate) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
 /// Maximum accepted size of a part: sums of sizes do not overflow.
@@ -32,21 +32,20 @@ const MOST_PARTS: usize = 1000;
 
 /// A reference to content: the tree, and the fields that every use of it needs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Descriptor {
+pub(crate) struct Descriptor {
     /// The media type of the content.
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// Its digest.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// Its size.
-    pub size: u64,
+    pub(crate) size: u64,
     /// The whole tree.
-    pub value: Value,
+    pub(crate) value: Value,
 }
 
 impl Descriptor {
     /// A new descriptor.
-    #[must_use]
-    pub fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
+    pub(crate) fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
             digest: digest.clone(),
@@ -56,7 +55,7 @@ impl Descriptor {
     }
 
     /// Reads a descriptor from a manifest or an index.
-    pub fn read(value: &Value) -> Result<Self> {
+    pub(crate) fn read(value: &Value) -> Result<Self> {
         let wrong = || Error::failure(format!("a part of its manifest is not understood: {value}"));
         Ok(Self {
             media_type: value["mediaType"].as_str().unwrap_or_default().to_owned(),
@@ -75,7 +74,7 @@ impl Descriptor {
 
 /// The target of an image's name.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Document {
+pub(crate) enum Document {
     /// An image of one platform.
     Image(Manifest),
     /// Images of several platforms.
@@ -84,20 +83,20 @@ pub enum Document {
 
 /// The manifest of an image of one platform.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// The whole tree.
-    pub value: Value,
+    pub(crate) value: Value,
     /// The configuration.
-    pub config: Descriptor,
+    pub(crate) config: Descriptor,
     /// The layers, from the bottom up.
-    pub layers: Vec<Descriptor>,
+    pub(crate) layers: Vec<Descriptor>,
 }
 
 /// Reads a manifest or an index. `media_type` is from the registry, since old manifests do not contain it.
 ///
 /// # Errors
 /// Why it is not an image to which a layer can be added.
-pub fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
+pub(crate) fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
     let value: Value =
         serde_json::from_slice(bytes).map_err(|e| Error::failure(format!("its manifest cannot be read: {e}")))?;
     if value["schemaVersion"] == 1 {
@@ -190,14 +189,12 @@ impl Manifest {
     }
 
     /// Whether it is Docker's.
-    #[must_use]
-    pub fn is_docker(&self) -> bool {
+    pub(crate) fn is_docker(&self) -> bool {
         self.config.media_type == DOCKER_CONFIG
     }
 
     /// Its media type.
-    #[must_use]
-    pub fn media_type(&self) -> &'static str {
+    pub(crate) fn media_type(&self) -> &'static str {
         if self.is_docker() {
             DOCKER_MANIFEST
         } else {
@@ -206,8 +203,7 @@ impl Manifest {
     }
 
     /// The media type of its gzip-compressed layers.
-    #[must_use]
-    pub fn layer_type(&self) -> &'static str {
+    pub(crate) fn layer_type(&self) -> &'static str {
         if self.is_docker() {
             DOCKER_LAYER_GZIP
         } else {
@@ -216,8 +212,7 @@ impl Manifest {
     }
 
     /// An OCI manifest for an image without one.
-    #[must_use]
-    pub fn new(config: &Digest, config_size: u64, layers: Vec<Descriptor>) -> Self {
+    pub(crate) fn new(config: &Digest, config_size: u64, layers: Vec<Descriptor>) -> Self {
         let config = Descriptor::new(OCI_CONFIG, config, config_size);
         let values: Vec<&Value> = layers.iter().map(|layer| &layer.value).collect();
         let value = json!({ "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config.value, "layers": values });
@@ -226,8 +221,7 @@ impl Manifest {
 }
 
 /// An index of images, and its media type.
-#[must_use]
-pub fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, &'static str) {
+pub(crate) fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, &'static str) {
     let media_type = if docker { DOCKER_INDEX } else { OCI_INDEX };
     let entries: Vec<Value> = images
         .iter()
@@ -245,8 +239,7 @@ pub fn index(images: &[(Platform, Descriptor)], docker: bool) -> (Value, &'stati
 
 /// The index of an OCI layout in a file. Its only entry has the image's name in the form that containerd and Docker
 /// read.
-#[must_use]
-pub fn layout_index(image: &Descriptor, name: &str, tag: &str) -> Value {
+pub(crate) fn layout_index(image: &Descriptor, name: &str, tag: &str) -> Value {
     let mut entry = image.value.clone();
     entry["annotations"] = json!({ "io.containerd.image.name": name, "org.opencontainers.image.ref.name": tag });
     json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry] })

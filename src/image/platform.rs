@@ -10,19 +10,18 @@ use crate::error::Error;
 
 /// A platform such as `linux/amd64` or `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Platform {
+pub(crate) struct Platform {
     /// Operating system.
-    pub os: String,
+    pub(crate) os: String,
     /// Processor architecture, as Go names it.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Its variant.
-    pub variant: Option<String>,
+    pub(crate) variant: Option<String>,
 }
 
 impl Platform {
     /// The platform of most nodes: `linux/amd64`.
-    #[must_use]
-    pub fn common() -> Self {
+    pub(crate) fn common() -> Self {
         Self {
             os: "linux".to_owned(),
             architecture: "amd64".to_owned(),
@@ -31,8 +30,7 @@ impl Platform {
     }
 
     /// The platform of an index's entry or of an image's configuration: both have the same fields.
-    #[must_use]
-    pub fn of(value: &Value) -> Option<Self> {
+    pub(crate) fn of(value: &Value) -> Option<Self> {
         let text = |key: &str| {
             value[key]
                 .as_str()
@@ -47,8 +45,7 @@ impl Platform {
     }
 
     /// The platform of a node, from the labels that its kubelet sets.
-    #[must_use]
-    pub fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
+    pub(crate) fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
             os: labels.get("kubernetes.io/os")?.clone(),
             architecture: labels.get("kubernetes.io/arch")?.clone(),
@@ -57,8 +54,7 @@ impl Platform {
     }
 
     /// The distinct platforms of nodes. `selector` is the Pod's nodeSelector.
-    #[must_use]
-    pub fn of_nodes(nodes: &[BTreeMap<String, String>], selector: &BTreeMap<String, String>) -> Vec<Self> {
+    pub(crate) fn of_nodes(nodes: &[BTreeMap<String, String>], selector: &BTreeMap<String, String>) -> Vec<Self> {
         let fits =
             |labels: &&BTreeMap<String, String>| selector.iter().all(|(key, value)| labels.get(key) == Some(value));
         let mut platforms: Vec<Self> = nodes.iter().filter(fits).filter_map(Self::of_labels).collect();
@@ -68,8 +64,7 @@ impl Platform {
     }
 
     /// The platform in the form of an index's entry.
-    #[must_use]
-    pub fn as_value(&self) -> Value {
+    pub(crate) fn as_value(&self) -> Value {
         let mut value = json!({ "os": self.os, "architecture": self.architecture });
         if let Some(variant) = &self.variant {
             value["variant"] = json!(variant);
@@ -79,8 +74,7 @@ impl Platform {
 
     /// Whether `wanted` matches this platform. Without a variant it matches any; arm64 is v8 with or without the
     /// variant.
-    #[must_use]
-    pub fn is(&self, wanted: &Self) -> bool {
+    pub(crate) fn is(&self, wanted: &Self) -> bool {
         let same = self.os == wanted.os && self.architecture == wanted.architecture;
         same && (wanted.variant.is_none() || wanted.variant == self.variant || wanted.architecture == "arm64")
     }

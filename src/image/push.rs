@@ -18,7 +18,7 @@ const AT_A_TIME: usize = 4;
 
 /// The progress of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// Number of bytes sent so far.
     Sent(u64),
     /// It is in the registry.
@@ -27,7 +27,7 @@ pub enum Progress {
 
 /// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PushOutcome {
+pub(crate) enum PushOutcome {
     /// The image existed under its name: nothing was done.
     Present,
     /// The image existed, with another name or none.
@@ -37,7 +37,7 @@ pub enum PushOutcome {
 }
 
 /// Pushes an image. Without a tag it gets one from its digest: many registries delete untagged images.
-pub async fn push(
+pub(crate) async fn push(
     registries: &Registries,
     built: &Built,
     target: &Reference,
@@ -104,7 +104,6 @@ async fn known(repository: &Repository, selector: &str) -> Result<Option<Digest>
 }
 
 /// The tag under which an image is pushed.
-#[must_use]
-pub fn tag(built: &Built, target: &Reference) -> String {
+pub(crate) fn tag(built: &Built, target: &Reference) -> String {
     target.tag.clone().unwrap_or_else(|| built.digest.short().to_owned())
 }

@@ -16,21 +16,20 @@ const DOCKER_HUB_API: &str = "registry-1.docker.io";
 
 /// An image reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// Host, and port if there is one.
-    pub registry: String,
+    pub(crate) registry: String,
     /// Path in the registry.
-    pub repository: String,
+    pub(crate) repository: String,
     /// Tag, if the name has one.
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
     /// Digest, if the name has one. It takes precedence over the tag.
-    pub digest: Option<Digest>,
+    pub(crate) digest: Option<Digest>,
 }
 
 impl Reference {
     /// Host, and port if there is one, of the registry's API.
-    #[must_use]
-    pub fn api_host(&self) -> &str {
+    pub(crate) fn api_host(&self) -> &str {
         if self.registry == DOCKER_HUB {
             DOCKER_HUB_API
         } else {
@@ -39,8 +38,7 @@ impl Reference {
     }
 
     /// The selector of the manifest: the digest, the tag, or `latest`.
-    #[must_use]
-    pub fn selector(&self) -> &str {
+    pub(crate) fn selector(&self) -> &str {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.as_str(),
             (None, Some(tag)) => tag,
@@ -49,14 +47,12 @@ impl Reference {
     }
 
     /// Registry and repository without tag and digest.
-    #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.registry, self.repository)
     }
 
     /// The same image with only its digest.
-    #[must_use]
-    pub fn pinned(&self, digest: &Digest) -> Self {
+    pub(crate) fn pinned(&self, digest: &Digest) -> Self {
         Self {
             tag: None,
             digest: Some(digest.clone()),

@@ -17,7 +17,7 @@ const TRAILER: u64 = 8;
 
 /// How to create a run of the gzip file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Run {
+pub(crate) enum Run {
     /// Given bytes.
     Bytes(Vec<u8>),
     /// A range of the data.
@@ -31,14 +31,13 @@ pub enum Run {
 
 /// Data of a known length, as gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub(crate) struct Stored {
     length: u64,
 }
 
 impl Stored {
     /// For data of `length` bytes.
-    #[must_use]
-    pub const fn new(length: u64) -> Self {
+    pub(crate) const fn new(length: u64) -> Self {
         Self { length }
     }
 
@@ -47,14 +46,12 @@ impl Stored {
     }
 
     /// Size of the gzip file.
-    #[must_use]
-    pub fn size(self) -> u64 {
+    pub(crate) fn size(self) -> u64 {
         HEADER.len() as u64 + self.length + self.blocks() * BLOCK_HEADER + TRAILER
     }
 
     /// The run at `offset` of the gzip file; `None` at its end. `checksum` is the CRC-32 of all data.
-    #[must_use]
-    pub fn run(self, offset: u64, checksum: u32) -> Option<Run> {
+    pub(crate) fn run(self, offset: u64, checksum: u32) -> Option<Run> {
         let header = HEADER.len() as u64;
         if offset < header {
             return Some(Run::Bytes(from(&HEADER, offset)));

@@ -11,7 +11,7 @@ const SKIPPED: u32 = 0x184d_2a50;
 type Frame<R> = StreamingDecoder<Chain<Cursor<[u8; 4]>, R>, FrameDecoder>;
 
 /// Unpacks all frames in order.
-pub struct Frames<R: Read> {
+pub(crate) struct Frames<R: Read> {
     state: State<R>,
 }
 
@@ -23,7 +23,7 @@ enum State<R: Read> {
 
 impl<R: Read> Frames<R> {
     /// Starts at the first frame.
-    pub fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self {
             state: State::Between(reader),
         }

@@ -17,7 +17,7 @@ const AT_A_TIME: usize = 16;
 
 /// Whether a service account has the rights of high availability.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AccountCheck {
+pub(crate) enum AccountCheck {
     /// It does not exist.
     Missing,
     /// It lacks these verbs on ConfigMaps.
@@ -29,7 +29,7 @@ pub enum AccountCheck {
 }
 
 /// Each right of the plugin, and whether the user has it.
-pub async fn rights(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
+pub(crate) async fn rights(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
     let ask = |right: &'static Right| async move {
         let allowed = is_allowed(cluster, right.group, right.resource, right.verb).await?;
         Ok((*right, allowed))
@@ -39,7 +39,7 @@ pub async fn rights(cluster: &Cluster) -> Result<Vec<(Right, bool)>> {
 }
 
 /// Whether the user has a right in the namespace.
-pub async fn is_allowed(cluster: &Cluster, group: &str, resource: &str, verb: &str) -> Result<bool> {
+pub(crate) async fn is_allowed(cluster: &Cluster, group: &str, resource: &str, verb: &str) -> Result<bool> {
     let target = Target::collection("create", ACCESS_REVIEWS, None);
     let attributes = attributes(cluster.namespace(), group, resource, verb);
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": ACCESS_REVIEWS.kind,
@@ -55,7 +55,7 @@ fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value
 
 /// Whether a service account has the rights of high availability; does not check that the account exists. One round
 /// trip. `map` is a ConfigMap of the cluster's high availability: the right to write may be limited to its name.
-pub async fn account_rights(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
+pub(crate) async fn account_rights(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
     let namespace = cluster.namespace();
     let ask = |verb: &'static str| async move {
         let target = Target::collection("create", LOCAL_ACCESS_REVIEWS, Some(namespace));

@@ -39,8 +39,7 @@ fn ahead(date: &str, here: Timestamp) -> Option<SignedDuration> {
 }
 
 /// The time of the API server's clock; of this machine's before the first answer.
-#[must_use]
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let here = Timestamp::now();
     let ahead = AHEAD.get().copied().unwrap_or_default();
     here.checked_add(ahead).unwrap_or(here)

@@ -16,7 +16,7 @@ use crate::model::listing::{Change, Key, Part};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// All changes after `positions`, which are those of [`super::tables::list`]. Ends only with the first error.
-pub fn changes(
+pub(crate) fn changes(
     cluster: &Cluster,
     wanted: &ListSelection,
     positions: [Position; 2],

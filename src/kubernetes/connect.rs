@@ -36,7 +36,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read, contexts that do not exist and no configuration at all.
-pub fn connect(args: &ConnectionOptions) -> Result<Cluster> {
+pub(crate) fn connect(args: &ConnectionOptions) -> Result<Cluster> {
     let (config, context) = configuration(args)?;
     let at = ServerInfo {
         server: config.cluster_url.to_string().trim_end_matches('/').to_owned(),
@@ -87,7 +87,7 @@ fn warn_of_plain_text(server: &http::Uri) {
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read.
-pub fn namespace(args: &ConnectionOptions) -> Result<String> {
+pub(crate) fn namespace(args: &ConnectionOptions) -> Result<String> {
     if let Some(namespace) = &args.namespace {
         return check_namespace(namespace).map(|()| namespace.clone());
     }
@@ -98,7 +98,7 @@ pub fn namespace(args: &ConnectionOptions) -> Result<String> {
 ///
 /// # Errors
 /// Usage errors for a kubeconfig that cannot be read, and a context that it does not have.
-pub fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)> {
+pub(crate) fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)> {
     let given = args.namespace.clone();
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok((None, given.unwrap_or_else(|| "default".to_owned())));
@@ -265,7 +265,7 @@ where
 ///
 /// # Errors
 /// Usage error when `namespace` is no DNS label.
-pub fn check_namespace(namespace: &str) -> Result<()> {
+pub(crate) fn check_namespace(namespace: &str) -> Result<()> {
     let valid = !namespace.is_empty()
         && namespace.len() <= 63
         && !namespace.starts_with('-')

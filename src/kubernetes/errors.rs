@@ -13,20 +13,20 @@ use crate::model::names::ClusterName;
 /// The part of a Kubernetes `Status` that is reported. Source: meta/v1 Status; all fields can be absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Status {
+pub(crate) struct Status {
     /// The server's message.
-    pub message: String,
+    pub(crate) message: String,
     /// Machine-readable reason, such as `NotFound`.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// Facts about the connection, for error messages.
 #[derive(Clone, Debug)]
-pub struct ServerInfo {
+pub(crate) struct ServerInfo {
     /// Address of the API server.
-    pub server: String,
+    pub(crate) server: String,
     /// Context in use; `None`: in-cluster, or built from flags.
-    pub context: Option<String>,
+    pub(crate) context: Option<String>,
 }
 
 impl std::fmt::Display for ServerInfo {
@@ -41,8 +41,7 @@ impl std::fmt::Display for ServerInfo {
 impl Status {
     /// Whether a body reports that the object does not exist. Any other 404 comes from a server in between, such as a
     /// proxy, and says nothing about the object.
-    #[must_use]
-    pub fn is_not_found(body: &[u8]) -> bool {
+    pub(crate) fn is_not_found(body: &[u8]) -> bool {
         serde_json::from_slice::<Self>(body).is_ok_and(|status| status.reason == "NotFound")
     }
 }
@@ -51,8 +50,7 @@ impl Status {
 pub(crate) const NO_SERVER: &str = "check that the address is that of a Kubernetes API server";
 
 /// An unsuccessful answer of the API server.
-#[must_use]
-pub fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]) -> Error {
+pub(crate) fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]) -> Error {
     let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
         message: String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned(),
         reason: String::new(),
@@ -150,8 +148,7 @@ pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a
 }
 
 /// The error for a request without an answer.
-#[must_use]
-pub fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::Error + 'static)) -> Error {
+pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::Error + 'static)) -> Error {
     let chain = chain(error);
     let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
     let deepest = chain.last().map_or_else(String::new, ToString::to_string);
@@ -189,8 +186,7 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
 }
 
 /// The error for an answer that is not in time.
-#[must_use]
-pub fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
+pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
     let error = Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb));
     Error {
         unanswered: true,
@@ -199,8 +195,22 @@ pub fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
     .hint("--request-timeout sets the limit of one request, 0 takes it away")
 }
 
+/// The hint for a cluster that does not exist.
+pub(crate) const LIST_ALL: &str = "`kubectl flink list -A` shows the clusters of all namespaces";
+
 /// The error that there is no cluster of this name.
-pub fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
-    let text = format!("there is no cluster {name} in namespace {namespace}");
-    Error::not_found(text).absent(name)
+pub(crate) fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
+    no_clusters(&[name.as_str()], namespace)
+}
+
+/// The error that there are no clusters of these names.
+pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
+    let verb = if names.len() == 1 {
+        "is no cluster"
+    } else {
+        "are no clusters"
+    };
+    let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    let text = format!("there {verb} {} in namespace {namespace:?}", quoted.join(", "));
+    names.iter().take(1).fold(Error::not_found(text), Error::absent)
 }

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
 use super::api::Cluster;
+use super::errors::{LIST_ALL, no_cluster};
 use super::resource::{DEPLOYMENTS, EVENTS, JOBS, Target, encode};
 use super::watch::{self, Source, Watch, pages};
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ use crate::model::events::Subject;
 use crate::model::names::ClusterName;
 
 /// The Events of one cluster.
-pub struct Events {
+pub(crate) struct Events {
     watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
     /// The state of each Event when it was returned, by name.
     shown: HashMap<String, Option<String>>,
@@ -40,7 +41,7 @@ impl Events {
     ///
     /// # Errors
     /// Those of reading; not found if there is neither the cluster nor an Event of it.
-    pub async fn read(cluster: &Cluster, name: &ClusterName, kind: Option<&str>) -> Result<(Self, Vec<Event>)> {
+    pub(crate) async fn read(cluster: &Cluster, name: &ClusterName, kind: Option<&str>) -> Result<(Self, Vec<Event>)> {
         let namespace = cluster.namespace();
         let job = Target::object("get", JOBS, namespace, &name.master());
         let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
@@ -70,11 +71,7 @@ impl Events {
         };
         let (found, version) = source.read(cluster, first).await?;
         if found.is_empty() && job.is_none() && deployment.is_none() {
-            return Err(Error::not_found(format!(
-                "there is no cluster {name} in namespace {namespace}, and no event of one"
-            ))
-            .hint("`kubectl flink list -A` shows the clusters of all namespaces")
-            .absent(name));
+            return Err(no_cluster(name, namespace).and("no event of one").hint(LIST_ALL));
         }
         let mut events = Self {
             watch: Watch::new(cluster, source).after(version).stream().boxed_local(),
@@ -91,7 +88,7 @@ impl Events {
     ///
     /// # Errors
     /// A watch that is refused. Transient errors are retried.
-    pub async fn next(&mut self) -> Result<Event> {
+    pub(crate) async fn next(&mut self) -> Result<Event> {
         loop {
             if let Some(event) = self.waiting.pop() {
                 if self.is_new(&event) {

@@ -15,7 +15,7 @@ const ATTEMPTS: usize = 8;
 /// Returns the names of these owners.
 ///
 /// Without the second step a field that a later version omits would stay, because its former owner still owns it.
-pub async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity, mode: Mode) -> Result<Vec<String>> {
+pub(crate) async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity, mode: Mode) -> Result<Vec<String>> {
     let mut live = objects::apply(cluster, object, Some(onto), mode).await?.object;
     let former = former_owners(&live);
     if mode == Mode::DryRun || former.is_empty() {

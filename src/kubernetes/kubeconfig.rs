@@ -20,28 +20,29 @@ use crate::model::nearest::nearest;
 
 /// kubectl's connection flags, with the same meaning.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
 pub struct ConnectionOptions {
-    pub kubeconfig: Option<PathBuf>,
-    pub context: Option<String>,
-    pub cluster: Option<String>,
-    pub user: Option<String>,
-    pub namespace: Option<String>,
-    pub impersonate: Option<String>,
-    pub impersonate_group: Vec<String>,
-    pub impersonate_uid: Option<String>,
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) context: Option<String>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) impersonate: Option<String>,
+    pub(crate) impersonate_group: Vec<String>,
+    pub(crate) impersonate_uid: Option<String>,
+    /// The address of the API server.
     pub server: Option<String>,
+    /// A bearer token.
     pub token: Option<String>,
     /// User and password.
-    pub basic: Option<(String, String)>,
-    pub certificate_authority: Option<PathBuf>,
-    pub client_certificate: Option<PathBuf>,
-    pub client_key: Option<PathBuf>,
-    pub tls_server_name: Option<String>,
-    pub insecure_skip_tls_verify: Option<bool>,
-    pub disable_compression: Option<bool>,
-    pub request_timeout: Option<Duration>,
-    pub access: Access,
+    pub(crate) basic: Option<(String, String)>,
+    pub(crate) certificate_authority: Option<PathBuf>,
+    pub(crate) client_certificate: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
+    pub(crate) tls_server_name: Option<String>,
+    pub(crate) insecure_skip_tls_verify: Option<bool>,
+    pub(crate) disable_compression: Option<bool>,
+    pub(crate) request_timeout: Option<Duration>,
+    pub(crate) access: Access,
 }
 
 /// The configuration from the kubeconfig files and kubectl's connection flags, and the context in use.

@@ -8,7 +8,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
 /// A body that ends with an error when a line is too long.
-pub struct ShortLines<B> {
+pub(crate) struct ShortLines<B> {
     body: B,
     /// Bytes since the last end of a line.
     length: usize,
@@ -17,7 +17,7 @@ pub struct ShortLines<B> {
 
 impl<B> ShortLines<B> {
     /// Limits the lines of `body` to `limit` bytes.
-    pub fn new(body: B, limit: usize) -> Self {
+    pub(crate) fn new(body: B, limit: usize) -> Self {
         Self { body, length: 0, limit }
     }
 }

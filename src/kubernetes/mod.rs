@@ -2,21 +2,22 @@
 //!
 //! This layer does not interpret the data that it reads: [`crate::model`] does.
 
-pub mod access_reviews;
-pub mod api;
-pub mod clock;
-pub mod cluster_watch;
-pub mod connect;
-pub mod errors;
-pub mod events;
-pub mod field_ownership;
+pub(crate) mod access_reviews;
+pub(crate) mod api;
+pub(crate) mod clock;
+pub(crate) mod cluster_watch;
+pub(crate) mod connect;
+pub(crate) mod errors;
+pub(crate) mod events;
+pub(crate) mod field_ownership;
 pub(crate) mod kubeconfig;
 mod lines;
-pub mod logs;
+pub(crate) mod logs;
 pub(crate) mod no_proxy;
-pub mod objects;
-pub mod resource;
-pub mod retry;
-pub mod tables;
-pub mod usage;
-pub mod watch;
+pub(crate) mod objects;
+pub(crate) mod pods;
+pub(crate) mod resource;
+pub(crate) mod retry;
+pub(crate) mod tables;
+pub(crate) mod usage;
+pub(crate) mod watch;

@@ -112,8 +112,7 @@ fn is_within(address: IpAddr, network: IpAddr, bits: u32) -> bool {
 
 /// Whether a host, with or without a port, is this machine. All container tools connect to registries there without
 /// TLS.
-#[must_use]
-pub fn is_loopback(host: &str) -> bool {
+pub(crate) fn is_loopback(host: &str) -> bool {
     let host = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),

@@ -11,50 +11,56 @@ use crate::error::{Error, Result};
 
 /// A kind of object in the Kubernetes API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resource {
+pub(crate) struct Resource {
     /// API group; empty for the core group.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// Version of the API.
-    pub version: &'static str,
+    pub(crate) version: &'static str,
     /// Kind, such as `Job`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Name in paths and in RBAC rules, such as `jobs`.
-    pub plural: &'static str,
+    pub(crate) plural: &'static str,
 }
 
 /// Requests a list with only the metadata of objects.
-pub const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
+pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json";
 /// Requests only the metadata of one object.
-pub const METADATA_OF_ONE: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
+pub(crate) const METADATA_OF_ONE: &str =
+    "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// Namespaces (v1).
-pub const NAMESPACES: Resource = Resource::of("", "v1", "Namespace", "namespaces");
+pub(crate) const NAMESPACES: Resource = Resource::of("", "v1", "Namespace", "namespaces");
 /// Services (v1).
-pub const SERVICES: Resource = Resource::of("", "v1", "Service", "services");
+pub(crate) const SERVICES: Resource = Resource::of("", "v1", "Service", "services");
 /// Pods (v1).
-pub const PODS: Resource = Resource::of("", "v1", "Pod", "pods");
+pub(crate) const PODS: Resource = Resource::of("", "v1", "Pod", "pods");
 /// ConfigMaps (v1).
-pub const CONFIG_MAPS: Resource = Resource::of("", "v1", "ConfigMap", "configmaps");
+pub(crate) const CONFIG_MAPS: Resource = Resource::of("", "v1", "ConfigMap", "configmaps");
 /// ServiceAccounts (v1).
-pub const SERVICE_ACCOUNTS: Resource = Resource::of("", "v1", "ServiceAccount", "serviceaccounts");
+pub(crate) const SERVICE_ACCOUNTS: Resource = Resource::of("", "v1", "ServiceAccount", "serviceaccounts");
 /// Roles (rbac.authorization.k8s.io/v1).
-pub const ROLES: Resource = Resource::of(RBAC, "v1", "Role", "roles");
+pub(crate) const ROLES: Resource = Resource::of(RBAC, "v1", "Role", "roles");
 /// RoleBindings (rbac.authorization.k8s.io/v1).
-pub const ROLE_BINDINGS: Resource = Resource::of(RBAC, "v1", "RoleBinding", "rolebindings");
+pub(crate) const ROLE_BINDINGS: Resource = Resource::of(RBAC, "v1", "RoleBinding", "rolebindings");
 /// Events (v1).
-pub const EVENTS: Resource = Resource::of("", "v1", "Event", "events");
+pub(crate) const EVENTS: Resource = Resource::of("", "v1", "Event", "events");
 /// Jobs (batch/v1).
-pub const JOBS: Resource = Resource::of("batch", "v1", "Job", "jobs");
+pub(crate) const JOBS: Resource = Resource::of("batch", "v1", "Job", "jobs");
 /// Deployments (apps/v1).
-pub const DEPLOYMENTS: Resource = Resource::of("apps", "v1", "Deployment", "deployments");
+pub(crate) const DEPLOYMENTS: Resource = Resource::of("apps", "v1", "Deployment", "deployments");
 
 /// FlinkDeployments of Flink's operator (flink.apache.org/v1beta1).
-pub const FLINK_DEPLOYMENTS: Resource =
+pub(crate) const FLINK_DEPLOYMENTS: Resource =
     Resource::of("flink.apache.org", "v1beta1", "FlinkDeployment", "flinkdeployments");
 
 impl Resource {
     /// A kind of objects.
-    pub const fn of(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
+    pub(crate) const fn of(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+    ) -> Self {
         Self {
             group,
             version,
@@ -64,8 +70,7 @@ impl Resource {
     }
 
     /// Path of the objects of this kind: in `namespace`, or in all namespaces.
-    #[must_use]
-    pub fn path(self, namespace: Option<&str>) -> String {
+    pub(crate) fn path(self, namespace: Option<&str>) -> String {
         let root = match self.group {
             "" => "/api/v1".to_owned(),
             group => format!("/apis/{group}/{}", self.version),
@@ -77,8 +82,7 @@ impl Resource {
     }
 
     /// `apiVersion` of its objects.
-    #[must_use]
-    pub fn api_version(self) -> String {
+    pub(crate) fn api_version(self) -> String {
         match self.group {
             "" => "v1".to_owned(),
             group => format!("{group}/{}", self.version),
@@ -86,8 +90,7 @@ impl Resource {
     }
 
     /// The name in kubectl's output and arguments, such as `job.batch`.
-    #[must_use]
-    pub fn kubectl_name(self) -> String {
+    pub(crate) fn kubectl_name(self) -> String {
         let singular = self.kind.to_lowercase();
         match self.group {
             "" => singular,
@@ -98,23 +101,22 @@ impl Resource {
 
 /// The target of a request: its path, and its name in errors.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// Kind of object.
-    pub resource: Resource,
+    pub(crate) resource: Resource,
     /// Namespace; `None`: all.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Name of one object; `None`: a collection.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Subresource with what follows it, such as `log` or `proxy/jobs/overview`.
-    pub subresource: Option<String>,
+    pub(crate) subresource: Option<String>,
     /// RBAC verb of the request.
-    pub verb: &'static str,
+    pub(crate) verb: &'static str,
 }
 
 impl Target {
     /// The object `name` in `namespace`, for `verb`.
-    #[must_use]
-    pub fn object(verb: &'static str, resource: Resource, namespace: &str, name: &str) -> Self {
+    pub(crate) fn object(verb: &'static str, resource: Resource, namespace: &str, name: &str) -> Self {
         Self {
             resource,
             namespace: Some(namespace.to_owned()),
@@ -125,8 +127,7 @@ impl Target {
     }
 
     /// All objects in `namespace`, or in all namespaces, for `verb`.
-    #[must_use]
-    pub fn collection(verb: &'static str, resource: Resource, namespace: Option<&str>) -> Self {
+    pub(crate) fn collection(verb: &'static str, resource: Resource, namespace: Option<&str>) -> Self {
         Self {
             resource,
             namespace: namespace.map(ToOwned::to_owned),
@@ -138,14 +139,13 @@ impl Target {
 
     /// The same object's `subresource`.
     #[must_use]
-    pub fn subresource(mut self, subresource: impl Into<String>) -> Self {
+    pub(crate) fn subresource(mut self, subresource: impl Into<String>) -> Self {
         self.subresource = Some(subresource.into());
         self
     }
 
     /// Path of the request, without a query.
-    #[must_use]
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let mut path = self.resource.path(self.namespace.as_deref());
         for part in [&self.name, &self.subresource].into_iter().flatten() {
             path.push('/');
@@ -155,8 +155,7 @@ impl Target {
     }
 
     /// Name of the resource in an RBAC rule, such as `pods/log`.
-    #[must_use]
-    pub fn rbac_resource(&self) -> String {
+    pub(crate) fn rbac_resource(&self) -> String {
         match &self.subresource {
             Some(sub) => format!("{}/{}", self.resource.plural, sub.split('/').next().unwrap_or(sub)),
             None => self.resource.plural.to_owned(),
@@ -180,7 +179,7 @@ impl fmt::Display for Target {
 /// Requests that delete or replace an object take an identity instead of a name, so that they affect this object or
 /// none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     resource: Resource,
     namespace: String,
     name: String,
@@ -192,18 +191,18 @@ impl Identity {
     ///
     /// # Errors
     /// When it has no uid, which the API server gives to each stored object.
-    pub fn of(resource: Resource, object: &Value) -> Result<Self> {
+    pub(crate) fn of(resource: Resource, object: &Value) -> Result<Self> {
         Self::of_metadata(resource, &object["metadata"])
     }
 
     /// Like [`Self::of`], from its metadata alone.
-    pub fn of_metadata(resource: Resource, metadata: &Value) -> Result<Self> {
+    pub(crate) fn of_metadata(resource: Resource, metadata: &Value) -> Result<Self> {
         let text = |key: &str| metadata[key].as_str().map(ToOwned::to_owned);
         Self::new(resource, text("namespace"), text("name"), text("uid"))
     }
 
     /// Like [`Self::of`], for a typed object.
-    pub fn of_typed(resource: Resource, metadata: &ObjectMeta) -> Result<Self> {
+    pub(crate) fn of_typed(resource: Resource, metadata: &ObjectMeta) -> Result<Self> {
         let ObjectMeta {
             namespace, name, uid, ..
         } = metadata.clone();
@@ -227,32 +226,27 @@ impl Identity {
     }
 
     /// Its kind.
-    #[must_use]
-    pub const fn resource(&self) -> Resource {
+    pub(crate) const fn resource(&self) -> Resource {
         self.resource
     }
 
     /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Its uid.
-    #[must_use]
-    pub fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         &self.uid
     }
 
     /// The target of a request for `verb`.
-    #[must_use]
-    pub fn target(&self, verb: &'static str) -> Target {
+    pub(crate) fn target(&self, verb: &'static str) -> Target {
         Target::object(verb, self.resource, &self.namespace, &self.name)
     }
 
     /// `object` or patch with this uid, so that the API server applies it to this object only.
-    #[must_use]
-    pub fn bound(&self, object: &Value) -> Value {
+    pub(crate) fn bound(&self, object: &Value) -> Value {
         let mut object = object.clone();
         object["metadata"]["uid"] = json!(self.uid);
         object
@@ -267,8 +261,7 @@ impl fmt::Display for Identity {
 }
 
 /// Encodes text as the value of a query parameter.
-#[must_use]
-pub fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(|byte| {

@@ -9,8 +9,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder, Retryable};
 use crate::error::{Error, Result};
 
 /// Pauses between attempts for a request whose connection was cut: seven attempts within five seconds.
-#[must_use]
-pub fn cut() -> ExponentialBackoff {
+pub(crate) fn cut() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_max_delay(Duration::from_millis(1500))
@@ -19,8 +18,7 @@ pub fn cut() -> ExponentialBackoff {
 }
 
 /// Pauses between attempts for a request for which the server is too busy, if it sends no Retry-After.
-#[must_use]
-pub fn busy() -> ExponentialBackoff {
+pub(crate) fn busy() -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_times(4)
@@ -28,8 +26,7 @@ pub fn busy() -> ExponentialBackoff {
 }
 
 /// Short pauses between `times` attempts.
-#[must_use]
-pub fn again(times: usize) -> ExponentialBackoff {
+pub(crate) fn again(times: usize) -> ExponentialBackoff {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(100))
         .with_factor(1.0)
@@ -38,7 +35,7 @@ pub fn again(times: usize) -> ExponentialBackoff {
 }
 
 /// Retries after each of `pauses`, as long as the error `passes`.
-pub async fn repeat<T, F>(
+pub(crate) async fn repeat<T, F>(
     pauses: ExponentialBackoff,
     attempt: impl FnMut() -> F,
     passes: impl Fn(&Error) -> bool,
@@ -55,7 +52,7 @@ where
 }
 
 /// Endless pauses, each twice as long as the one before, up to a maximum.
-pub struct Pauses {
+pub(crate) struct Pauses {
     builder: ExponentialBuilder,
     left: ExponentialBackoff,
     longest: Duration,
@@ -63,8 +60,7 @@ pub struct Pauses {
 
 impl Pauses {
     /// Sets the first pause, and the maximum.
-    #[must_use]
-    pub fn new(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         let builder = ExponentialBuilder::default()
             .with_min_delay(first)
             .with_max_delay(longest)
@@ -79,7 +75,7 @@ impl Pauses {
     /// Like [`Self::new`], with random jitter up to twice the pause: many programs that lost the same server do not all
     /// return at once.
     #[must_use]
-    pub fn with_jitter(self) -> Self {
+    pub(crate) fn with_jitter(self) -> Self {
         let builder = self.builder.with_jitter();
         Self {
             builder,
@@ -89,7 +85,7 @@ impl Pauses {
     }
 
     /// Sleeps for the next pause.
-    pub async fn pause(&mut self) {
+    pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.next()).await;
     }
 
@@ -98,7 +94,7 @@ impl Pauses {
     }
 
     /// Starts again with the first pause.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.left = self.builder.build();
     }
 }

@@ -4,19 +4,21 @@ use http::Request;
 use serde_json::Value;
 
 use super::api::Cluster;
-use super::resource::encode;
-use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
+use super::pods;
+use crate::model::names::{MASTER, TASK_MANAGER};
 use crate::model::usage::{Usages, usages};
 
 /// The usage of the clusters' Pods; `None` if the API is missing, down or forbidden.
-pub async fn read(cluster: &Cluster, everywhere: bool) -> Option<Usages> {
-    let selector = encode(&format!("{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"));
+pub(crate) async fn read(cluster: &Cluster, everywhere: bool) -> Option<Usages> {
     let place = if everywhere {
         String::new()
     } else {
         format!("/namespaces/{}", cluster.namespace())
     };
-    let uri = format!("/apis/metrics.k8s.io/v1beta1{place}/pods?labelSelector={selector}");
+    let uri = format!(
+        "/apis/metrics.k8s.io/v1beta1{place}/pods?{}",
+        pods::query(&[], &[MASTER, TASK_MANAGER])
+    );
     let request = Request::get(uri).body(Vec::new()).ok()?;
     let client = cluster.client();
     let answer = client.request::<Value>(request);

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An event of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<T> {
+pub(crate) enum Event<T> {
     /// All existing objects, at the start and after a gap: earlier objects that are missing in it are gone.
     Listed(Vec<T>),
     /// A new or changed object.
@@ -45,7 +45,7 @@ pub enum Event<T> {
 }
 
 /// The source of a list and a watch.
-pub trait Source {
+pub(crate) trait Source {
     /// An object as the server returns it.
     type Object: Clone + DeserializeOwned + 'static;
     /// The part of an object in use.
@@ -68,7 +68,7 @@ pub trait Source {
 }
 
 /// A list and a watch of `S`.
-pub struct Watch<S: Source> {
+pub(crate) struct Watch<S: Source> {
     cluster: Cluster,
     source: S,
     /// The version at which the watch starts; `None`: start with a list.
@@ -95,8 +95,7 @@ pub struct Watch<S: Source> {
 
 impl<S: Source + 'static> Watch<S> {
     /// Starts with a list.
-    #[must_use]
-    pub fn new(cluster: &Cluster, source: S) -> Self {
+    pub(crate) fn new(cluster: &Cluster, source: S) -> Self {
         Self {
             cluster: cluster.clone(),
             source,
@@ -116,7 +115,7 @@ impl<S: Source + 'static> Watch<S> {
 
     /// Starts with the changes after a list of this version.
     #[must_use]
-    pub fn after(self, version: String) -> Self {
+    pub(crate) fn after(self, version: String) -> Self {
         Self {
             version: Some(version),
             listed: true,
@@ -127,7 +126,7 @@ impl<S: Source + 'static> Watch<S> {
     /// Ends after this time without a success, with a refusal, and with a permanent error of the first list. Reports what
     /// it survives.
     #[must_use]
-    pub fn give_up_after(self, patience: Duration) -> Self {
+    pub(crate) fn give_up_after(self, patience: Duration) -> Self {
         Self {
             patience: Some(patience),
             ..self
@@ -136,7 +135,7 @@ impl<S: Source + 'static> Watch<S> {
 
     /// Ends only with a refusal.
     #[must_use]
-    pub fn as_help(self) -> Self {
+    pub(crate) fn help_only(self) -> Self {
         Self {
             help_only: true,
             ..self
@@ -144,7 +143,7 @@ impl<S: Source + 'static> Watch<S> {
     }
 
     /// The events. The stream ends with the first error.
-    pub fn stream(self) -> impl Stream<Item = Result<Event<S::Item>>> {
+    pub(crate) fn stream(self) -> impl Stream<Item = Result<Event<S::Item>>> {
         futures::stream::unfold(Some(self), |watch| async {
             let mut watch = watch?;
             match watch.next().await {
@@ -287,7 +286,7 @@ impl<S: Source + 'static> Watch<S> {
 }
 
 /// Whole objects of one kind in one namespace.
-pub struct Objects<K> {
+pub(crate) struct Objects<K> {
     resource: Resource,
     namespace: String,
     query: String,
@@ -297,14 +296,12 @@ pub struct Objects<K> {
 
 impl<K> Objects<K> {
     /// The objects in `cluster`'s namespace with these labels.
-    #[must_use]
-    pub fn with_labels(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
+    pub(crate) fn with_labels(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
         Self::new(cluster, resource, format!("labelSelector={}", encode(selector)))
     }
 
     /// The objects in `cluster`'s namespace with these fields.
-    #[must_use]
-    pub fn with_fields(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
+    pub(crate) fn with_fields(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
         Self::new(cluster, resource, format!("fieldSelector={}", encode(selector)))
     }
 
@@ -320,7 +317,7 @@ impl<K> Objects<K> {
 
     /// Lists them without pages, as there are few of them.
     #[must_use]
-    pub fn in_one_piece(self) -> Self {
+    pub(crate) fn in_one_piece(self) -> Self {
         Self {
             in_pages: false,
             ..self
@@ -334,7 +331,7 @@ impl<K> Objects<K> {
 /// an empty list.
 #[derive(Deserialize)]
 #[serde(bound = "K: DeserializeOwned")]
-pub struct Page<K> {
+pub(crate) struct Page<K> {
     metadata: PageMeta,
     items: Vec<K>,
 }
@@ -348,8 +345,7 @@ struct PageMeta {
 }
 
 /// The query of the first page.
-#[must_use]
-pub fn first_page(query: &str) -> String {
+pub(crate) fn first_page(query: &str) -> String {
     format!("{query}&limit={PAGE}&continue=")
 }
 
@@ -357,7 +353,7 @@ pub fn first_page(query: &str) -> String {
 /// it was already read. Returns the list's version.
 ///
 /// `each` receives `None` when the server has dropped the continuation: the list starts again, without pages.
-pub async fn pages<K: DeserializeOwned>(
+pub(crate) async fn pages<K: DeserializeOwned>(
     cluster: &Cluster,
     target: &Target,
     query: &str,

@@ -15,7 +15,7 @@ use crate::model::config::{Config, JobId};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
-use crate::model::server_fields::{JOB_LABELS, SERVICE_CHOICES};
+use crate::model::server_fields::{JOB_LABELS, SERVICE_CHOICES, strip};
 
 /// Metadata that users write; the API server writes everything else.
 const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
@@ -37,7 +37,7 @@ const FOREIGN_ANNOTATIONS: [&str; 9] = [
 ///
 /// # Errors
 /// Usage error when an object has no container, or has arguments that Flink would reject.
-pub fn adopt(
+pub(crate) fn adopt(
     name: &ClusterName,
     service: &Value,
     job: &Value,
@@ -115,7 +115,12 @@ pub fn adopt(
 
 /// The same for a cluster that the plugin takes over, as a revision of its history: with the program's arguments and
 /// the parallelism in the layer, where later flags can change them.
-pub fn take_over(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<(Templates, Config)> {
+pub(crate) fn take_over(
+    name: &ClusterName,
+    service: &Value,
+    job: &Value,
+    deployment: &Value,
+) -> Result<(Templates, Config)> {
     let (_, as_it_is) = adopt(name, service, job, deployment, &Config::default())?;
     let mut tokens = arguments(&cleaned(job))?;
     if !tokens.is_empty() {
@@ -183,7 +188,7 @@ fn flink_options(tokens: &[String]) -> Vec<Value> {
 ///
 /// # Errors
 /// Usage error when Flink would reject the arguments.
-pub fn without_start(job: &mut Value) -> Result<()> {
+pub(crate) fn without_start(job: &mut Value) -> Result<()> {
     let mut options = arguments(job)?;
     let known = JobManagerArguments::parse(options.get(1..).unwrap_or_default())?;
     let program = options.split_off(options.len() - known.program.len());
@@ -232,12 +237,6 @@ fn prune(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(prune),
         _ => {}
-    }
-}
-
-fn strip(value: &mut Value, keys: &[&str]) {
-    if let Some(map) = value.as_object_mut() {
-        map.retain(|key, _| !keys.contains(&key.as_str()));
     }
 }
 

@@ -6,8 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 ///
 /// Source: `HumanDuration` in k8s.io/apimachinery/pkg/util/duration. As there, a clock that is a second behind results
 /// in `0s`, and more in `<invalid>`.
-#[must_use]
-pub fn age(then: Timestamp, now: Timestamp) -> String {
+pub(crate) fn age(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second() - then.as_second();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     let pair = |large: i64, unit: char, small: i64, rest: char| {
@@ -32,9 +31,13 @@ pub fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// A time of Flink's, in milliseconds.
+pub(crate) fn time(millis: Option<u64>) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
+}
+
 /// A sentence about an operation with the age of its start, instead of the time: `… by bob@home since TIME; …`.
-#[must_use]
-pub fn with_age(sentence: &str, now: Timestamp) -> String {
+pub(crate) fn with_age(sentence: &str, now: Timestamp) -> String {
     let parts = sentence.split_once(" since ");
     let parts = parts.and_then(|(before, rest)| Some((before, rest.split_at_checked(rest.find('Z')? + 1)?)));
     match parts.and_then(|(before, (time, after))| Some((before, time.parse().ok()?, after))) {

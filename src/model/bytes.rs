@@ -1,8 +1,7 @@
 //! Formats numbers of bytes.
 
 /// Bytes in a unit that leaves one to four digits before the point, such as `512 B`, `5.2 MiB`, `1023 GiB`.
-#[must_use]
-pub fn human(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

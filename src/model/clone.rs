@@ -8,8 +8,7 @@ use crate::model::config::Config;
 
 /// Removes the settings that belong to the first cluster only: its job ID, its node port, and the state that it started
 /// from. The second cluster gets its own.
-#[must_use]
-pub fn layer(mut source: Config, name: &ClusterName) -> Config {
+pub(crate) fn layer(mut source: Config, name: &ClusterName) -> Config {
     // From a file for the operator.
     if let Some(job) = source.configuration.get_mut("pipeline.name")
         && Some(&*job) == source.name.as_ref()
@@ -32,8 +31,7 @@ pub fn layer(mut source: Config, name: &ClusterName) -> Config {
 
 /// Changes templates that contain the first cluster's name literally, such as those of an adopted cluster, for the
 /// second one.
-#[must_use]
-pub fn templates(source: &Templates, old: &ClusterName, new: &ClusterName) -> Templates {
+pub(crate) fn templates(source: &Templates, old: &ClusterName, new: &ClusterName) -> Templates {
     let rename = |tree: &Value| renamed(tree, old, new, false);
     Templates {
         service: without_node_ports(rename(&source.service)),
@@ -93,8 +91,7 @@ fn renamed(tree: &Value, old: &ClusterName, new: &ClusterName, label: bool) -> V
 
 /// The high-availability directory that both would share, if their names do not distinguish it: Flink uses a
 /// subdirectory with the cluster's name, without the namespace.
-#[must_use]
-pub fn shared_storage<'a>(source: &'a Config, clone: &Config) -> Option<&'a str> {
+pub(crate) fn shared_storage<'a>(source: &'a Config, clone: &Config) -> Option<&'a str> {
     let same = source.name == clone.name && source.zookeeper == clone.zookeeper;
     source
         .ha

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use super::flink::Entrypoint;
+pub(crate) use super::flink::Entrypoint;
 use super::flink::{FlinkVersion, Role, same_key};
 use super::keyword::Keyword;
 use super::quantity::{Cpu, Memory};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// How the job ID is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobId {
+pub(crate) enum JobId {
     /// These 32 hexadecimal digits.
     Fixed(String),
     /// Computed from this seed, see [`crate::model::flink::job_id::from_seed`].
@@ -24,9 +24,8 @@ pub enum JobId {
 }
 
 /// What Kubernetes does when the JobManager's container ends.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restart {
+pub(crate) enum Restart {
     UntilTerminal,
     OnFailure,
     Never,
@@ -49,9 +48,8 @@ impl Keyword for Restart {
 }
 
 /// When the kubelet pulls the image.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PullPolicy {
+pub(crate) enum PullPolicy {
     Always,
     IfNotPresent,
     Never,
@@ -67,13 +65,13 @@ impl Keyword for PullPolicy {
 
 /// A PersistentVolumeClaim mounted into every container of the cluster (`--mount CLAIM:PATH[:ro]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// Name of the PersistentVolumeClaim, in the cluster's namespace.
-    pub claim: String,
+    pub(crate) claim: String,
     /// Absolute path in the containers.
-    pub path: String,
+    pub(crate) path: String,
     /// Whether it is mounted read-only.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
 }
 
 impl std::str::FromStr for Mount {
@@ -115,108 +113,108 @@ impl std::fmt::Display for Mount {
 
 /// The configuration of one role, JobManager or TaskManager.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RoleConfig {
+pub(crate) struct RoleConfig {
     /// Memory of the whole process: Flink's `process.size` and the container's memory request and limit.
-    pub memory: Option<Memory>,
+    pub(crate) memory: Option<Memory>,
     /// CPU request and limit of the container.
-    pub cpu: Option<Cpu>,
+    pub(crate) cpu: Option<Cpu>,
     /// A Kubernetes PodTemplateSpec merged into the role's Pods after the common one.
-    pub pod_template: Option<Value>,
+    pub(crate) pod_template: Option<Value>,
 }
 
 /// The configuration of a cluster from one source. `None` and empty maps: not set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// Name of the cluster, not yet validated.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Namespace; if absent, that of the connection.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Image of both roles.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// Flink's version, if it is given explicitly.
-    pub flink_version: Option<FlinkVersion>,
+    pub(crate) flink_version: Option<FlinkVersion>,
     /// Default parallelism of the job, at least 1.
-    pub parallelism: Option<u32>,
+    pub(crate) parallelism: Option<u32>,
     /// Task slots per TaskManager, at least 1.
-    pub slots: Option<u32>,
+    pub(crate) slots: Option<u32>,
     /// Number of TaskManagers, if it is not parallelism divided by slots.
-    pub task_managers: Option<u32>,
+    pub(crate) task_managers: Option<u32>,
     /// Entry class of the job.
-    pub job_class: Option<String>,
+    pub(crate) job_class: Option<String>,
     /// A SQL script that Flink runs as the job, instead of an entry class (Flink 2.0+).
-    pub sql: Option<String>,
+    pub(crate) sql: Option<String>,
     /// Jars to fetch before the job starts (Flink 1.19+).
-    pub jars: Option<Vec<String>>,
+    pub(crate) jars: Option<Vec<String>>,
     /// How the job ID is chosen.
-    pub job_id: Option<JobId>,
+    pub(crate) job_id: Option<JobId>,
     /// Path of the savepoint or checkpoint to start from.
-    pub from_savepoint: Option<String>,
+    pub(crate) from_savepoint: Option<String>,
     /// Whether savepoint state without an operator may be dropped.
-    pub allow_non_restored_state: Option<bool>,
+    pub(crate) allow_non_restored_state: Option<bool>,
     /// The program's own arguments.
-    pub arguments: Option<Vec<String>>,
+    pub(crate) arguments: Option<Vec<String>>,
     /// Flink configuration, merged key by key.
-    pub configuration: BTreeMap<String, String>,
+    pub(crate) configuration: BTreeMap<String, String>,
     /// The kind of the image's entrypoint.
-    pub entrypoint: Option<Entrypoint>,
+    pub(crate) entrypoint: Option<Entrypoint>,
     /// ServiceAccount of all Pods.
-    pub service_account: Option<String>,
+    pub(crate) service_account: Option<String>,
     /// When the image is pulled.
-    pub image_pull_policy: Option<PullPolicy>,
+    pub(crate) image_pull_policy: Option<PullPolicy>,
     /// Names of image pull Secrets.
-    pub image_pull_secrets: Option<Vec<String>>,
+    pub(crate) image_pull_secrets: Option<Vec<String>>,
     /// Environment of all containers, merged name by name.
-    pub env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     /// Volumes mounted into all containers, merged path by path.
-    pub mounts: Vec<Mount>,
+    pub(crate) mounts: Vec<Mount>,
     /// The JobManager.
-    pub job_manager: RoleConfig,
+    pub(crate) job_manager: RoleConfig,
     /// The TaskManagers.
-    pub task_manager: RoleConfig,
+    pub(crate) task_manager: RoleConfig,
     /// A Kubernetes PodTemplateSpec merged into the Pods of both roles.
-    pub pod_template: Option<Value>,
+    pub(crate) pod_template: Option<Value>,
     /// Directory for savepoints.
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
     /// Directory for checkpoints.
-    pub checkpoint_dir: Option<String>,
+    pub(crate) checkpoint_dir: Option<String>,
     /// Whether the high-availability settings of lower layers are removed.
-    pub no_ha: bool,
+    pub(crate) no_ha: bool,
     /// Storage directory of high availability, with Kubernetes unless `zookeeper` is set; absent: none.
-    pub ha: Option<String>,
+    pub(crate) ha: Option<String>,
     /// Quorum of the ZooKeeper that high availability uses, such as `zk-0:2181,zk-1:2181`.
-    pub zookeeper: Option<String>,
+    pub(crate) zookeeper: Option<String>,
     /// The ZooKeeper node below which all data is kept; Flink's default is `/flink`.
-    pub zookeeper_root: Option<String>,
+    pub(crate) zookeeper_root: Option<String>,
     /// Whether the RBAC objects for Kubernetes high availability are created with the cluster.
-    pub ha_create_rbac: Option<bool>,
+    pub(crate) ha_create_rbac: Option<bool>,
     /// Number of JobManagers, one of which leads.
-    pub job_managers: Option<u32>,
+    pub(crate) job_managers: Option<u32>,
     /// Seconds from the end of the job until Kubernetes deletes the cluster; absent: never.
-    pub ttl_after_finished: Option<u32>,
+    pub(crate) ttl_after_finished: Option<u32>,
     /// Port of the nodes under which Flink's web UI is exposed; absent: not exposed.
-    pub node_port: Option<u16>,
+    pub(crate) node_port: Option<u16>,
     /// What happens when the JobManager's container ends.
-    pub restart: Option<Restart>,
+    pub(crate) restart: Option<Restart>,
     /// Whether containers beside Flink's in the Job's template stay unchanged, instead of becoming native sidecars.
-    pub keep_sidecars: Option<bool>,
+    pub(crate) keep_sidecars: Option<bool>,
     /// Whether Flink starts without the helper JVMs of the image's scripts, see [`crate::model::manifests::direct_start`].
-    pub direct_start: Option<bool>,
+    pub(crate) direct_start: Option<bool>,
     /// Labels of all objects and Pods, beside the plugin's own.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// Annotations of all objects and Pods.
-    pub annotations: BTreeMap<String, String>,
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Logging configuration files in Flink's conf directory, name to content.
-    pub log_configuration: BTreeMap<String, String>,
+    pub(crate) log_configuration: BTreeMap<String, String>,
     /// Makes the IDs of high availability unique to this revision, whatever the name of its cluster and however often
     /// it is created. Each revision gets its own when it is created; absent: an older plugin created it.
-    pub nonce: Option<String>,
+    pub(crate) nonce: Option<String>,
     /// Port of the JobManager's RPC, if it is not the template's: the TaskManagers of two versions that run beside each
     /// other look for different ports. Each revision gets its own when it is created, see
     /// [`crate::model::manifests::surge`].
-    pub rpc_port: Option<u16>,
+    pub(crate) rpc_port: Option<u16>,
     /// Whether to create it without Pods, to be resumed later. It is an option of a create, not a part of the cluster's
     /// spec: no revision has it.
-    pub suspended: bool,
+    pub(crate) suspended: bool,
 }
 
 impl RoleConfig {
@@ -231,8 +229,7 @@ impl RoleConfig {
 
 impl Config {
     /// The configuration of a role.
-    #[must_use]
-    pub const fn role(&self, role: Role) -> &RoleConfig {
+    pub(crate) const fn role(&self, role: Role) -> &RoleConfig {
         match role {
             Role::JobManager => &self.job_manager,
             Role::TaskManager => &self.task_manager,
@@ -240,7 +237,7 @@ impl Config {
     }
 
     /// The configuration of a role, mutable.
-    pub const fn role_mut(&mut self, role: Role) -> &mut RoleConfig {
+    pub(crate) const fn role_mut(&mut self, role: Role) -> &mut RoleConfig {
         match role {
             Role::JobManager => &mut self.job_manager,
             Role::TaskManager => &mut self.task_manager,
@@ -249,7 +246,7 @@ impl Config {
 
     /// Merges `self` over `lower`: the values in `self` take precedence; maps are merged key by key.
     #[must_use]
-    pub fn merged_over(self, lower: Self) -> Self {
+    pub(crate) fn merged_over(self, lower: Self) -> Self {
         let map = |mut under: BTreeMap<String, String>, upper: BTreeMap<String, String>| {
             under.extend(upper);
             under

@@ -33,24 +33,24 @@ enum Form {
 
 /// A key of the file.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Key {
+pub(crate) struct Key {
     /// Its name: that of the flag.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     form: Form,
     /// Its meaning, for documentation.
-    pub meaning: &'static str,
+    pub(crate) meaning: &'static str,
 }
 
 /// Values of `--access`: how to reach Flink's REST.
-pub const ACCESS: &[&str] = &["auto", "proxy", "port-forward"];
+pub(crate) const ACCESS: &[&str] = &["auto", "proxy", "port-forward"];
 /// Values of `--output` for lists.
-pub const OUTPUT: &[&str] = &["table", "wide", "json", "yaml", "name"];
+pub(crate) const OUTPUT: &[&str] = &["table", "wide", "json", "yaml", "name"];
 
 /// Values of `--surge`: whether TaskManagers of a new version start beside the running ones.
-pub const SURGE: &[&str] = &["auto", "always", "never"];
+pub(crate) const SURGE: &[&str] = &["auto", "always", "never"];
 
 /// All keys.
-pub const KEYS: &[Key] = &[
+pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "image",
         form: Form::Text,
@@ -130,14 +130,14 @@ struct InContext {
 
 /// The configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     everywhere: Values,
     contexts: BTreeMap<String, InContext>,
 }
 
 /// A position in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigPath {
+pub(crate) enum ConfigPath {
     /// `defaults`.
     Everywhere,
     /// A context.
@@ -158,18 +158,16 @@ impl fmt::Display for ConfigPath {
 
 /// The effective values in one context and namespace, each with its position in the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Effective(BTreeMap<&'static str, (String, ConfigPath)>);
+pub(crate) struct Effective(BTreeMap<&'static str, (String, ConfigPath)>);
 
 impl Effective {
     /// The value of a key, and its position.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<(&str, &ConfigPath)> {
+    pub(crate) fn get(&self, key: &str) -> Option<(&str, &ConfigPath)> {
         self.0.get(key).map(|(value, place)| (value.as_str(), place))
     }
 
     /// The settings for clusters.
-    #[must_use]
-    pub fn layer(&self) -> Config {
+    pub(crate) fn layer(&self) -> Config {
         let value = |key: &str| self.get(key).map(|(value, _)| value.to_owned());
         Config {
             image: value("image"),
@@ -188,7 +186,7 @@ impl Defaults {
     ///
     /// # Errors
     /// Usage error that names the first error by its path.
-    pub fn read(text: &str, source: &str) -> Result<Self> {
+    pub(crate) fn read(text: &str, source: &str) -> Result<Self> {
         if text
             .lines()
             .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
@@ -232,8 +230,7 @@ impl Defaults {
     }
 
     /// The file's tree, for writing.
-    #[must_use]
-    pub fn tree(&self) -> Value {
+    pub(crate) fn tree(&self) -> Value {
         let tree_of = |values: &Values| -> Map<String, Value> {
             let pairs = values.iter().map(|(key, value)| {
                 let bool = key_of(key).is_some_and(|key| key.form == Form::Bool);
@@ -266,8 +263,7 @@ impl Defaults {
     }
 
     /// The effective values in a namespace of a context; the context is `None` if there is no kubeconfig.
-    #[must_use]
-    pub fn effective(&self, context: Option<&str>, namespace: &str) -> Effective {
+    pub(crate) fn effective(&self, context: Option<&str>, namespace: &str) -> Effective {
         let mut effective = Effective::default();
         let mut lay = |values: &Values, place: &ConfigPath| {
             for (key, value) in values {
@@ -288,7 +284,7 @@ impl Defaults {
     ///
     /// # Errors
     /// Usage error for an unknown key, or an invalid value.
-    pub fn set(&mut self, place: &ConfigPath, key: &str, value: Option<&str>) -> Result<()> {
+    pub(crate) fn set(&mut self, place: &ConfigPath, key: &str, value: Option<&str>) -> Result<()> {
         let key = known(key, "", &[])?;
         let value = value.map(|value| check(key, value, key.name)).transpose()?;
         let values = match place {

@@ -10,13 +10,13 @@ use super::quantity;
 
 /// One field of an object that differs from the wanted value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Path of the field, such as `spec.template.spec.containers[flink-master].image`.
-    pub path: String,
+    pub(crate) path: String,
     /// The present value; `None`: there is none.
-    pub live: Option<Value>,
+    pub(crate) live: Option<Value>,
     /// The wanted value.
-    pub wanted: Value,
+    pub(crate) wanted: Value,
 }
 
 impl fmt::Display for Difference {
@@ -79,8 +79,7 @@ fn only_in(list: &[Value], other: &[Value]) -> String {
 }
 
 /// Compares `wanted` with `live`. Empty: nothing would change.
-#[must_use]
-pub fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
+pub(crate) fn differences(wanted: &Value, live: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     compare(wanted, Some(live), "", &mut found);
     found

@@ -12,7 +12,7 @@ use super::names::ClusterName;
 
 /// Selects the Events of a cluster.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub(crate) struct Subject {
     name: ClusterName,
     /// Claims that its Pods mount.
     claims: BTreeSet<String>,
@@ -20,7 +20,7 @@ pub struct Subject {
 
 impl Subject {
     /// The cluster `name`, whose Pods are made from `templates`.
-    pub fn new<'a>(name: &ClusterName, templates: impl IntoIterator<Item = &'a PodTemplateSpec>) -> Self {
+    pub(crate) fn new<'a>(name: &ClusterName, templates: impl IntoIterator<Item = &'a PodTemplateSpec>) -> Self {
         let volumes = templates
             .into_iter()
             .filter_map(|template| template.spec.as_ref()?.volumes.as_ref())
@@ -35,8 +35,7 @@ impl Subject {
 
     /// Whether an Event is about an object of the cluster. Deleted objects are only known by their names: names that
     /// controllers generate differ from those of a cluster with a longer name in the suffix, which has no dash.
-    #[must_use]
-    pub fn is_of(&self, event: &Event) -> bool {
+    pub(crate) fn is_of(&self, event: &Event) -> bool {
         let about = &event.involved_object;
         let name = about.name.as_deref().unwrap_or_default();
         let (master, task_manager) = (self.name.master(), self.name.task_manager());
@@ -79,33 +78,33 @@ fn is_of_replica_set(pod: &str, deployment: &str) -> bool {
 /// An Event. An item of an EventList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct EventRow {
+pub(crate) struct EventRow {
     /// When it was last seen.
-    pub last_seen: Option<Timestamp>,
+    pub(crate) last_seen: Option<Timestamp>,
     /// When it was first seen.
-    pub first_seen: Option<Timestamp>,
+    pub(crate) first_seen: Option<Timestamp>,
     /// Number of occurrences.
-    pub count: u32,
+    pub(crate) count: u32,
     /// `Normal` or `Warning`.
     #[serde(rename = "type")]
-    pub kind: String,
+    pub(crate) kind: String,
     /// The reason in CamelCase.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The object of the Event.
-    pub object: Object,
+    pub(crate) object: Object,
     /// The message.
-    pub message: String,
+    pub(crate) message: String,
     /// The component that reported it.
-    pub source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 /// The object that an Event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Object {
+pub(crate) struct Object {
     /// Kind, such as `Pod`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl From<&Event> for EventRow {
@@ -132,8 +131,7 @@ impl From<&Event> for EventRow {
 }
 
 /// Names of the columns.
-#[must_use]
-pub const fn headers(wide: bool) -> &'static [&'static str] {
+pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide {
         &[
             "LAST SEEN",
@@ -151,8 +149,7 @@ pub const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The columns of one Event.
-#[must_use]
-pub fn row(view: &EventRow, wide: bool, now: Timestamp) -> Vec<String> {
+pub(crate) fn row(view: &EventRow, wide: bool, now: Timestamp) -> Vec<String> {
     let ago = |then: Option<Timestamp>| then.map_or_else(|| "?".to_owned(), |then| age(then, now));
     let mut row = vec![ago(view.last_seen)];
     if wide {

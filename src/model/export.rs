@@ -17,18 +17,18 @@ use crate::model::server_fields::strip_server_fields;
 
 /// A spec, and the parts of the objects that it cannot express.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// The spec of the objects.
-    pub layer: Config,
+    pub(crate) layer: Config,
     /// The parts that it cannot express, one sentence each.
-    pub remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Reads the spec of a cluster from its objects, whichever tool created them.
 ///
 /// # Errors
 /// Usage error when an object has no container, or has arguments that Flink would reject.
-pub fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<Exported> {
+pub(crate) fn of_live(name: &ClusterName, service: &Value, job: &Value, deployment: &Value) -> Result<Exported> {
     let mut remarks = Vec::new();
     let version = job["metadata"]["annotations"][FLINK_VERSION].as_str();
     let (service, job, live_deployment) = (strip_server_fields(service), strip_server_fields(job), deployment);

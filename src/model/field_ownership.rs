@@ -16,8 +16,7 @@ fn is_former_owner(entry: &Value) -> bool {
 }
 
 /// The other owners of fields of the object's spec.
-#[must_use]
-pub fn former_owners(object: &Value) -> Vec<String> {
+pub(crate) fn former_owners(object: &Value) -> Vec<String> {
     let entries = object["metadata"]["managedFields"].as_array();
     let owners = entries.into_iter().flatten().filter(|entry| is_former_owner(entry));
     let mut names: Vec<String> = owners
@@ -30,16 +29,14 @@ pub fn former_owners(object: &Value) -> Vec<String> {
 
 /// `metadata.managedFields` without them. Of the plugin's own entries only the one of server-side apply stays:
 /// otherwise fields that another patch of the plugin wrote would never be removed.
-#[must_use]
-pub fn without_former_owners(object: &Value) -> Value {
+pub(crate) fn without_former_owners(object: &Value) -> Value {
     let entries = object["metadata"]["managedFields"].as_array();
     let kept = entries.into_iter().flatten().filter(|entry| !is_former_owner(entry));
     Value::Array(kept.cloned().collect())
 }
 
 /// A live object with the plugin's labels on the object itself.
-#[must_use]
-pub fn labelled(live: &Value, name: &ClusterName, component: &str) -> Value {
+pub(crate) fn labelled(live: &Value, name: &ClusterName, component: &str) -> Value {
     let mut object = live.clone();
     for (key, value) in names::labels(name, component) {
         object["metadata"]["labels"][key] = json!(value);
@@ -49,19 +46,18 @@ pub fn labelled(live: &Value, name: &ClusterName, component: &str) -> Value {
 
 /// The labels and annotations for the objects of an adopted cluster.
 #[derive(Clone, Copy, Debug)]
-pub struct Marks {
+pub(crate) struct Marks {
     /// The revision of the objects.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// The job's parallelism.
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// Flink's version, where it is known.
-    pub flink_version: Option<FlinkVersion>,
+    pub(crate) flink_version: Option<FlinkVersion>,
 }
 
 /// A live object to apply unchanged, with the plugin's labels and annotations on the object itself. Its Pod template
 /// stays unchanged, so that no Pod is replaced.
-#[must_use]
-pub fn marked(live: &Value, name: &ClusterName, component: &str, marks: Marks) -> Value {
+pub(crate) fn marked(live: &Value, name: &ClusterName, component: &str, marks: Marks) -> Value {
     let mut object = strip_server_fields(&labelled(live, name, component));
     if object["kind"] != "Service" {
         let annotations = &mut object["metadata"]["annotations"];

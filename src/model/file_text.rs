@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Usage error that describes the encoding of the bytes.
-pub fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
+pub(crate) fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
     let wrong = |why: &str| Error::usage(format!("{source}: it is no text: {why}"));
     let text = match bytes.as_slice() {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => {
@@ -41,8 +41,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
 }
 
 /// The YAML parser's error, in terms of the text.
-#[must_use]
-pub fn yaml_fault(error: &serde_yaml::Error) -> String {
+pub(crate) fn yaml_fault(error: &serde_yaml::Error) -> String {
     let place = error.location().map(|at| (at.line(), at.column()));
     let error = error.without_snippet();
     let why = match error {
@@ -71,8 +70,7 @@ pub fn yaml_fault(error: &serde_yaml::Error) -> String {
 }
 
 /// Unrendered placeholders of a template engine, in the order of the text: `{{ … }}` of Helm and similar tools.
-#[must_use]
-pub fn helm_expression(text: &str) -> Option<&str> {
+pub(crate) fn helm_expression(text: &str) -> Option<&str> {
     let start = text.find("{{")?;
     let end = text[start..].find("}}")? + start + 2;
     let inner = text[start + 2..end - 2].trim_matches(['-', ' ']);
@@ -82,8 +80,7 @@ pub fn helm_expression(text: &str) -> Option<&str> {
 }
 
 /// A variable that the shell or `envsubst` did not replace: `${NAME}`.
-#[must_use]
-pub fn shell_variable(text: &str) -> Option<&str> {
+pub(crate) fn shell_variable(text: &str) -> Option<&str> {
     let mut from = 0;
     while let Some(start) = text[from..].find("${").map(|at| at + from) {
         let end = text[start..].find('}').map(|at| at + start)?;

@@ -15,18 +15,18 @@ const LIBRARIES: &[&str] = &[
 
 /// A frame with those that it called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// `CLASS.METHOD:LINE`.
-    pub name: String,
+    pub(crate) name: String,
     /// Number of samples in which it was.
-    pub samples: u64,
+    pub(crate) samples: u64,
     /// The frames that it called.
-    pub children: Vec<Frame>,
+    pub(crate) children: Vec<Frame>,
 }
 
 /// The answer of `GET /jobs/:id/vertices/:id/flamegraph`. Source: `VertexFlameGraph`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// The first samples are being taken.
     Waiting,
     /// The vertex has ended.
@@ -40,8 +40,7 @@ pub enum Answer {
 /// Reads the answer; `None`: it is none.
 ///
 /// Frames are nested as deep as stacks are, deeper than serde reads.
-#[must_use]
-pub fn parse(text: &str) -> Option<Answer> {
+pub(crate) fn parse(text: &str) -> Option<Answer> {
     let mut open: Vec<Frame> = Vec::new();
     let (mut key, mut end, mut whole) = (None, None, None);
     let mut rest = text.trim_start();
@@ -102,7 +101,7 @@ fn string_length(text: &str) -> Option<usize> {
 
 /// What runs a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The job, or a library of it.
     User,
     /// Flink.
@@ -113,8 +112,7 @@ pub enum Origin {
 
 impl Frame {
     /// What runs it.
-    #[must_use]
-    pub fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         if self.name.starts_with("org.apache.flink.") {
             Origin::Flink
         } else if LIBRARIES.iter().any(|library| self.name.starts_with(library)) {
@@ -125,15 +123,13 @@ impl Frame {
     }
 
     /// Number of samples in which it called no other frame.
-    #[must_use]
-    pub fn own_samples(&self) -> u64 {
+    pub(crate) fn own_samples(&self) -> u64 {
         let children: u64 = self.children.iter().map(|child| child.samples).sum();
         self.samples.saturating_sub(children)
     }
 
     /// The name with short packages: `o.a.f.s.runtime.Task.run:1` is `o.a.f.s.r.Task.run:1`.
-    #[must_use]
-    pub fn short_name(&self) -> String {
+    pub(crate) fn short_name(&self) -> String {
         let words: Vec<&str> = self.name.split('.').collect();
         let packages = words.len().saturating_sub(2);
         let short = |(at, word): (usize, &&str)| {
@@ -147,18 +143,17 @@ impl Frame {
 
 /// A line of the tree of the hottest frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Its depth in the tree.
-    pub depth: usize,
+    pub(crate) depth: usize,
     /// The frame.
-    pub frame: &'a Frame,
+    pub(crate) frame: &'a Frame,
     /// Number of frames before it that are left out: each called the next one, and nothing else.
-    pub left_out: usize,
+    pub(crate) left_out: usize,
 }
 
 /// The hottest frames as a tree of at most `most` lines.
-#[must_use]
-pub fn hottest(root: &Frame, most: usize) -> Vec<Line<'_>> {
+pub(crate) fn hottest(root: &Frame, most: usize) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
     add(&root.children, 0, root.samples.div_ceil(100), &mut lines);
     if lines.len() > most && most > 0 {

@@ -9,7 +9,7 @@ use super::main_container;
 
 /// The state of a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Its containers have not started.
     Pending,
     /// Flink runs, or will run again in this Pod.
@@ -24,7 +24,7 @@ pub enum Phase {
 
 /// Kubernetes' action on the Job of a JobManager that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AfterEnd {
+pub(crate) enum AfterEnd {
     /// The Job is complete.
     Completes,
     /// The Job has failed.
@@ -34,8 +34,7 @@ pub enum AfterEnd {
 }
 
 /// Status of the container that runs Flink.
-#[must_use]
-pub fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
+pub(crate) fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
     let name = &main_container::of_pod(pod)?.name;
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
     statuses.iter().find(|status| status.name == *name)
@@ -65,20 +64,17 @@ fn word(pod: &Pod) -> Option<&str> {
 }
 
 /// How Flink ended in this Pod, if it will not run in it again.
-#[must_use]
-pub fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {
+pub(crate) fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     end_of(pod, main_status(pod)?)
 }
 
 /// When Flink ended in this Pod.
-#[must_use]
-pub fn ended_at(pod: &Pod) -> Option<Timestamp> {
+pub(crate) fn ended_at(pod: &Pod) -> Option<Timestamp> {
     Some(end(pod)?.finished_at.as_ref()?.0)
 }
 
 /// The state of the Pod.
-#[must_use]
-pub fn phase(pod: &Pod) -> Phase {
+pub(crate) fn phase(pod: &Pod) -> Phase {
     match (end(pod), word(pod)) {
         (Some(end), _) if end.exit_code == 0 => Phase::Succeeded,
         (Some(_), _) | (None, Some("Failed")) => Phase::Failed,
@@ -90,8 +86,7 @@ pub fn phase(pod: &Pod) -> Phase {
 }
 
 /// Whether Kubernetes calls the Pod ready: its probes succeed.
-#[must_use]
-pub fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let mut ready = conditions
         .into_iter()
@@ -101,20 +96,17 @@ pub fn is_ready(pod: &Pod) -> bool {
 }
 
 /// Whether Flink will not run in this Pod again.
-#[must_use]
-pub fn has_ended(pod: &Pod) -> bool {
+pub(crate) fn has_ended(pod: &Pod) -> bool {
     matches!(phase(pod), Phase::Succeeded | Phase::Failed)
 }
 
 /// Whether no process runs in the Pod any more.
-#[must_use]
-pub fn runs_nothing(pod: &Pod) -> bool {
+pub(crate) fn runs_nothing(pod: &Pod) -> bool {
     pod_has_ended(pod)
 }
 
 /// Whether a container of the Pod will not run again.
-#[must_use]
-pub fn container_has_ended(pod: &Pod, container: &str) -> bool {
+pub(crate) fn container_has_ended(pod: &Pod, container: &str) -> bool {
     let statuses = pod
         .status
         .as_ref()
@@ -124,35 +116,31 @@ pub fn container_has_ended(pod: &Pod, container: &str) -> bool {
 }
 
 /// Whether Flink has ended for good in a Pod that other containers keep.
-#[must_use]
-pub fn is_kept(pod: &Pod) -> bool {
+pub(crate) fn is_kept(pod: &Pod) -> bool {
     !pod_has_ended(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
 }
 
 /// Like [`is_kept`], for a Pod that `job` controls.
-#[must_use]
-pub fn is_kept_of(pod: &Pod, job: &Value) -> bool {
+pub(crate) fn is_kept_of(pod: &Pod, job: &Value) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     is_kept(pod) && owners.any(|owner| job["metadata"]["uid"] == owner.uid.as_str())
 }
 
 /// Names of the containers beside Flink's that have not ended.
-#[must_use]
-pub fn kept_by(pod: &Pod) -> Vec<&str> {
+pub(crate) fn kept_by(pod: &Pod) -> Vec<&str> {
     let main = main_container::of_pod(pod).map_or("", |main| main.name.as_str());
     let beside = containers(pod).filter(|name| *name != main);
     beside.filter(|name| !container_has_ended(pod, name)).collect()
 }
 
 /// Names of the containers of a Pod, without native sidecars.
-pub fn containers(pod: &Pod) -> impl Iterator<Item = &str> {
+pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = &str> {
     let containers: &[Container] = pod.spec.as_ref().map_or(&[], |spec| &spec.containers);
     containers.iter().map(|container| container.name.as_str())
 }
 
 /// Whether an init container of the Pod is a native sidecar, which runs beside Flink.
-#[must_use]
-pub fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
+pub(crate) fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
     let all = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref());
     let mut own = all.into_iter().flatten().filter(|container| container.name == name);
     own.any(|container| container.restart_policy.as_deref() == Some("Always"))
@@ -160,8 +148,7 @@ pub fn is_native_sidecar(pod: &Pod, name: &str) -> bool {
 
 /// Names of the containers that run beside Flink's and are not in the template of its `job`: admission webhooks added
 /// them.
-#[must_use]
-pub fn injected<'a>(pod: &'a Pod, job: &Value) -> Vec<&'a str> {
+pub(crate) fn injected<'a>(pod: &'a Pod, job: &Value) -> Vec<&'a str> {
     let own = job["spec"]["template"]["spec"]["containers"].as_array();
     let own = |name: &str| own.into_iter().flatten().any(|container| container["name"] == name);
     containers(pod).filter(|name| !own(name)).collect()
@@ -170,8 +157,7 @@ pub fn injected<'a>(pod: &'a Pod, job: &Value) -> Vec<&'a str> {
 /// Kubernetes' action on `job` after the end of a Pod in which Flink has ended; `None`: Flink may still run in it.
 ///
 /// Source: kubernetes/pkg/controller/job: `matchPodFailurePolicy`, `exceedsBackoffLimit`.
-#[must_use]
-pub fn after_end(job: &Value, pod: &Pod) -> Option<AfterEnd> {
+pub(crate) fn after_end(job: &Value, pod: &Pod) -> Option<AfterEnd> {
     let code = end(pod)?.exit_code;
     if code == 0 {
         return Some(AfterEnd::Completes);
@@ -202,8 +188,7 @@ pub fn after_end(job: &Value, pod: &Pod) -> Option<AfterEnd> {
 }
 
 /// How to make known injected containers native sidecars, or how to omit them.
-#[must_use]
-pub fn remedy(container: &str) -> String {
+pub(crate) fn remedy(container: &str) -> String {
     // Source: istio.io, "sidecar.istio.io/nativeSidecar", which wins over ENABLE_NATIVE_SIDECARS of istiod and is the default
     // from 1.27; linkerd.io, "Native sidecars", the default from 2.20; developer.hashicorp.com, "Vault Agent Injector
     // annotations"; docs.dapr.io has none.

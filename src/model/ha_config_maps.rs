@@ -7,16 +7,16 @@ const CHECKPOINT: &str = "checkpointID-";
 
 /// The IDs under which a cluster keeps its high-availability data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ids {
+pub(crate) struct Ids {
     /// All IDs.
-    pub own: Vec<String>,
+    pub(crate) own: Vec<String>,
     /// The IDs that other clusters can also have: they are names without a nonce.
-    pub shared: Vec<String>,
+    pub(crate) shared: Vec<String>,
 }
 
 impl Ids {
     /// Adds an ID. An ID that contains the `nonce` of a revision belongs to that revision only.
-    pub fn add(&mut self, id: &str, nonce: Option<&str>) {
+    pub(crate) fn add(&mut self, id: &str, nonce: Option<&str>) {
         let unique = nonce.is_some_and(|nonce| !nonce.is_empty() && id.ends_with(&format!("-{nonce}")));
         for (list, wanted) in [(&mut self.own, true), (&mut self.shared, !unique)] {
             if wanted && !list.iter().any(|known| known == id) {
@@ -26,23 +26,20 @@ impl Ids {
     }
 
     /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty()
     }
 }
 
 /// Whether `id` can be a cluster ID of Flink: it becomes part of names and labels in Kubernetes.
-#[must_use]
-pub fn is_id(id: &str) -> bool {
+pub(crate) fn is_id(id: &str) -> bool {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     (1..=63).contains(&id.len()) && id.bytes().all(plain) && id.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// Whether a ConfigMap with Flink's labels belongs to high availability: native clusters have others for their
 /// configuration, which their Deployment owns.
-#[must_use]
-pub fn is_of_high_availability(map: &Value) -> bool {
+pub(crate) fn is_of_high_availability(map: &Value) -> bool {
     let metadata = &map["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     let owned = metadata["ownerReferences"]
@@ -52,8 +49,7 @@ pub fn is_of_high_availability(map: &Value) -> bool {
 }
 
 /// Whether it has a completed checkpoint that Flink would restore.
-#[must_use]
-pub fn have_checkpoint(maps: &[Value]) -> bool {
+pub(crate) fn have_checkpoint(maps: &[Value]) -> bool {
     let keys = |map: &Value| match &map["data"] {
         Value::Object(data) => data.keys().any(|key| key.starts_with(CHECKPOINT)),
         _ => false,

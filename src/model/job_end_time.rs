@@ -6,8 +6,7 @@ use serde_json::Value;
 use super::manifests::JOB_ENDED;
 
 /// When the Job ended, successfully or not, or was suspended because Flink's job had ended; `None`: it has not ended.
-#[must_use]
-pub fn ended_at(job: &Value) -> Option<Timestamp> {
+pub(crate) fn ended_at(job: &Value) -> Option<Timestamp> {
     let conditions = job["status"]["conditions"].as_array()?;
     let suspended = !job["metadata"]["annotations"][JOB_ENDED].is_null();
     let ends = if suspended {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// A value that is one of a few keywords.
-pub trait Keyword: Copy + PartialEq + Send + Sync + 'static {
+pub(crate) trait Keyword: Copy + PartialEq + Send + Sync + 'static {
     /// Each value, its keyword, and its meaning.
     const WORDS: &'static [(Self, &'static str, &'static str)];
 

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLine<'a> {
     /// When the container runtime received it.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The line itself, without its end.
     pub text: &'a str,
 }
@@ -77,7 +77,7 @@ impl Stamps {
 /// The API server only supports whole seconds, so it repeats up to a second of lines. A line is recognized by its time
 /// and its content. Of lines that are equal in both, as many are new as there are more than before.
 #[derive(Clone, Debug, Default)]
-pub struct LogPosition {
+pub(crate) struct LogPosition {
     last: Option<Timestamp>,
     /// Digests of the lines since the start of the last line's second.
     seen: Vec<u64>,
@@ -87,19 +87,17 @@ pub struct LogPosition {
 
 impl LogPosition {
     /// The start time of the next request; `None`: nothing was read so far.
-    #[must_use]
-    pub fn since(&self) -> Option<Timestamp> {
+    pub(crate) fn since(&self) -> Option<Timestamp> {
         self.last.map(second)
     }
 
     /// The time of the last line.
-    #[must_use]
-    pub const fn last(&self) -> Option<Timestamp> {
+    pub(crate) const fn last(&self) -> Option<Timestamp> {
         self.last
     }
 
     /// Starts a new answer, which may repeat lines.
-    pub fn reconnect(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         self.repeated.clear();
         for line in &self.seen {
             *self.repeated.entry(*line).or_default() += 1;
@@ -107,7 +105,7 @@ impl LogPosition {
     }
 
     /// Whether the line is new.
-    pub fn admit(&mut self, line: LogLine<'_>) -> bool {
+    pub(crate) fn admit(&mut self, line: LogLine<'_>) -> bool {
         let key = digest(line);
         if !self.repeated.is_empty()
             && let Some(left) = self.repeated.get_mut(&key).filter(|left| **left > 0)
@@ -148,8 +146,7 @@ fn digest(line: LogLine<'_>) -> u64 {
 }
 
 /// A short name of a Pod as a prefix of lines: its role and its unique suffix.
-#[must_use]
-pub fn label(role: &str, pod: &str, container: Option<&str>) -> String {
+pub(crate) fn label(role: &str, pod: &str, container: Option<&str>) -> String {
     let suffix = pod.rsplit('-').next().unwrap_or(pod);
     match container {
         None => format!("{role}/{suffix}"),

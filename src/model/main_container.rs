@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::pod_template::MAIN_CONTAINER;
 
 /// Arguments of the entrypoint, official and legacy: only Flink's container has one.
-pub const ENTRYPOINTS: [&str; 5] = [
+pub(crate) const ENTRYPOINTS: [&str; 5] = [
     "standalone-job",
     "taskmanager",
     "job-cluster",
@@ -53,14 +53,12 @@ fn of_all(containers: &[Container]) -> Option<&Container> {
 }
 
 /// Flink's container of a Pod template.
-#[must_use]
-pub fn of_template(template: &PodTemplateSpec) -> Option<&Container> {
+pub(crate) fn of_template(template: &PodTemplateSpec) -> Option<&Container> {
     of_all(&template.spec.as_ref()?.containers)
 }
 
 /// Flink's container of a Pod.
-#[must_use]
-pub fn of_pod(pod: &Pod) -> Option<&Container> {
+pub(crate) fn of_pod(pod: &Pod) -> Option<&Container> {
     of_all(&pod.spec.as_ref()?.containers)
 }
 
@@ -73,22 +71,20 @@ fn position_in(containers: &[Value]) -> Option<usize> {
 }
 
 /// Flink's container of a Job or a Deployment.
-#[must_use]
-pub fn of(object: &Value) -> Option<&Value> {
+pub(crate) fn of(object: &Value) -> Option<&Value> {
     let containers = object["spec"]["template"]["spec"]["containers"].as_array()?;
     containers.get(position_in(containers)?)
 }
 
 /// Flink's container of a Job or a Deployment, mutable.
-pub fn of_mut(object: &mut Value) -> Option<&mut Value> {
+pub(crate) fn of_mut(object: &mut Value) -> Option<&mut Value> {
     let containers = object.pointer_mut("/spec/template/spec/containers")?.as_array_mut()?;
     let at = position_in(containers)?;
     containers.get_mut(at)
 }
 
 /// Its arguments, in the API server's form.
-#[must_use]
-pub fn arguments(object: &Value) -> Vec<String> {
+pub(crate) fn arguments(object: &Value) -> Vec<String> {
     let list = of(object).and_then(|container| container["args"].as_array());
     let texts = list.into_iter().flatten().filter_map(Value::as_str);
     texts.map(ToOwned::to_owned).collect()

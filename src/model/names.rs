@@ -5,32 +5,32 @@
 use crate::error::{Error, Result};
 
 /// Field manager of every server-side apply.
-pub const FIELD_MANAGER: &str = "kubectl-flink";
+pub(crate) const FIELD_MANAGER: &str = "kubectl-flink";
 
 /// Label with the cluster's name.
-pub const APP_LABEL: &str = "app";
+pub(crate) const APP_LABEL: &str = "app";
 /// Label with the role of an object in its cluster: [`MASTER`] or [`TASK_MANAGER`].
-pub const COMPONENT_LABEL: &str = "component";
+pub(crate) const COMPONENT_LABEL: &str = "component";
 /// Role of the Service, the Job and the JobManager's Pod.
-pub const MASTER: &str = "master";
+pub(crate) const MASTER: &str = "master";
 /// Role of the Deployment and the TaskManagers' Pods.
-pub const TASK_MANAGER: &str = "task-manager";
+pub(crate) const TASK_MANAGER: &str = "task-manager";
 
 /// Role of the RBAC objects that give JobManager and TaskManagers the rights of high availability.
-pub const HIGH_AVAILABILITY: &str = "high-availability";
+pub(crate) const HIGH_AVAILABILITY: &str = "high-availability";
 
 /// Role of the Job that rehearses a new version, and of its Pod. It is not part of the cluster.
-pub const REHEARSAL: &str = "rehearsal";
+pub(crate) const REHEARSAL: &str = "rehearsal";
 
 /// Role of the Job that reads savepoints in volumes of the cluster, and of its Pod. It is not part of the cluster.
-pub const SAVEPOINT_READER: &str = "savepoint-reader";
+pub(crate) const SAVEPOINT_READER: &str = "savepoint-reader";
 
 /// Label with the name of the set with which `apply` created the cluster: `apply --prune` deletes by it.
-pub const APPLY_SET: &str = "kubectl-flink/apply-set";
+pub(crate) const APPLY_SET: &str = "kubectl-flink/apply-set";
 
 /// Longest cluster name. A Job's Pods are named after it with a suffix of six characters, and the Pods' host names
 /// may have 63; Flink's Kubernetes high availability allows 45 for `kubernetes.cluster-id`, which is the tighter limit.
-pub const MAX_LENGTH: usize = 45;
+pub(crate) const MAX_LENGTH: usize = 45;
 
 /// A valid name of a cluster: a DNS label that starts with a letter, because Services require one (RFC 1035).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,38 +68,32 @@ impl ClusterName {
     }
 
     /// The name itself.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Name of the Service and of the Job.
-    #[must_use]
-    pub fn master(&self) -> String {
+    pub(crate) fn master(&self) -> String {
         format!("{}-{MASTER}", self.0)
     }
 
     /// Name of the Deployment.
-    #[must_use]
-    pub fn task_manager(&self) -> String {
+    pub(crate) fn task_manager(&self) -> String {
         format!("{}-{TASK_MANAGER}", self.0)
     }
 
     /// Name of the ServiceAccount, the Role and the RoleBinding that `--ha-create-rbac` creates.
-    #[must_use]
-    pub fn high_availability(&self) -> String {
+    pub(crate) fn high_availability(&self) -> String {
         format!("{}-{HIGH_AVAILABILITY}", self.0)
     }
 
     /// Name of the short-lived Job that does `component` beside the cluster.
-    #[must_use]
-    pub fn job_of(&self, component: &str) -> String {
+    pub(crate) fn job_of(&self, component: &str) -> String {
         format!("{}-{component}", self.0)
     }
 
     /// Name of the ConfigMap that stores revisions and savepoints.
-    #[must_use]
-    pub fn history(&self) -> String {
+    pub(crate) fn history(&self) -> String {
         format!("{}-history", self.0)
     }
 }
@@ -111,8 +105,7 @@ impl std::fmt::Display for ClusterName {
 }
 
 /// Labels of every object of the cluster, in display order.
-#[must_use]
-pub fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, String)> {
     vec![
         (APP_LABEL, name.to_string()),
         (COMPONENT_LABEL, component.to_owned()),
@@ -123,9 +116,19 @@ pub fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, String)
     ]
 }
 
+/// The label selector of what has the labels of these clusters and components; none: of all.
+pub(crate) fn selector(names: &[&str], components: &[&str]) -> String {
+    let term = |(key, values): (&str, &[&str])| match values {
+        [] => None,
+        [value] => Some(format!("{key}={value}")),
+        values => Some(format!("{key} in ({})", values.join(","))),
+    };
+    let terms = [(APP_LABEL, names), (COMPONENT_LABEL, components)];
+    terms.into_iter().filter_map(term).collect::<Vec<_>>().join(",")
+}
+
 /// Whether the plugin sets the label `key` itself.
-#[must_use]
-pub fn is_own_label(key: &str) -> bool {
+pub(crate) fn is_own_label(key: &str) -> bool {
     const RECOMMENDED: [&str; 4] = ["name", "instance", "component", "managed-by"];
     [APP_LABEL, COMPONENT_LABEL].contains(&key)
         || key

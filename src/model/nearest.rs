@@ -1,8 +1,7 @@
 //! Finds the word that the user probably meant.
 
 /// The known word that is most similar to `word`; `None` if none is similar enough.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     known
         .into_iter()

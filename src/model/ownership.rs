@@ -6,15 +6,13 @@ use serde_json::Value;
 use super::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, FIELD_MANAGER};
 
 /// Whether an object with a name of the cluster is its `component`: it has the labels of Flink's templates.
-#[must_use]
-pub fn is_part(object: &Value, name: &ClusterName, component: &str) -> bool {
+pub(crate) fn is_part(object: &Value, name: &ClusterName, component: &str) -> bool {
     let labels = &object["metadata"]["labels"];
     labels[APP_LABEL] == name.as_str() && labels[COMPONENT_LABEL] == component
 }
 
 /// Whether a Pod belongs to the cluster: its controller is the cluster's Job, or a ReplicaSet of its Deployment.
-#[must_use]
-pub fn is_pod_of(pod: &Pod, name: &ClusterName) -> bool {
+pub(crate) fn is_pod_of(pod: &Pod, name: &ClusterName) -> bool {
     let of_deployment = |replica_set: &str| {
         let hash = replica_set.strip_prefix(name.task_manager().as_str());
         hash.and_then(|hash| hash.strip_prefix('-'))
@@ -33,8 +31,7 @@ pub fn is_pod_of(pod: &Pod, name: &ClusterName) -> bool {
 
 /// The owner of an object, from its owner references, labels and field managers: `it is managed by Helm (release
 /// cache)`.
-#[must_use]
-pub fn whose(object: &Value) -> String {
+pub(crate) fn whose(object: &Value) -> String {
     let metadata = &object["metadata"];
     let label = |key: &str| metadata["labels"][key].as_str();
     let owners = metadata["ownerReferences"].as_array();

@@ -11,21 +11,21 @@ use super::manifests::revision_of;
 /// A Pod of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PodState {
+pub(crate) struct PodState {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// `JobManager` or `TaskManager`.
-    pub role: &'static str,
+    pub(crate) role: &'static str,
     /// Number of the revision that it belongs to.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// Its state, as in kubectl's column STATUS: `Running`, `Pending`, `ImagePullBackOff`, `OOMKilled`, `Terminating`.
-    pub state: String,
+    pub(crate) state: String,
     /// Whether it is ready.
-    pub ready: bool,
+    pub(crate) ready: bool,
     /// How often Flink's container was restarted in it.
-    pub restarts: u32,
+    pub(crate) restarts: u32,
     /// When it was created.
-    pub created_at: Option<Timestamp>,
+    pub(crate) created_at: Option<Timestamp>,
 }
 
 impl PodState {
@@ -48,8 +48,7 @@ impl PodState {
 
 /// The Pods of both roles: those of the newest revision first, JobManagers before TaskManagers, and what is not ready
 /// before what is. `revision` is that of the Job, whose Pods do not have it.
-#[must_use]
-pub fn pod_states(observed: &Observed, revision: Option<u64>) -> Vec<PodState> {
+pub(crate) fn pod_states(observed: &Observed, revision: Option<u64>) -> Vec<PodState> {
     let mut pods: Vec<PodState> = [Role::JobManager, Role::TaskManager]
         .into_iter()
         .flat_map(|role| {

@@ -28,14 +28,12 @@ const UNITS: [(&str, u64); 4] = [
 
 impl Memory {
     /// `bytes` bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: u64) -> Self {
+    pub(crate) const fn from_bytes(bytes: u64) -> Self {
         Self { bytes }
     }
 
     /// The amount in bytes.
-    #[must_use]
-    pub const fn bytes(self) -> u64 {
+    pub(crate) const fn bytes(self) -> u64 {
         self.bytes
     }
 
@@ -72,14 +70,12 @@ impl fmt::Display for Memory {
 
 impl Cpu {
     /// `millis` thousandths of a core.
-    #[must_use]
-    pub const fn from_millis(millis: u64) -> Self {
+    pub(crate) const fn from_millis(millis: u64) -> Self {
         Self { millis }
     }
 
     /// Thousandths of a core.
-    #[must_use]
-    pub const fn millis(self) -> u64 {
+    pub(crate) const fn millis(self) -> u64 {
         self.millis
     }
 }

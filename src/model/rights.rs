@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Right {
     /// API group; empty for the core group.
-    pub group: &'static str,
+    pub(crate) group: &'static str,
     /// Resource, with its subresource.
-    pub resource: &'static str,
+    pub(crate) resource: &'static str,
     /// RBAC verb.
-    pub verb: &'static str,
+    pub(crate) verb: &'static str,
     /// Commands that need it.
-    pub commands: &'static str,
+    pub(crate) commands: &'static str,
     /// Whether those commands work without it, with fewer functions.
-    pub optional: bool,
+    pub(crate) optional: bool,
 }
 
 const fn need(group: &'static str, resource: &'static str, verb: &'static str, commands: &'static str) -> Right {
@@ -122,7 +122,7 @@ pub const RIGHTS: &[Right] = &[
 ///
 /// # Errors
 /// When the subject's kind cannot be bound.
-pub fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
+pub(crate) fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
     let mut rules: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
     let mut verbs: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for right in RIGHTS {
@@ -155,11 +155,11 @@ pub fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
 }
 
 /// Rights on ConfigMaps that Flink's Kubernetes high availability requires for the Pods' service account.
-pub const HIGH_AVAILABILITY: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
+pub(crate) const HIGH_AVAILABILITY: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
 /// Those that are granted for all ConfigMaps: leaders are watched by their labels, and a new object has no name yet.
-pub const HIGH_AVAILABILITY_ANY: [&str; 4] = ["get", "list", "watch", "create"];
+pub(crate) const HIGH_AVAILABILITY_ANY: [&str; 4] = ["get", "list", "watch", "create"];
 /// Those that are granted for the ConfigMaps of one revision, by their names.
-pub const HIGH_AVAILABILITY_OWN: [&str; 3] = ["update", "patch", "delete"];
+pub(crate) const HIGH_AVAILABILITY_OWN: [&str; 3] = ["update", "patch", "delete"];
 
 #[cfg(test)]
 mod tests {

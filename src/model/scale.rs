@@ -10,78 +10,78 @@ use crate::error::{Error, Result};
 
 /// Reply of `GET /jobs/:id`, with the fields that scaling needs. Source: Flink's `JobDetailsInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct Job {
+pub(crate) struct Job {
     /// State of the job.
-    pub state: String,
+    pub(crate) state: String,
     /// Its vertices.
-    pub vertices: Vec<Vertex>,
+    pub(crate) vertices: Vec<Vertex>,
 }
 
 /// A vertex of the job's graph.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Vertex {
+pub(crate) struct Vertex {
     /// Its ID.
-    pub id: String,
+    pub(crate) id: String,
     /// Names of its operators.
-    pub name: String,
+    pub(crate) name: String,
     /// Present number of tasks.
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// Maximum number of tasks with its present state; 0 or less: unknown.
-    pub max_parallelism: i64,
+    pub(crate) max_parallelism: i64,
     /// Vertices of one group share their slots (Flink 1.19+).
-    pub slot_sharing_group_id: String,
+    pub(crate) slot_sharing_group_id: String,
     /// Tasks by state.
-    pub tasks: BTreeMap<String, u32>,
+    pub(crate) tasks: BTreeMap<String, u32>,
 }
 
 /// Reply of `GET /jobs/:id/resource-requirements` (Flink 1.18+): bounds of each vertex.
-pub type Requirements = BTreeMap<String, Requirement>;
+pub(crate) type Requirements = BTreeMap<String, Requirement>;
 
 /// Bounds of one vertex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Requirement {
+pub(crate) struct Requirement {
     /// Bounds of its parallelism.
-    pub parallelism: Bounds,
+    pub(crate) parallelism: Bounds,
 }
 
 /// Minimum and maximum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// The job does not run with less.
-    pub lower_bound: u32,
+    pub(crate) lower_bound: u32,
     /// The job uses no more.
-    pub upper_bound: u32,
+    pub(crate) upper_bound: u32,
 }
 
 /// The data for the choice of the method.
 #[derive(Clone, Debug, Default)]
-pub struct ScaleInput {
+pub(crate) struct ScaleInput {
     /// The job.
-    pub job: Job,
+    pub(crate) job: Job,
     /// The requirements of its vertices, if the scheduler supports them.
-    pub requirements: Requirements,
+    pub(crate) requirements: Requirements,
     /// `jobmanager.scheduler` and `scheduler-mode` of the running JobManager, in lower case.
-    pub scheduler: String,
+    pub(crate) scheduler: String,
     /// See [`Self::scheduler`].
-    pub mode: String,
+    pub(crate) mode: String,
     /// Flink's version.
-    pub version: Option<FlinkVersion>,
+    pub(crate) version: Option<FlinkVersion>,
     /// The recorded parallelism of the job.
-    pub present: u32,
+    pub(crate) present: u32,
     /// The wanted parallelism.
-    pub wanted: u32,
+    pub(crate) wanted: u32,
     /// Slots of a TaskManager.
-    pub slots: u32,
+    pub(crate) slots: u32,
     /// The new number of slots per TaskManager, if it changes.
-    pub new_slots: Option<u32>,
+    pub(crate) new_slots: Option<u32>,
 }
 
 /// The method of scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScaleMethod {
+pub(crate) enum ScaleMethod {
     /// With the adaptive scheduler: the job restarts from its last checkpoint in the same JobManager.
     InPlace,
     /// The job uses all slots: only TaskManagers are added or removed.
@@ -92,17 +92,17 @@ pub enum ScaleMethod {
 
 /// The plan of a scaling.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ScalePlan {
+pub(crate) struct ScalePlan {
     /// The method.
-    pub way: ScaleMethod,
+    pub(crate) way: ScaleMethod,
     /// The reason for the method.
-    pub why: String,
+    pub(crate) why: String,
     /// Final parallelism of each vertex; empty for [`ScaleMethod::Redeploy`], where the program decides.
-    pub targets: BTreeMap<String, u32>,
+    pub(crate) targets: BTreeMap<String, u32>,
     /// Number of needed TaskManagers.
-    pub task_managers: u32,
+    pub(crate) task_managers: u32,
     /// Number of needed slots.
-    pub slots: u32,
+    pub(crate) slots: u32,
 }
 
 /// Chooses the method.
@@ -110,7 +110,7 @@ pub struct ScalePlan {
 /// # Errors
 /// Usage error for a parallelism that the job cannot have, and in reactive mode for one that TaskManagers cannot
 /// provide.
-pub fn plan(known: &ScaleInput) -> Result<ScalePlan> {
+pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     let wanted = known.wanted;
     let followers = followers(known);
     check_limit(known, &followers)?;
@@ -256,8 +256,7 @@ fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
 
 impl ScalePlan {
     /// The body of `PUT /jobs/:id/resource-requirements`: it must contain every vertex.
-    #[must_use]
-    pub fn requirements(&self, known: &Requirements) -> Value {
+    pub(crate) fn requirements(&self, known: &Requirements) -> Value {
         let vertices = self.targets.iter().map(|(id, target)| {
             let lower = known
                 .get(id)
@@ -269,8 +268,7 @@ impl ScalePlan {
     }
 
     /// Whether the job's requirements already have the target values.
-    #[must_use]
-    pub fn is_required(&self, known: &Requirements) -> bool {
+    pub(crate) fn is_required(&self, known: &Requirements) -> bool {
         self.targets.iter().all(|(id, target)| {
             known
                 .get(id)
@@ -279,8 +277,7 @@ impl ScalePlan {
     }
 
     /// Whether all vertices run with the target number of tasks.
-    #[must_use]
-    pub fn is_reached(&self, job: &Job) -> bool {
+    pub(crate) fn is_reached(&self, job: &Job) -> bool {
         !job.vertices.is_empty()
             && job.state == "RUNNING"
             && job.vertices.iter().all(|vertex| {
@@ -291,8 +288,7 @@ impl ScalePlan {
 }
 
 /// The progress of the job, such as `2 tasks of keys, 1 of total`.
-#[must_use]
-pub fn progress(job: &Job) -> String {
+pub(crate) fn progress(job: &Job) -> String {
     let parts: Vec<String> = job
         .vertices
         .iter()

@@ -38,8 +38,7 @@ pub(super) const SERVICE_CHOICES: [&str; 6] = [
 /// `object` without status, the server's metadata, and fields with their default values.
 ///
 /// Applied to the same object, it changes nothing.
-#[must_use]
-pub fn strip_server_fields(object: &Value) -> Value {
+pub(crate) fn strip_server_fields(object: &Value) -> Value {
     let mut object = object.clone();
     strip(&mut object, &["status"]);
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -207,7 +206,8 @@ fn drop_defaults(value: &mut Value, defaults: &Value) {
     fields.retain(|key, value| defaults.get(key) != Some(value));
 }
 
-fn strip(value: &mut Value, keys: &[&str]) {
+/// Removes fields of an object.
+pub(super) fn strip(value: &mut Value, keys: &[&str]) {
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|key, _| !keys.contains(&key.as_str()));
     }

@@ -10,7 +10,7 @@ use super::file_text;
 use crate::error::{Error, Result};
 
 /// Names of the variables, as in the seed's README.
-pub const VARIABLES: [&str; 4] = [
+pub(crate) const VARIABLES: [&str; 4] = [
     "FLINK_APPLICATION_NAME",
     "FLINK_IMAGE_NAME",
     "FLINK_JOB_PARALLELISM",
@@ -26,7 +26,7 @@ const OPEN: char = '\u{e000}';
 const CLOSE: char = '\u{e001}';
 
 /// The files in `manifests/`, with their contents: Service, Job, Deployment. Their names are those of the seed.
-pub const BUILT_IN: [(&str, &str); 3] = [
+pub(crate) const BUILT_IN: [(&str, &str); 3] = [
     (
         "job-cluster-service.yaml.template",
         include_str!("../../manifests/job-cluster-service.yaml.template"),
@@ -43,32 +43,32 @@ pub const BUILT_IN: [(&str, &str); 3] = [
 
 /// Values of the four variables.
 #[derive(Clone, Debug)]
-pub struct Variables<'a> {
+pub(crate) struct Variables<'a> {
     /// `${FLINK_APPLICATION_NAME}`.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// `${FLINK_IMAGE_NAME}`.
-    pub image: &'a str,
+    pub(crate) image: &'a str,
     /// `${FLINK_JOB_PARALLELISM}`.
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// `${FLINK_JOB_ARGUMENTS}`, inserted into the surrounding list.
-    pub arguments: &'a [String],
+    pub(crate) arguments: &'a [String],
 }
 
 /// The three templates: trees in which variables are markers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Templates {
     /// The Service.
-    pub service: Value,
+    pub(crate) service: Value,
     /// The Job.
-    pub job: Value,
+    pub(crate) job: Value,
     /// The Deployment.
-    pub deployment: Value,
+    pub(crate) deployment: Value,
 }
 
 impl Templates {
     /// The three, as the history keeps them: Service, Job, Deployment.
     #[must_use]
-    pub fn to_array(&self) -> [Value; 3] {
+    pub(crate) fn to_array(&self) -> [Value; 3] {
         [self.service.clone(), self.job.clone(), self.deployment.clone()]
     }
 
@@ -174,7 +174,7 @@ fn mark(text: &str) -> String {
 ///
 /// # Errors
 /// Usage error when the arguments are not in a list, or a variable in the seed's style is misspelled.
-pub fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
+pub(crate) fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
     Ok(match tree {
         Value::String(text) => scalar(text, variables)?,
         Value::Array(items) => {
@@ -204,8 +204,7 @@ pub fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
 }
 
 /// Whether `tree` has a place for the program's arguments.
-#[must_use]
-pub fn takes_arguments(tree: &Value) -> bool {
+pub(crate) fn takes_arguments(tree: &Value) -> bool {
     match tree {
         Value::String(text) => whole(text, ARGUMENTS),
         Value::Array(items) => items.iter().any(takes_arguments),
@@ -215,8 +214,7 @@ pub fn takes_arguments(tree: &Value) -> bool {
 }
 
 /// Converts the variables in the texts of a tree to markers, for templates that are made from objects.
-#[must_use]
-pub fn mark_tree(tree: &Value) -> Value {
+pub(crate) fn mark_tree(tree: &Value) -> Value {
     match tree {
         Value::String(text) => json!(mark(text)),
         Value::Array(items) => items.iter().map(mark_tree).collect(),

@@ -8,19 +8,18 @@ use super::names::APP_LABEL;
 
 /// A CPU and memory usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Thousandths of a core.
-    pub cpu_millis: u64,
+    pub(crate) cpu_millis: u64,
     /// Bytes.
-    pub memory_bytes: u64,
+    pub(crate) memory_bytes: u64,
 }
 
 /// By namespace, cluster and Pod.
-pub type Usages = BTreeMap<(String, String, String), Usage>;
+pub(crate) type Usages = BTreeMap<(String, String, String), Usage>;
 
 /// Reads a PodMetricsList.
-#[must_use]
-pub fn usages(list: &Value) -> Usages {
+pub(crate) fn usages(list: &Value) -> Usages {
     let items = list["items"].as_array().into_iter().flatten();
     items
         .filter_map(|item| {
@@ -45,8 +44,7 @@ pub fn usages(list: &Value) -> Usages {
 }
 
 /// The sum of a cluster's Pods; `None` if no usage is known.
-#[must_use]
-pub fn of_cluster(usages: &Usages, namespace: &str, name: &str) -> Option<Usage> {
+pub(crate) fn of_cluster(usages: &Usages, namespace: &str, name: &str) -> Option<Usage> {
     let mut own = usages
         .iter()
         .filter(|((its_namespace, app, _), _)| its_namespace == namespace && app == name)

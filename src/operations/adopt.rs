@@ -22,7 +22,7 @@ use crate::progress;
 ///
 /// # Errors
 /// Not found if not all objects are there; conflict if another controller owns one, or they changed since they were shown.
-pub async fn adopt_objects(
+pub(crate) async fn adopt_objects(
     cluster: &Cluster,
     name: &ClusterName,
     is_dry_run: bool,

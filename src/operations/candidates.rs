@@ -20,17 +20,17 @@ const MOST: usize = 500;
 
 /// Names of a kubeconfig's contexts, clusters and users.
 #[derive(Debug, Default)]
-pub struct KubeconfigNames {
+pub(crate) struct KubeconfigNames {
     /// Names of the contexts.
-    pub contexts: Vec<String>,
+    pub(crate) contexts: Vec<String>,
     /// Names of the clusters.
-    pub clusters: Vec<String>,
+    pub(crate) clusters: Vec<String>,
     /// Names of the users.
-    pub users: Vec<String>,
+    pub(crate) users: Vec<String>,
 }
 
 /// The names in the kubeconfig.
-pub fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
+pub(crate) fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok(KubeconfigNames::default());
     };
@@ -42,7 +42,7 @@ pub fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
 }
 
 /// Names of the clusters in the namespace. Two requests, side by side.
-pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
+pub(crate) async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
     let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
         ..ListSelection::default()
@@ -55,7 +55,7 @@ pub async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Adds the most similar cluster name to a not-found error, if the API server answers.
-pub async fn nearest_cluster(args: &ConnectionOptions, error: Error) -> Error {
+pub(crate) async fn nearest_cluster(args: &ConnectionOptions, error: Error) -> Error {
     match connect(args) {
         Ok(cluster) => nearest_cluster_of(&cluster, error).await,
         Err(_) => error,
@@ -63,7 +63,7 @@ pub async fn nearest_cluster(args: &ConnectionOptions, error: Error) -> Error {
 }
 
 /// Like [`nearest_cluster`], for a cluster of this namespace. Other errors cause no request.
-pub async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> Error {
+pub(crate) async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> Error {
     let Some(name) = error.absent.take() else {
         return error;
     };
@@ -78,7 +78,7 @@ pub async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> Error {
 }
 
 /// Names of the clusters in the namespace that have a history, also those that were deleted. One request.
-pub async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
+pub(crate) async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
     let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
     let selector = encode(&format!("{COMPONENT_LABEL}={HISTORY}"));
     let query = format!("labelSelector={selector}&limit={MOST}");
@@ -89,14 +89,14 @@ pub async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
 }
 
 /// Names of the namespaces. One request.
-pub async fn namespaces(cluster: &Cluster) -> Result<Vec<String>> {
+pub(crate) async fn namespaces(cluster: &Cluster) -> Result<Vec<String>> {
     let target = Target::collection("list", NAMESPACES, None);
     let list = cluster.get_with(&target, &format!("limit={MOST}")).await?;
     Ok(names(&list.unwrap_or_default(), |item| &item["metadata"]["name"]))
 }
 
 /// The history of a cluster, empty if there is none. One request; no warning if it is forbidden.
-pub async fn history(cluster: &Cluster, name: &ClusterName) -> Result<History> {
+pub(crate) async fn history(cluster: &Cluster, name: &ClusterName) -> Result<History> {
     let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name.history());
     match cluster.get::<Value>(&target).await? {
         Some(object) => History::from_config_map(&object),

@@ -24,26 +24,26 @@ use crate::progress;
 const LATEST: &str = "latest";
 
 /// What the clone is.
-pub struct ClonePlan {
+pub(crate) struct ClonePlan {
     /// The given configuration of the clone.
-    pub flags: Config,
+    pub(crate) flags: Config,
     /// The user's own templates.
-    pub templates: Option<Templates>,
+    pub(crate) templates: Option<Templates>,
     /// Whether it may be in another Kubernetes cluster.
-    pub other_cluster: bool,
+    pub(crate) other_cluster: bool,
     /// The given savepoint; [`LATEST`]: the last one in the history; `None`: a new one.
-    pub from_savepoint: Option<String>,
+    pub(crate) from_savepoint: Option<String>,
     /// Format of a new savepoint.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
     /// Folder for a new savepoint.
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
 }
 
 /// Creates the cluster `new` in `target` from the cluster of `handle`, which keeps running.
 ///
 /// # Errors
 /// Conflict if there is a cluster of that name; those of the savepoint and of the creation.
-pub async fn clone_cluster(
+pub(crate) async fn clone_cluster(
     mut handle: ClusterHandle,
     target: &Cluster,
     new: &ClusterName,
@@ -157,10 +157,8 @@ async fn fresh_savepoint(handle: &mut ClusterHandle, format: SavepointFormat, di
         }
     };
     let request = SavepointRequest::new(format.as_rest(), dir, Then::GoOn);
-    let origin = handle.origin("clone");
     let mut step = WritingStep::of(&name);
-    let ClusterHandle { flink, store, .. } = handle;
-    let path = savepoint::take(flink, store, &job, &request, &origin, |writing| step.update(writing)).await?;
+    let path = savepoint::take(handle, &job, &request, "clone", |writing| step.update(writing)).await?;
     step.done(&format!("{name}: savepoint {path}"));
     Ok(path)
 }

@@ -11,7 +11,7 @@ use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::errors::no_cluster;
+use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::adopt::adopt;
 use crate::model::config::Config;
@@ -25,17 +25,17 @@ use crate::operations::report::OperationResult;
 use crate::progress;
 
 /// A cluster as it was read.
-pub struct ClusterHandle {
+pub(crate) struct ClusterHandle {
     /// Its name.
-    pub name: ClusterName,
+    pub(crate) name: ClusterName,
     /// Its objects.
-    pub live: LiveObjects,
+    pub(crate) live: LiveObjects,
     /// Its history.
-    pub store: HistoryStore,
+    pub(crate) store: HistoryStore,
     /// The REST client of its JobManager.
-    pub flink: Flink,
+    pub(crate) flink: Flink,
     /// An unfinished operation of another command that this command continues.
-    pub left_behind: Option<Journal>,
+    pub(crate) left_behind: Option<Journal>,
     /// Whether this is a dry run, which writes nothing.
     pub(crate) only_looks: bool,
     pub(crate) cluster: Cluster,
@@ -45,14 +45,14 @@ pub struct ClusterHandle {
 
 impl ClusterHandle {
     /// Reads objects and history, side by side.
-    pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+    pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         // Awaits both, so that the reported error is always the first one's.
         let (live, store) = futures::join!(objects::read(cluster, name), HistoryStore::open(cluster, name));
         Self::of(cluster, name, live?, store?).await
     }
 
     /// Like [`ClusterHandle::read`], for a cluster whose history will be deleted, whether or not it can be read.
-    pub async fn read_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+    pub(crate) async fn read_to_purge(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let (live, store) = futures::join!(objects::read(cluster, name), HistoryStore::open_to_purge(cluster, name));
         Self::of(cluster, name, live?, store?).await
     }
@@ -71,7 +71,7 @@ impl ClusterHandle {
     }
 
     /// With `is_dry_run`, nothing is written from now on.
-    pub fn dry_run(&mut self, is_dry_run: bool) {
+    pub(crate) fn dry_run(&mut self, is_dry_run: bool) {
         self.only_looks |= is_dry_run;
         if self.only_looks {
             self.store.only_look();
@@ -83,15 +83,11 @@ impl ClusterHandle {
     ///
     /// # Errors
     /// Not found, when there is neither an object nor a history.
-    pub async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+    pub(crate) async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.is_unknown() {
-            return Err(Error::not_found(format!(
-                "there is no cluster {name} in namespace {}, and no history of one",
-                cluster.namespace()
-            ))
-            .absent(name)
-            .hint("`kubectl flink list -A` shows those that there are"));
+            let error = no_cluster(name, cluster.namespace());
+            return Err(error.and("no history of one").hint(LIST_ALL));
         }
         Ok(handle)
     }
@@ -100,20 +96,20 @@ impl ClusterHandle {
     ///
     /// # Errors
     /// Those of [`ClusterHandle::load`], and a bad name before any request.
-    pub async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
+    pub(crate) async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
         let handle = Self::connected(connection, name).await?;
         handle.tell_operation();
         Ok(handle)
     }
 
     /// Connects, and reads a cluster that exists or existed.
-    pub async fn connected(connection: &ConnectionOptions, name: &str) -> Result<Self> {
+    pub(crate) async fn connected(connection: &ConnectionOptions, name: &str) -> Result<Self> {
         let name = ClusterName::new(name)?;
         Self::load(&connect(connection)?, &name).await
     }
 
     /// Reports the state of an unfinished operation, for commands that it does not block.
-    pub fn tell_operation(&self) {
+    pub(crate) fn tell_operation(&self) {
         let Some(journal) = self.store.history().open_journal() else {
             return;
         };
@@ -135,7 +131,7 @@ impl ClusterHandle {
     ///
     /// # Errors
     /// Not found, when the cluster has no object.
-    pub async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+    pub(crate) async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.live.is_empty() {
             return Err(handle.not_found(&Self::remembered(name)));
@@ -144,25 +140,21 @@ impl ClusterHandle {
     }
 
     /// The hint for a cluster that only has a history left.
-    pub fn remembered(name: &ClusterName) -> String {
+    pub(crate) fn remembered(name: &ClusterName) -> String {
         format!("it has a history: `kubectl flink savepoint-resume {name}` brings it back")
     }
 
     /// The error that the cluster has no object; `remembered` is the hint if it has a history.
-    pub fn not_found(&self, remembered: &str) -> Error {
+    pub(crate) fn not_found(&self, remembered: &str) -> Error {
         let error = no_cluster(&self.name, self.cluster.namespace());
         let foreign = self.live.foreign.iter();
         let error = foreign.fold(error, |error, foreign| error.hint(foreign.to_string()));
-        error.hint(if self.store.exists() {
-            remembered
-        } else {
-            "`kubectl flink list -A` shows those that there are"
-        })
+        error.hint(if self.store.exists() { remembered } else { LIST_ALL })
     }
 
     /// The Service and the Deployment, if an interrupted command left them missing or unchanged, and their content is
     /// known.
-    pub fn missing_objects(&self) -> Result<Vec<Value>> {
+    pub(crate) fn missing_objects(&self) -> Result<Vec<Value>> {
         let live = &self.live;
         let last = self
             .store
@@ -191,24 +183,24 @@ impl ClusterHandle {
     }
 
     /// Whether there is neither an object nor a history.
-    pub fn is_unknown(&self) -> bool {
+    pub(crate) fn is_unknown(&self) -> bool {
         self.live.is_empty() && !self.store.exists()
     }
 
     /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it has not ended, or there is no
     /// Job.
-    pub fn job_end(&self) -> Option<&'static str> {
+    pub(crate) fn job_end(&self) -> Option<&'static str> {
         self.live.job.as_ref().and_then(objects::end_of_job)
     }
 
     /// The desired number of TaskManagers.
-    pub fn replicas(&self) -> u64 {
+    pub(crate) fn replicas(&self) -> u64 {
         let deployment = self.live.deployment.as_ref();
         deployment.map_or(0, manifests::replicas)
     }
 
     /// Whether the cluster was created suspended and never ran: it must be started, not resumed from any state.
-    pub async fn was_created_suspended(&self) -> Result<bool> {
+    pub(crate) async fn was_created_suspended(&self) -> Result<bool> {
         let Some(job) = &self.live.job else { return Ok(false) };
         let revision = job["metadata"]["annotations"][REVISION].as_str();
         let history = self.store.history();
@@ -221,7 +213,7 @@ impl ClusterHandle {
     }
 
     /// The number of TaskManagers before the cluster was suspended.
-    pub fn replicas_before(&self) -> u64 {
+    pub(crate) fn replicas_before(&self) -> u64 {
         let noted = self.live.deployment.as_ref().and_then(|deployment| {
             let note = &deployment["metadata"]["annotations"][manifests::SUSPENDED_REPLICAS];
             note.as_str()?.parse().ok()
@@ -230,7 +222,7 @@ impl ClusterHandle {
     }
 
     /// The job's parallelism; 1 if this plugin did not create the cluster.
-    pub fn parallelism(&self) -> u32 {
+    pub(crate) fn parallelism(&self) -> u32 {
         let annotated = self
             .live
             .job
@@ -240,12 +232,12 @@ impl ClusterHandle {
     }
 
     /// The cluster's namespace.
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         self.cluster.namespace()
     }
 
     /// Whether the JobManager is configured to keep running after its job.
-    pub fn jobmanager_stays(&self) -> bool {
+    pub(crate) fn jobmanager_stays(&self) -> bool {
         let stays = |settings: Settings| {
             let key = "execution.shutdown-on-application-finish";
             settings
@@ -256,19 +248,19 @@ impl ClusterHandle {
     }
 
     /// Whether the JobManager uses high availability.
-    pub fn is_highly_available(&self) -> bool {
+    pub(crate) fn is_highly_available(&self) -> bool {
         self.settings()
             .is_some_and(|settings| settings.high_availability().is_some())
     }
 
     /// The ID under which the existing objects keep high-availability data in ConfigMaps.
-    pub fn live_leader(&self) -> Option<String> {
+    pub(crate) fn live_leader(&self) -> Option<String> {
         self.settings()?.kubernetes_cluster_id().map(ToOwned::to_owned)
     }
 
     /// The IDs under which the cluster keeps or kept high-availability data in ConfigMaps: those in its objects and in
     /// the revisions of its history.
-    pub fn leaders(&self) -> Ids {
+    pub(crate) fn leaders(&self) -> Ids {
         let mut ids = objects::ha_config_maps::of_live(&self.live, &self.files);
         for revision in &self.store.history().revisions {
             if let Some((id, nonce)) = revision_spec::leader(revision) {
@@ -280,7 +272,7 @@ impl ClusterHandle {
 
     /// The data of a highly available cluster that remains when its job does not end by itself: only Flink can delete
     /// it.
-    pub fn left_behind(&self) -> Option<String> {
+    pub(crate) fn left_behind(&self) -> Option<String> {
         let settings = self.settings()?;
         settings.high_availability()?;
         let folder = settings.ha_storage()?;
@@ -291,7 +283,7 @@ impl ClusterHandle {
     }
 
     /// What is lost of a job that ends without a savepoint.
-    pub fn what_is_lost(&self) -> String {
+    pub(crate) fn what_is_lost(&self) -> String {
         match self.store.history().last_path() {
             Some(path) => format!("what it did since savepoint {path} is lost"),
             None => "all its state is lost, there is no savepoint".to_owned(),
@@ -299,12 +291,12 @@ impl ClusterHandle {
     }
 
     /// The parallelism with which the JobManager was started. It differs from the job's if the job was scaled since.
-    pub fn started_with(&self) -> Option<u32> {
+    pub(crate) fn started_with(&self) -> Option<u32> {
         self.settings()?.get("parallelism.default")?.parse().ok()
     }
 
     /// The savepoint from which the JobManager was started.
-    pub fn started_from(&self) -> Option<String> {
+    pub(crate) fn started_from(&self) -> Option<String> {
         self.settings()?.arguments().from_savepoint.clone()
     }
 
@@ -317,7 +309,7 @@ impl ClusterHandle {
     ///
     /// The last revision, if it runs or nothing runs. Otherwise the running objects were created in another way, and
     /// are used as they are.
-    pub fn base(&self, new: &Config, own: Option<Templates>) -> Result<(Templates, Config, bool)> {
+    pub(crate) fn base(&self, new: &Config, own: Option<Templates>) -> Result<(Templates, Config, bool)> {
         if let Some(revision) = self.known_revision() {
             let (templates, kept) = match own {
                 Some(templates) => (templates, true),
@@ -346,7 +338,7 @@ impl ClusterHandle {
     }
 
     /// The revision in the history that runs, or, if nothing runs, that ran last.
-    pub fn known_revision(&self) -> Option<&Revision> {
+    pub(crate) fn known_revision(&self) -> Option<&Revision> {
         let history = self.store.history();
         match &self.live.job {
             Some(_) => history.revision(self.live_revision()?),
@@ -355,7 +347,7 @@ impl ClusterHandle {
     }
 
     /// The result of an action, with the present revision.
-    pub fn result(&self, outcome: &'static str) -> OperationResult {
+    pub(crate) fn result(&self, outcome: &'static str) -> OperationResult {
         OperationResult {
             revision: self.live_revision(),
             ..OperationResult::new(&self.cluster, &self.name, outcome)
@@ -363,12 +355,12 @@ impl ClusterHandle {
     }
 
     /// The revision number in the Kubernetes Job.
-    pub fn live_revision(&self) -> Option<u64> {
+    pub(crate) fn live_revision(&self) -> Option<u64> {
         self.live.job.as_ref().and_then(manifests::revision)
     }
 
     /// The stored templates, or the built-in ones; and whether they belong in the history.
-    pub fn kept_templates(&self) -> Result<(Templates, bool)> {
+    pub(crate) fn kept_templates(&self) -> Result<(Templates, bool)> {
         match self.known_revision() {
             Some(revision) => revision_spec::templates(revision),
             None => Ok((Templates::built_in()?, false)),
@@ -376,12 +368,12 @@ impl ClusterHandle {
     }
 
     /// Whether the objects were changed since they were created as `made`, which is from the history.
-    pub fn drifted(&self, made: &Manifests) -> bool {
+    pub(crate) fn drifted(&self, made: &Manifests) -> bool {
         self.known_revision().is_some() && self.live.drifted(made)
     }
 
     /// Number of the next Kubernetes Job.
-    pub fn next_generation(&self) -> u64 {
+    pub(crate) fn next_generation(&self) -> u64 {
         self.store
             .history()
             .next_revision()

@@ -14,7 +14,7 @@ use crate::model::spec::Spec;
 use crate::progress;
 
 /// Rejects a configuration key that has no effect, or that the plugin sets itself.
-pub fn check_key(key: &str, said: &str) -> Result<()> {
+pub(crate) fn check_key(key: &str, said: &str) -> Result<()> {
     if let Some(instead) = owned_key(key) {
         return Err(Error::usage(format!(
             "{said}{key}: the plugin sets this key, use {instead}"
@@ -30,7 +30,7 @@ pub fn check_key(key: &str, said: &str) -> Result<()> {
 ///
 /// # Errors
 /// Usage error for a key that has no effect, or that the plugin sets itself.
-pub fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)> {
+pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)> {
     let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
     for pair in pairs {
         match (pair.split_once('='), pair.strip_suffix('-')) {
@@ -53,7 +53,7 @@ pub fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)> {
 ///
 /// # Errors
 /// Usage error with each path and its reason.
-pub fn check_pods(manifests: &Manifests) -> Result<()> {
+pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
     let roles = [("JobManager", &manifests.job), ("TaskManagers", &manifests.deployment)];
     let labels = roles.map(|(_, object)| object["spec"]["template"]["metadata"]["labels"].as_object());
     let labels: Vec<_> = labels.into_iter().flatten().collect();
@@ -92,7 +92,7 @@ fn note_of_sidecars(manifests: &Manifests) {
 
 /// Warns of Flink configuration that is probably a typo, or that this release of Flink does not read. It is only a
 /// warning: programs, plugins and libraries have keys of their own.
-pub fn warn_of_keys(spec: &Spec) {
+pub(crate) fn warn_of_keys(spec: &Spec) {
     for key in spec.layer.configuration.keys() {
         if let Some(doubt) = config_keys::doubt(key, spec.flink_version) {
             progress::warn(&doubt);

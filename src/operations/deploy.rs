@@ -20,7 +20,7 @@ use crate::operations::wait::{self, Failures};
 use crate::progress;
 
 /// Waits until the job runs, reports its progress, and returns the ID of the job.
-pub async fn wait_until_running(
+pub(crate) async fn wait_until_running(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
@@ -55,7 +55,7 @@ pub async fn wait_until_running(
 
 /// Records whether the job of a created cluster came up, for whom the wait ended with `outcome`: once, since this is only
 /// informative.
-pub async fn record_outcome<T>((store, number): &mut (HistoryStore, u64), outcome: &Result<T>) {
+pub(crate) async fn record_outcome<T>((store, number): &mut (HistoryStore, u64), outcome: &Result<T>) {
     let (state, why) = match outcome {
         Ok(_) => (RevisionState::Running, None),
         Err(error) if matches!(error.kind, Kind::JobFailed | Kind::TimedOut) => {
@@ -83,7 +83,7 @@ pub async fn record_outcome<T>((store, number): &mut (HistoryStore, u64), outcom
 
 /// Creates a cluster: acquires its lock and creates its objects, so that no other command of that name creates any
 /// meanwhile.
-pub async fn create(
+pub(crate) async fn create(
     cluster: &Cluster,
     store: &mut HistoryStore,
     live: &mut LiveObjects,
@@ -100,7 +100,13 @@ pub async fn create(
 }
 
 /// The revision of a cluster that is being created, for its history.
-pub fn revision(spec: &Spec, templates: &Templates, own_templates: bool, generation: u64, command: &str) -> Revision {
+pub(crate) fn revision(
+    spec: &Spec,
+    templates: &Templates,
+    own_templates: bool,
+    generation: u64,
+    command: &str,
+) -> Revision {
     Revision {
         number: generation,
         created_at: clock::now().to_string(),

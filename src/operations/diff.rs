@@ -17,29 +17,29 @@ use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 
 /// The version to compare with the existing objects.
-pub struct ComparedVersion {
+pub(crate) struct ComparedVersion {
     /// What flags say.
-    pub flags: Config,
+    pub(crate) flags: Config,
     /// The whole version, from a file.
-    pub file: Option<Config>,
+    pub(crate) file: Option<Config>,
     /// The revision of the history; `None`, without a file too: the running one.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// The user's own templates.
-    pub own: Option<Templates>,
+    pub(crate) own: Option<Templates>,
 }
 
 /// An object as it is, and as it would be.
-pub struct ComparedObject {
+pub(crate) struct ComparedObject {
     /// Its kind and name.
-    pub title: String,
+    pub(crate) title: String,
     /// The object; `None`: there is none.
-    pub before: Option<Value>,
+    pub(crate) before: Option<Value>,
     /// The object as the API server would make it.
-    pub after: Value,
+    pub(crate) after: Value,
 }
 
 /// Compares the objects of the cluster `name` with those of another version.
-pub async fn compare_objects(
+pub(crate) async fn compare_objects(
     cluster: &Cluster,
     name: &ClusterName,
     wanted: ComparedVersion,

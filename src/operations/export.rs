@@ -16,7 +16,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::progress;
 
 /// A FlinkDeployment that starts from the last savepoint in the history.
-pub fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
+pub(crate) fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
     let layer = from_last_savepoint(exported(handle)?, handle.store.history(), &handle.name);
     let mut document = flink_deployment::write(&layer);
     document["metadata"]["annotations"][flink_deployment::EXPORTED] = "true".into();
@@ -27,7 +27,7 @@ pub fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
 ///
 /// # Errors
 /// Not found, when there is neither.
-pub fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
+pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
     let live = &handle.live;
     let mut objects: Vec<_> = [&live.service, &live.job, &live.deployment]
         .into_iter()
@@ -58,7 +58,7 @@ pub fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
 ///
 /// # Errors
 /// Not found, when neither is complete.
-pub fn exported(handle: &ClusterHandle) -> Result<Config> {
+pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
     let history = handle.store.history();
     let name = &handle.name;
     let live = &handle.live;

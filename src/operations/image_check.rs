@@ -36,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
 
 /// An image to check.
-pub struct ImageCheck<'a> {
+pub(crate) struct ImageCheck<'a> {
     registry: &'a RegistryOptions,
     /// Its platforms, if it was built here and everything else is known.
     platforms: Option<Vec<Platform>>,
@@ -47,7 +47,7 @@ pub struct ImageCheck<'a> {
 impl<'a> ImageCheck<'a> {
     /// A check of the image of these objects; `built` is the image if it was built here, and `before` the running Job.
     /// `None`: the check is disabled, or that image runs already.
-    pub fn new(
+    pub(crate) fn new(
         registry: &'a RegistryOptions,
         wanted: bool,
         draft: &Manifests,
@@ -143,7 +143,7 @@ impl ImageFindings {
 
 /// Runs the checks, and the image check in parallel. Reports its findings as warnings if the result of the checks is
 /// `worth` it.
-pub fn beside<'a, T: 'a>(
+pub(crate) fn beside<'a, T: 'a>(
     cluster: &'a Cluster,
     look: Option<ImageCheck<'a>>,
     checks: impl Future<Output = Result<T>> + 'a,

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::error::{Error, Result};
 
 /// Longest wait of an interruption: a server that hangs must not keep the program from ending.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long after the end of a program in the terminal its Ctrl-C may still arrive here.
 const LATE: Duration = Duration::from_millis(100);
 
@@ -24,25 +24,25 @@ static FOREGROUND: AtomicUsize = AtomicUsize::new(0);
 static WRITTEN: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// Runs `work` to its end, even if the command is interrupted meanwhile.
-pub async fn deferred<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn deferred<T>(work: impl Future<Output = T>) -> T {
     let _guard = Guard::new();
     work.await
 }
 
 /// Announces the interruption to work that must not be interrupted and has to clean up.
-pub fn announce() {
+pub(crate) fn announce() {
     ANNOUNCED.send_replace(true);
 }
 
 /// Waits until the command is interrupted.
-pub async fn announced() {
+pub(crate) async fn announced() {
     if ANNOUNCED.subscribe().wait_for(|announced| *announced).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
 /// Waits until no work runs that must not be interrupted, for at most [`PATIENCE`].
-pub async fn allowed() {
+pub(crate) async fn allowed() {
     let mut number = DEFERRING.subscribe();
     let nothing = number.wait_for(|number| *number == 0);
     let _ = tokio::time::timeout(PATIENCE, nothing).await;
@@ -53,7 +53,7 @@ pub async fn allowed() {
 ///
 /// # Errors
 /// Timed out; those of `work`.
-pub async fn within<T>(limit: Option<Duration>, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn within<T>(limit: Option<Duration>, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(limit) = limit else { return work.await };
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -73,7 +73,7 @@ pub async fn within<T>(limit: Option<Duration>, what: &str, work: impl Future<Ou
 
 /// Runs a program that owns the terminal, such as an editor: Ctrl-C is meant for that program, although it arrives here
 /// too.
-pub async fn in_foreground<T>(program: impl Future<Output = T>) -> T {
+pub(crate) async fn in_foreground<T>(program: impl Future<Output = T>) -> T {
     FOREGROUND.fetch_add(1, Ordering::SeqCst);
     let outcome = program.await;
     tokio::time::sleep(LATE).await;
@@ -82,7 +82,7 @@ pub async fn in_foreground<T>(program: impl Future<Output = T>) -> T {
 }
 
 /// Waits for a Ctrl-C that is not meant for another program.
-pub async fn ctrl_c() {
+pub(crate) async fn ctrl_c() {
     loop {
         if tokio::signal::ctrl_c().await.is_err() {
             return std::future::pending().await;
@@ -95,12 +95,12 @@ pub async fn ctrl_c() {
 
 /// Sets the file with the user's text, which the message about an interruption names; `None`: there is no such file
 /// now.
-pub fn keep(file: Option<PathBuf>) {
+pub(crate) fn keep(file: Option<PathBuf>) {
     *WRITTEN.lock().unwrap_or_else(PoisonError::into_inner) = file;
 }
 
 /// The file with the user's text.
-pub fn kept() -> Option<PathBuf> {
+pub(crate) fn kept() -> Option<PathBuf> {
     WRITTEN.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 

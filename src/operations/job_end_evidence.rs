@@ -196,12 +196,20 @@ impl ClusterHandle {
     }
 
     /// Whether the job continues by itself as soon as a JobManager runs.
-    pub fn recovers(&self) -> bool {
+    pub(crate) fn recovers(&self) -> bool {
         self.is_highly_available() && self.live.job.is_some() && self.job_end().is_none()
     }
 
+    /// The error that the job's state cannot be saved, for the reason `why`.
+    pub(crate) fn cannot_save(&self, why: &str) -> Error {
+        let name = &self.name;
+        self.way_on(Error::failure(format!(
+            "{name} has a JobManager that cannot take a savepoint: {why}"
+        )))
+    }
+
     /// Adds to the error where the state is kept of a job whose Flink does not answer.
-    pub fn way_on(&self, error: Error) -> Error {
+    pub(crate) fn way_on(&self, error: Error) -> Error {
         let name = &self.name;
         let last = self.store.history().last_wanted().and_then(revision_spec::leader);
         if self.recovers() {

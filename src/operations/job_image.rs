@@ -22,17 +22,17 @@ use crate::operations::push_progress;
 use crate::progress;
 
 /// How the image of a cluster is built and checked.
-pub struct ImageOptions<'a> {
+pub(crate) struct ImageOptions<'a> {
     /// The jars to add to it, and the repository to which it is pushed.
-    pub build: Option<(Vec<&'a str>, &'a Reference)>,
+    pub(crate) build: Option<(Vec<&'a str>, &'a Reference)>,
     /// How to connect to registries.
-    pub registry: RegistryOptions,
+    pub(crate) registry: RegistryOptions,
     /// Whether to read the image from its registry before the cluster is created.
-    pub check: bool,
+    pub(crate) check: bool,
 }
 
 /// A built image that is not pushed yet.
-pub struct JobImage {
+pub(crate) struct JobImage {
     registries: Registries,
     built: Built,
     target: Reference,
@@ -40,19 +40,23 @@ pub struct JobImage {
 
 impl JobImage {
     /// The platforms of the image.
-    pub fn platforms(&self) -> Vec<Platform> {
+    pub(crate) fn platforms(&self) -> Vec<Platform> {
         self.built.images.iter().map(|image| image.platform.clone()).collect()
     }
 
     /// Pushes the image, unless the registry has it.
-    pub async fn push(&self) -> Result<()> {
+    pub(crate) async fn push(&self) -> Result<()> {
         push_progress::push(&self.registries, &self.built, &self.target).await
     }
 }
 
 /// Builds the image that the flags request, and puts it, its entry class and its Flink version into `layer`. `stated`
 /// is the user's present input, without the cluster's former values. `None`: the flags request no image.
-pub async fn prepare(options: &ImageOptions<'_>, stated: &Config, layer: &mut Config) -> Result<Option<JobImage>> {
+pub(crate) async fn prepare(
+    options: &ImageOptions<'_>,
+    stated: &Config,
+    layer: &mut Config,
+) -> Result<Option<JobImage>> {
     let Some((paths, target)) = &options.build else {
         return Ok(None);
     };

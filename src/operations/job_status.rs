@@ -16,7 +16,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Held, Wait};
 
 /// The state of the job, and whether it can be saved.
-pub enum JobStatus {
+pub(crate) enum JobStatus {
     /// Flink answers and has this job: it can be stopped with a savepoint.
     Running(JobOverview),
     /// A JobManager may hold newer state than any savepoint, and cannot write a savepoint now: the reason.
@@ -27,12 +27,12 @@ pub enum JobStatus {
 
 impl ClusterHandle {
     /// See [`savepoint::jobs_or_end`].
-    pub async fn jobs_or_end(&self) -> Result<Option<JobsOverview>> {
+    pub(crate) async fn jobs_or_end(&self) -> Result<Option<JobsOverview>> {
         savepoint::jobs_or_end(&self.cluster, &self.name, &self.flink).await
     }
 
     /// See [`savepoint::cancel_after_checkpoint`].
-    pub async fn cancel_after_checkpoint(&self, job_id: &str, again: bool) -> Result<Option<String>> {
+    pub(crate) async fn cancel_after_checkpoint(&self, job_id: &str, again: bool) -> Result<Option<String>> {
         savepoint::cancel_after_checkpoint(&self.cluster, &self.name, &self.flink, job_id, again).await
     }
 
@@ -41,13 +41,13 @@ impl ClusterHandle {
     ///
     /// # Errors
     /// Conflict, when another process works on it, or has changed it since.
-    pub async fn check_unchanged(&self) -> Result<()> {
+    pub(crate) async fn check_unchanged(&self) -> Result<()> {
         self.store.check(&Basis::of(&self.live)).await
     }
 
     /// The error of a plan that cannot be made; or a conflict, if another process changes the cluster or has changed
     /// it.
-    pub async fn or_changed(&self, error: Error) -> Error {
+    pub(crate) async fn or_changed(&self, error: Error) -> Error {
         match self.check_unchanged().await {
             Err(changed) if changed.kind == Kind::Conflict => changed,
             _ => error,
@@ -55,12 +55,12 @@ impl ClusterHandle {
     }
 
     /// Whether there is a job whose state can be saved. Completes what interrupted commands left unfinished.
-    pub async fn job_status(&mut self) -> Result<JobStatus> {
+    pub(crate) async fn job_status(&mut self) -> Result<JobStatus> {
         self.situation_with(Wait::Wait).await
     }
 
     /// Like [`Self::job_status`]; with [`Wait::Look`] it does not wait for savepoints that are being written.
-    pub async fn situation_with(&mut self, patience: Wait) -> Result<JobStatus> {
+    pub(crate) async fn situation_with(&mut self, patience: Wait) -> Result<JobStatus> {
         if self.live.job.is_none() {
             return self.without_job().await;
         }
@@ -139,7 +139,7 @@ impl ClusterHandle {
 
     /// Releases a JobManager if an interrupted command recorded its savepoint's path but did not release it. `journal`
     /// is that command's.
-    pub async fn release_left(&self, journal: &Journal) {
+    pub(crate) async fn release_left(&self, journal: &Journal) {
         let before_the_end = matches!(journal.step, Step::Stopping | Step::Saved | Step::Replacing);
         if let Ending::Checkpoint { job_id } = &journal.ending
             && before_the_end
@@ -157,7 +157,7 @@ impl ClusterHandle {
     }
 
     /// The running job, of which a `what` is taken: a savepoint, a checkpoint.
-    pub async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
+    pub(crate) async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
         let name = self.name.clone();
         match self.situation_with(Wait::Look).await? {
             JobStatus::Running(job) => Ok(job),
@@ -173,7 +173,7 @@ impl ClusterHandle {
 }
 
 /// The error when a JobManager gives no answer: it has ended, or does not answer.
-pub async fn away(cluster: &Cluster, name: &ClusterName) -> Error {
+pub(crate) async fn away(cluster: &Cluster, name: &ClusterName) -> Error {
     let mut handle = match ClusterHandle::existing(cluster, name).await {
         Ok(handle) => handle,
         Err(error) => return error,

@@ -5,11 +5,12 @@ use std::pin::pin;
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flink::live_jobs::{LiveJobs, live_jobs};
 use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::cluster_watch::changes;
+use crate::kubernetes::errors::{LIST_ALL, no_clusters};
 use crate::kubernetes::tables::{ListSelection, Position, list, list_with_ends, look_for_end};
 use crate::model::age::with_age;
 use crate::model::listing::{self, Inventory, Key, LiveJob, Parts};
@@ -18,19 +19,19 @@ use crate::operations::savepoint;
 use crate::progress;
 
 /// The listed clusters.
-pub struct Listing<'a> {
+pub(crate) struct Listing<'a> {
     /// Their Jobs and Deployments.
-    pub inventory: Inventory,
+    pub(crate) inventory: Inventory,
     /// What their JobManagers answered.
-    pub live: LiveJobs,
+    pub(crate) live: LiveJobs,
     /// Their unfinished operations.
-    pub operations: Operations<'a>,
+    pub(crate) operations: Operations<'a>,
     positions: [Position; 2],
 }
 
 impl<'a> Listing<'a> {
     /// Lists clusters, with the unfinished operations in parallel, and reads their JobManagers if they are to be `live`.
-    pub async fn read(
+    pub(crate) async fn read(
         cluster: &'a Cluster,
         wanted: &'a ListSelection,
         with_operations: bool,
@@ -52,7 +53,7 @@ impl<'a> Listing<'a> {
     }
 
     /// Reports idle TaskManagers and unfinished operations, and records the savepoints of JobManagers that were read.
-    pub async fn finish(&mut self, cluster: &Cluster, for_people: bool, with_namespace: bool, now: Timestamp) {
+    pub(crate) async fn finish(&mut self, cluster: &Cluster, for_people: bool, with_namespace: bool, now: Timestamp) {
         if self.inventory.is_empty() {
             return;
         }
@@ -78,7 +79,7 @@ impl<'a> Listing<'a> {
     }
 
     /// Gives each cluster that changes after the list to `show`. It ends only with an error.
-    pub async fn watch(
+    pub(crate) async fn watch(
         mut self,
         cluster: &Cluster,
         wanted: &ListSelection,
@@ -145,27 +146,20 @@ fn report_operation(key: &Key, text: &str, with_namespace: bool) {
 ///
 /// # Errors
 /// Not found, with the names of those that are not.
-pub fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result<()> {
-    let there = |name: &&String| inventory.keys().any(|key| key.name == **name);
-    let missing: Vec<&String> = names.iter().filter(|name| !there(name)).collect();
-    let Some(first) = missing.first() else { return Ok(()) };
-    let quoted: Vec<String> = missing.iter().map(|name| format!("{name:?}")).collect();
-    let (verb, clusters) = if missing.len() == 1 {
-        ("is", "cluster")
-    } else {
-        ("are", "clusters")
-    };
-    let text = format!(
-        "there {verb} no {clusters} {} in namespace {namespace:?}",
-        quoted.join(", ")
-    );
-    Err(Error::not_found(text)
-        .hint("`kubectl flink list -A` shows the clusters of all namespaces")
-        .absent(first))
+pub(crate) fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result<()> {
+    let there = |name: &&str| inventory.keys().any(|key| key.name == *name);
+    let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there(name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(no_clusters(&missing, namespace).hint(LIST_ALL))
 }
 
 /// The names of the clusters in the namespace of `cluster` that have these labels; `None`: of all.
-pub async fn names_of(cluster: &Cluster, selector: Option<String>) -> Result<impl Iterator<Item = String> + use<>> {
+pub(crate) async fn names_of(
+    cluster: &Cluster,
+    selector: Option<String>,
+) -> Result<impl Iterator<Item = String> + use<>> {
     let wanted = ListSelection {
         namespace: Some(cluster.namespace().to_owned()),
         selector,

@@ -19,7 +19,7 @@ const SIDE_BY_SIDE: usize = 16;
 
 /// The histories of clusters that have no object, in a namespace or in all (`None`), by namespace and name. A history
 /// that cannot be parsed is an error of its own.
-pub async fn deleted(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<(Key, Result<History>)>> {
+pub(crate) async fn deleted(cluster: &Cluster, namespace: Option<&str>) -> Result<Vec<(Key, Result<History>)>> {
     let target = Target::collection("list", CONFIG_MAPS, namespace);
     let query = format!("labelSelector={COMPONENT_LABEL}%3D{HISTORY}%2C{APP_LABEL}");
     let wanted = ListSelection {

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flink::Flink;
 use crate::flink::live_jobs::snapshots;
 use crate::flink::metrics::Depth;
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::flink::live::Snapshot;
 use crate::model::listing::{Inventory, Key};
 use crate::model::names::ClusterName;
 
 /// What was read.
-pub enum Look {
+pub(crate) enum Look {
     /// Clusters, and what their JobManagers answered.
     All(Inventory, BTreeMap<Key, Snapshot>),
     /// One cluster.
@@ -21,7 +22,7 @@ pub enum Look {
 }
 
 /// Reads the cluster `key`, or all of the namespace; `everywhere`: of all namespaces.
-pub async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool) -> Result<Look> {
+pub(crate) async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool) -> Result<Look> {
     match key {
         Some(key) => Box::pin(one(cluster, key)).await,
         None => all(cluster, everywhere).await,
@@ -58,14 +59,7 @@ async fn one(cluster: &Cluster, key: &Key) -> Result<Look> {
     };
     let (found, snapshot) = futures::join!(list(cluster, &wanted), snapshot);
     if found?.0.is_empty() {
-        let text = format!(
-            "there is no cluster {:?} in namespace {:?}",
-            name.as_str(),
-            cluster.namespace()
-        );
-        return Err(Error::not_found(text)
-            .absent(name)
-            .hint("`kubectl flink list -A` shows the clusters of all namespaces"));
+        return Err(no_cluster(name, cluster.namespace()).hint(LIST_ALL));
     }
     Ok(Look::One(key.clone(), Box::new(snapshot)))
 }

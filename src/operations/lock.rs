@@ -22,7 +22,7 @@ use crate::operations::savepoint;
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or a change is unfinished.
-pub async fn check(handle: &mut ClusterHandle) -> Result<()> {
+pub(crate) async fn check(handle: &mut ClusterHandle) -> Result<()> {
     let name = handle.name.clone();
     let open = handle.store.history().open_journal();
     let watch = open.is_some_and(|journal| journal.kind != Kind::Change);
@@ -40,7 +40,7 @@ pub async fn check(handle: &mut ClusterHandle) -> Result<()> {
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or a change is unfinished.
-pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<Option<Journal>> {
+pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<Option<Journal>> {
     let is_creation = |journal: &Journal| journal.is_launch() || journal.replaces_creation();
     let watch = store.history().open_journal().is_some_and(is_creation);
     match lock::unattended(store, name, watch).await? {
@@ -54,13 +54,13 @@ pub async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<O
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
-pub async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
+pub(crate) async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
     let basis = Basis::of(&handle.live);
     begin_on(handle, command, ending, Some(&basis)).await
 }
 
 /// Like [`begin`], on another basis; `None`: the Job is not read again, since the first change is bound to its uid.
-pub async fn begin_on(
+pub(crate) async fn begin_on(
     handle: &mut ClusterHandle,
     command: &str,
     ending: Ending,
@@ -78,24 +78,24 @@ pub async fn begin_on(
 }
 
 /// A cluster that is being created, or whose objects the plugin takes over.
-pub struct Launch<'a> {
+pub(crate) struct Launch<'a> {
     /// The basis of its plan.
-    pub basis: &'a Basis,
+    pub(crate) basis: &'a Basis,
     /// The unfinished creation of another command.
-    pub left: Option<&'a Journal>,
+    pub(crate) left: Option<&'a Journal>,
     /// The command.
-    pub command: &'a str,
+    pub(crate) command: &'a str,
     /// Number of its revision.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The revision, if the history does not have it.
-    pub revision: Option<&'a Revision>,
+    pub(crate) revision: Option<&'a Revision>,
 }
 
 /// Locks the cluster for a command that creates it. Records its revision in the same write.
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has created it.
-pub async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<Heartbeat> {
+pub(crate) async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
@@ -123,7 +123,7 @@ pub async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<
 }
 
 /// Locks the cluster for `command`, which scales its job in place.
-pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32) -> Result<Heartbeat> {
+pub(crate) async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32) -> Result<Heartbeat> {
     let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
@@ -142,7 +142,7 @@ pub async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
-pub async fn repair_missing_objects(handle: &mut ClusterHandle, command: &str) -> Result<()> {
+pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: &str) -> Result<()> {
     let missing = handle.missing_objects()?;
     if missing.is_empty() {
         return Ok(());
@@ -202,12 +202,12 @@ async fn enter(
 }
 
 /// Releases the lock. After a transient error the operation stays open, so that the command can be repeated.
-pub async fn end<T>(handle: &mut ClusterHandle, outcome: &Result<T>) {
+pub(crate) async fn end<T>(handle: &mut ClusterHandle, outcome: &Result<T>) {
     end_of(&mut handle.store, outcome).await;
 }
 
 /// Like [`end`], for a cluster that is being created.
-pub async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
+pub(crate) async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
     if !store.holds() {
         return;
     }
@@ -227,7 +227,7 @@ pub async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
 }
 
 /// Closes the operation of an interrupted command, now that its goal is reached. An operation that began since stays.
-pub async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<()> {
+pub(crate) async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<()> {
     let Some(left) = handle.left_behind.take().filter(|_| handle.store.exists()) else {
         return Ok(());
     };
@@ -243,7 +243,7 @@ pub async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<
 
 /// Deletes the history of a cluster without any objects, if `purge` requests it or the history has only this operation.
 /// This releases the lock.
-pub async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
+pub(crate) async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
     let store = &mut handle.store;
     let history = store.history();
     // A history that may not be read counts as missing, unless its deletion was requested.
@@ -256,7 +256,7 @@ pub async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
 }
 
 /// Records that the operation in progress has ended.
-pub fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
+pub(crate) fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
     if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {
         journal.step = if failure.is_some() { Step::Failed } else { Step::Done };
         journal.failure = failure.map(ToOwned::to_owned);

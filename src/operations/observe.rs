@@ -12,7 +12,6 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
 
 use super::savepoint;
 use crate::error::{Error, Result};
@@ -21,11 +20,13 @@ use crate::flink::metrics::Depth;
 use crate::history::History;
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::errors::{LIST_ALL, no_cluster};
+use crate::kubernetes::pods::{self, List};
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
-use crate::model::diagnosis::{Cause, CauseKind, LogCause, Observed, PodContainer, last_line, problems, root_cause};
+use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, problems, root_cause};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::operations::status::{self, ClusterStatus, StatusInput};
 
 /// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
@@ -40,21 +41,20 @@ const GRACE: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The data that was read.
-pub struct Observation {
+pub(crate) struct Observation {
     /// Objects, Pods, Events and Flink's answer, for the diagnosis.
-    pub observed: Observed,
+    pub(crate) observed: Observed,
     /// The answers of Flink's REST.
-    pub snapshot: Snapshot,
+    pub(crate) snapshot: Snapshot,
     /// The history; empty if there is none.
-    pub history: History,
+    pub(crate) history: History,
     /// What could not be read: one sentence each.
-    pub remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Observation {
     /// The whole status.
-    #[must_use]
-    pub fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
+    pub(crate) fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
         let seen = StatusInput {
             observed: &self.observed,
             snapshot: &self.snapshot,
@@ -65,20 +65,14 @@ impl Observation {
     }
 }
 
-#[derive(Deserialize)]
-struct List<T> {
-    items: Vec<T>,
-}
-
 /// Reads the data of the cluster `name`.
 ///
 /// # Errors
 /// Not found when there is neither an object nor a history of this name; those of reading the Job and the Deployment.
 /// Other data that cannot be read is a remark.
-pub async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
+pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
     let namespace = cluster.namespace();
-    let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})");
-    let pods_query = format!("labelSelector={}&limit={LIMIT}", encode(&selector));
+    let pods_query = pods::query(&[name.as_str()], &[MASTER, TASK_MANAGER]) + &format!("&limit={LIMIT}");
     let job = Target::object("get", JOBS, namespace, &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
     let pods = Target::collection("list", PODS, Some(namespace));
@@ -176,8 +170,7 @@ async fn while_up(
     mut asking: impl Future<Output = Snapshot> + Unpin,
 ) -> Snapshot {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let selector = encode(&format!("{APP_LABEL}={name},{COMPONENT_LABEL}={MASTER}"));
-    let query = format!("labelSelector={selector}&fieldSelector=status.phase%3DRunning");
+    let query = pods::query(&[name.as_str()], &[MASTER]) + "&fieldSelector=status.phase%3DRunning";
     while is_up {
         let looking = async {
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -195,12 +188,7 @@ async fn while_up(
 }
 
 fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
-    let namespace = cluster.namespace();
-    let error = Error::not_found(format!(
-        "there is no cluster {:?} in namespace {namespace:?}",
-        name.as_str()
-    ))
-    .absent(name);
+    let error = no_cluster(name, cluster.namespace());
     match history.last_savepoint() {
         Some(_) => error.hint(format!(
             "it was deleted and its history is kept: `kubectl flink savepoint-resume {name}` brings it back from its last savepoint"
@@ -208,7 +196,7 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
         None if !history.revisions.is_empty() => {
             error.hint("it was deleted and its history is kept, but it has no savepoint")
         }
-        None => error.hint("`kubectl flink list -A` shows the clusters of all namespaces"),
+        None => error.hint(LIST_ALL),
     }
 }
 
@@ -217,14 +205,8 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
 const LOOKS: u32 = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
-/// The cause at the end of a container's log; `None` if there is none, or if the log cannot be read: it may be
-/// forbidden, or gone with its node.
-pub async fn log_cause(cluster: &Cluster, of: &PodContainer) -> Option<LogCause> {
-    root_cause(&log_end(cluster, of).await?)
-}
-
-/// The end of a container's log.
-pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
+/// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node.
+pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
     let query = format!(
         "container={}&previous={}&{LOG_TAIL}",
@@ -241,18 +223,18 @@ pub async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
 }
 
 /// `cause` of a JobManager that exited with 0 and of which no job was seen, if its log shows no job either.
-pub async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<Cause> {
+pub(crate) async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<Cause> {
     let log = log_end(cluster, &cause.log_of.take()?).await?;
     cause.without_job(&log)
 }
 
 /// Adds the cause in the log to a `cause` that names the log.
-pub async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
+pub(crate) async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
     with_looks(cluster, cause, 1).await
 }
 
 /// Like [`with_log`], for a failure that was just observed: the log is read again for some seconds.
-pub async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
+pub(crate) async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
     with_looks(cluster, cause, LOOKS).await
 }
 

@@ -24,25 +24,25 @@ const NODES: Resource = Resource::of("", "v1", "Node", "nodes");
 const RESOURCE_QUOTAS: Resource = Resource::of("", "v1", "ResourceQuota", "resourcequotas");
 
 /// The answers. Data that may not be read is absent.
-pub struct Preflight {
+pub(crate) struct Preflight {
     /// `GET /version`.
-    pub version: Value,
+    pub(crate) version: Value,
     /// Each right and whether it is granted.
-    pub rights: Vec<(Right, bool)>,
+    pub(crate) rights: Vec<(Right, bool)>,
     /// ResourceQuotas of the namespace.
-    pub quotas: Option<Vec<Value>>,
+    pub(crate) quotas: Option<Vec<Value>>,
     /// The namespace: `None` if it may not be read, `Some(None)` if it is missing.
-    pub namespace: Option<Option<Value>>,
+    pub(crate) namespace: Option<Option<Value>>,
     /// Services, and whether they are from all namespaces.
-    pub services: Option<(Vec<Value>, bool)>,
+    pub(crate) services: Option<(Vec<Value>, bool)>,
     /// Histories of clusters.
-    pub histories: Option<Vec<Value>>,
+    pub(crate) histories: Option<Vec<Value>>,
     /// Clusters of the namespace.
-    pub inventory: Option<Inventory>,
+    pub(crate) inventory: Option<Inventory>,
 }
 
 /// Reads all data about the namespace.
-pub async fn preflight(cluster: &Cluster) -> Result<Preflight> {
+pub(crate) async fn preflight(cluster: &Cluster) -> Result<Preflight> {
     let namespace = cluster.namespace();
     let at = |resource| Target::collection("list", resource, Some(namespace));
     let own = Target {
@@ -95,7 +95,7 @@ async fn all_services(cluster: &Cluster, of_namespace: &Target) -> Option<(Vec<V
 
 /// The labels of the nodes, which contain their platforms; none if they may not be read, a right that few users have.
 /// Only their metadata is requested: a node has tens of kilobytes.
-pub async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
+pub(crate) async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
     let target = Target::collection("list", NODES, None);
     let nodes = cluster.list_metadata(&target, "limit=500").await.unwrap_or_default();
     nodes
@@ -105,14 +105,14 @@ pub async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, String>> {
 }
 
 /// The Job and the Deployment of one cluster.
-pub async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>, Option<Deployment>)> {
+pub(crate) async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>, Option<Deployment>)> {
     let job = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, cluster.namespace(), &name.task_manager());
     futures::try_join!(cluster.get(&job), cluster.get(&deployment))
 }
 
 /// Checks the service account that Flink's high availability uses.
-pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
+pub(crate) async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> AccountCheck {
     let namespace = cluster.namespace();
     let target = Target::object("get", SERVICE_ACCOUNTS, namespace, account);
     let account_object = cluster.get::<Value>(&target).await;
@@ -127,7 +127,7 @@ pub async fn account(cluster: &Cluster, account: &str, map: Option<&str>) -> Acc
 }
 
 /// `GET /version`, whose path differs from all others.
-pub async fn server_version(cluster: &Cluster) -> Result<Value> {
+pub(crate) async fn server_version(cluster: &Cluster) -> Result<Value> {
     let target = Target {
         resource: Resource::of("", "v1", "version", "version"),
         namespace: None,
@@ -142,15 +142,13 @@ pub async fn server_version(cluster: &Cluster) -> Result<Value> {
 }
 
 /// A number in the answer of `GET /version`, which may end in a plus sign.
-#[must_use]
-pub fn version_number(server: &Value, key: &str) -> Option<u32> {
+pub(crate) fn version_number(server: &Value, key: &str) -> Option<u32> {
     let text = server[key].as_str()?;
     text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
 /// Why the version of an API server, from `GET /version`, does not fit, if it does not.
-#[must_use]
-pub fn misfit(server: &Value) -> Option<String> {
+pub(crate) fn misfit(server: &Value) -> Option<String> {
     let (major, minor) = (version_number(server, "major")?, version_number(server, "minor")?);
     ((major, minor) < (1, OLDEST_MINOR)).then(|| {
         format!("Kubernetes {major}.{minor} is older than 1.{OLDEST_MINOR}, the oldest that this plugin is made for")

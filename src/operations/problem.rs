@@ -36,17 +36,17 @@ const LOOKS: [&str; 21] = [
 /// A problem: a [`Cause`] in structured output.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Problem {
+pub(crate) struct Problem {
     /// ID of the cause, a row of docs/causes.md.
-    pub cause: &'static str,
+    pub(crate) cause: &'static str,
     /// `critical`, `warning` or `notice`.
-    pub severity: String,
+    pub(crate) severity: String,
     /// One sentence.
-    pub message: String,
+    pub(crate) message: String,
     /// The evidence for it.
-    pub evidence: Vec<String>,
+    pub(crate) evidence: Vec<String>,
     /// How to fix it.
-    pub hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
 }
 
 impl From<&Cause> for Problem {
@@ -64,21 +64,21 @@ impl From<&Cause> for Problem {
 /// An unfinished operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OperationPart {
+pub(crate) struct OperationPart {
     /// The command.
-    pub command: String,
+    pub(crate) command: String,
     /// The user and process that run it, or ran it last.
-    pub by: Option<String>,
+    pub(crate) by: Option<String>,
     /// When it started.
-    pub started_at: String,
+    pub(crate) started_at: String,
     /// Its step, in a word.
-    pub step: &'static str,
+    pub(crate) step: &'static str,
     /// Its state, in a sentence.
-    pub stand: String,
+    pub(crate) stand: String,
     /// The revision that should run.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// The commands to run if it has no running process, one per line.
-    pub hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
 }
 
 impl OperationPart {
@@ -95,16 +95,14 @@ impl OperationPart {
     }
 
     /// The unfinished operation in a history.
-    #[must_use]
-    pub fn of(name: &ClusterName, history: &History) -> Option<Self> {
+    pub(crate) fn of(name: &ClusterName, history: &History) -> Option<Self> {
         history.open_journal().map(|journal| Self::new(name, journal))
     }
 }
 
 /// The problems of a cluster. During an operation their hints name only commands that look: any other one would be
 /// refused, or would take its objects away.
-#[must_use]
-pub fn problems(causes: &[Cause], history: &History) -> Vec<Problem> {
+pub(crate) fn problems(causes: &[Cause], history: &History) -> Vec<Problem> {
     let is_open = history.open_journal().is_some();
     let problem = |cause: &Cause| {
         let mut problem = Problem::from(cause);

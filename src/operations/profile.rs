@@ -24,9 +24,8 @@ const SAMPLES: Duration = Duration::from_secs(120);
 const SLACK: Duration = Duration::from_secs(60);
 
 /// Threads that count for a flame graph.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threads {
+pub(crate) enum Threads {
     Full,
     OnCpu,
     OffCpu,
@@ -41,9 +40,8 @@ impl Keyword for Threads {
 }
 
 /// What async-profiler samples. Source: `ProfilingInfo.ProfilingMode`.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     Itimer,
     Cpu,
     Wall,
@@ -69,7 +67,7 @@ impl Keyword for Mode {
 ///
 /// # Errors
 /// Not found, or usage when it names several.
-pub fn choose<'a>(vertices: &'a [Vertex], wanted: &str) -> Result<&'a Vertex> {
+pub(crate) fn choose<'a>(vertices: &'a [Vertex], wanted: &str) -> Result<&'a Vertex> {
     let wanted = wanted.to_lowercase();
     let by_id = vertices.iter().find(|vertex| vertex.id == wanted);
     let named: Vec<&Vertex> = vertices
@@ -98,7 +96,7 @@ pub fn choose<'a>(vertices: &'a [Vertex], wanted: &str) -> Result<&'a Vertex> {
 ///
 /// # Errors
 /// Conflict when flame graphs are off, or the vertex has ended; timed out.
-pub async fn flame_graph(
+pub(crate) async fn flame_graph(
     flink: &Flink,
     name: &ClusterName,
     job: &str,
@@ -116,11 +114,7 @@ pub async fn flame_graph(
     )?;
     let begun = Instant::now();
     loop {
-        let answer = match flink.ask_bytes(Method::GET, &path, None).await? {
-            Reply::Answer(answer) => answer,
-            Reply::Refused(_, said) => return Err(flink.refused(&said)),
-            Reply::Away => return Err(flink.away()),
-        };
+        let answer = flink.answered(flink.ask_bytes(Method::GET, &path, None).await?)?;
         let text = String::from_utf8_lossy(&answer);
         match flame_graph::parse(&text) {
             None => return Err(flink.not_understood(&path, &"it is no flame graph")),
@@ -145,7 +139,7 @@ fn off(name: &ClusterName, what: &str, key: &str) -> Error {
 
 /// The process to profile.
 #[derive(Clone, Copy, Debug)]
-pub enum Process<'a> {
+pub(crate) enum Process<'a> {
     /// The JobManager.
     JobManager,
     /// A TaskManager, by its ID or the begin of it.
@@ -171,7 +165,7 @@ struct Profilings {
 ///
 /// # Errors
 /// Conflict when profiling is off; Flink's own message when async-profiler fails, which it may do in a container.
-pub async fn process(
+pub(crate) async fn process(
     flink: &Flink,
     name: &ClusterName,
     process: Process<'_>,
@@ -184,22 +178,16 @@ pub async fn process(
     };
     let body = json!({"mode": mode.as_str().to_uppercase(), "duration": duration.as_secs()});
     let begun: Profiling = match flink.post(&path, &body).await? {
-        Reply::Answer(begun) => begun,
         Reply::Refused(StatusCode::NOT_FOUND, _) => {
             return Err(off(name, "profiles (Flink 1.19+)", "rest.profiling.enabled"));
         }
-        Reply::Refused(_, said) => return Err(flink.refused(&said)),
-        Reply::Away => return Err(flink.away()),
+        reply => flink.answered(reply)?,
     };
     let file = finished(flink, &path, begun, duration).await?;
     if file.contains('/') || file.contains("..") {
         return Err(flink.not_understood(&path, &format!("{file:?} is no file")));
     }
-    match flink.ask_bytes(Method::GET, &format!("{path}/{file}"), None).await? {
-        Reply::Answer(page) => Ok(page),
-        Reply::Refused(_, said) => Err(flink.refused(&said)),
-        Reply::Away => Err(flink.away()),
-    }
+    flink.answered(flink.ask_bytes(Method::GET, &format!("{path}/{file}"), None).await?)
 }
 
 /// Waits for the end of a profile, and gives its file.
@@ -220,11 +208,7 @@ async fn finished(flink: &Flink, path: &str, begun: Profiling, duration: Duratio
         }
         sleep(POLL.max(duration.saturating_sub(start.elapsed()))).await;
         let id = profiling.trigger_time;
-        let list: Profilings = match flink.get(path).await? {
-            Reply::Answer(list) => list,
-            Reply::Refused(_, said) => return Err(flink.refused(&said)),
-            Reply::Away => return Err(flink.away()),
-        };
+        let list: Profilings = flink.answered(flink.get(path).await?)?;
         let mut known = list.profiling_list.into_iter();
         profiling = known
             .find(|known| known.trigger_time == id)

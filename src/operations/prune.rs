@@ -23,11 +23,9 @@ use crate::operations::report::OperationResult;
 use crate::progress;
 
 /// A cluster that has ended.
-pub struct EndedCluster {
-    /// The Kubernetes cluster, in its namespace.
-    pub cluster: Cluster,
+pub(crate) struct EndedCluster {
     /// Its objects and its history.
-    pub handle: ClusterHandle,
+    pub(crate) handle: ClusterHandle,
     removal: Removal,
     ended_at: Option<Timestamp>,
     failed: bool,
@@ -35,7 +33,7 @@ pub struct EndedCluster {
 
 /// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended. Unless this is a
 /// dry run, it closes the operations of interrupted commands that had deleted everything.
-pub async fn ended(
+pub(crate) async fn ended(
     cluster: &Cluster,
     wanted: &ListSelection,
     older_than: Option<Duration>,
@@ -112,7 +110,6 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
             .and_then(|job| job.ended_at)
             .or_else(|| job.and_then(job_end_time::ended_at)),
         failed: listed.is_some_and(|job| job.state == JobState::Failed),
-        cluster: cluster.clone(),
         handle,
         removal,
     }))
@@ -127,8 +124,7 @@ fn is_due(ended_at: Option<Timestamp>, older_than: Option<Duration>, now: Timest
 
 impl EndedCluster {
     /// How it ended, and what is left of it.
-    #[must_use]
-    pub fn describe(&self, now: Timestamp) -> String {
+    pub(crate) fn describe(&self, now: Timestamp) -> String {
         let how = if self.failed { "failed" } else { "ended" };
         let ago = self
             .ended_at
@@ -143,7 +139,7 @@ impl EndedCluster {
         format!(
             "cluster {} of {} {how}{ago}, {task_managers}",
             self.handle.name,
-            self.cluster.namespace()
+            self.handle.namespace()
         )
     }
 
@@ -152,14 +148,11 @@ impl EndedCluster {
     ///
     /// # Errors
     /// Conflict when another process works on the cluster, or has changed it; those of deleting.
-    pub async fn remove(self, limit: Option<Duration>, no_wait: bool) -> Result<OperationResult> {
+    pub(crate) async fn remove(self, limit: Option<Duration>, no_wait: bool) -> Result<OperationResult> {
         let Self {
-            cluster,
-            mut handle,
-            removal,
-            ..
+            mut handle, removal, ..
         } = self;
-        let name = handle.name.clone();
+        let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
         let result = handle.result("pruned");
         let step = progress::Step::new(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.

@@ -14,7 +14,7 @@ use crate::model::bytes::human;
 use crate::progress::{self, Transfers};
 
 /// Pushes an image, with a bar for each part of it.
-pub async fn push(registries: &Registries, built: &Built, target: &Reference) -> Result<()> {
+pub(crate) async fn push(registries: &Registries, built: &Built, target: &Reference) -> Result<()> {
     let transfers = Transfers::new();
     let outcome = push::push(registries, built, target, &|blob, progress| {
         show(&transfers, built, blob, progress);
@@ -31,7 +31,7 @@ pub async fn push(registries: &Registries, built: &Built, target: &Reference) ->
 }
 
 /// Writes an image to a file, with a bar for each part of it.
-pub async fn write(built: &Built, file: &Path, name: &Reference) -> Result<()> {
+pub(crate) async fn write(built: &Built, file: &Path, name: &Reference) -> Result<()> {
     let transfers = Transfers::new();
     archive_writer::write(built, file, name, &|blob, progress| {
         show(&transfers, built, blob, progress);

@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::history::revision_spec;
 use crate::history::transaction::Ending;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
 use crate::model::manifests::{self, Manifests};
@@ -20,7 +19,7 @@ use crate::progress;
 ///
 /// # Errors
 /// Conflict when the job runs, or has ended: then there is nothing to restore.
-pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
+pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
     let conflict = |why: String| Error::conflict(why);
@@ -57,28 +56,28 @@ pub async fn recover(cluster: &Cluster, mut handle: ClusterHandle, how: &ChangeO
     }
     handle.live.refuse_foreign(&name)?;
     if !made.access.is_empty() {
-        handle.live.rights = Some(objects::rbac::read(cluster, &name).await?);
+        handle.live.rights = Some(objects::rbac::read(&handle.cluster, &name).await?);
     }
     let heartbeat = lock::begin(&mut handle, "restart", Ending::Nothing).await?;
     let starting = async {
-        objects::owners::remove_owner_references(cluster, &name, &handle.live).await?;
+        objects::owners::remove_owner_references(&handle.cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;
-        objects::delete_job(cluster, &name, job.as_ref(), false, how.timeout).await?;
+        objects::delete_job(&handle.cluster, &name, job.as_ref(), false, how.timeout).await?;
         handle.live.job = None;
-        objects::apply_all(cluster, &name, &made, &mut handle.live).await
+        objects::apply_all(&handle.cluster, &name, &made, &mut handle.live).await
     };
     let started = heartbeat.beside(Box::pin(starting)).await;
     lock::end(&mut handle, &started).await;
     started?;
     let result = OperationResult {
         revision: Some(number),
-        ..OperationResult::new(cluster, &name, done("restart"))
+        ..handle.result(done("restart"))
     };
     if how.no_wait {
         return Ok(Report::done(result));
     }
     let mut step = progress::Step::new(&format!("{name}: submitted"));
-    let up = wait::until_healthy(cluster, &name, spec.parallelism, how.timeout, false, &mut step).await?;
+    let up = wait::until_healthy(&handle.cluster, &name, spec.parallelism, how.timeout, false, &mut step).await?;
     step.done(&format!("{name}: {}", up.describe()));
     Ok(Report::done(OperationResult {
         job_id: up.outcome.into_job_id(),

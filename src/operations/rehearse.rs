@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::error::{Error, Kind, Result};
 use crate::flink::SavepointRequest;
 use crate::kubernetes::access_reviews::is_allowed;
-use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::api::Mode;
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::overview::JobOverview;
 use crate::model::manifests::rehearsal;
@@ -25,7 +25,7 @@ use crate::operations::wait;
 use crate::progress;
 
 /// The state from which a new version is rehearsed.
-pub enum Start {
+pub(crate) enum Start {
     /// A savepoint of the running job, which keeps running.
     Savepoint(Box<JobOverview>, SavepointRequest),
     /// An existing savepoint or checkpoint; `None`: it starts empty.
@@ -37,8 +37,7 @@ pub enum Start {
 /// # Errors
 /// Job failed if the new version does not start or does not find its state; conflict if another rehearsal runs, or the
 /// name of its Job is taken; those of the savepoint. The running job is unchanged.
-pub async fn rehearse(
-    cluster: &Cluster,
+pub(crate) async fn rehearse(
     handle: &mut ClusterHandle,
     wanted: &TargetRevision,
     start: Start,
@@ -50,27 +49,31 @@ pub async fn rehearse(
         Start::Savepoint(..) => Some("file:///to-be-written".to_owned()),
         Start::Path(path) => path.clone(),
     };
-    let job = job(cluster, handle, wanted, known.as_deref(), limit)?;
-    check(cluster, handle, &job).await?;
+    let job = job(handle, wanted, known.as_deref(), limit)?;
+    check(handle, &job).await?;
     let path = match start {
         Start::Path(path) => path,
         Start::Savepoint(job, request) => {
-            let origin = handle.origin(command);
             let mut step = WritingStep::of(&name);
-            let ClusterHandle { flink, store, .. } = handle;
             let report = |writing| step.update(writing);
-            let path = savepoint::take_or_join(flink, store, &job, &request, &origin, report).await?;
+            let path = savepoint::take_or_join(handle, &job, &request, command, report).await?;
             step.done(&format!("{name}: savepoint {path}, the job keeps running"));
             Some(path)
         }
     };
     // Built after the savepoint, which may have created the history: the history owns the Job.
-    let job = self::job(cluster, handle, wanted, path.as_deref(), limit)?;
+    let job = self::job(handle, wanted, path.as_deref(), limit)?;
     let begun = Instant::now();
     let mut step = progress::Step::new(&format!("{name}: rehearsal: the new version's JobManager starts"));
     let report = |stage: &str| step.update(&format!("{name}: rehearsal: {stage}"));
-    let restored = Box::pin(wait::until_restored(cluster, &name, path.is_some(), limit, report));
-    let rehearsed = of(cluster, &name).run(&job, restored).await;
+    let restored = Box::pin(wait::until_restored(
+        &handle.cluster,
+        &name,
+        path.is_some(),
+        limit,
+        report,
+    ));
+    let rehearsed = of(handle).run(&job, restored).await;
     rehearsed.map_err(|error| match error.kind {
         Kind::Conflict => error,
         _ => refused(&name, error),
@@ -86,29 +89,24 @@ pub async fn rehearse(
     Ok(path)
 }
 
-fn of<'a>(cluster: &'a Cluster, name: &'a ClusterName) -> ShortJob<'a> {
+fn of(handle: &ClusterHandle) -> ShortJob<'_> {
     ShortJob {
-        cluster,
-        name,
+        cluster: &handle.cluster,
+        name: &handle.name,
         component: REHEARSAL,
         what: "rehearsal",
     }
 }
 
 /// The Job of the rehearsal.
-fn job(
-    cluster: &Cluster,
-    handle: &ClusterHandle,
-    wanted: &TargetRevision,
-    path: Option<&str>,
-    limit: Option<Duration>,
-) -> Result<Value> {
+fn job(handle: &ClusterHandle, wanted: &TargetRevision, path: Option<&str>, limit: Option<Duration>) -> Result<Value> {
     let frame = short_job::frame(handle, limit)?;
-    rehearsal::job(&wanted.layer, &wanted.templates, cluster.namespace(), path, &frame)
+    rehearsal::job(&wanted.layer, &wanted.templates, handle.namespace(), path, &frame)
 }
 
 /// Checks that the Job can be created, read and deleted, and its Flink reached, before anything is started.
-async fn check(cluster: &Cluster, handle: &ClusterHandle, job: &Value) -> Result<()> {
+async fn check(handle: &ClusterHandle, job: &Value) -> Result<()> {
+    let cluster = &handle.cluster;
     let target = Target::collection("create", JOBS, Some(cluster.namespace()));
     let may = async |resource: &'static str, verb: &'static str| {
         let group = if resource == "jobs" { "batch" } else { "" };
@@ -126,7 +124,7 @@ async fn check(cluster: &Cluster, handle: &ClusterHandle, job: &Value) -> Result
         may("pods/portforward", "create"),
     );
     match made {
-        Err(error) if error.kind == Kind::Conflict => of(cluster, &handle.name).clear(error).await?,
+        Err(error) if error.kind == Kind::Conflict => of(handle).clear(error).await?,
         Err(error) => return Err(error.context("the new version cannot be rehearsed")),
         Ok(_) => {}
     }

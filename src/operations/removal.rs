@@ -8,6 +8,7 @@ use crate::error::{Kind, Result};
 use crate::history::revision_spec;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{self, Gone, LiveObjects, delete, delete_job, ha_config_maps, pods_gone};
+use crate::kubernetes::pods;
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::config::Config;
 use crate::model::ha_config_maps::Ids;
@@ -16,25 +17,25 @@ use crate::operations::cluster_handle::ClusterHandle;
 
 /// The objects of a cluster to delete: read from the API server, or created by this process.
 #[derive(Clone, Debug, Default)]
-pub struct Removal {
+pub(crate) struct Removal {
     /// `NAME-master`.
-    pub job: Option<Identity>,
+    pub(crate) job: Option<Identity>,
     /// `NAME-task-manager`.
-    pub deployment: Option<Identity>,
+    pub(crate) deployment: Option<Identity>,
     /// `NAME-master`.
-    pub service: Option<Identity>,
+    pub(crate) service: Option<Identity>,
     /// The service account, the Role and the RoleBinding.
-    pub rights: Vec<Identity>,
+    pub(crate) rights: Vec<Identity>,
     /// IDs of the ConfigMaps of Flink's Kubernetes high availability.
-    pub leaders: Ids,
+    pub(crate) leaders: Ids,
     /// Pods that still exist although their Job or Deployment is gone.
-    pub pods: Vec<String>,
+    pub(crate) pods: Vec<String>,
 }
 
 impl ClusterHandle {
     /// The objects that a delete removes: the cluster's own, and, if it has no Job, those that an earlier delete may
     /// have left.
-    pub async fn removal(&self) -> Result<Removal> {
+    pub(crate) async fn removal(&self) -> Result<Removal> {
         let (cluster, name) = (&self.cluster, &self.name);
         let mut removal = Removal::of(&self.live)?;
         if self.live.job.is_some() {
@@ -76,7 +77,7 @@ impl ClusterHandle {
 
 impl Removal {
     /// The three objects, as far as they exist.
-    pub fn of(live: &LiveObjects) -> Result<Self> {
+    pub(crate) fn of(live: &LiveObjects) -> Result<Self> {
         Ok(Self {
             job: live.identity(JOBS)?,
             deployment: live.identity(DEPLOYMENTS)?,
@@ -86,8 +87,7 @@ impl Removal {
     }
 
     /// The objects that this process created, and no others.
-    #[must_use]
-    pub fn of_created(created: &[Identity]) -> Self {
+    pub(crate) fn of_created(created: &[Identity]) -> Self {
         let mut removal = Self::default();
         for object in created.iter().cloned() {
             match object.resource() {
@@ -101,8 +101,7 @@ impl Removal {
     }
 
     /// Whether there is nothing to delete.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.job.is_none()
             && self.deployment.is_none()
             && self.service.is_none()
@@ -113,7 +112,7 @@ impl Removal {
 
     /// Deletes the objects of a cluster whose job has ended, and waits until its Pods are gone, unless `no_wait`. The Job goes
     /// last: it records the end, so that a repetition finds the rest.
-    pub async fn carry_out_ended(
+    pub(crate) async fn carry_out_ended(
         &self,
         cluster: &Cluster,
         name: &ClusterName,
@@ -132,7 +131,7 @@ impl Removal {
     }
 
     /// Deletes the objects that the JobManager needs until it ends.
-    pub async fn extras(&self, cluster: &Cluster) -> Result<()> {
+    pub(crate) async fn extras(&self, cluster: &Cluster) -> Result<()> {
         ha_config_maps::forget(cluster, &self.leaders).await?;
         try_join_all(self.rights.iter().map(|object| delete(cluster, Some(object)))).await?;
         Ok(())
@@ -140,7 +139,7 @@ impl Removal {
 }
 
 /// Names of the cluster's existing Pods.
-pub async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
-    let pods = pods_gone::pods_of(cluster, name).await?;
+pub(crate) async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
+    let pods = pods::of_cluster(cluster, name, &[]).await?;
     Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())
 }

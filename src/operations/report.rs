@@ -10,47 +10,46 @@ use crate::model::names::ClusterName;
 /// What a command did with a cluster, see docs/output.md. A field that has no meaning there is absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OperationResult {
+pub(crate) struct OperationResult {
     /// Version of this shape.
-    pub api_version: &'static str,
+    pub(crate) api_version: &'static str,
     /// `OperationResult`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Name of the cluster.
-    pub cluster: String,
+    pub(crate) cluster: String,
     /// Its namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The revision that was made, or found.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// Path of the savepoint that was written, or from which the job started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub savepoint: Option<String>,
+    pub(crate) savepoint: Option<String>,
     /// Path of the checkpoint that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub checkpoint: Option<String>,
+    pub(crate) checkpoint: Option<String>,
     /// Number of the checkpoint that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub checkpoint_id: Option<u64>,
+    pub(crate) checkpoint_id: Option<u64>,
     /// ID with which Flink was asked for a savepoint or a checkpoint that is not written yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trigger_id: Option<String>,
+    pub(crate) trigger_id: Option<String>,
     /// ID of the job that runs now, or that was ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub job_id: Option<String>,
+    pub(crate) job_id: Option<String>,
     /// How long no job processed data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub downtime_millis: Option<u64>,
+    pub(crate) downtime_millis: Option<u64>,
     /// Whether nothing was done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// The action, such as `upgraded`.
-    pub outcome: &'static str,
+    pub(crate) outcome: &'static str,
 }
 
 impl OperationResult {
     /// The action on a cluster.
-    #[must_use]
-    pub fn new(cluster: &Cluster, name: &ClusterName, outcome: &'static str) -> Self {
+    pub(crate) fn new(cluster: &Cluster, name: &ClusterName, outcome: &'static str) -> Self {
         Self {
             api_version: API_VERSION,
             kind: "OperationResult",
@@ -70,7 +69,7 @@ impl OperationResult {
 }
 
 /// The result of an operation or of a dry run.
-pub enum Report {
+pub(crate) enum Report {
     /// The plan of a dry run, and the objects that it would create, if they are known.
     Plan {
         /// The plan in words.
@@ -96,7 +95,7 @@ pub enum Report {
 
 impl Report {
     /// The plan of a dry run.
-    pub fn plan(text: String) -> Self {
+    pub(crate) fn plan(text: String) -> Self {
         Self::Plan {
             text,
             objects: Vec::new(),
@@ -104,7 +103,7 @@ impl Report {
     }
 
     /// The action on a cluster.
-    pub fn done(result: OperationResult) -> Self {
+    pub(crate) fn done(result: OperationResult) -> Self {
         Self::Cluster {
             result: Box::new(result),
             objects: Vec::new(),
@@ -112,7 +111,11 @@ impl Report {
     }
 
     /// The action on a cluster, which has these objects; `dry_run`: it would be done.
-    pub fn cluster<'a>(result: OperationResult, objects: impl IntoIterator<Item = &'a Value>, dry_run: bool) -> Self {
+    pub(crate) fn cluster<'a>(
+        result: OperationResult,
+        objects: impl IntoIterator<Item = &'a Value>,
+        dry_run: bool,
+    ) -> Self {
         if !dry_run {
             return Self::done(result);
         }
@@ -123,7 +126,7 @@ impl Report {
     }
 
     /// The action on each of these objects.
-    pub fn objects<'a>(done: &'static str, objects: impl IntoIterator<Item = &'a Value>) -> Self {
+    pub(crate) fn objects<'a>(done: &'static str, objects: impl IntoIterator<Item = &'a Value>) -> Self {
         Self::Objects {
             done,
             objects: objects.into_iter().cloned().collect(),

@@ -17,21 +17,21 @@ use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute, take_over};
 
 /// What is resumed, and how.
-pub struct Resume<'a> {
+pub(crate) struct Resume<'a> {
     /// The command's name in the history.
-    pub command: &'static str,
+    pub(crate) command: &'static str,
     /// The version to resume with.
-    pub version: StatedVersion<'a>,
+    pub(crate) version: StatedVersion<'a>,
     /// What becomes of the running job, and where the new one starts.
-    pub options: ResumeOptions<'a>,
+    pub(crate) options: ResumeOptions<'a>,
     /// Form of the savepoint that the running job writes.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
     /// Directory for it, if it is not the configured one.
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
     /// Whether the final watermark is emitted before it.
-    pub drain: bool,
+    pub(crate) drain: bool,
     /// How the change is carried out.
-    pub how: ChangeOptions,
+    pub(crate) how: ChangeOptions,
 }
 
 /// Reads the cluster, and the status of its job. It breaks with the report of an unfinished resume of the same version,
@@ -39,11 +39,14 @@ pub struct Resume<'a> {
 ///
 /// # Errors
 /// Not found; conflict with an unfinished operation of another kind.
-pub async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
+pub(crate) async fn open(
+    cluster: &Cluster,
+    wanted: &Resume<'_>,
+) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
     let mut handle = ClusterHandle::load(cluster, &wanted.version.name).await?;
     handle.dry_run(wanted.how.dry_run);
     lock::check(&mut handle).await?;
-    let mut handle = match Box::pin(unless_left_behind(cluster, handle, wanted)).await? {
+    let mut handle = match Box::pin(unless_left_behind(handle, wanted)).await? {
         ControlFlow::Continue(handle) => handle,
         ControlFlow::Break(report) => return Ok(ControlFlow::Break(report)),
     };
@@ -55,11 +58,7 @@ pub async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<
 }
 
 /// Continues an unfinished resume of the same version, and returns its report. Returns the cluster if there is none.
-async fn unless_left_behind(
-    cluster: &Cluster,
-    handle: ClusterHandle,
-    wanted: &Resume<'_>,
-) -> Result<ControlFlow<Report, ClusterHandle>> {
+async fn unless_left_behind(handle: ClusterHandle, wanted: &Resume<'_>) -> Result<ControlFlow<Report, ClusterHandle>> {
     let Some(left) = handle.left_behind.clone().filter(|left| left.kind == Kind::Resume) else {
         return Ok(ControlFlow::Continue(handle));
     };
@@ -68,7 +67,7 @@ async fn unless_left_behind(
         return Ok(ControlFlow::Continue(handle));
     }
     let named = wanted.options.from_savepoint;
-    let resumed = take_over::take_over(cluster, handle, &left, &wanted.how, false, named);
+    let resumed = take_over::take_over(handle, &left, &wanted.how, false, named);
     Ok(ControlFlow::Break(Box::pin(resumed).await?))
 }
 
@@ -76,9 +75,8 @@ async fn unless_left_behind(
 ///
 /// # Errors
 /// Usage when the option is missing that says what becomes of the running job; those of the operation.
-pub async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
-    let cluster = &handle.cluster.clone();
-    let choice = match choose(wanted.options, &handle.name, &job_status, &handle) {
+pub(crate) async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
+    let choice = match choose(wanted.options, &job_status, &handle) {
         Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),
         choice => choice?,
     };
@@ -102,11 +100,11 @@ pub async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resum
         }
         JobStatus::Unreachable(_) | JobStatus::Stopped => (Ending::Nothing, None),
     };
-    let place = (cluster.namespace(), handle.next_generation());
+    let place = (handle.namespace(), handle.next_generation());
     let plan = Plan {
         job,
         summary: Some(summary),
         ..Plan::of(Kind::Resume, ending, choice.path, &target, place)?
     };
-    Box::pin(execute(cluster, handle, plan, target, &wanted.how, wanted.command)).await
+    Box::pin(execute(handle, plan, target, &wanted.how, wanted.command)).await
 }

@@ -8,18 +8,18 @@ use crate::operations::job_status::JobStatus;
 
 /// The user's options of a resume.
 #[derive(Clone, Copy)]
-pub struct ResumeOptions<'a> {
+pub(crate) struct ResumeOptions<'a> {
     /// The savepoint to start from.
-    pub from_savepoint: Option<&'a str>,
+    pub(crate) from_savepoint: Option<&'a str>,
     /// Whether a running job is stopped with a savepoint.
-    pub stop: bool,
+    pub(crate) stop: bool,
     /// Whether a running job is canceled.
-    pub cancel: bool,
+    pub(crate) cancel: bool,
 }
 
 impl ResumeOptions<'_> {
     /// Whether this resume continues the unfinished one, if both are of the same version.
-    pub fn continues(self, left: &Journal) -> bool {
+    pub(crate) fn continues(self, left: &Journal) -> bool {
         match self.from_savepoint {
             Some(path) => left.lost.is_some() || left.start.as_deref() == Some(path),
             None => !self.cancel || matches!(left.ending, Ending::Cancel { .. }),
@@ -30,16 +30,16 @@ impl ResumeOptions<'_> {
 /// How the running job is treated, and where it continues.
 pub(crate) struct ResumePlan {
     /// The savepoint to start from; `None`: the one with which the running job is stopped.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// Whether the running job is stopped with a savepoint.
-    pub stop: bool,
+    pub(crate) stop: bool,
     /// Whether the running job is canceled.
-    pub cancel: bool,
+    pub(crate) cancel: bool,
 }
 
 impl ResumePlan {
     /// The choice in words.
-    pub fn describe(&self, name: &ClusterName) -> String {
+    pub(crate) fn describe(&self, name: &ClusterName) -> String {
         let end = match (self.stop, self.cancel) {
             (true, _) => "is stopped with a savepoint and ",
             (_, true) => "is canceled and ",
@@ -53,12 +53,8 @@ impl ResumePlan {
 }
 
 /// Chooses, or returns an error that names the missing option.
-pub(crate) fn choose(
-    args: ResumeOptions<'_>,
-    name: &ClusterName,
-    job_status: &JobStatus,
-    handle: &ClusterHandle,
-) -> Result<ResumePlan> {
+pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &ClusterHandle) -> Result<ResumePlan> {
+    let name = &handle.name;
     let given = args.from_savepoint.map(ToOwned::to_owned);
     let last = || handle.store.history().last_path().map(ToOwned::to_owned);
     let no_savepoint = || {
@@ -84,12 +80,10 @@ pub(crate) fn choose(
             cancel: args.cancel,
         }),
         JobStatus::Unreachable(why) if !args.cancel => Err(handle
-            .way_on(Error::failure(format!(
-                "{name} has a JobManager that cannot take a savepoint: {why}"
-            )))
+            .cannot_save(why)
             .hint("--cancel gives that up and starts from the last savepoint, or from --from-savepoint PATH")),
         JobStatus::Stopped if given.is_none() && !args.cancel && handle.store.history().lost_savepoint().is_some() => {
-            Err(savepoint_path_unknown(name, handle))
+            Err(savepoint_path_unknown(handle))
         }
         JobStatus::Unreachable(_) | JobStatus::Stopped => Ok(ResumePlan {
             path: Some(given.or_else(last).ok_or_else(no_savepoint)?),
@@ -101,15 +95,21 @@ pub(crate) fn choose(
 
 /// The error if the savepoint is not known. Nothing is guessed: an older savepoint must not silently replace a newer
 /// one.
-pub(crate) fn savepoint_path_unknown(name: &ClusterName, handle: &ClusterHandle) -> Error {
-    let history = handle.store.history();
-    let asked = history.lost_savepoint().map_or("", |savepoint| &savepoint.requested_at);
-    let error = Error::conflict(format!(
-        "a savepoint of {name} was asked for at {asked}, and its JobManager ended before the path was read"
-    ))
-    .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH");
-    match history.last_path() {
+pub(crate) fn savepoint_path_unknown(handle: &ClusterHandle) -> Error {
+    let error = path_not_read(handle);
+    match handle.store.history().last_path() {
         Some(path) => error.hint(format!("--cancel gives it up, and resumes from {path}")),
         None => error,
     }
+}
+
+/// The error that the JobManager ended before the path of its last savepoint was read.
+pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
+    let lost = handle.store.history().lost_savepoint();
+    Error::conflict(format!(
+        "a savepoint of {} was asked for at {}, and its JobManager ended before the path was read",
+        handle.name,
+        lost.map_or("", |savepoint| &savepoint.requested_at)
+    ))
+    .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH")
 }

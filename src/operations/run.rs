@@ -21,7 +21,7 @@ use crate::progress::Step;
 ///
 /// # Errors
 /// Job failed when it ended in another way; timed out after `limit`.
-pub async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<OperationResult> {
+pub(crate) async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<OperationResult> {
     let begun = Instant::now();
     let mut step = Step::new(&format!("{name}: running"));
     let report = |stage: &Stage, note: Option<&Note>| {
@@ -43,7 +43,7 @@ pub async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duratio
 }
 
 /// Deletes the objects that this process created, but none that existed before or that another process created since.
-pub async fn remove_created(cluster: &Cluster, name: &ClusterName, created: &[Identity]) -> Result<()> {
+pub(crate) async fn remove_created(cluster: &Cluster, name: &ClusterName, created: &[Identity]) -> Result<()> {
     let step = Step::new(&format!("{name}: deleting"));
     let mut handle = ClusterHandle::read(cluster, name).await?;
     lock::check(&mut handle).await?;
@@ -52,14 +52,7 @@ pub async fn remove_created(cluster: &Cluster, name: &ClusterName, created: &[Id
         removal.leaders = handle.leaders();
     }
     let deletion = CleanUp::Cluster(Box::new(Deletion::all(removal)));
-    Box::pin(engine::end(
-        cluster,
-        handle,
-        "delete",
-        (Ending::Nothing, None),
-        deletion,
-    ))
-    .await?;
+    Box::pin(engine::end(handle, "delete", (Ending::Nothing, None), deletion)).await?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

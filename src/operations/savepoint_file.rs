@@ -28,7 +28,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// Usage error if it cannot be read or is no such file.
-pub fn local(path: &str) -> Result<Metadata> {
+pub(crate) fn local(path: &str) -> Result<Metadata> {
     let bytes = if path == "-" {
         let mut bytes = Vec::new();
         let read = std::io::stdin().lock().read_to_end(&mut bytes);
@@ -54,7 +54,11 @@ pub fn local(path: &str) -> Result<Metadata> {
 /// # Errors
 /// Not found if a path is in no volume of the cluster, or no savepoint is there; conflict if another Job reads
 /// savepoints of the cluster; job failed if the Job's Pod does not run; usage error for object stores.
-pub async fn of_cluster(handle: &ClusterHandle, paths: &[String], limit: Option<Duration>) -> Result<Vec<Metadata>> {
+pub(crate) async fn of_cluster(
+    handle: &ClusterHandle,
+    paths: &[String],
+    limit: Option<Duration>,
+) -> Result<Vec<Metadata>> {
     let there: Vec<&str> = paths
         .iter()
         .filter_map(|path| savepoint_reader::path_in_pods(path))
@@ -181,7 +185,7 @@ fn local_path(path: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// Not found if the history has less than `number`; forbidden if it cannot be read.
-pub fn newest(handle: &ClusterHandle, number: usize) -> Result<Vec<String>> {
+pub(crate) fn newest(handle: &ClusterHandle, number: usize) -> Result<Vec<String>> {
     let savepoints = handle.store.readable()?.savepoints.iter().rev();
     let paths = savepoints.filter(|savepoint| savepoint.disposed_at.is_none());
     let paths: Vec<String> = paths

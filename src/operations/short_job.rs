@@ -23,20 +23,20 @@ const UNLIMITED: Duration = Duration::from_secs(60 * 60);
 
 /// A short-lived Job of a cluster.
 #[derive(Clone, Copy)]
-pub struct ShortJob<'a> {
+pub(crate) struct ShortJob<'a> {
     /// The Kubernetes cluster.
-    pub cluster: &'a Cluster,
+    pub(crate) cluster: &'a Cluster,
     /// The Flink cluster.
-    pub name: &'a ClusterName,
+    pub(crate) name: &'a ClusterName,
     /// Its role, which is the end of its name.
-    pub component: &'static str,
+    pub(crate) component: &'static str,
     /// What it is, such as `rehearsal`.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
 }
 
 /// The facts about a Job that a command with this time limit creates for the cluster of `handle`: the history owns it,
 /// if there is one.
-pub fn frame(handle: &ClusterHandle, limit: Option<Duration>) -> Result<Frame> {
+pub(crate) fn frame(handle: &ClusterHandle, limit: Option<Duration>) -> Result<Frame> {
     let owner = handle.store.identity().map(|history| {
         json!({"apiVersion": history.resource().api_version(), "kind": history.resource().kind,
             "name": history.name(), "uid": history.uid()})
@@ -56,7 +56,7 @@ impl ShortJob<'_> {
     ///
     /// # Errors
     /// Conflict when the name is taken; those of `work`.
-    pub async fn run<T>(&self, job: &Value, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn run<T>(&self, job: &Value, work: impl Future<Output = Result<T>>) -> Result<T> {
         let work = Box::pin(work);
         Box::pin(interruption::deferred(async {
             let target = Target::collection("create", JOBS, Some(self.cluster.namespace()));
@@ -84,7 +84,7 @@ impl ShortJob<'_> {
 
     /// Deletes the Job of that name if the process that created it has ended on this machine; otherwise the error, that
     /// it exists.
-    pub async fn clear(&self, error: Error) -> Result<()> {
+    pub(crate) async fn clear(&self, error: Error) -> Result<()> {
         let name = self.name.job_of(self.component);
         let target = Target::object("get", JOBS, self.cluster.namespace(), &name);
         let Some(job) = self.cluster.get::<Value>(&target).await? else {

@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::history::History;
+use crate::model::age::time;
 use crate::model::diagnosis::{Cause, Observed, Role};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::live::{Reach, Snapshot};
@@ -26,216 +27,215 @@ const DURATIONS: usize = 20;
 /// The whole status, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ClusterStatus {
+pub(crate) struct ClusterStatus {
     /// Version of this shape.
-    pub api_version: &'static str,
+    pub(crate) api_version: &'static str,
     /// `ClusterStatus`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its name.
-    pub metadata: Metadata<String>,
+    pub(crate) metadata: Metadata<String>,
     /// Its state, as in `list`.
-    pub status: Phase,
+    pub(crate) status: Phase,
     /// Namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Name.
-    pub name: String,
+    pub(crate) name: String,
     /// When the status was read.
-    pub observed_at: Timestamp,
+    pub(crate) observed_at: Timestamp,
     /// The data from Kubernetes.
-    pub cluster: ClusterPart,
+    pub(crate) cluster: ClusterPart,
     /// Flink's job; absent if Flink does not answer or has none.
-    pub job: Option<JobPart>,
+    pub(crate) job: Option<JobPart>,
     /// The job's vertices.
-    pub vertices: Vec<VertexPart>,
+    pub(crate) vertices: Vec<VertexPart>,
     /// Checkpoints; absent if Flink does not answer.
-    pub checkpoints: Option<CheckpointPart>,
+    pub(crate) checkpoints: Option<CheckpointPart>,
     /// TaskManagers.
-    pub task_managers: TaskManagerPart,
+    pub(crate) task_managers: TaskManagerPart,
     /// The Pods, those of the newest revision first.
-    pub pods: Vec<PodState>,
+    pub(crate) pods: Vec<PodState>,
     /// The newest savepoint of the history.
-    pub last_savepoint: Option<SavepointPart>,
+    pub(crate) last_savepoint: Option<SavepointPart>,
     /// The operation in progress, or an unfinished one; absent if there is neither.
-    pub operation: Option<OperationPart>,
+    pub(crate) operation: Option<OperationPart>,
     /// The outcome of the revision; absent if no command waited for it.
-    pub outcome: Option<OutcomePart>,
+    pub(crate) outcome: Option<OutcomePart>,
     /// The problems, most urgent first.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// Which data could not be read.
-    pub remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// The data from Kubernetes about a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ClusterPart {
+pub(crate) struct ClusterPart {
     /// State in one word, as in `list`.
-    pub phase: Status,
+    pub(crate) phase: Status,
     /// Number of the revision that runs.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// When the Job was created.
-    pub created_at: Option<Timestamp>,
+    pub(crate) created_at: Option<Timestamp>,
     /// Image of Flink.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// Flink's version: from Flink's REST, else from the creation, else from the image's tag.
-    pub flink_version: Option<String>,
+    pub(crate) flink_version: Option<String>,
     /// Parallelism.
-    pub parallelism: Option<u32>,
+    pub(crate) parallelism: Option<u32>,
     /// The kind of high availability, if any, from the arguments and the environment.
-    pub high_availability: Option<String>,
+    pub(crate) high_availability: Option<String>,
     /// Number of JobManager restarts in this revision.
-    pub job_manager_restarts: u32,
+    pub(crate) job_manager_restarts: u32,
 }
 
 /// Flink's job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JobPart {
+pub(crate) struct JobPart {
     /// Its ID.
-    pub id: String,
+    pub(crate) id: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// State, as Flink names it.
-    pub state: String,
+    pub(crate) state: String,
     /// Start time of this state.
-    pub since: Option<Timestamp>,
+    pub(crate) since: Option<Timestamp>,
     /// When it was started.
-    pub started_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
     /// Number of restarts by Flink since the JobManager started.
-    pub restarts: Option<u64>,
+    pub(crate) restarts: Option<u64>,
     /// Number of running tasks.
-    pub tasks_running: u32,
+    pub(crate) tasks_running: u32,
     /// Number of all tasks.
-    pub tasks_total: u32,
+    pub(crate) tasks_total: u32,
 }
 
 /// A vertex of the job's graph.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct VertexPart {
+pub(crate) struct VertexPart {
     /// Its ID.
-    pub id: String,
+    pub(crate) id: String,
     /// Names of its operators.
-    pub name: String,
+    pub(crate) name: String,
     /// State, as Flink names it.
-    pub state: String,
+    pub(crate) state: String,
     /// Number of subtasks.
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// Share of time in which its busiest subtask works, 0 to 1.
-    pub busy: Option<f64>,
+    pub(crate) busy: Option<f64>,
     /// Share of time in which a subtask waits for those downstream, 0 to 1.
-    pub backpressured: Option<f64>,
+    pub(crate) backpressured: Option<f64>,
     /// Records read per second.
-    pub records_in_per_second: Option<f64>,
+    pub(crate) records_in_per_second: Option<f64>,
     /// Records written per second.
-    pub records_out_per_second: Option<f64>,
+    pub(crate) records_out_per_second: Option<f64>,
     /// Bytes read per second.
-    pub bytes_in_per_second: Option<f64>,
+    pub(crate) bytes_in_per_second: Option<f64>,
     /// Bytes written per second.
-    pub bytes_out_per_second: Option<f64>,
+    pub(crate) bytes_out_per_second: Option<f64>,
 }
 
 /// Checkpoints since the JobManager started.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct CheckpointPart {
+pub(crate) struct CheckpointPart {
     /// Milliseconds between two checkpoints; absent if checkpointing is disabled.
-    pub interval_millis: Option<u64>,
+    pub(crate) interval_millis: Option<u64>,
     /// Number of completed checkpoints.
-    pub completed: u64,
+    pub(crate) completed: u64,
     /// Number of failed checkpoints.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// Number of checkpoints in progress.
-    pub in_progress: u64,
+    pub(crate) in_progress: u64,
     /// Number of failed checkpoints since the last completed one.
-    pub failed_in_a_row: u64,
+    pub(crate) failed_in_a_row: u64,
     /// The last completed checkpoint.
-    pub last: Option<LastCheckpoint>,
+    pub(crate) last: Option<LastCheckpoint>,
     /// The cause of the last failed checkpoint.
-    pub last_failure: Option<String>,
+    pub(crate) last_failure: Option<String>,
     /// Durations of the last checkpoints, oldest first.
-    pub recent_durations_millis: Vec<u64>,
+    pub(crate) recent_durations_millis: Vec<u64>,
     /// The checkpoint or savepoint that the job resumes from.
-    pub restored_from: Option<String>,
+    pub(crate) restored_from: Option<String>,
 }
 
 /// A completed checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LastCheckpoint {
+pub(crate) struct LastCheckpoint {
     /// Its number.
-    pub id: u64,
+    pub(crate) id: u64,
     /// When it was completed.
-    pub completed_at: Option<Timestamp>,
+    pub(crate) completed_at: Option<Timestamp>,
     /// Bytes of all state.
-    pub size_bytes: Option<u64>,
+    pub(crate) size_bytes: Option<u64>,
     /// Its duration.
-    pub duration_millis: Option<u64>,
+    pub(crate) duration_millis: Option<u64>,
     /// Its path.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
 }
 
 /// TaskManagers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct TaskManagerPart {
+pub(crate) struct TaskManagerPart {
     /// Number of desired Pods.
-    pub desired: u32,
+    pub(crate) desired: u32,
     /// Number of ready Pods.
-    pub ready: u32,
+    pub(crate) ready: u32,
     /// Number of TaskManagers registered with Flink.
-    pub registered: Option<u32>,
+    pub(crate) registered: Option<u32>,
     /// Task slots of all registered TaskManagers.
-    pub slots_total: Option<u32>,
+    pub(crate) slots_total: Option<u32>,
     /// Task slots that no job holds.
-    pub slots_free: Option<u32>,
+    pub(crate) slots_free: Option<u32>,
     /// Memory limit of each, in Kubernetes' notation.
-    pub memory: Option<String>,
+    pub(crate) memory: Option<String>,
 }
 
 /// A savepoint of the history.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SavepointPart {
+pub(crate) struct SavepointPart {
     /// Its path.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// When it was requested.
-    pub requested_at: String,
+    pub(crate) requested_at: String,
     /// `CANONICAL` or `NATIVE`.
-    pub format: String,
+    pub(crate) format: String,
     /// Revision that wrote it.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
 }
 
 /// The outcome of a revision, as the command that made it found it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct OutcomePart {
+pub(crate) struct OutcomePart {
     /// `pending`, `running`, `failed`, `rolled-back` or `dropped`.
-    pub state: &'static str,
+    pub(crate) state: &'static str,
     /// When it was found.
-    pub at: String,
+    pub(crate) at: String,
     /// Why it failed.
-    pub why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 /// The data of which a status consists.
 #[derive(Clone, Copy, Debug)]
-pub struct StatusInput<'a> {
+pub(crate) struct StatusInput<'a> {
     /// Objects, Pods and Events.
-    pub observed: &'a Observed,
+    pub(crate) observed: &'a Observed,
     /// The answers of Flink's REST.
-    pub snapshot: &'a Snapshot,
+    pub(crate) snapshot: &'a Snapshot,
     /// The history.
-    pub history: &'a History,
+    pub(crate) history: &'a History,
     /// The problems.
-    pub problems: &'a [Cause],
+    pub(crate) problems: &'a [Cause],
 }
 
 impl ClusterStatus {
     /// Builds the status from what was read.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         namespace: &str,
         name: &ClusterName,
         seen: &StatusInput<'_>,
@@ -337,8 +337,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
 }
 
 /// The parallelism in the Job's annotation, or in its arguments.
-#[must_use]
-pub fn parallelism(job: &Job) -> Option<u32> {
+pub(crate) fn parallelism(job: &Job) -> Option<u32> {
     let annotated = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
     annotated.or_else(|| {
         let settings = Settings::of(job_template(Some(job))?);
@@ -466,10 +465,4 @@ fn task_managers(observed: &Observed, snapshot: &Snapshot) -> TaskManagerPart {
         slots_free: overview.map(|overview| overview.slots_available),
         memory,
     }
-}
-
-/// Converts a time of Flink's.
-#[must_use]
-pub fn time(millis: Option<u64>) -> Option<Timestamp> {
-    Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
 }

@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::history::transaction::Ending;
 use crate::history::{Progress, Savepoint};
-use crate::kubernetes::api::Cluster;
 use crate::model::manifests;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
@@ -18,18 +17,18 @@ use crate::progress;
 
 /// How a job is stopped with a savepoint.
 #[derive(Debug)]
-pub struct StopOptions {
+pub(crate) struct StopOptions {
     /// Whether the final watermark is emitted before the savepoint.
-    pub drain: bool,
+    pub(crate) drain: bool,
     /// Directory for the savepoint, if it is not the configured one.
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
     /// Format of the savepoint.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
 }
 
 /// Whether the TaskManagers end when a job is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Halt {
+pub(crate) enum Halt {
     /// They stay.
     Stop,
     /// They end with the job.
@@ -67,12 +66,7 @@ pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-res
 /// Stops the job of a cluster with a savepoint, and waits until its JobManager has ended. The result has the savepoint's path.
 ///
 /// A job that an earlier command stopped with a savepoint is a success too: this command may be its repetition.
-pub async fn stop(
-    cluster: &Cluster,
-    mut handle: ClusterHandle,
-    how: &StopOptions,
-    what: Halt,
-) -> Result<OperationResult> {
+pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Halt) -> Result<OperationResult> {
     let reason = what.as_str();
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
@@ -90,7 +84,7 @@ pub async fn stop(
             let job = all_run(&handle.flink, job).await?;
             let directory = how.savepoint_dir.clone();
             let ending = savepoint::stops_job(&job.jid, how.savepoint_format, directory, how.drain);
-            let journal = engine::end(cluster, handle, reason, (ending, Some(job)), what.clean_up()).await?;
+            let journal = engine::end(handle, reason, (ending, Some(job)), what.clean_up()).await?;
             return Ok(OperationResult {
                 savepoint: journal.saved,
                 job_id,
@@ -99,8 +93,7 @@ pub async fn stop(
         }
         JobStatus::Stopped => stopped_before(&handle)?,
         JobStatus::Unreachable(why) => {
-            let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
-            let error = handle.way_on(error).hint(format!(
+            let error = handle.cannot_save(&why).hint(format!(
                 "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
             ));
             return Err(handle.or_changed(error).await);
@@ -111,13 +104,13 @@ pub async fn stop(
         ..result
     };
     if what == Halt::Stop || handle.replicas() == 0 {
-        await_jobmanager_end(cluster, &mut handle).await?;
+        await_jobmanager_end(&mut handle).await?;
         // Another command may have started a new job since the objects were read.
         handle.check_unchanged().await?;
         lock::close(&mut handle, None).await?;
         return Ok(result);
     }
-    engine::end(cluster, handle, reason, (Ending::Nothing, None), what.clean_up()).await?;
+    engine::end(handle, reason, (Ending::Nothing, None), what.clean_up()).await?;
     Ok(result)
 }
 
@@ -137,7 +130,7 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
             progress::note(&format!("{name}: stopped before, with savepoint {path}"));
             Ok(path)
         }
-        _ if handle.store.history().lost_savepoint().is_some() => Err(savepoint_path_unknown(name, handle)),
+        _ if handle.store.history().lost_savepoint().is_some() => Err(savepoint_path_unknown(handle)),
         _ => {
             let how = match handle.job_end() {
                 Some("Failed") => "has failed",

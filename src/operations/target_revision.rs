@@ -14,40 +14,40 @@ use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 
 /// A version of a cluster: the wanted one or the running one.
-pub struct TargetRevision {
+pub(crate) struct TargetRevision {
     /// All its settings. The state that it starts from is not one of them: see `start`.
-    pub layer: Config,
+    pub(crate) layer: Config,
     /// The templates of its objects.
-    pub templates: Templates,
+    pub(crate) templates: Templates,
     /// Whether to store the templates in the history.
-    pub own_templates: bool,
+    pub(crate) own_templates: bool,
     /// The requested savepoint; `None`: the one with which the running job is stopped.
-    pub restore_from: Option<String>,
+    pub(crate) restore_from: Option<String>,
     /// Whether to restart it even if nothing differs.
-    pub restart_if_unchanged: bool,
+    pub(crate) restart_if_unchanged: bool,
     /// The image to build for it, if any: it is pushed before any change.
-    pub image: Option<JobImage>,
+    pub(crate) image: Option<JobImage>,
     /// How to read a new image from its registry; `None`: it is not read.
-    pub registry: Option<RegistryOptions>,
+    pub(crate) registry: Option<RegistryOptions>,
 }
 
 /// A version as the user states it: a file, or flags over the running version.
-pub struct StatedVersion<'a> {
+pub(crate) struct StatedVersion<'a> {
     /// The cluster.
-    pub name: ClusterName,
+    pub(crate) name: ClusterName,
     /// The whole version, from a file.
-    pub file: Option<Config>,
+    pub(crate) file: Option<Config>,
     /// What flags say.
-    pub flags: Config,
+    pub(crate) flags: Config,
     /// The user's own templates.
-    pub own: Option<Templates>,
+    pub(crate) own: Option<Templates>,
     /// How its image is built and checked.
-    pub image: ImageOptions<'a>,
+    pub(crate) image: ImageOptions<'a>,
 }
 
 impl StatedVersion<'_> {
     /// The whole version, over the existing cluster.
-    pub async fn over(&self, handle: &ClusterHandle) -> Result<TargetRevision> {
+    pub(crate) async fn over(&self, handle: &ClusterHandle) -> Result<TargetRevision> {
         let (flags, own) = (self.flags.clone(), self.own.clone());
         let mut wanted = match &self.file {
             Some(file) => TargetRevision::file(handle, file.clone(), flags, own)?,
@@ -61,7 +61,7 @@ impl StatedVersion<'_> {
 
 impl ClusterHandle {
     /// The running version and its number, which is a free number if it has none.
-    pub fn current(&self) -> Result<(u64, TargetRevision)> {
+    pub(crate) fn current(&self) -> Result<(u64, TargetRevision)> {
         let number = self
             .live_revision()
             .unwrap_or_else(|| self.store.history().next_revision());
@@ -71,7 +71,7 @@ impl ClusterHandle {
 
 impl TargetRevision {
     /// The cluster's running version, changed by `flags`. `own` are templates that the user gave.
-    pub fn changed(handle: &ClusterHandle, flags: Config, own: Option<Templates>) -> Result<Self> {
+    pub(crate) fn changed(handle: &ClusterHandle, flags: Config, own: Option<Templates>) -> Result<Self> {
         let (templates, base, own_templates) = handle.base(&flags, own)?;
         // A number of TaskManagers that fits the old parallelism does not fit a new one.
         let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
@@ -86,7 +86,7 @@ impl TargetRevision {
     ///
     /// # Errors
     /// Usage error for a key that is not in it.
-    pub fn remove_keys(&mut self, name: &ClusterName, keys: &[String]) -> Result<()> {
+    pub(crate) fn remove_keys(&mut self, name: &ClusterName, keys: &[String]) -> Result<()> {
         let configuration = &mut self.layer.configuration;
         for key in keys {
             let before = configuration.len();
@@ -103,7 +103,7 @@ impl TargetRevision {
     }
 
     /// The whole version in a file, changed by `flags`.
-    pub fn file(handle: &ClusterHandle, file: Config, flags: Config, own: Option<Templates>) -> Result<Self> {
+    pub(crate) fn file(handle: &ClusterHandle, file: Config, flags: Config, own: Option<Templates>) -> Result<Self> {
         let (templates, own_templates) = match own {
             Some(templates) => (templates, true),
             None => handle.kept_templates()?,
@@ -117,7 +117,7 @@ impl TargetRevision {
     }
 
     /// The version of a revision in the history.
-    pub fn revision(revision: &Revision) -> Result<Self> {
+    pub(crate) fn revision(revision: &Revision) -> Result<Self> {
         let (templates, own_templates) = crate::history::revision_spec::templates(revision)?;
         let base = crate::history::revision_spec::layer(revision)?;
         Ok(Self {
@@ -156,7 +156,7 @@ impl TargetRevision {
 
     /// Builds the objects with the revision of `old`, and without the settings for the next start only: neither counts
     /// as a difference between versions.
-    pub fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
+    pub(crate) fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
         let layer = Config {
             nonce: old.layer.nonce.clone(),
             rpc_port: old.layer.rpc_port,
@@ -167,7 +167,7 @@ impl TargetRevision {
     }
 
     /// Whether both are the same version: each revision has a nonce and a port of its own.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let plain = |layer: &Config| Config {
             nonce: None,
             rpc_port: None,
@@ -177,7 +177,7 @@ impl TargetRevision {
     }
 
     /// The whole spec, with `path` as the start.
-    pub fn spec(&self, path: Option<&str>) -> Result<Spec> {
+    pub(crate) fn spec(&self, path: Option<&str>) -> Result<Spec> {
         Spec::resolve(Config {
             from_savepoint: path.map(ToOwned::to_owned),
             ..self.layer.clone()
@@ -185,12 +185,12 @@ impl TargetRevision {
     }
 
     /// Builds the objects, with `path` as the start.
-    pub fn build(&self, path: Option<&str>, namespace: &str, generation: u64) -> Result<Manifests> {
+    pub(crate) fn build(&self, path: Option<&str>, namespace: &str, generation: u64) -> Result<Manifests> {
         manifests::build(&self.spec(path)?, &self.templates, namespace, generation)
     }
 
     /// The entry for the history.
-    pub fn to_revision(&self, number: u64, path: Option<&str>, command: &str, by: &str, now: &str) -> Revision {
+    pub(crate) fn to_revision(&self, number: u64, path: Option<&str>, command: &str, by: &str, now: &str) -> Revision {
         let layer = Config {
             from_savepoint: path.map(ToOwned::to_owned),
             ..self.layer.clone()

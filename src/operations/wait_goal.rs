@@ -15,9 +15,8 @@ use crate::operations::wait::{self, End, Failures, FlinkCondition};
 use crate::progress;
 
 /// What to wait for.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Goal {
+pub(crate) enum Goal {
     Running,
     Finished,
     Failed,
@@ -56,7 +55,7 @@ impl FromStr for Goal {
 }
 
 /// What was reached.
-pub enum Reached {
+pub(crate) enum Reached {
     /// The state of the cluster.
     Is(&'static str),
     /// The path or number that was waited for.
@@ -67,7 +66,12 @@ pub enum Reached {
 ///
 /// # Errors
 /// Timed out after `limit`; job failed as soon as it is known that it can no longer come.
-pub async fn reach(cluster: &Cluster, name: &ClusterName, goal: Goal, limit: Option<Duration>) -> Result<Reached> {
+pub(crate) async fn reach(
+    cluster: &Cluster,
+    name: &ClusterName,
+    goal: Goal,
+    limit: Option<Duration>,
+) -> Result<Reached> {
     let mut step = progress::Step::new(&format!("{name}: waiting"));
     let mut report = |stage: &Stage, note: Option<&Note>| {
         wait::show_stage(&mut step, name, stage, note);

@@ -5,28 +5,33 @@ use k8s_openapi::jiff::Timestamp;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::age::age;
+use crate::model::age::time;
 use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
 use crate::model::manifests::revision_of;
 use crate::model::names::ClusterName;
 use crate::operations::observe::{Observation, with_log, without_job};
 use crate::operations::problem::{OperationPart, Problem, problems as shown};
-use crate::operations::status::time;
 use crate::operations::stop::STOPS;
 
 /// What is wrong with a cluster.
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// The problems, most urgent first.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// Whether they are more than notices.
-    pub is_wrong: bool,
+    pub(crate) is_wrong: bool,
     /// The operation under way.
-    pub operation: Option<OperationPart>,
+    pub(crate) operation: Option<OperationPart>,
     /// A sentence about the cluster, if nothing is wrong.
-    pub healthy: String,
+    pub(crate) healthy: String,
 }
 
 /// Explains what was seen.
-pub async fn explain(cluster: &Cluster, name: &ClusterName, survey: &Observation, now: Timestamp) -> Explanation {
+pub(crate) async fn explain(
+    cluster: &Cluster,
+    name: &ClusterName,
+    survey: &Observation,
+    now: Timestamp,
+) -> Explanation {
     let (problems, is_wrong) = causes(cluster, survey, now).await;
     Explanation {
         problems,

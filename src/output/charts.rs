@@ -6,8 +6,7 @@ const EIGHTHS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// A share as `width` cells that are filled from the left.
-#[must_use]
-pub fn bar(share: f64, width: usize) -> String {
+pub(crate) fn bar(share: f64, width: usize) -> String {
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -23,8 +22,7 @@ pub fn bar(share: f64, width: usize) -> String {
 }
 
 /// Numbers as a line of columns, from zero to the largest.
-#[must_use]
-pub fn sparkline(numbers: &[u64]) -> String {
+pub(crate) fn sparkline(numbers: &[u64]) -> String {
     let largest = numbers.iter().copied().max().unwrap_or(0).max(1);
     numbers
         .iter()
@@ -36,20 +34,17 @@ pub fn sparkline(numbers: &[u64]) -> String {
 }
 
 /// A share, such as `45%`; a dash where it is unknown.
-#[must_use]
-pub fn percent(share: Option<f64>) -> String {
+pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0))
 }
 
 /// An amount of bytes, such as `8.1 KiB`; a dash where it is unknown.
-#[must_use]
-pub fn bytes(amount: Option<f64>) -> String {
+pub(crate) fn bytes(amount: Option<f64>) -> String {
     scaled(amount, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
 /// A rate or number, such as `1.2k`; a dash where it is unknown.
-#[must_use]
-pub fn count(amount: Option<f64>) -> String {
+pub(crate) fn count(amount: Option<f64>) -> String {
     scaled(amount, 1000.0, ["", "k", "M", "G", "T"]).replace(' ', "")
 }
 
@@ -70,8 +65,7 @@ fn scaled(amount: Option<f64>, step: f64, units: [&str; 5]) -> String {
 }
 
 /// A time span, such as `639ms`, `4.2s`, `3m5s`.
-#[must_use]
-pub fn millis(span: u64) -> String {
+pub(crate) fn millis(span: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     match span {
         ..1_000 => format!("{span}ms"),

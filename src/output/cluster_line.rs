@@ -12,7 +12,7 @@ use crate::model::listing::{self, ClusterRow, Columns, Key, LiveJob, Parts};
 /// A line of the list.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub struct ClusterLine<'a> {
+pub(crate) struct ClusterLine<'a> {
     view: ClusterRow<'a>,
     #[serde(skip)]
     columns: Columns,
@@ -24,17 +24,16 @@ pub struct ClusterLine<'a> {
 
 /// Columns of labels, as in kubectl.
 #[derive(Clone, Copy)]
-pub struct LabelColumns<'a> {
+pub(crate) struct LabelColumns<'a> {
     /// Whether one has all labels.
-    pub all: bool,
+    pub(crate) all: bool,
     /// The labels with a column of their own.
-    pub keys: &'a [String],
+    pub(crate) keys: &'a [String],
 }
 
 impl LabelColumns<'_> {
     /// The end of each key, and LABELS.
-    #[must_use]
-    pub fn headers(self) -> Vec<String> {
+    pub(crate) fn headers(self) -> Vec<String> {
         let end = |key: &String| key.rsplit('/').next().unwrap_or(key).to_uppercase();
         self.keys
             .iter()
@@ -55,8 +54,7 @@ impl LabelColumns<'_> {
 
 impl<'a> ClusterLine<'a> {
     /// The line of a cluster.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         key: &'a Key,
         parts: &'a Parts,
         live: Option<&'a LiveJob>,
@@ -73,7 +71,7 @@ impl<'a> ClusterLine<'a> {
 
     /// The same with its operation, if there is one in `open`.
     #[must_use]
-    pub fn changed(mut self, open: &'a [(Key, Operation)]) -> Self {
+    pub(crate) fn changed(mut self, open: &'a [(Key, Operation)]) -> Self {
         let is_its = |key: &Key| key.name == self.view.name && key.namespace == self.view.namespace;
         if let Some((_, operation)) = open.iter().find(|(key, _)| is_its(key)) {
             self.view.operation = Some(&operation.text);

@@ -15,7 +15,7 @@ const NEW: Style = AnsiColor::Green.on_default();
 ///
 /// # Errors
 /// When an object cannot be written as YAML, which is a fault of this program.
-pub fn diff(name: &str, before: Option<&Value>, after: Option<&Value>) -> Result<String> {
+pub(crate) fn diff(name: &str, before: Option<&Value>, after: Option<&Value>) -> Result<String> {
     let text = |object: Option<&Value>| object.map_or(Ok(String::new()), |object| document(Format::Yaml, object));
     let (before, after) = (terminal::clean(&text(before)?), terminal::clean(&text(after)?));
     if before == after {

@@ -8,8 +8,7 @@ use crate::operations::doctor::Finding;
 use crate::output::terminal::clean;
 
 /// One line for each finding, and one below it with what to do.
-#[must_use]
-pub fn findings(findings: &[Finding]) -> String {
+pub(crate) fn findings(findings: &[Finding]) -> String {
     let mut out = String::new();
     for finding in findings {
         let style = match finding.severity.as_str() {

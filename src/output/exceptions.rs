@@ -6,8 +6,7 @@ use crate::model::age::age;
 use crate::model::flink::rest::exceptions::Exception;
 
 /// The names of the columns.
-#[must_use]
-pub const fn headers(wide: bool) -> &'static [&'static str] {
+pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide {
         &["AGE", "TASK", "CAUSE", "CLASS", "LOCATION", "TASKMANAGER", "CONCURRENT"]
     } else {
@@ -16,8 +15,7 @@ pub const fn headers(wide: bool) -> &'static [&'static str] {
 }
 
 /// The row of an exception.
-#[must_use]
-pub fn row(exception: &Exception, wide: bool, now: Timestamp) -> Vec<String> {
+pub(crate) fn row(exception: &Exception, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut row = vec![
         exception.time.map(|then| age(then, now)).unwrap_or_default(),

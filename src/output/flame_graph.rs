@@ -24,8 +24,7 @@ t.textContent=n<3?'':d.n.length<=n?d.n:d.n.slice(0,n-1)+'\\u2026'})}\
 all.forEach(function(g){g.onclick=function(){show(+g.dataset.x,+g.dataset.w)}})";
 
 /// A picture that needs nothing else, in SVG.
-#[must_use]
-pub fn svg(root: &Frame, title: &str) -> String {
+pub(crate) fn svg(root: &Frame, title: &str) -> String {
     let height = TOP + ROW * (depth(root) + 1);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"monospace\" font-size=\"11\">\n\
@@ -42,8 +41,7 @@ pub fn svg(root: &Frame, title: &str) -> String {
 }
 
 /// The picture as a page.
-#[must_use]
-pub fn html(root: &Frame, title: &str) -> String {
+pub(crate) fn html(root: &Frame, title: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>{}</title></head>\n<body style=\"margin:0\">\n{}</body></html>\n",
         escaped(title),
@@ -126,8 +124,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The hottest frames in at most `rows` lines, cut to `width`.
-#[must_use]
-pub fn tree(root: &Frame, rows: usize, width: Option<usize>) -> String {
+pub(crate) fn tree(root: &Frame, rows: usize, width: Option<usize>) -> String {
     let mut out = format!("{DIM} TOTAL    SELF  FRAME{DIM:#}\n");
     for found in hottest(root, rows) {
         let frame = found.frame;

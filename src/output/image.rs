@@ -12,33 +12,32 @@ use crate::output::terminal::clean;
 /// What is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ImageReport {
+pub(crate) struct ImageReport {
     /// Shape of the document.
-    pub api_version: &'static str,
+    pub(crate) api_version: &'static str,
     /// Kind of the document.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The image, as it was named.
-    pub image: String,
+    pub(crate) image: String,
     /// Digest of what the name stands for.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
     /// All platforms.
-    pub platforms: Vec<String>,
+    pub(crate) platforms: Vec<String>,
     /// The platform that was looked at.
-    pub platform: String,
+    pub(crate) platform: String,
     /// Bytes of its layers.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Number of its layers.
-    pub layers: usize,
+    pub(crate) layers: usize,
     /// Bytes of layers that were not looked at.
-    pub unread: u64,
+    pub(crate) unread: u64,
     /// What was found.
     #[serde(flatten)]
-    pub facts: Facts,
+    pub(crate) facts: Facts,
 }
 
 /// One line for each thing that is known; what is not is `unknown`.
-#[must_use]
-pub fn image(report: &ImageReport) -> String {
+pub(crate) fn image(report: &ImageReport) -> String {
     let facts = &report.facts;
     let unknown = || "unknown".to_owned();
     let names = |list: &Option<Vec<String>>| match list {

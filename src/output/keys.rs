@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 /// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
+pub(crate) enum Key {
     /// A character.
     Char(char),
     /// Enter.
@@ -22,7 +22,7 @@ pub enum Key {
 }
 
 /// Reads keys as they are pressed, without Enter and without an echo, until it is dropped. Ctrl-C stays an interruption.
-pub struct Keys {
+pub(crate) struct Keys {
     #[cfg(unix)]
     before: rustix::termios::Termios,
     bytes: mpsc::UnboundedReceiver<u8>,
@@ -31,8 +31,7 @@ pub struct Keys {
 impl Keys {
     /// The keys; `None`: stdin is no terminal.
     #[cfg(unix)]
-    #[must_use]
-    pub fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
@@ -47,13 +46,12 @@ impl Keys {
 
     /// Without a terminal of Unix there are none.
     #[cfg(not(unix))]
-    #[must_use]
-    pub fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         None
     }
 
     /// The next key.
-    pub async fn next(&mut self) -> Key {
+    pub(crate) async fn next(&mut self) -> Key {
         loop {
             let key = match self.byte().await {
                 b'\n' | b'\r' => Key::Enter,

@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_millis(100);
 static LAST_STEP: Mutex<String> = Mutex::new(String::new());
 
 /// A writer for the lines of `--verbose`.
-pub struct Trace;
+pub(crate) struct Trace;
 
 impl Write for Trace {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -43,8 +43,7 @@ impl Write for Trace {
 }
 
 /// The text of the last step, for the message of an interruption.
-#[must_use]
-pub fn last_step() -> Option<String> {
+pub(crate) fn last_step() -> Option<String> {
     Some(lock(&LAST_STEP).clone()).filter(|last| !last.is_empty())
 }
 
@@ -134,7 +133,7 @@ impl Drop for LiveLine {
 }
 
 /// The reporter of the command line: on stderr.
-pub struct Terminal;
+pub(crate) struct Terminal;
 
 impl Reporter for Terminal {
     fn note(&self, text: &str) {

@@ -14,9 +14,8 @@ use crate::kubernetes::logs::{ContainerLine, Origin};
 use crate::model::keyword::Keyword;
 
 /// Format of the lines.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     Text,
     Raw,
     Json,
@@ -36,19 +35,19 @@ impl Keyword for LogFormat {
 
 /// Which lines are shown, and how.
 #[derive(Clone, Copy)]
-pub struct LogStyle<'a> {
+pub(crate) struct LogStyle<'a> {
     /// Their format.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
     /// Only lines in which this is found.
-    pub grep: Option<&'a Regex>,
+    pub(crate) grep: Option<&'a Regex>,
     /// No lines in which this is found.
-    pub exclude: Option<&'a Regex>,
+    pub(crate) exclude: Option<&'a Regex>,
     /// What to mark.
-    pub highlight: Option<&'a Regex>,
+    pub(crate) highlight: Option<&'a Regex>,
     /// Whether the Pod is before each line.
-    pub prefix: bool,
+    pub(crate) prefix: bool,
     /// Whether its time is before each line.
-    pub timestamps: bool,
+    pub(crate) timestamps: bool,
 }
 
 /// Colours of Pods, in order. Red is reserved for errors.
@@ -62,7 +61,7 @@ const COLOURS: [AnsiColor; 6] = [
 ];
 
 /// Formatted lines that are not written yet.
-pub struct LogLines<'a> {
+pub(crate) struct LogLines<'a> {
     style: LogStyle<'a>,
     out: terminal::Bulk,
     text: String,
@@ -72,8 +71,7 @@ pub struct LogLines<'a> {
 
 impl<'a> LogLines<'a> {
     /// Nothing yet.
-    #[must_use]
-    pub fn new(style: LogStyle<'a>) -> Self {
+    pub(crate) fn new(style: LogStyle<'a>) -> Self {
         Self {
             style,
             out: terminal::Bulk::new(),
@@ -83,7 +81,7 @@ impl<'a> LogLines<'a> {
     }
 
     /// Adds a line, if it is wanted.
-    pub fn add(&mut self, from: &ContainerLine<'_>) {
+    pub(crate) fn add(&mut self, from: &ContainerLine<'_>) {
         let text = terminal::cleaned(from.line.text);
         let wanted = self.style;
         if wanted.grep.is_some_and(|grep| !grep.is_match(&text))
@@ -131,7 +129,7 @@ impl<'a> LogLines<'a> {
     }
 
     /// Writes the lines.
-    pub fn write(&mut self) -> Result<()> {
+    pub(crate) fn write(&mut self) -> Result<()> {
         self.out.write(&self.text)?;
         self.text.clear();
         Ok(())

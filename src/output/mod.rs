@@ -3,44 +3,43 @@
 //! Everything here gives text; [`crate::output::terminal::data`] writes it.
 
 mod block;
-pub mod charts;
-pub mod cluster_line;
+pub(crate) mod charts;
+pub(crate) mod cluster_line;
 pub(crate) mod diff;
 pub(crate) mod doctor;
-pub mod exceptions;
-pub mod flame_graph;
-pub mod image;
-pub mod keys;
-pub mod live;
-pub mod log_lines;
-pub mod picture;
+pub(crate) mod exceptions;
+pub(crate) mod flame_graph;
+pub(crate) mod image;
+pub(crate) mod keys;
+pub(crate) mod live;
+pub(crate) mod log_lines;
+pub(crate) mod picture;
 mod pod_tree;
 mod printer;
-pub mod result;
+pub(crate) mod result;
 pub(crate) mod savepoint_metadata;
-pub mod settings;
-pub mod status;
+pub(crate) mod settings;
+pub(crate) mod status;
 mod structured;
 mod table;
-pub mod template;
-pub mod terminal;
-pub mod top;
-pub mod version;
+pub(crate) mod template;
+pub(crate) mod terminal;
+pub(crate) mod top;
+pub(crate) mod version;
 pub(crate) mod why;
 mod wrap;
 
 use crate::model::keyword::Keyword;
-pub use diff::diff;
-pub use doctor::findings;
-pub use printer::{Item, Line, Printer};
-pub use result::result;
-pub use structured::{document, documents, line, list, object};
-pub use table::{Columns, table, table_within};
+pub(crate) use diff::diff;
+pub(crate) use doctor::findings;
+pub(crate) use printer::{Item, Line, Printer};
+pub(crate) use result::result;
+pub(crate) use structured::{document, documents, line, list, object};
+pub(crate) use table::{Columns, table, table_within};
 
 /// Format of the output.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     #[default]
     Table,
     Wide,
@@ -55,8 +54,7 @@ pub enum Format {
 
 impl Format {
     /// Whether it is a table for people, with notes beside it.
-    #[must_use]
-    pub const fn is_for_people(self) -> bool {
+    pub(crate) const fn is_for_people(self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }
 }

@@ -11,7 +11,7 @@ use crate::model::flame_graph::Frame;
 use crate::partial_file;
 
 /// Writes a flame graph to a file, or opens it in a browser; or says how.
-pub fn flame_graph(path: Option<&Path>, in_browser: bool, root: &Frame, title: &str) -> Result<()> {
+pub(crate) fn flame_graph(path: Option<&Path>, in_browser: bool, root: &Frame, title: &str) -> Result<()> {
     if path.is_none() && !in_browser {
         terminal::next_steps(&["--browser shows it as a picture, -o FILE.svg writes one".to_owned()]);
         return Ok(());
@@ -33,7 +33,7 @@ fn ending(path: &Path) -> String {
 ///
 /// # Errors
 /// Usage when it has another ending, or exists.
-pub fn check(path: &Path, is_page: bool) -> Result<()> {
+pub(crate) fn check(path: &Path, is_page: bool) -> Result<()> {
     let wanted: &[&str] = if is_page { &["html"] } else { &["svg", "html"] };
     if !wanted.contains(&ending(path).as_str()) {
         let text = format!("{} does not end in .{}", path.display(), wanted.join(" or ."));
@@ -46,7 +46,7 @@ pub fn check(path: &Path, is_page: bool) -> Result<()> {
 }
 
 /// Writes a picture to a new file, which appears as a whole, and opens it in a browser.
-pub fn show(path: Option<&Path>, in_browser: bool, kind: &str, picture: &[u8]) -> Result<()> {
+pub(crate) fn show(path: Option<&Path>, in_browser: bool, kind: &str, picture: &[u8]) -> Result<()> {
     let failed = |e: &std::io::Error| Error::failure(format!("cannot write the picture: {e}"));
     let mut file = match path {
         Some(path) => partial_file::beside(path)?,
@@ -74,7 +74,7 @@ pub fn show(path: Option<&Path>, in_browser: bool, kind: &str, picture: &[u8]) -
 }
 
 /// Opens an address in the browser.
-pub fn browse(url: &str) -> std::io::Result<()> {
+pub(crate) fn browse(url: &str) -> std::io::Result<()> {
     let (program, before): (&str, &[&str]) = if cfg!(target_os = "macos") {
         ("open", &[])
     } else if cfg!(windows) {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::API_VERSION;
 
 /// What can be printed. Its serialized form is the item in JSON and YAML.
-pub trait Item: Serialize {
+pub(crate) trait Item: Serialize {
     /// For [`Format::Name`].
     fn name(&self) -> &str;
     /// For [`Format::Table`] and [`Format::Wide`], where people see a table of it.
@@ -19,7 +19,7 @@ pub trait Item: Serialize {
 /// An item with its name and its row.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub struct Line<T> {
+pub(crate) struct Line<T> {
     item: T,
     #[serde(skip)]
     name: String,
@@ -29,7 +29,7 @@ pub struct Line<T> {
 
 impl<T> Line<T> {
     /// The line of `item`.
-    pub fn new(item: T, name: impl Into<String>, row: Vec<String>) -> Self {
+    pub(crate) fn new(item: T, name: impl Into<String>, row: Vec<String>) -> Self {
         let name = name.into();
         Self { item, name, row }
     }
@@ -85,7 +85,7 @@ impl<T: Item> Item for &T {
 }
 
 /// Prints a list once, and then single items as they change.
-pub struct Printer {
+pub(crate) struct Printer {
     format: Format,
     kind: &'static str,
     columns: Columns,
@@ -97,8 +97,7 @@ pub struct Printer {
 
 impl Printer {
     /// A printer of lists of `kind`, such as `ClusterList`.
-    #[must_use]
-    pub fn new(format: Format, kind: &'static str, headers: &[&str], with_headers: bool) -> Self {
+    pub(crate) fn new(format: Format, kind: &'static str, headers: &[&str], with_headers: bool) -> Self {
         let custom: Vec<&str> = match format {
             Format::CustomColumns(columns) => columns.headers().collect(),
             _ => headers.to_vec(),
@@ -116,20 +115,19 @@ impl Printer {
     }
 
     /// A printer of one object, as kubectl prints what is asked for by its name.
-    #[must_use]
-    pub fn of_object(format: Format) -> Self {
+    pub(crate) fn of_object(format: Format) -> Self {
         Self::new(format, "", &[], true).single(true)
     }
 
     /// The same, for an object instead of a list if `is_single`.
     #[must_use]
-    pub fn single(self, is_single: bool) -> Self {
+    pub(crate) fn single(self, is_single: bool) -> Self {
         Self { is_single, ..self }
     }
 
     /// Gives a list to `write`. With `more` to come, JSON and YAML are streams of items instead of one document.
     /// Tables go through the items twice, because the widest is known at the end only, and hold few rows at a time.
-    pub fn list<T: Item>(
+    pub(crate) fn list<T: Item>(
         &mut self,
         mut items: impl Iterator<Item = T> + Clone,
         more: bool,
@@ -171,7 +169,7 @@ impl Printer {
     }
 
     /// Gives an item that is new or different to `write`.
-    pub fn one<T: Item>(&mut self, item: &T, write: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    pub(crate) fn one<T: Item>(&mut self, item: &T, write: impl FnMut(&str) -> Result<()>) -> Result<()> {
         self.list(std::iter::once(item), true, write)
     }
 }

@@ -10,7 +10,7 @@ use crate::operations::report::OperationResult;
 static PRINTED: AtomicBool = AtomicBool::new(false);
 
 /// The result in a format for programs.
-pub fn result(format: Format, result: &OperationResult) -> Result<String> {
+pub(crate) fn result(format: Format, result: &OperationResult) -> Result<String> {
     let follows = PRINTED.swap(true, Ordering::Relaxed);
     match format {
         Format::Name => Ok(format!("cluster/{}\n", result.cluster)),

@@ -6,8 +6,7 @@ use crate::model::bytes::human;
 use crate::model::flink::savepoint_metadata::{Metadata, Operator, OperatorChange};
 
 /// The content of a savepoint.
-#[must_use]
-pub fn content(metadata: &Metadata) -> String {
+pub(crate) fn content(metadata: &Metadata) -> String {
     let relative = metadata.files.iter().filter(|file| file.relative).count();
     let files = match (metadata.files.len(), relative) {
         (0, _) => "in the file itself".to_owned(),
@@ -62,8 +61,7 @@ fn row(operator: &Operator) -> Vec<String> {
 }
 
 /// The differences of two savepoints.
-#[must_use]
-pub fn changes(operators: &[OperatorChange]) -> String {
+pub(crate) fn changes(operators: &[OperatorChange]) -> String {
     let headers = ["CHANGE", "OPERATOR", "ID", "PARALLELISM", "MAX", "STATE"];
     table(&headers, operators.iter().map(OperatorChange::columns))
 }

@@ -6,8 +6,7 @@ use crate::model::flink::effective_config::Setting;
 const LONGEST: usize = 60;
 
 /// The row of a setting; `cut`: long values are cut.
-#[must_use]
-pub fn row(setting: &Setting, cut: bool) -> Vec<String> {
+pub(crate) fn row(setting: &Setting, cut: bool) -> Vec<String> {
     let text = |value: &Option<String>| {
         let value = value.clone().unwrap_or_default();
         match value.char_indices().nth(LONGEST) {

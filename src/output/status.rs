@@ -28,17 +28,16 @@ const BAR: usize = 8;
 
 /// How a screen is drawn.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ScreenStyle {
+pub(crate) struct ScreenStyle {
     /// Columns of the terminal, into which all lines are fitted; `None`: nothing is left out.
-    pub width: Option<usize>,
+    pub(crate) width: Option<usize>,
     /// Whether shares are drawn as bars.
-    pub bars: bool,
+    pub(crate) bars: bool,
 }
 
 /// The screen as text with styles, which [`crate::output::terminal::data`] takes away where they do not belong. An
 /// operation under way comes first, then the verdict, what runs, down to the Pods, and the job.
-#[must_use]
-pub fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) -> String {
+pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) -> String {
     let mut out = status
         .operation
         .as_ref()

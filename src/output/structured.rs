@@ -19,7 +19,7 @@ const CHUNK: usize = 32 << 10;
 ///
 /// # Errors
 /// When the value has no such form, which is a fault of this program.
-pub fn document(format: Format, value: &impl Serialize) -> Result<String> {
+pub(crate) fn document(format: Format, value: &impl Serialize) -> Result<String> {
     if format == Format::Yaml {
         yaml(value)
     } else {
@@ -28,7 +28,7 @@ pub fn document(format: Format, value: &impl Serialize) -> Result<String> {
 }
 
 /// An object as a document, with its `kind`.
-pub fn object(format: Format, kind: &'static str, content: &impl Serialize) -> Result<String> {
+pub(crate) fn object(format: Format, kind: &'static str, content: &impl Serialize) -> Result<String> {
     document(
         format,
         &Kinded {
@@ -49,13 +49,13 @@ struct Kinded<'a, T> {
 }
 
 /// Values as documents, one after the other.
-pub fn documents(format: Format, values: &[impl Serialize]) -> Result<String> {
+pub(crate) fn documents(format: Format, values: &[impl Serialize]) -> Result<String> {
     let texts: Result<Vec<String>> = values.iter().map(|value| document(format, value)).collect();
     Ok(texts?.join(if format == Format::Yaml { "---\n" } else { "" }))
 }
 
 /// One value of a stream of values: a line of JSON, or a document of YAML.
-pub fn line(format: Format, value: &impl Serialize) -> Result<String> {
+pub(crate) fn line(format: Format, value: &impl Serialize) -> Result<String> {
     if format == Format::Yaml {
         Ok(format!("---\n{}", yaml(value)?))
     } else {
@@ -64,7 +64,7 @@ pub fn line(format: Format, value: &impl Serialize) -> Result<String> {
 }
 
 /// A list `{apiVersion, kind, items}`, given to `write` in pieces: it is never in memory as a whole.
-pub fn list<T: Serialize>(
+pub(crate) fn list<T: Serialize>(
     format: Format,
     kind: &str,
     items: impl IntoIterator<Item = T>,

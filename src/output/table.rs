@@ -24,14 +24,12 @@ const NARROW: usize = 12;
 const STATES: [&str; 7] = ["STATUS", "JOB", "JOB STATE", "STATE", "OUTCOME", "TYPE", "SEVERITY"];
 
 /// A table of `rows` below `headers`, with a newline at the end of each line.
-#[must_use]
-pub fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(crate) fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     Columns::new(headers).print(rows, true)
 }
 
 /// A table in `width` columns; those of `optional` go first that come first in it.
-#[must_use]
-pub fn table_within(
+pub(crate) fn table_within(
     width: Option<usize>,
     headers: &[&str],
     optional: &'static [&'static str],
@@ -42,7 +40,7 @@ pub fn table_within(
 
 /// Columns that keep their widths from one print to the next, for watches.
 #[derive(Clone, Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     headers: Vec<String>,
     widths: Vec<usize>,
     /// Columns of the terminal; `None`: all of the table is shown.
@@ -53,8 +51,7 @@ pub struct Columns {
 
 impl Columns {
     /// Columns as wide as their headers.
-    #[must_use]
-    pub fn new(headers: &[&str]) -> Self {
+    pub(crate) fn new(headers: &[&str]) -> Self {
         Self {
             headers: headers.iter().map(|&header| header.to_owned()).collect(),
             widths: Vec::new(),
@@ -65,12 +62,12 @@ impl Columns {
 
     /// The same, for a terminal with so many columns.
     #[must_use]
-    pub fn within(self, room: Option<usize>, optional: &'static [&'static str]) -> Self {
+    pub(crate) fn within(self, room: Option<usize>, optional: &'static [&'static str]) -> Self {
         Self { room, optional, ..self }
     }
 
     /// Makes room for a row that is printed later.
-    pub fn widen(&mut self, row: &[String]) {
+    pub(crate) fn widen(&mut self, row: &[String]) {
         self.fit(&row.iter().map(|text| cell(text)).collect::<Vec<_>>());
     }
 
@@ -82,7 +79,7 @@ impl Columns {
     }
 
     /// The text of `rows`, in columns no narrower than they were before. Empty where there is no line.
-    pub fn print(&mut self, rows: impl IntoIterator<Item = Vec<String>>, with_headers: bool) -> String {
+    pub(crate) fn print(&mut self, rows: impl IntoIterator<Item = Vec<String>>, with_headers: bool) -> String {
         let cells = |row: Vec<String>| row.iter().map(|text| cell(text)).collect();
         let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
         if with_headers {
@@ -212,8 +209,7 @@ fn byte_at(line: &str, column: usize) -> usize {
 }
 
 /// The style of a state's word, of Kubernetes or of Flink.
-#[must_use]
-pub fn state_style(word: &str) -> Style {
+pub(crate) fn state_style(word: &str) -> Style {
     let first = word.split([' ', '(', ':']).next().unwrap_or_default();
     match first {
         "Running" | "RUNNING" | "Finished" | "FINISHED" | "Completed" | "Complete" | "Succeeded" | "done" | "runs" => {

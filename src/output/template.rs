@@ -15,7 +15,7 @@ const ABSENT: &str = "<none>";
 
 /// A template of text and paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(Vec<Piece>);
+pub(crate) struct Template(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -30,7 +30,7 @@ impl Template {
     ///
     /// # Errors
     /// What is wrong in it.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut open: Vec<(String, Vec<Piece>)> = vec![(String::new(), Vec::new())];
         let mut rest = text;
         while !rest.is_empty() {
@@ -70,8 +70,7 @@ impl Template {
     }
 
     /// The text for a value.
-    #[must_use]
-    pub fn fill(&self, value: &Value) -> String {
+    pub(crate) fn fill(&self, value: &Value) -> String {
         let mut text = String::new();
         fill(&self.0, value, &mut text);
         text
@@ -90,14 +89,14 @@ fn fill(pieces: &[Piece], value: &Value, text: &mut String) {
 
 /// Columns of a table: their headers and paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CustomColumns(Vec<(String, String)>);
+pub(crate) struct CustomColumns(Vec<(String, String)>);
 
 impl CustomColumns {
     /// Reads columns such as `NAME:.name,STATUS:.status`.
     ///
     /// # Errors
     /// What is wrong in them.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let column = |column: &str| match column.split_once(':') {
             Some((header, path)) if !header.is_empty() && !path.is_empty() => {
                 let path = path.trim_start_matches('{').trim_end_matches('}');
@@ -109,13 +108,12 @@ impl CustomColumns {
     }
 
     /// The headers.
-    pub fn headers(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(header, _)| header.as_str())
     }
 
     /// The row of a value.
-    #[must_use]
-    pub fn row(&self, value: &Value) -> Vec<String> {
+    pub(crate) fn row(&self, value: &Value) -> Vec<String> {
         let cell = |(_, path): &(String, String)| {
             let text = joined(value, path, ",");
             if text.is_empty() { ABSENT.to_owned() } else { text }

@@ -30,8 +30,7 @@ pub fn clean(text: &str) -> String {
 }
 
 /// The same, without a copy of text that has none, as nearly all has.
-#[must_use]
-pub fn cleaned(text: &str) -> Cow<'_, str> {
+pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
     // All control characters that have two bytes begin with this one.
     let may_be_control = |byte: u8| byte == 0x7f || byte == 0xc2 || byte < b' ' && byte != b'\n' && byte != b'\t';
     if !text.bytes().any(may_be_control) {
@@ -51,7 +50,7 @@ pub fn cleaned(text: &str) -> Cow<'_, str> {
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn data(text: &str) -> Result<()> {
+pub(crate) fn data(text: &str) -> Result<()> {
     block::clear();
     written(&mut anstream::stdout().lock(), text)
 }
@@ -65,14 +64,13 @@ fn written(out: &mut dyn Write, text: &str) -> Result<()> {
 }
 
 /// A long stream of data: its destination is checked once, and text without colors is not searched for them.
-pub struct Bulk {
+pub(crate) struct Bulk {
     coloured: bool,
 }
 
 impl Bulk {
     /// To stdout.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let choice = anstream::AutoStream::choice(&std::io::stdout());
         Self {
             coloured: choice != anstream::ColorChoice::Never,
@@ -80,8 +78,7 @@ impl Bulk {
     }
 
     /// Whether colours are shown. Text that is written has none otherwise.
-    #[must_use]
-    pub const fn is_coloured(&self) -> bool {
+    pub(crate) const fn is_coloured(&self) -> bool {
         self.coloured
     }
 
@@ -89,7 +86,7 @@ impl Bulk {
     ///
     /// # Errors
     /// Those of [`data`].
-    pub fn write(&self, text: &str) -> Result<()> {
+    pub(crate) fn write(&self, text: &str) -> Result<()> {
         if text.is_empty() {
             return Ok(());
         }
@@ -111,13 +108,13 @@ impl Default for Bulk {
 static PLAIN: AtomicBool = AtomicBool::new(false);
 
 /// From now on there are words only: no colour, no spinner, no bars, and nothing is redrawn in place.
-pub fn be_plain() {
+pub(crate) fn be_plain() {
     PLAIN.store(true, Ordering::Relaxed);
     anstream::ColorChoice::Never.write_global();
 }
 
 /// Uses colours from now on, in a pipe too; or none.
-pub fn use_colors(always: bool) {
+pub(crate) fn use_colors(always: bool) {
     let choice = if always {
         anstream::ColorChoice::AlwaysAnsi
     } else {
@@ -129,25 +126,22 @@ pub fn use_colors(always: bool) {
 }
 
 /// Whether stdout is a terminal on which things are drawn.
-#[must_use]
-pub fn is_terminal() -> bool {
+pub(crate) fn is_terminal() -> bool {
     std::io::stdout().is_terminal() && !PLAIN.load(Ordering::Relaxed)
 }
 
 /// Columns of the terminal that stdout is; `None`: it is none, and nothing is left out.
-#[must_use]
-pub fn width() -> Option<usize> {
+pub(crate) fn width() -> Option<usize> {
     is_terminal().then(|| size().1)
 }
 
 /// Rows of the terminal.
-#[must_use]
-pub fn rows() -> usize {
+pub(crate) fn rows() -> usize {
     size().0
 }
 
 /// Text on stdout that is shown again and again: redrawn in place on a terminal, one after the other elsewhere.
-pub struct Screen {
+pub(crate) struct Screen {
     again: bool,
     in_place: bool,
     begun: bool,
@@ -159,8 +153,7 @@ pub struct Screen {
 
 impl Screen {
     /// A screen; `again` says whether it will be shown more than once.
-    #[must_use]
-    pub fn new(again: bool) -> Self {
+    pub(crate) fn new(again: bool) -> Self {
         Self {
             again,
             in_place: again && is_terminal(),
@@ -171,8 +164,7 @@ impl Screen {
     }
 
     /// Whether it is redrawn in place.
-    #[must_use]
-    pub const fn is_in_place(&self) -> bool {
+    pub(crate) const fn is_in_place(&self) -> bool {
         self.in_place
     }
 
@@ -180,7 +172,7 @@ impl Screen {
     ///
     /// # Errors
     /// Those of [`data`].
-    pub fn show(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn show(&mut self, text: &str) -> Result<()> {
         if !self.in_place {
             // In a pipe or a file one look stands below the other.
             let gap = if std::mem::replace(&mut self.begun, self.again) {
@@ -202,7 +194,7 @@ impl Screen {
     ///
     /// # Errors
     /// The error, if nothing was shown yet or no later look would succeed either.
-    pub fn keep(&mut self, error: Error) -> Result<()> {
+    pub(crate) fn keep(&mut self, error: Error) -> Result<()> {
         let is_final = matches!(error.kind, Kind::NotFound | Kind::Usage | Kind::Interrupted);
         if !self.begun || is_final || error.is_denied() {
             return Err(error);
@@ -256,8 +248,7 @@ impl Drop for Screen {
 }
 
 /// The line in `width` columns; styles take no room, and what is cut ends with `…`.
-#[must_use]
-pub fn cut(line: &str, width: usize) -> std::borrow::Cow<'_, str> {
+pub(crate) fn cut(line: &str, width: usize) -> std::borrow::Cow<'_, str> {
     console::truncate_str(line, width, "…")
 }
 
@@ -268,17 +259,17 @@ pub(super) fn size() -> (usize, usize) {
 }
 
 /// Reports what needs no action.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     line(&clean(text));
 }
 
 /// Reports what may go wrong.
-pub fn warn(text: &str) {
+pub(crate) fn warn(text: &str) {
     line(&format!("{WARN}warning:{WARN:#} {}", clean(text)));
 }
 
 /// Reports why the program ends: the message, and after a blank line what to do.
-pub fn fail(error: &Error) {
+pub(crate) fn fail(error: &Error) {
     if error.message.is_empty() {
         return;
     }
@@ -296,7 +287,7 @@ fn line(text: &str) {
 }
 
 /// Says what to do next, where people read it.
-pub fn next_steps(steps: &[String]) {
+pub(crate) fn next_steps(steps: &[String]) {
     if draws() {
         for step in steps {
             line(&format!("{HINT}next:{HINT:#} {}", clean(step)));
@@ -308,7 +299,7 @@ pub fn next_steps(steps: &[String]) {
 ///
 /// # Errors
 /// As [`ask`].
-pub fn confirm(question: &str, yes: bool) -> Result<()> {
+pub(crate) fn confirm(question: &str, yes: bool) -> Result<()> {
     if yes { Ok(()) } else { ask(question) }
 }
 
@@ -316,7 +307,7 @@ pub fn confirm(question: &str, yes: bool) -> Result<()> {
 ///
 /// # Errors
 /// Interrupted when the answer is no; usage when there is no terminal to ask on.
-pub fn ask(question: &str) -> Result<()> {
+pub(crate) fn ask(question: &str) -> Result<()> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(Error::usage(format!(
             "{} needs an answer, and there is no terminal to ask on",

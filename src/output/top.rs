@@ -10,11 +10,11 @@ use super::keys;
 use super::status::{self, VERTEX_COLUMNS, shortened};
 use super::terminal::{self, DIM, clean};
 use crate::model::age::age;
+use crate::model::age::time;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::Look;
-use crate::operations::status::time;
 use crate::output::{charts, table_within};
 
 /// Style of the marked line.
@@ -36,7 +36,7 @@ const OPTIONAL: &[&str] = &[
 
 /// What the user chose with keys.
 #[derive(Clone, Debug, Default)]
-pub struct TopView {
+pub(crate) struct TopView {
     /// Index into [`SORTS`].
     sort: usize,
     /// Only clusters whose name contains this.
@@ -48,13 +48,12 @@ pub struct TopView {
     /// Clusters in the order in which they are shown.
     shown: Vec<Key>,
     /// The cluster whose vertices are shown.
-    pub opened: Option<Key>,
+    pub(crate) opened: Option<Key>,
 }
 
 impl TopView {
     /// A view of this cluster, or of all.
-    #[must_use]
-    pub fn of(opened: Option<Key>) -> Self {
+    pub(crate) fn of(opened: Option<Key>) -> Self {
         Self {
             opened,
             ..Self::default()
@@ -62,7 +61,7 @@ impl TopView {
     }
 
     /// Takes a key; `false`: the screen is to be left.
-    pub fn press(&mut self, key: keys::Key) -> bool {
+    pub(crate) fn press(&mut self, key: keys::Key) -> bool {
         match (self.typing, key) {
             (true, keys::Key::Char(c)) => self.filter.push(c),
             (true, keys::Key::Backspace) => drop(self.filter.pop()),
@@ -87,8 +86,7 @@ impl TopView {
 
     /// What is above the table: the clock, the context, the interval and the keys, which have a line of their own where a
     /// terminal of `width` columns has no room for them in the first.
-    #[must_use]
-    pub fn head(&self, context: &str, interval: Duration, width: Option<usize>, now: Timestamp) -> String {
+    pub(crate) fn head(&self, context: &str, interval: Duration, width: Option<usize>, now: Timestamp) -> String {
         let clock = now.strftime("%H:%M:%S");
         let keys = if self.typing {
             format!("filter: {}_", self.filter)
@@ -114,8 +112,7 @@ impl TopView {
 }
 
 /// The screen; `head` is the context and the time between two looks, if it is drawn in place.
-#[must_use]
-pub fn screen(
+pub(crate) fn screen(
     look: &Look,
     used: Option<&Usages>,
     view: &mut TopView,
@@ -138,7 +135,6 @@ pub fn screen(
 }
 
 /// All clusters, one a line; on a terminal of `width` columns as `view` says.
-#[must_use]
 #[allow(clippy::cast_precision_loss)]
 fn clusters(
     inventory: &Inventory,
@@ -214,7 +210,6 @@ fn clusters(
 }
 
 /// The table with its marked line.
-#[must_use]
 fn marked(table: &str, view: &TopView) -> String {
     let mark = |(index, line): (usize, &str)| {
         if index == view.selected + 1 {
@@ -239,7 +234,6 @@ fn usage(usage: Option<Usage>) -> [String; 2] {
 }
 
 /// One cluster: its vertices, and what its Pods use.
-#[must_use]
 fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Option<usize>) -> String {
     let mut out = match (&snapshot.job, &snapshot.reach) {
         (Some(job), _) => format!(

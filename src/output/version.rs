@@ -7,14 +7,12 @@ use crate::model::API_VERSION;
 use crate::model::flink::KNOWN_VERSIONS;
 
 /// The Flink releases that this program knows.
-#[must_use]
-pub fn known() -> Vec<String> {
+pub(crate) fn known() -> Vec<String> {
     KNOWN_VERSIONS.iter().map(ToString::to_string).collect()
 }
 
 /// The versions, as docs/output.md has them; `server` is the answer of the API server.
-#[must_use]
-pub fn tree(server: Option<&Value>) -> Value {
+pub(crate) fn tree(server: Option<&Value>) -> Value {
     json!({
         "apiVersion": API_VERSION,
         "kind": "Version",
@@ -25,8 +23,7 @@ pub fn tree(server: Option<&Value>) -> Value {
 }
 
 /// The versions of this program and of the server, a line each.
-#[must_use]
-pub fn text(server: Option<&Value>) -> String {
+pub(crate) fn text(server: Option<&Value>) -> String {
     let commit = commit().map(|commit| format!(", commit {commit}")).unwrap_or_default();
     let mut text = format!(
         "Client: kubectl-flink {} ({}{commit})\n",

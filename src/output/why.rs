@@ -16,8 +16,7 @@ use crate::operations::why::Explanation;
 use crate::output::terminal::clean;
 
 /// The operation under way, the cause and what else is wrong, in lines.
-#[must_use]
-pub fn why(explanation: &Explanation, width: Option<usize>, now: Timestamp) -> String {
+pub(crate) fn why(explanation: &Explanation, width: Option<usize>, now: Timestamp) -> String {
     let (healthy, problems) = (&explanation.healthy, &explanation.problems[..]);
     let operation = explanation.operation.as_ref();
     let mut out = operation.map_or_else(String::new, |operation| operation_lines(operation, width, now));
@@ -48,7 +47,7 @@ pub fn why(explanation: &Explanation, width: Option<usize>, now: Timestamp) -> S
 /// See docs/output.md.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WhyDocument<'a> {
+pub(crate) struct WhyDocument<'a> {
     api_version: &'static str,
     kind: &'static str,
     metadata: Metadata<&'a str>,
@@ -71,8 +70,7 @@ impl Item for WhyDocument<'_> {
 
 impl<'a> WhyDocument<'a> {
     /// The document of an explanation.
-    #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         namespace: &'a str,
         name: &'a ClusterName,
         explanation: &'a Explanation,

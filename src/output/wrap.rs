@@ -4,7 +4,6 @@ use console::measure_text_width;
 
 /// Breaks the text at spaces into lines of `width` columns, and indents all lines but the first. A command in backticks is
 /// broken only if it is longer than a line. A word that is longer than a line, such as a path, stays whole.
-#[must_use]
 pub(super) fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
     let Some(width) = width.filter(|width| *width > indent && measure_text_width(text) > *width) else {
         return text.to_owned();
@@ -39,7 +38,6 @@ pub(super) fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String
 }
 
 /// Cuts the beginning of the text, so that `width` columns are left: paths and names of Pods differ at their ends.
-#[must_use]
 pub(super) fn end_of(text: &str, width: usize) -> String {
     let long = measure_text_width(text);
     if long <= width {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Command, CommandFactory};
-use kubectl_flink::cli::Cli;
+use kubectl_flink::testing::Cli;
 
 use crate::lines::{LEFT_OUT, is_run, lines, root, text};
 

@@ -81,7 +81,9 @@ fn a_cluster_that_never_was_has_no_events() {
     let outcome = sandbox.run(&["events", "demo"]);
     assert_eq!(outcome.code, Some(3), "{outcome}");
     assert!(
-        outcome.stderr.contains("there is no cluster demo in namespace default"),
+        outcome
+            .stderr
+            .contains("there is no cluster \"demo\" in namespace \"default\""),
         "{outcome}"
     );
 }

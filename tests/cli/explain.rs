@@ -226,7 +226,7 @@ fn doctor_works_without_any_right() {
         .answer(answer(&json!({"major": "1", "minor": "34", "gitVersion": "v1.34.4"})));
     server
         .expect(post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"))
-        .times(kubectl_flink::model::rights::RIGHTS.len())
+        .times(kubectl_flink::testing::RIGHTS.len())
         .answer(answer(&json!({"status": {"allowed": false}})));
     for path in [
         "/api/v1/namespaces/default",

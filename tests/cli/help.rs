@@ -1,7 +1,7 @@
 //! The help texts, as they are read.
 
 use clap::CommandFactory;
-use kubectl_flink::cli::Cli;
+use kubectl_flink::testing::Cli;
 
 use crate::sandbox::Sandbox;
 use crate::snapshot;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
-use kubectl_flink::cli::Cli;
-use kubectl_flink::model::flink::{owned_key, without_effect};
+use kubectl_flink::testing::Cli;
+use kubectl_flink::testing::{owned_key, without_effect};
 
 /// Flags of other programs that hints name.
 const OTHERS: [&str; 12] = [
@@ -82,11 +82,7 @@ fn keys_flags_and_commands_of_hints_exist_and_are_taken() {
     for text in &texts {
         for key in words(text, "-D ").filter(|key| key.contains('.') && !key.contains("..")) {
             assert_eq!((owned_key(key), without_effect(key)), (None, None), "{text:?}");
-            assert_eq!(
-                kubectl_flink::model::flink::config_keys::doubt(key, None),
-                None,
-                "{text:?}"
-            );
+            assert_eq!(kubectl_flink::testing::doubt(key, None), None, "{text:?}");
             seen += 1;
         }
         // Behind two dashes are the arguments of a program.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use kubectl_flink::image::digest::Digest;
+use kubectl_flink::testing::Digest;
 use serde_json::{Value, json};
 
 use crate::image_look::job_image;

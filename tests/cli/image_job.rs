@@ -1,6 +1,6 @@
 //! From a jar on disk to the image of a cluster, and how an image goes with its cluster.
 
-use kubectl_flink::image::digest::Digest;
+use kubectl_flink::testing::Digest;
 use serde_json::{Value, json};
 
 use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
@@ -170,7 +170,7 @@ fn a_doctor_looks_into_the_image() {
         .answer(object(json!({ "major": "1", "minor": "34" })));
     server
         .expect(post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"))
-        .times(kubectl_flink::model::rights::RIGHTS.len())
+        .times(kubectl_flink::testing::RIGHTS.len())
         .answer(object(json!({ "status": { "allowed": true } })));
     for path in [
         "/api/v1/namespaces/default",

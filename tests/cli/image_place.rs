@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kubectl_flink::image::digest::Digest;
+use kubectl_flink::testing::Digest;
 use serde_json::Value;
 
 use crate::pack;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
-use kubectl_flink::cli::Cli;
-use kubectl_flink::model::diagnosis::CauseKind;
+use kubectl_flink::testing::CauseKind;
+use kubectl_flink::testing::Cli;
 
 use crate::lines::root;
 

@@ -297,7 +297,7 @@ fn parts_that_cannot_be_read_are_listed_in_the_index() {
     let outcome = sandbox.run(&["report", "demo", "-o", "x.tar.gz"]);
     let files = unpacked(&sandbox, &outcome);
     assert_eq!(outcome.stdout, "x.tar.gz\n");
-    assert!(outcome.stderr.contains("there is no cluster demo"), "{outcome}");
+    assert!(outcome.stderr.contains("there is no cluster \"demo\""), "{outcome}");
     let index = &files["INDEX.md"];
     for words in [
         "- Job demo-master: there is none",

@@ -21,7 +21,7 @@ pub fn watched(server: &Server, component: &str, job: &Value, pods: &Value) {
     server
         .expect(
             get(PODS)
-                .query("labelSelector", &format!("app=demo,component in ({component})"))
+                .query("labelSelector", &format!("app=demo,component={component}"))
                 .no_query("watch"),
         )
         .answer(list(pods));

@@ -34,7 +34,7 @@ fn several_clusters_are_deleted_by_name_by_label_and_all() {
 
     let run = place.flink(&["delete", "a", "absent", "c", "--yes"]).exits(3);
     assert_eq!(run.stdout, "cluster/a deleted\ncluster/c deleted\n");
-    run.reports(&["no cluster absent"]);
+    run.reports(&["no cluster \"absent\""]);
     assert_eq!(clusters(&place), ["b", "d", "e"]);
 
     place.flink(&["delete", "-l", "team=red", "--yes"]).ok();

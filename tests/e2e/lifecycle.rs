@@ -56,5 +56,5 @@ fn a_cluster_is_created_resumed_deleted_and_brought_back() {
     place
         .flink(&["savepoint-resume", "demo"])
         .exits(3)
-        .reports(&["no cluster demo", "no history"]);
+        .reports(&["no cluster \"demo\"", "no history"]);
 }

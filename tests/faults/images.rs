@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
-use kubectl_flink::image::digest::Digest;
+use kubectl_flink::testing::Digest;
 use tempfile::TempDir;
 
 use crate::fault::{FAULTS, Fault, Plan};

@@ -14,7 +14,7 @@ use crate::output::terminal;
 /// How a change is carried out.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Change")]
-pub struct ChangeArgs {
+pub(crate) struct ChangeArgs {
     /// What becomes of the job's state
     #[arg(long, value_name = "STRATEGY", default_value = "savepoint")]
     strategy: Strategy,
@@ -28,10 +28,10 @@ pub struct ChangeArgs {
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
     #[command(flatten)]
-    pub wait: WaitArgs,
+    pub(crate) wait: WaitArgs,
     /// Show what would be done, checked by the API server, and do nothing; none: do it
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Rehearse the new version before the running job is stopped: see rehearse --help; --rehearse=false does not
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "false", default_missing_value = "true", hide_default_value = true)]
     rehearse: bool,
@@ -43,9 +43,9 @@ pub struct ChangeArgs {
     yes: bool,
     /// Take over an operation whose heartbeat has stopped
     #[arg(long)]
-    pub take_over: bool,
+    pub(crate) take_over: bool,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
     #[command(flatten)]
     limit: HistoryLimitArgs,
 }
@@ -61,7 +61,7 @@ fn dry_run() -> impl TypedValueParser<Value = bool> {
 
 impl ChangeArgs {
     /// The options in the flags.
-    pub fn options(&self) -> ChangeOptions {
+    pub(crate) fn options(&self) -> ChangeOptions {
         ChangeOptions {
             strategy: self.strategy,
             savepoint_format: self.savepoint_format,
@@ -80,7 +80,7 @@ impl ChangeArgs {
 
 /// How much of the history is kept.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct HistoryLimitArgs {
+pub(crate) struct HistoryLimitArgs {
     /// Revisions that the history keeps from now on, and five times as many savepoints [default: 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     history_limit: Option<u32>,
@@ -88,7 +88,7 @@ pub struct HistoryLimitArgs {
 
 impl HistoryLimitArgs {
     /// The requested limits; `None`: those of the history.
-    pub fn limits(&self) -> Option<Limits> {
+    pub(crate) fn limits(&self) -> Option<Limits> {
         let number = usize::try_from(self.history_limit?).unwrap_or(usize::MAX);
         Some(Limits::of(number))
     }

@@ -11,7 +11,7 @@ use crate::output::terminal;
 
 /// The clusters of a command.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ClustersArgs {
+pub(crate) struct ClustersArgs {
     /// Names of the clusters
     #[arg(value_name = "NAME", required_unless_present = "selector")]
     names: Vec<String>,
@@ -22,18 +22,18 @@ pub struct ClustersArgs {
 
 impl ClustersArgs {
     /// Clusters that another group of flags names.
-    pub fn of(names: Vec<String>, selector: Option<String>) -> Self {
+    pub(crate) fn of(names: Vec<String>, selector: Option<String>) -> Self {
         Self { names, selector }
     }
 
     /// Whether there may be several: their output names the cluster.
-    pub fn are_several(&self) -> bool {
+    pub(crate) fn are_several(&self) -> bool {
         self.names.len() > 1 || self.selector.is_some()
     }
 
     /// Does `work` with each, one after the other. The error of one does not keep it from the others; the first one decides
     /// the exit code.
-    pub async fn each(
+    pub(crate) async fn each(
         &self,
         connection: &ConnectionOptions,
         work: impl AsyncFn(ClusterName) -> Result<()>,
@@ -63,7 +63,7 @@ impl ClustersArgs {
     }
 
     /// What is printed of a cluster: the text alone, or after its name if there may be several.
-    pub fn line(&self, name: &ClusterName, text: &str) -> String {
+    pub(crate) fn line(&self, name: &ClusterName, text: &str) -> String {
         let text = terminal::clean(text);
         if self.are_several() {
             format!("cluster/{name} {text}\n")
@@ -76,7 +76,7 @@ impl ClustersArgs {
 /// The clusters of a command that takes names, labels, or all.
 #[derive(Debug, Default, clap::Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]
-pub struct SelectedClustersArgs {
+pub(crate) struct SelectedClustersArgs {
     /// Clusters to delete
     #[arg(value_name = "NAME", group = "which")]
     names: Vec<String>,
@@ -90,7 +90,7 @@ pub struct SelectedClustersArgs {
 
 impl SelectedClustersArgs {
     /// Clusters of these names.
-    pub fn of(names: Vec<String>) -> Self {
+    pub(crate) fn of(names: Vec<String>) -> Self {
         Self {
             names,
             ..Self::default()
@@ -98,7 +98,7 @@ impl SelectedClustersArgs {
     }
 
     /// The clusters in the namespace of `cluster`. Names that are invalid for our clusters are printed and skipped.
-    pub async fn read(&self, cluster: &Cluster, failure: &mut FirstFailure) -> Result<Vec<ClusterName>> {
+    pub(crate) async fn read(&self, cluster: &Cluster, failure: &mut FirstFailure) -> Result<Vec<ClusterName>> {
         if !self.names.is_empty() {
             return self.names.iter().map(|name| ClusterName::new(name)).collect();
         }
@@ -115,17 +115,17 @@ impl SelectedClustersArgs {
 
 /// The failures of a command with several clusters: one does not keep the command from the others.
 #[derive(Debug, Default)]
-pub struct FirstFailure(Option<Kind>);
+pub(crate) struct FirstFailure(Option<Kind>);
 
 impl FirstFailure {
     /// Prints an error.
-    pub fn report(&mut self, error: &Error) {
+    pub(crate) fn report(&mut self, error: &Error) {
         terminal::fail(error);
         self.0.get_or_insert(error.kind);
     }
 
     /// Prints the error of `outcome`, if it has one, after the name of its cluster.
-    pub fn add(&mut self, name: &ClusterName, outcome: Result<()>) {
+    pub(crate) fn add(&mut self, name: &ClusterName, outcome: Result<()>) {
         match outcome {
             Err(error) if error.message.is_empty() => self.report(&error),
             Err(error) => self.report(&error.context(format!("cluster {name}"))),
@@ -139,13 +139,13 @@ impl FirstFailure {
     }
 
     /// The result of the command. All errors were already printed; the first one decides the exit code.
-    pub fn end(self) -> Result<()> {
+    pub(crate) fn end(self) -> Result<()> {
         self.0.map_or(Ok(()), |kind| Err(Error::new(kind, "")))
     }
 }
 
 /// Asks whether to delete these clusters, unless the answer is `yes` already.
-pub fn confirm_deletion(names: &[&ClusterName], yes: bool) -> Result<()> {
+pub(crate) fn confirm_deletion(names: &[&ClusterName], yes: bool) -> Result<()> {
     let question = match names {
         [name] => format!("delete cluster {name}?"),
         names => format!("delete these {} clusters?", names.len()),

@@ -9,7 +9,7 @@ use crate::kubernetes::connect::ConnectionOptions;
 /// kubectl's connection flags. They mean what they mean there.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
-pub struct ConnectionArgs {
+pub(crate) struct ConnectionArgs {
     /// Path of the kubeconfig file to use
     #[arg(long, global = true, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -80,7 +80,7 @@ pub struct ConnectionArgs {
 
 impl ConnectionArgs {
     /// The options in the flags.
-    pub fn options(self) -> ConnectionOptions {
+    pub(crate) fn options(self) -> ConnectionOptions {
         ConnectionOptions {
             kubeconfig: self.kubeconfig,
             context: self.context,

@@ -22,7 +22,7 @@ use crate::output::terminal;
 
 /// How a cluster is brought up.
 #[derive(Clone, Debug, clap::Args)]
-pub struct DeployArgs {
+pub(crate) struct DeployArgs {
     #[command(flatten)]
     wait: WaitArgs,
     /// How long to wait; 0: as long as it takes
@@ -35,7 +35,7 @@ pub struct DeployArgs {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
     #[command(flatten)]
     limit: HistoryLimitArgs,
 }
@@ -57,27 +57,27 @@ impl DryRun {
 
 impl DeployArgs {
     /// Whether this is a dry run.
-    pub fn is_dry_run(&self) -> bool {
+    pub(crate) fn is_dry_run(&self) -> bool {
         DryRun::is_on(self.dry_run)
     }
 
     /// Whether the command ends before the job runs.
-    pub fn does_not_wait(&self) -> bool {
+    pub(crate) fn does_not_wait(&self) -> bool {
         self.wait.does_not_wait()
     }
 
     /// Whether the confirmation prompt is skipped.
-    pub fn yes(&self) -> bool {
+    pub(crate) fn yes(&self) -> bool {
         self.yes
     }
 
     /// Whether this is a dry run without the API server.
-    pub fn is_client_dry_run(&self) -> bool {
+    pub(crate) fn is_client_dry_run(&self) -> bool {
         self.dry_run == Some(DryRun::Client)
     }
 
     /// Rejects a dry run without the API server, because of `why`.
-    pub fn refuse_client_dry_run(&self, why: &str) -> Result<()> {
+    pub(crate) fn refuse_client_dry_run(&self, why: &str) -> Result<()> {
         if !self.is_client_dry_run() {
             return Ok(());
         }
@@ -88,17 +88,17 @@ impl DeployArgs {
     }
 
     /// The time limit; `None`: there is none.
-    pub fn limit(&self) -> Option<Duration> {
+    pub(crate) fn limit(&self) -> Option<Duration> {
         (!self.timeout.is_zero()).then_some(self.timeout)
     }
 
     /// The requested limits of the history.
-    pub fn history_limits(&self) -> Option<Limits> {
+    pub(crate) fn history_limits(&self) -> Option<Limits> {
         self.limit.limits()
     }
 
     /// The options with which `create` changes an existing cluster.
-    pub fn change_options(&self) -> ChangeOptions {
+    pub(crate) fn change_options(&self) -> ChangeOptions {
         ChangeOptions {
             strategy: Strategy::Savepoint,
             savepoint_format: SavepointFormat::Canonical,
@@ -115,7 +115,7 @@ impl DeployArgs {
     }
 
     /// The options with which `command` creates a cluster that does not exist.
-    pub fn create_options<'a>(&self, command: &'a str, spec: &'a SpecArgs) -> Result<CreateOptions<'a>> {
+    pub(crate) fn create_options<'a>(&self, command: &'a str, spec: &'a SpecArgs) -> Result<CreateOptions<'a>> {
         Ok(CreateOptions {
             image: spec.image_options()?,
             dry_run: self.is_dry_run(),
@@ -128,7 +128,7 @@ impl DeployArgs {
     }
 
     /// The options of a `savepoint-resume`.
-    pub fn resume_options(&self, savepoint_format: SavepointFormat, surge: Surge) -> ChangeOptions {
+    pub(crate) fn resume_options(&self, savepoint_format: SavepointFormat, surge: Surge) -> ChangeOptions {
         ChangeOptions {
             savepoint_format,
             surge,
@@ -138,12 +138,12 @@ impl DeployArgs {
     }
 
     /// Prints a report.
-    pub fn print(&self, report: &Report) -> Result<()> {
+    pub(crate) fn print(&self, report: &Report) -> Result<()> {
         self.output.print(report)
     }
 
     /// Prints the objects that would be created.
-    pub fn show_dry_run(&self, manifests: &Manifests) -> Result<()> {
+    pub(crate) fn show_dry_run(&self, manifests: &Manifests) -> Result<()> {
         let done = if self.is_client_dry_run() {
             "created (dry run)"
         } else {
@@ -153,7 +153,7 @@ impl DeployArgs {
     }
 
     /// Prints the action, and waits until the job runs.
-    pub async fn report(&self, cluster: &Cluster, created: Created) -> Result<()> {
+    pub(crate) async fn report(&self, cluster: &Cluster, created: Created) -> Result<()> {
         let Created {
             name,
             report,
@@ -193,7 +193,7 @@ impl DeployArgs {
     }
 
     /// Reports that nothing had to be done, and waits until the job runs.
-    pub async fn wait_unchanged(&self, handle: &ClusterHandle) -> Result<()> {
+    pub(crate) async fn wait_unchanged(&self, handle: &ClusterHandle) -> Result<()> {
         let result = OperationResult {
             dry_run: self.is_dry_run(),
             ..handle.result("unchanged")
@@ -208,7 +208,7 @@ impl DeployArgs {
     }
 
     /// Prints that a cluster was resumed without new objects, and waits until the job runs.
-    pub async fn resumed(&self, handle: &ClusterHandle) -> Result<()> {
+    pub(crate) async fn resumed(&self, handle: &ClusterHandle) -> Result<()> {
         let result = OperationResult {
             dry_run: self.is_dry_run(),
             ..handle.result("resumed")
@@ -234,7 +234,7 @@ impl DeployArgs {
 }
 
 /// Adds how a cluster is mended that was `done` and whose job did not come up.
-pub fn with_way_on(error: Error, name: &ClusterName, done: &str) -> Error {
+pub(crate) fn with_way_on(error: Error, name: &ClusterName, done: &str) -> Error {
     if !matches!(error.kind, Kind::JobFailed | Kind::TimedOut) {
         return error;
     }

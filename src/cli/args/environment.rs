@@ -9,7 +9,7 @@ use crate::model::flink_deployment;
 use crate::model::template;
 
 /// The configuration in the four variables of Flink's templates.
-pub fn environment() -> Result<Config> {
+pub(crate) fn environment() -> Result<Config> {
     let variable = |index: usize| {
         std::env::var(template::VARIABLES[index])
             .ok()

@@ -13,18 +13,18 @@ use crate::output::terminal;
 
 /// Where FlinkDeployments come from.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct FileArgs {
+pub(crate) struct FileArgs {
     /// FlinkDeployment to read: a file, a folder of them, or - for standard input; repeatable
     #[arg(long = "file", short = 'f', value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
     /// Read the folders below a folder too
     #[arg(long, short = 'R', requires = "files")]
-    pub recursive: bool,
+    pub(crate) recursive: bool,
 }
 
 impl FileArgs {
     /// Reads all files; each result has its file and document.
-    pub fn read_each(&self) -> Result<Vec<(Config, Source)>> {
+    pub(crate) fn read_each(&self) -> Result<Vec<(Config, Source)>> {
         read(&self.files, self.recursive)
     }
 }
@@ -34,7 +34,7 @@ impl FileArgs {
 ///
 /// # Errors
 /// Usage error for a file that cannot be read or is not supported, and for a file without any FlinkDeployment.
-pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Source)>> {
+pub(crate) fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Source)>> {
     let mut layers = Vec::new();
     for file in files {
         refuse_address(file)?;
@@ -56,7 +56,7 @@ pub fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Source)>>
 }
 
 /// Selects one FlinkDeployment of a file: that of this name, or the only one.
-pub fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, Source)> {
+pub(crate) fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, Source)> {
     let mut layers = read(&[path.to_owned()], false)?;
     if let Some(name) = name
         && layers.len() > 1
@@ -85,7 +85,7 @@ pub fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, Source)> {
 }
 
 /// The name in the command line or in the file.
-pub fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName> {
+pub(crate) fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName> {
     let name = given.or_else(|| file.and_then(|layer| layer.name.as_deref()));
     match name {
         Some(name) => ClusterName::new(name),
@@ -97,7 +97,7 @@ pub fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<ClusterName
 ///
 /// # Errors
 /// Usage error that names the file and the path, if the error is in the file.
-pub fn check(file: &Config, source: &Source, flags: &Config) -> Result<()> {
+pub(crate) fn check(file: &Config, source: &Source, flags: &Config) -> Result<()> {
     let attempt = |file: Config| Spec::resolve(flags.clone().merged_over(file));
     let outcome = attempt(file.clone());
     outcome

@@ -7,7 +7,7 @@ pub(crate) mod clusters;
 pub(crate) mod connection;
 pub(crate) mod deploy;
 pub(crate) mod environment;
-pub mod files;
+pub(crate) mod files;
 pub(crate) mod output;
 pub(crate) mod registry;
 pub(crate) mod savepoint_files;

@@ -9,7 +9,7 @@ use crate::output::{self, Format, Item, Printer, terminal};
 
 /// How the result of a command is printed that changes a cluster. To be flattened into its arguments.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub struct OutputArgs {
+pub(crate) struct OutputArgs {
     /// How to print the result, and the objects of a dry run
     #[arg(long, short, value_name = "FORMAT", value_enum)]
     output: Option<Output>,
@@ -17,10 +17,10 @@ pub struct OutputArgs {
 
 /// How a list is printed.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct TableArgs {
+pub(crate) struct TableArgs {
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: Format,
+    pub(crate) output: Format,
     /// Leave the line with the columns' names out
     #[arg(long)]
     no_headers: bool,
@@ -28,7 +28,7 @@ pub struct TableArgs {
 
 /// Formats of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ObjectFormat {
+pub(crate) enum ObjectFormat {
     /// A screen, for people
     Table,
     /// JSON, as in docs/output.md
@@ -39,7 +39,7 @@ pub enum ObjectFormat {
 
 impl ObjectFormat {
     /// The format of a document; `None`: text for people.
-    pub const fn document(self) -> Option<Format> {
+    pub(crate) const fn document(self) -> Option<Format> {
         match self {
             Self::Table => None,
             Self::Json => Some(Format::Json),
@@ -50,12 +50,12 @@ impl ObjectFormat {
 
 impl TableArgs {
     /// Prints a list of this kind.
-    pub fn print<T: Item>(self, kind: &'static str, headers: &[&str], lines: &[T]) -> Result<()> {
+    pub(crate) fn print<T: Item>(self, kind: &'static str, headers: &[&str], lines: &[T]) -> Result<()> {
         self.printer(kind, headers).list(lines.iter(), false, terminal::data)
     }
 
     /// A printer for a list of this kind.
-    pub fn printer(self, kind: &'static str, headers: &[&str]) -> Printer {
+    pub(crate) fn printer(self, kind: &'static str, headers: &[&str]) -> Printer {
         Printer::new(self.output, kind, headers, !self.no_headers)
     }
 }
@@ -78,12 +78,12 @@ impl OutputArgs {
     }
 
     /// Whether the result is for programs, instead of a line.
-    pub const fn is_given(self) -> bool {
+    pub(crate) const fn is_given(self) -> bool {
         self.output.is_some()
     }
 
     /// Prints a report: a line, or what is requested.
-    pub fn print(self, report: &Report) -> Result<()> {
+    pub(crate) fn print(self, report: &Report) -> Result<()> {
         match report {
             Report::Plan { text, objects } if self.is_given() && !objects.is_empty() => {
                 terminal::note(text.trim_end());
@@ -107,7 +107,7 @@ impl OutputArgs {
     }
 
     /// Prints a result: the action on the cluster in words, or what is requested.
-    pub fn done(self, result: &OperationResult) -> Result<()> {
+    pub(crate) fn done(self, result: &OperationResult) -> Result<()> {
         let is_tried = result.dry_run && result.outcome != "unchanged";
         let dry_run = if is_tried { " (server dry run)" } else { "" };
         let text = format!("cluster/{} {}{dry_run}\n", result.cluster, result.outcome);
@@ -115,7 +115,7 @@ impl OutputArgs {
     }
 
     /// Prints what a dry run would do with a cluster; `place` is where it was tried, and a space.
-    pub fn tried(self, place: &str, result: OperationResult) -> Result<()> {
+    pub(crate) fn tried(self, place: &str, result: OperationResult) -> Result<()> {
         let text = format!("cluster/{} {} ({place}dry run)\n", result.cluster, result.outcome);
         self.result(
             &text,
@@ -127,7 +127,7 @@ impl OutputArgs {
     }
 
     /// Prints a result: `text`, or what is requested.
-    pub fn result(self, text: &str, result: &OperationResult) -> Result<()> {
+    pub(crate) fn result(self, text: &str, result: &OperationResult) -> Result<()> {
         match self.format() {
             None => terminal::data(text),
             Some(format) => terminal::data(&output::result(format, result)?),
@@ -149,7 +149,7 @@ impl OutputArgs {
 }
 
 /// The result of a command with the exit codes of diff: whether something differs.
-pub fn as_diff(differs: Result<bool>) -> Result<()> {
+pub(crate) fn as_diff(differs: Result<bool>) -> Result<()> {
     match differs {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::new(Kind::Differs, "")),
@@ -162,7 +162,7 @@ pub fn as_diff(differs: Result<bool>) -> Result<()> {
 }
 
 /// Names the commands that show a cluster which runs now.
-pub fn look_at(name: &str) {
+pub(crate) fn look_at(name: &str) {
     terminal::next_steps(&["status", "ui", "logs -f"].map(|command| format!("kubectl flink {command} {name}")));
 }
 

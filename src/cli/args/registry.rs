@@ -7,7 +7,7 @@ use crate::image::registry::RegistryOptions;
 /// How registries are spoken to.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Registry")]
-pub struct RegistryArgs {
+pub(crate) struct RegistryArgs {
     /// File with credentials, in the form of Docker's config.json [default: those of docker and podman]
     #[arg(long, value_name = "FILE")]
     registry_config: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub struct RegistryArgs {
 
 impl RegistryArgs {
     /// The options in the flags.
-    pub fn options(&self) -> RegistryOptions {
+    pub(crate) fn options(&self) -> RegistryOptions {
         RegistryOptions {
             registry_config: self.registry_config.clone(),
             registry_ca: self.registry_ca.clone(),

@@ -10,7 +10,7 @@ use crate::operations::savepoint_file;
 
 /// Where the files are.
 #[derive(Debug, clap::Args)]
-pub struct PlaceArgs {
+pub(crate) struct PlaceArgs {
     /// Read absolute paths and file: URIs in volumes of this cluster
     #[arg(long, value_name = "NAME")]
     of: Option<String>,
@@ -21,7 +21,7 @@ pub struct PlaceArgs {
 
 impl PlaceArgs {
     /// Reads the savepoints that `paths` selects in the history of the cluster, if there is one.
-    pub async fn read(
+    pub(crate) async fn read(
         &self,
         connection: &ConnectionOptions,
         paths: impl FnOnce(Option<&ClusterHandle>) -> Result<Vec<String>>,

@@ -26,7 +26,7 @@ use crate::operations::target_revision::StatedVersion;
 /// What a cluster is made of.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
-pub struct SpecArgs {
+pub(crate) struct SpecArgs {
     /// Image with Flink, and your jar in /opt/flink/usrlib [variable: FLINK_IMAGE_NAME]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
@@ -57,7 +57,7 @@ pub struct SpecArgs {
     job_id_seed: Option<String>,
     /// Savepoint or checkpoint to start from
     #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub from_savepoint: Option<String>,
+    pub(crate) from_savepoint: Option<String>,
     /// Start even if the savepoint has state that no operator takes
     #[arg(long, visible_alias = "allowNonRestoredState")]
     allow_non_restored_state: bool,
@@ -166,7 +166,7 @@ fn read_script(path: &Path) -> Result<String> {
 
 impl SpecArgs {
     /// The version of the cluster `name` in these flags, and in the file at `path`.
-    pub fn version(&self, name: Option<&str>, path: Option<&Path>) -> Result<StatedVersion<'_>> {
+    pub(crate) fn version(&self, name: Option<&str>, path: Option<&Path>) -> Result<StatedVersion<'_>> {
         let (file, source) = match path {
             Some(path) => Some(files::read_one(path, name)?).unzip(),
             None => (None, None),
@@ -189,7 +189,7 @@ impl SpecArgs {
     }
 
     /// The configuration in the flags.
-    pub fn layer(&self) -> Result<Config> {
+    pub(crate) fn layer(&self) -> Result<Config> {
         for (key, _) in &self.configuration {
             check_key(key, "-D ")?;
         }
@@ -284,7 +284,7 @@ impl SpecArgs {
     }
 
     /// How to build and check the image.
-    pub fn image_options(&self) -> Result<ImageOptions<'_>> {
+    pub(crate) fn image_options(&self) -> Result<ImageOptions<'_>> {
         let build = self.push_to.as_ref().map(|target| {
             if target.digest.is_some() {
                 return Err(Error::usage(format!(
@@ -305,13 +305,13 @@ impl SpecArgs {
     }
 
     /// The directory for savepoints, if a flag sets it.
-    pub fn savepoint_dir(&self) -> Option<String> {
+    pub(crate) fn savepoint_dir(&self) -> Option<String> {
         self.savepoint_dir.clone()
     }
 
     /// The user's own templates: from the flag, or from the folder `manifests` in the configuration folder.
     /// `None`: there are none.
-    pub fn templates(&self) -> Result<Option<Templates>> {
+    pub(crate) fn templates(&self) -> Result<Option<Templates>> {
         let folder = match &self.manifests {
             Some(folder) => folder.clone(),
             None => match manifests_folder().filter(|folder| folder.is_dir()) {

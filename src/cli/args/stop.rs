@@ -9,9 +9,9 @@ use crate::operations::stop::StopOptions;
 
 /// The cluster, and how its job is stopped.
 #[derive(Debug, clap::Args)]
-pub struct StopWithSavepointArgs {
+pub(crate) struct StopWithSavepointArgs {
     #[command(flatten)]
-    pub clusters: ClustersArgs,
+    pub(crate) clusters: ClustersArgs,
     /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not continue
     #[arg(long)]
     drain: bool,
@@ -22,17 +22,17 @@ pub struct StopWithSavepointArgs {
     #[arg(long, visible_alias = "format", value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
     #[command(flatten)]
-    pub end: EndArgs,
+    pub(crate) end: EndArgs,
     /// Accepted, as by other commands: this one asks nothing
     #[arg(long, short, hide = true)]
     yes: bool,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 impl StopWithSavepointArgs {
     /// The options in the flags.
-    pub fn options(&self) -> StopOptions {
+    pub(crate) fn options(&self) -> StopOptions {
         StopOptions {
             drain: self.drain,
             savepoint_dir: self.savepoint_dir.clone(),
@@ -43,24 +43,24 @@ impl StopWithSavepointArgs {
 
 /// What becomes of a job whose cluster is deleted.
 #[derive(Debug, Default, clap::Args)]
-pub struct EndingArgs {
+pub(crate) struct EndingArgs {
     /// Stop the job with a savepoint first; if that fails the cluster stays as it is
     #[arg(long, conflicts_with = "cancel")]
-    pub savepoint: bool,
+    pub(crate) savepoint: bool,
     /// Form of the savepoint
     #[arg(long, value_name = "FORM", default_value = "canonical", requires = "savepoint")]
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
     /// Folder for the savepoint, where it is not the configured one
     #[arg(long, value_name = "URI", requires = "savepoint", value_parser = crate::model::flink::folder)]
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
     /// Cancel the job first, so that Flink itself cleans up
     #[arg(long)]
-    pub cancel: bool,
+    pub(crate) cancel: bool,
 }
 
 impl EndingArgs {
     /// How the job's state is treated.
-    pub const fn fate(&self) -> OnDelete {
+    pub(crate) const fn fate(&self) -> OnDelete {
         match (self.savepoint, self.cancel) {
             (true, _) => OnDelete::Savepoint,
             (_, true) => OnDelete::Cancel,

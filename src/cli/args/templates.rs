@@ -7,12 +7,12 @@ use crate::model::file_text;
 use crate::model::template::Templates;
 
 /// The default folder of the user's own templates.
-pub fn manifests_folder() -> Option<PathBuf> {
+pub(crate) fn manifests_folder() -> Option<PathBuf> {
     dirs::config_dir().map(|folder| folder.join("kubectl-flink").join("manifests"))
 }
 
 /// Reads the templates of a folder.
-pub fn read_templates(folder: &Path) -> Result<Templates> {
+pub(crate) fn read_templates(folder: &Path) -> Result<Templates> {
     let unreadable = |path: &Path, e: std::io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))? {

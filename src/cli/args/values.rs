@@ -54,7 +54,7 @@ impl ValueParserFactory for Format {
 
 /// Parses a format: one of its words, or kubectl's `jsonpath=TEMPLATE` and `custom-columns=COLUMNS`.
 #[derive(Clone, Copy, Debug)]
-pub struct FormatParser;
+pub(crate) struct FormatParser;
 
 impl TypedValueParser for FormatParser {
     type Value = Format;
@@ -118,7 +118,7 @@ fn keyword<T: Keyword>() -> ValueParser {
 }
 
 /// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
@@ -128,7 +128,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses a label selector. An empty one would select everything, and is what an unset variable results in.
-pub fn selector(text: &str) -> Result<String, String> {
+pub(crate) fn selector(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("it is empty, and would select all clusters: leave -l out where that is meant".to_owned());
     }
@@ -136,13 +136,13 @@ pub fn selector(text: &str) -> Result<String, String> {
 }
 
 /// Parses the value of a label.
-pub fn label_value(text: &str) -> Result<String, String> {
+pub(crate) fn label_value(text: &str) -> Result<String, String> {
     check_name(text)
         .map_err(|_| format!("{text:?} is no value of a label: letters, digits, '-', '_' and '.', at most 63"))
 }
 
 /// Parses a duration in whole seconds, as Kubernetes counts it.
-pub fn seconds(text: &str) -> Result<u32, String> {
+pub(crate) fn seconds(text: &str) -> Result<u32, String> {
     let given = duration(text)?;
     u32::try_from(given.as_secs())
         .ok()
@@ -151,7 +151,7 @@ pub fn seconds(text: &str) -> Result<u32, String> {
 }
 
 /// Reads `NAME=VALUE`.
-pub fn pair(text: &str) -> Result<(String, String)> {
+pub(crate) fn pair(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Error::usage(format!("{text:?} must be NAME=VALUE"))),

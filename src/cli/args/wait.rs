@@ -7,7 +7,7 @@ use crate::operations::interruption;
 
 /// Whether a command waits until what it asked for is so.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct WaitArgs {
+pub(crate) struct WaitArgs {
     /// Whether to wait for the end: the job runs, the savepoint is written, the Pods are gone
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "true", default_missing_value = "true")]
     wait: bool,
@@ -18,12 +18,12 @@ pub struct WaitArgs {
 
 impl WaitArgs {
     /// Whether the command ends before that.
-    pub const fn does_not_wait(self) -> bool {
+    pub(crate) const fn does_not_wait(self) -> bool {
         self.no_wait || !self.wait
     }
 
     /// Rejects `--wait=false`, because of `why`.
-    pub fn refuse_no_wait(self, why: &str) -> Result<()> {
+    pub(crate) fn refuse_no_wait(self, why: &str) -> Result<()> {
         if self.does_not_wait() {
             return Err(Error::usage(format!("--wait=false is not possible: {why}")));
         }
@@ -42,7 +42,7 @@ impl Default for WaitArgs {
 
 /// The flags of a command that ends a job: it waits, and asks nothing or once.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct EndArgs {
+pub(crate) struct EndArgs {
     #[command(flatten)]
     wait: WaitArgs,
     /// How long to wait; 0: as long as it takes. The job ends all the same, and a repetition waits again
@@ -52,13 +52,13 @@ pub struct EndArgs {
 
 impl EndArgs {
     /// Rejects `--wait=false`.
-    pub fn check(self) -> Result<()> {
+    pub(crate) fn check(self) -> Result<()> {
         self.wait
             .refuse_no_wait("Flink reports how the job ended only while its JobManager runs")
     }
 
     /// Carries out `work` within the time limit; `what` is it, such as `the savepoint of demo`.
-    pub async fn within<T>(self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn within<T>(self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let limit = (!self.timeout.is_zero()).then_some(self.timeout);
         interruption::within(limit, what, work).await
     }

@@ -5,7 +5,7 @@
 //! Source: kubectl's `pkg/cmd/plugin/plugin_completion.go`, and Cobra's `ShellCompDirective`.
 
 mod job_classes;
-pub mod words;
+pub(crate) mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -46,7 +46,7 @@ const NO_SPACE: u8 = 2;
     kubectl flink completion install\n  \
     source <(kubectl flink completion bash)\n  \
     kubectl flink completion fish > ~/.config/fish/completions/kubectl-flink.fish")]
-pub struct CompletionArgs {
+pub(crate) struct CompletionArgs {
     #[command(subcommand)]
     command: CompletionCommand,
 }
@@ -73,7 +73,7 @@ struct InstallArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &CompletionArgs, command: &Command) -> Result<()> {
+pub(crate) fn run(args: &CompletionArgs, command: &Command) -> Result<()> {
     let shell: &dyn EnvCompleter = match &args.command {
         CompletionCommand::Bash => &Bash,
         CompletionCommand::Zsh => &Zsh,
@@ -143,7 +143,7 @@ fn write_program(path: &Path, text: &str) -> std::io::Result<()> {
 /// Answers a completion request of kubectl or a shell; `None`: there is no request.
 ///
 /// Any error results in no candidates: messages in the middle of a command line are of no use.
-pub fn answer(argv: &[OsString], command: fn() -> Command) -> Option<Result<()>> {
+pub(crate) fn answer(argv: &[OsString], command: fn() -> Command) -> Option<Result<()>> {
     if argv.get(1).is_some_and(|word| word == COMPLETE) {
         return Some(answer_kubectl(&argv[2..], command()));
     }

@@ -17,7 +17,7 @@ use crate::operations::create::create;
 use crate::output::terminal;
 
 /// Creates a cluster from the FlinkDeployment `source`.
-pub async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
     args.launch
         .refuse_client_dry_run("what is taken over is in the API server")?;
     let flags = args.spec.layer()?;

@@ -23,7 +23,7 @@ use crate::output::terminal;
     kubectl flink adopt demo\n  \
     kubectl flink adopt --from-flinkdeployment orders\n  \
     kubectl flink adopt orders-new --from-flinkdeployment orders --from-savepoint s3://bucket/savepoint-1")]
-pub struct AdoptArgs {
+pub(crate) struct AdoptArgs {
     /// Name of the cluster; that of the FlinkDeployment where none is given
     #[arg(value_name = "NAME", required_unless_present = "from_flinkdeployment")]
     name: Option<String>,
@@ -37,7 +37,7 @@ pub struct AdoptArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> {
     let Some(source) = args.from_flinkdeployment.clone() else {
         let name = ClusterName::new(args.name.as_deref().unwrap_or_default())?;
         if args.spec.layer()? != Config::default() {

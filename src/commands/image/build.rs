@@ -25,7 +25,7 @@ use crate::output::terminal;
     kubectl flink image build --base flink:2.3.0 --jar ./app.jar --push registry/team/app:1.0\n  \
     kubectl flink image build --base flink:2.3.0 --jar ./app.jar --plugin ./s3 --lib ./driver.jar --push registry/team/app\n  \
     kubectl flink image build --base flink:2.3.0 --jar ./app.jar --platform linux/arm64 --output app.tar --tag app:1.0")]
-pub struct BuildArgs {
+pub(crate) struct BuildArgs {
     /// Image to build on, or a file with one: an OCI layout, or what `docker save` writes
     #[arg(long, value_name = "IMAGE|FILE.tar")]
     base: String,
@@ -69,7 +69,7 @@ pub struct BuildArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: BuildArgs) -> Result<()> {
+pub(crate) async fn run(args: BuildArgs) -> Result<()> {
     let wanted = wanted(&args)?;
     if let Some(target) = args.push.as_ref().filter(|target| target.digest.is_some()) {
         return Err(Error::usage(format!(

@@ -20,7 +20,7 @@ use crate::output::{document, image, terminal};
 #[command(after_help = "Examples:\n  \
     kubectl flink image inspect registry/team/app:1.0\n  \
     kubectl flink image inspect app.tar --all-layers -o json")]
-pub struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// Image, or a file with one
     #[arg(value_name = "IMAGE|FILE.tar")]
     image: String,
@@ -38,7 +38,7 @@ pub struct InspectArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: InspectArgs) -> Result<()> {
+pub(crate) async fn run(args: InspectArgs) -> Result<()> {
     let registries = Registries::new(&args.registry.options())?;
     let report = report(&registries, &args.image, args.platform.as_ref(), args.all_layers).await?;
     match args.output.document() {
@@ -55,7 +55,7 @@ pub async fn run(args: InspectArgs) -> Result<()> {
 }
 
 /// Inspects an image.
-pub async fn report(
+pub(crate) async fn report(
     registries: &Registries,
     name: &str,
     platform: Option<&Platform>,

@@ -1,7 +1,7 @@
 //! `image`: builds an image without Docker, and inspects one.
 
 pub(crate) mod build;
-pub mod inspect;
+pub(crate) mod inspect;
 
 use crate::commands::image::build as image_build;
 use crate::commands::image::build::BuildArgs;
@@ -15,7 +15,7 @@ use crate::error::Result;
 /// the base on this machine.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
-pub struct ImageArgs {
+pub(crate) struct ImageArgs {
     #[command(subcommand)]
     command: ImageCommand,
 }
@@ -27,7 +27,7 @@ enum ImageCommand {
 }
 
 /// Runs the command.
-pub async fn run(args: ImageArgs) -> Result<()> {
+pub(crate) async fn run(args: ImageArgs) -> Result<()> {
     match args.command {
         ImageCommand::Build(args) => Box::pin(image_build::run(*args)).await,
         ImageCommand::Inspect(args) => Box::pin(image_inspect::run(*args)).await,

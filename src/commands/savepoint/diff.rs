@@ -22,7 +22,7 @@ use crate::output::{object, terminal};
     kubectl flink savepoint diff --of demo\n  \
     kubectl flink savepoint diff file:///storage/savepoint-1 --of demo\n  \
     aws s3 cp s3://bucket/savepoint-2/_metadata - | kubectl flink savepoint diff savepoint-1 -")]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// The first one; - is standard input
     #[arg(value_name = "PATH|FILE|-", required_unless_present = "of")]
     before: Option<String>,
@@ -42,7 +42,7 @@ struct Changes {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
     let given: Vec<String> = [args.before, args.after].into_iter().flatten().collect();
     if given == ["-", "-"] {
         return Err(Error::usage("standard input can be one of the two only"));

@@ -22,7 +22,7 @@ use crate::progress;
 /// Flink does it, so the cluster's JobManager must be up: it has the access that the files need. The history remembers
 /// that the savepoint is gone, so nothing is ever resumed from it.
 #[derive(Debug, clap::Args)]
-pub struct DisposeArgs {
+pub(crate) struct DisposeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -42,7 +42,7 @@ pub struct DisposeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()> {
     args.wait
         .refuse_no_wait("the history may forget the savepoint only when its files are gone")?;
     let name = ClusterName::new(&args.name)?;

@@ -21,7 +21,7 @@ use crate::output::{object, terminal};
     kubectl flink savepoint inspect --of demo\n  \
     aws s3 cp s3://bucket/savepoint-1/_metadata - | kubectl flink savepoint inspect -\n  \
     kubectl flink savepoint inspect savepoint-1/_metadata -o json")]
-pub struct InspectArgs {
+pub(crate) struct InspectArgs {
     /// Its folder, or the file _metadata; - is standard input. With --of alone: the newest one in its history
     #[arg(value_name = "PATH|FILE|-", required_unless_present = "of")]
     path: Option<String>,
@@ -33,7 +33,7 @@ pub struct InspectArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: InspectArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: InspectArgs) -> Result<()> {
     let path = |handle: Option<&ClusterHandle>| match (args.path, handle) {
         (None, Some(handle)) => savepoint_file::newest(handle, 1),
         (path, _) => Ok(path.into_iter().collect()),

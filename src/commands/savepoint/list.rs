@@ -12,7 +12,7 @@ use crate::output::{Format, Line, terminal};
 ///
 /// Those in its history: the plugin never guesses from what lies in a folder. Names (-o name) are paths.
 #[derive(Debug, clap::Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
@@ -21,7 +21,7 @@ pub struct ListArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
     let name = &handle.name;
     let now = clock::now();

@@ -28,7 +28,7 @@ use crate::operations::savepoint::take_of::{TakeOptions, take_savepoint};
     kubectl flink savepoint demo --dir s3://bucket/savepoints --format native\n  \
     kubectl flink savepoint list demo\n  \
     kubectl flink savepoint dispose demo s3://bucket/savepoints/savepoint-1")]
-pub struct SavepointArgs {
+pub(crate) struct SavepointArgs {
     #[command(subcommand)]
     command: Option<SavepointCommand>,
     #[command(flatten)]
@@ -77,7 +77,7 @@ struct TakeArgs {
 }
 
 /// Runs the command.
-pub async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<()> {
+pub(crate) async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<()> {
     let (wait, output) = (args.wait, args.output);
     match (args.command, args.take) {
         // Clap's own check would also reject `savepoint -n NAMESPACE list NAME`.

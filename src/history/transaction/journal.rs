@@ -8,76 +8,76 @@ use serde_json::Value;
 use crate::model::names::ClusterName;
 
 /// Version of this journal. A higher one is refused, never overwritten.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The operation on a cluster, its holder, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Journal {
+pub(crate) struct Journal {
     /// [`VERSION`] of the process that wrote it.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The kind of the operation.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The command, such as `upgrade`.
-    pub command: String,
+    pub(crate) command: String,
     /// The holder; `None`: the operation was released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<Holder>,
+    pub(crate) holder: Option<Holder>,
     /// When it started, RFC 3339, by the API server's clock.
-    pub started_at: String,
+    pub(crate) started_at: String,
     /// Its progress.
-    pub step: Step,
+    pub(crate) step: Step,
     /// How the running job is ended.
-    pub ending: Ending,
+    pub(crate) ending: Ending,
     /// The revision that ran before; `None`: nothing ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub old_revision: Option<u64>,
+    pub(crate) old_revision: Option<u64>,
     /// The revision that should run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new_revision: Option<u64>,
+    pub(crate) new_revision: Option<u64>,
     /// Number of the revision with which the old one is started again in a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back_revision: Option<u64>,
+    pub(crate) back_revision: Option<u64>,
     /// The state of the old version at its end, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub saved: Option<String>,
+    pub(crate) saved: Option<String>,
     /// The state that the new version starts from; `None`: it starts empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<String>,
+    pub(crate) start: Option<String>,
     /// The Deployment before TaskManagers of the new version were started beside the running ones; `None`: there are none
     /// to be removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before_surge: Option<Value>,
+    pub(crate) before_surge: Option<Value>,
     /// The parallelism to which a job is scaled in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parallelism: Option<u32>,
+    pub(crate) parallelism: Option<u32>,
     /// Whether the old version is started again when the new one does not come up.
     #[serde(default)]
-    pub rolls_back: bool,
+    pub(crate) rolls_back: bool,
     /// Whether it is rolling back to the old version.
     #[serde(default)]
-    pub back: bool,
+    pub(crate) back: bool,
     /// The state as named by the user, because the saved one is not in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub named: Option<String>,
+    pub(crate) named: Option<String>,
     /// Where to look for the state, since it is not in its place; `None`: no state is known to be missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lost: Option<String>,
+    pub(crate) lost: Option<String>,
     /// Whether it ended before any change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unchanged: bool,
+    pub(crate) unchanged: bool,
     /// Why it rolls back, or ended without success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
+    pub(crate) failure: Option<String>,
     /// When it ended, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<String>,
+    pub(crate) ended_at: Option<String>,
 }
 
 /// The kind of an operation, which decides what may continue it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The cluster is replaced by another version of itself.
     Change,
     /// The cluster starts again from a savepoint, as another revision. There is no rollback.
@@ -91,20 +91,20 @@ pub enum Kind {
 /// The process that holds an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Holder {
+pub(crate) struct Holder {
     /// `user@host`.
-    pub who: String,
+    pub(crate) who: String,
     /// Chosen by each process.
-    pub token: String,
+    pub(crate) token: String,
     /// The identity of the process on its machine, to check whether it is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<String>,
+    pub(crate) process: Option<String>,
 }
 
 /// The progress of an operation. Each step is recorded before its action starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Step {
+pub(crate) enum Step {
     /// TaskManagers of the new version are being started beside the running ones, or removed again if it goes back. The
     /// job runs.
     Surging,
@@ -131,7 +131,7 @@ pub enum Step {
 /// How the running job is ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "by")]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Flink's stop with savepoint.
     Savepoint {
         /// The ID that the process chose when it started the operation.
@@ -163,8 +163,7 @@ pub enum Ending {
 
 impl Ending {
     /// The trigger ID of a savepoint.
-    #[must_use]
-    pub fn trigger_id(&self) -> Option<&str> {
+    pub(crate) fn trigger_id(&self) -> Option<&str> {
         match self {
             Self::Savepoint { trigger_id, .. } => Some(trigger_id),
             _ => None,
@@ -174,22 +173,19 @@ impl Ending {
 
 impl Kind {
     /// Whether a revision is created after the job has ended.
-    #[must_use]
-    pub const fn deploys(self) -> bool {
+    pub(crate) const fn deploys(self) -> bool {
         matches!(self, Self::Change | Self::Resume)
     }
 }
 
 impl Step {
     /// Whether the operation has ended.
-    #[must_use]
-    pub const fn is_end(self) -> bool {
+    pub(crate) const fn is_end(self) -> bool {
         matches!(self, Self::Done | Self::RolledBack | Self::Failed)
     }
 
     /// Its name, as in the history.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Surging => "surging",
             Self::Stopping => "stopping",
@@ -207,8 +203,7 @@ impl Step {
 
 impl Journal {
     /// A journal of an operation that starts at `now`, and ends the job as `ending` describes.
-    #[must_use]
-    pub fn begin(kind: Kind, command: &str, holder: Holder, now: &str, ending: Ending) -> Self {
+    pub(crate) fn begin(kind: Kind, command: &str, holder: Holder, now: &str, ending: Ending) -> Self {
         Self {
             version: VERSION,
             kind,
@@ -239,62 +234,52 @@ impl Journal {
     }
 
     /// Whether the operation is unfinished.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(&self) -> bool {
         !self.step.is_end()
     }
 
     /// Whether the process with this `token` holds it.
-    #[must_use]
-    pub fn is_held_by(&self, token: &str) -> bool {
+    pub(crate) fn is_held_by(&self, token: &str) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.token == token)
     }
 
     /// Whether it creates a cluster: then it ends no job.
-    #[must_use]
-    pub fn is_launch(&self) -> bool {
+    pub(crate) fn is_launch(&self) -> bool {
         self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
     }
 
     /// Whether it replaces a cluster whose creation failed.
-    #[must_use]
-    pub fn replaces_creation(&self) -> bool {
+    pub(crate) fn replaces_creation(&self) -> bool {
         self.kind == Kind::Resume && self.command == "create"
     }
 
     /// Whether any other change may replace it when it is unfinished: its objects run, or can run.
-    #[must_use]
-    pub fn yields(&self) -> bool {
+    pub(crate) fn yields(&self) -> bool {
         self.kind == Kind::Scale || self.is_launch() || (self.kind == Kind::Resume && self.step == Step::Waiting)
     }
 
     /// Whether the previous version can be started again.
-    #[must_use]
-    pub fn can_go_back(&self) -> bool {
+    pub(crate) fn can_go_back(&self) -> bool {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
     /// Whether it is the same operation of the same process: it may have made progress.
-    #[must_use]
-    pub fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.holder == other.holder && self.started_at == other.started_at && self.command == other.command
     }
 
     /// The trigger ID of the savepoint with which the job is being stopped, if its path is not known yet.
-    #[must_use]
-    pub fn awaited_savepoint(&self) -> Option<&str> {
+    pub(crate) fn awaited_savepoint(&self) -> Option<&str> {
         self.ending.trigger_id().filter(|_| self.step == Step::Stopping)
     }
 
     /// Its present or last holder.
-    #[must_use]
-    pub fn who(&self) -> &str {
+    pub(crate) fn who(&self) -> &str {
         self.holder.as_ref().map_or("someone", |holder| &holder.who)
     }
 
     /// Describes the state of the operation.
-    #[must_use]
-    pub fn status_text(&self) -> String {
+    pub(crate) fn status_text(&self) -> String {
         let saved = match (&self.saved, &self.start) {
             _ if self.lost.is_some() => "the state is not where it should be".to_owned(),
             (Some(path), _) => format!("the state is in {path}"),
@@ -339,8 +324,7 @@ impl Journal {
     }
 
     /// The commands to continue the operation or to roll back, one per line.
-    #[must_use]
-    pub fn next_steps(&self, name: &ClusterName) -> Vec<String> {
+    pub(crate) fn next_steps(&self, name: &ClusterName) -> Vec<String> {
         match self.kind {
             Kind::Halt if self.is_launch() => {
                 return vec![format!(

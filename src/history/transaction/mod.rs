@@ -8,9 +8,9 @@
 //! both resume from the savepoint with which the old one was stopped.
 
 mod journal;
-pub mod state_machine;
+pub(crate) mod state_machine;
 
-pub use journal::{Ending, Holder, Journal, Kind, Step, VERSION};
+pub(crate) use journal::{Ending, Holder, Journal, Kind, Step, VERSION};
 
 #[cfg(test)]
 mod model_test;

@@ -4,7 +4,7 @@ use super::journal::{Ending, Journal, Step};
 
 /// A version of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// The target of the transaction.
     Target,
     /// The previous one.
@@ -13,16 +13,16 @@ pub enum Version {
 
 /// The observed state of the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ObservedState {
+pub(crate) struct ObservedState {
     /// The Kubernetes Job, and its revision, if it has one.
-    pub job: Option<Option<u64>>,
+    pub(crate) job: Option<Option<u64>>,
     /// Whether it is known that no JobManagers run except those of that Job.
-    pub alone: bool,
+    pub(crate) alone: bool,
 }
 
 /// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Start TaskManagers of the new version beside the running ones.
     Surge,
     /// Remove them again: the running job has not been touched.
@@ -45,7 +45,7 @@ pub enum Action {
 
 /// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+pub(crate) enum Event<'a> {
     /// The TaskManagers of the new version run beside the others.
     Surged,
     /// There is no room for them, and they are removed: the change continues without them.
@@ -76,8 +76,7 @@ pub enum Event<'a> {
 }
 
 /// Decides the next action.
-#[must_use]
-pub fn next(journal: &Journal, seen: ObservedState) -> Action {
+pub(crate) fn next(journal: &Journal, seen: ObservedState) -> Action {
     let replace = |side: Version, revision: Option<u64>| {
         let made = revision.is_some() && seen.job == Some(revision);
         let room = seen.job.is_none() && seen.alone;
@@ -103,8 +102,7 @@ pub fn next(journal: &Journal, seen: ObservedState) -> Action {
 }
 
 /// The journal after `event`. An event that does not fit the step changes nothing: it was seen before.
-#[must_use]
-pub fn after(journal: &Journal, event: Event<'_>) -> Journal {
+pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
     let mut next = journal.clone();
     match (journal.step, event) {
         (Step::Surging, Event::Surged) if !next.back => next.step = Step::Stopping,

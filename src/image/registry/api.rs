@@ -30,34 +30,34 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// A repository.
 #[derive(Clone)]
-pub struct Repository {
+pub(crate) struct Repository {
     pub(super) http: Http,
     pub(crate) login: Arc<Login>,
     pub(super) root: String,
     /// The hosts that may be used without TLS.
     pub(super) insecure: Option<Vec<String>>,
     /// Its name, and the image in the arguments.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     pub(super) scopes: Vec<String>,
     pub(super) tries: u32,
 }
 
 /// The target of a name.
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// The manifest or index.
-    pub bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// Its media type.
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// Its digest.
-    pub digest: Digest,
+    pub(crate) digest: Digest,
 }
 
 /// A request, created again for each attempt.
 pub(crate) struct Call {
-    pub method: Method,
-    pub uri: Uri,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Repository {
@@ -67,7 +67,7 @@ impl Repository {
 
     /// The same, with the right to read another repository of the registry, from which blobs are mounted.
     #[must_use]
-    pub fn reading_also(mut self, repository: &str) -> Self {
+    pub(crate) fn reading_also(mut self, repository: &str) -> Self {
         let scope = challenge::scope(repository, false);
         if repository != self.reference.repository && !self.scopes.contains(&scope) {
             self.scopes.push(scope);
@@ -82,7 +82,7 @@ impl Repository {
     }
 
     /// The manifest or index of a tag or digest.
-    pub async fn manifest(&self, selector: &str) -> Result<Fetched> {
+    pub(crate) async fn manifest(&self, selector: &str) -> Result<Fetched> {
         let response = self.persist(async || {
             let response = self.call(self.manifest_call(Method::GET, selector)?).await?;
             let media_type = header(response.headers(), CONTENT_TYPE.as_str());
@@ -104,7 +104,7 @@ impl Repository {
     }
 
     /// The digest of a tag or digest; `None`: it does not exist.
-    pub async fn manifest_digest(&self, selector: &str) -> Result<Option<Digest>> {
+    pub(crate) async fn manifest_digest(&self, selector: &str) -> Result<Option<Digest>> {
         self.persist(
             async || match self.call(self.manifest_call(Method::HEAD, selector)?).await {
                 Ok(response) => Ok(header(response.headers(), "docker-content-digest").parse().ok()),
@@ -116,7 +116,7 @@ impl Repository {
     }
 
     /// Stores a manifest or index with a tag or its digest. Only this makes the pushed blobs an image.
-    pub async fn put_manifest(&self, selector: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
+    pub(crate) async fn put_manifest(&self, selector: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
         self.persist(async || {
             let mut call = self.manifest_call(Method::PUT, selector)?;
             call.headers.clear();
@@ -140,7 +140,7 @@ impl Repository {
     }
 
     /// Whether a blob exists.
-    pub async fn has_blob(&self, digest: &Digest) -> Result<bool> {
+    pub(crate) async fn has_blob(&self, digest: &Digest) -> Result<bool> {
         self.persist(async || {
             let uri = self.address(&format!("blobs/{digest}"))?;
             match self
@@ -161,7 +161,7 @@ impl Repository {
     }
 
     /// Reads a whole small blob: a configuration.
-    pub async fn small_blob(&self, digest: &Digest) -> Result<Bytes> {
+    pub(crate) async fn small_blob(&self, digest: &Digest) -> Result<Bytes> {
         let bytes = self
             .persist(async || {
                 let call = Call {
@@ -183,7 +183,12 @@ impl Repository {
     }
 
     /// Streams a blob from `offset` on, and at most up to the size in its manifest.
-    pub async fn blob(&self, digest: &Digest, size: u64, offset: u64) -> Result<BoxStream<'static, Result<Bytes>>> {
+    pub(crate) async fn blob(
+        &self,
+        digest: &Digest,
+        size: u64,
+        offset: u64,
+    ) -> Result<BoxStream<'static, Result<Bytes>>> {
         let response = self
             .persist(async || {
                 let mut headers = HeaderMap::new();

@@ -15,7 +15,7 @@ use crate::image::layer::LayerFile;
 use crate::image::registry::api::Repository;
 
 /// A stream of bytes.
-pub type Chunks = BoxStream<'static, io::Result<Bytes>>;
+pub(crate) type Chunks = BoxStream<'static, io::Result<Bytes>>;
 
 /// Bytes of one chunk. Only a few chunks of a blob are in memory.
 const CHUNK: usize = 256 << 10;
@@ -24,7 +24,7 @@ const AHEAD: usize = 4;
 
 /// A blob.
 #[derive(Clone)]
-pub enum Source {
+pub(crate) enum Source {
     /// In memory: configurations.
     Bytes(Bytes),
     /// A layer of files.
@@ -44,7 +44,7 @@ pub enum Source {
 
 impl Source {
     /// The bytes from `offset` on.
-    pub async fn open(&self, offset: u64) -> Result<Chunks> {
+    pub(crate) async fn open(&self, offset: u64) -> Result<Chunks> {
         match self {
             Self::Bytes(bytes) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
@@ -95,14 +95,14 @@ fn read_ahead(mut reader: impl Read + Send + 'static) -> Chunks {
 }
 
 /// A stream that a thread reads: unpackers need a reader.
-pub struct Reader {
+pub(crate) struct Reader {
     receiver: tokio::sync::mpsc::Receiver<io::Result<Bytes>>,
     chunk: Bytes,
 }
 
 impl Reader {
     /// Reads from the channel.
-    pub fn new(receiver: tokio::sync::mpsc::Receiver<io::Result<Bytes>>) -> Self {
+    pub(crate) fn new(receiver: tokio::sync::mpsc::Receiver<io::Result<Bytes>>) -> Self {
         Self {
             receiver,
             chunk: Bytes::new(),

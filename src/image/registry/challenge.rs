@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// The login method.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Challenge {
+pub(crate) enum Challenge {
     /// With user and password in each request.
     Basic,
     /// With a token from another address.
@@ -17,8 +17,7 @@ pub enum Challenge {
 }
 
 /// Parses a header. Of several methods it selects the one with tokens.
-#[must_use]
-pub fn read(header: &str) -> Option<Challenge> {
+pub(crate) fn read(header: &str) -> Option<Challenge> {
     let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
     if scheme.eq_ignore_ascii_case("basic") {
         return Some(Challenge::Basic);
@@ -49,8 +48,7 @@ fn parameters(text: &str) -> BTreeMap<String, String> {
 }
 
 /// The requested scope: `repository:NAME:ACTIONS`.
-#[must_use]
-pub fn scope(repository: &str, push: bool) -> String {
+pub(crate) fn scope(repository: &str, push: bool) -> String {
     format!("repository:{repository}:{}", if push { "pull,push" } else { "pull" })
 }
 

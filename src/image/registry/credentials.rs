@@ -14,7 +14,7 @@ const DOCKER_HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
 
 /// Credentials.
 #[derive(Clone)]
-pub enum Credentials {
+pub(crate) enum Credentials {
     /// User and password.
     Password(String, String),
     /// A token to exchange for others.
@@ -25,7 +25,7 @@ pub enum Credentials {
 ///
 /// # Errors
 /// When a credential helper fails, and when the given file cannot be read.
-pub fn find(registry: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
+pub(crate) fn find(registry: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
     if let Some(path) = named {
         let wrong = |why: &str| Error::usage(format!("--registry-config {}: {why}", path.display()));
         if let Err(e) = File::open(path) {

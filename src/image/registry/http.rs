@@ -38,33 +38,33 @@ const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 5;
 
 /// A request's body.
-pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// An empty body.
-pub fn empty() -> Body {
+pub(crate) fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body of these bytes.
-pub fn full(bytes: Bytes) -> Body {
+pub(crate) fn full(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that is read while it is sent.
-pub fn streamed(chunks: Chunks) -> Body {
+pub(crate) fn streamed(chunks: Chunks) -> Body {
     use futures::TryStreamExt;
     BodyExt::boxed_unsync(StreamBody::new(chunks.map_ok(Frame::data)))
 }
 
 /// Sends requests, and follows redirects of those without a body.
 #[derive(Clone)]
-pub struct Http {
+pub(crate) struct Http {
     client: Client<HttpsConnector<Reach>, Body>,
 }
 
 impl Http {
     /// With the CA certificates of a file in addition to the system's.
-    pub fn new(authority: Option<&Path>) -> Result<Self> {
+    pub(crate) fn new(authority: Option<&Path>) -> Result<Self> {
         let provider = Arc::new(ring::default_provider());
         let failed = |e: &dyn std::fmt::Display| Error::failure(format!("cannot set up TLS: {e}"));
         let extra = authority.map(read_authorities).transpose()?.unwrap_or_default();
@@ -95,7 +95,7 @@ impl Http {
     }
 
     /// Sends a request. Errors of the connection are [`Kind::Unreachable`].
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>> {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>> {
         let host = host(&request);
         match tokio::time::timeout(ANSWER_TIMEOUT, self.upload(request)).await {
             Ok(answer) => answer,
@@ -107,7 +107,7 @@ impl Http {
     }
 
     /// Sends a request without a time limit for its body; the creator of the body monitors it.
-    pub async fn upload(&self, mut request: Request<Body>) -> Result<Response<Incoming>> {
+    pub(crate) async fn upload(&self, mut request: Request<Body>) -> Result<Response<Incoming>> {
         let version = HeaderValue::from_static(concat!("kubectl-flink/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, version);
         tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
@@ -120,7 +120,7 @@ impl Http {
 
     /// Sends a request without a body, and follows redirects. Returns the answer and the URL that answered. Credentials
     /// are only sent to the first origin.
-    pub async fn follow(&self, request: Request<()>) -> Result<(Response<Incoming>, Uri)> {
+    pub(crate) async fn follow(&self, request: Request<()>) -> Result<(Response<Incoming>, Uri)> {
         let (mut parts, ()) = request.into_parts();
         for _ in 0..REDIRECTS {
             let response = self.send(Request::from_parts(parts.clone(), empty())).await?;
@@ -157,7 +157,7 @@ fn unreachable(host: &str, why: &str) -> Error {
 }
 
 /// The target of a `Location` in an answer to `base`, as [`with_tls_of`] allows it.
-pub fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
+pub(crate) fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
     let wrong = || Error::failure(format!("{} redirects to what is no address", origin(base)));
     let uri: Uri = location
         .to_str()
@@ -177,7 +177,7 @@ pub fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
 ///
 /// # Errors
 /// Errors of the connection are [`Kind::Unreachable`]; other errors: an answer beyond the limit of size or time.
-pub async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
+pub(crate) async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
     let collecting = Limited::new(body, most).collect();
     match tokio::time::timeout(SMALL_ANSWER_TIMEOUT, collecting).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),

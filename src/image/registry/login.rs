@@ -28,7 +28,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 const LARGEST: usize = 1 << 20;
 
 /// The login methods of one registry.
-pub struct Login {
+pub(crate) struct Login {
     registry: String,
     config: Option<PathBuf>,
     state: Mutex<State>,
@@ -64,7 +64,7 @@ struct Granted {
 
 impl Login {
     /// For a registry, with credentials from this file or the default paths.
-    pub fn new(registry: &str, config: Option<PathBuf>) -> Self {
+    pub(crate) fn new(registry: &str, config: Option<PathBuf>) -> Self {
         Self {
             registry: registry.to_owned(),
             config,
@@ -73,19 +73,19 @@ impl Login {
     }
 
     /// Stores the registry's challenge, and drops a token that it no longer accepts.
-    pub async fn challenged(&self, challenge: Challenge, scopes: &[String]) {
+    pub(crate) async fn challenged(&self, challenge: Challenge, scopes: &[String]) {
         let mut state = self.state.lock().await;
         state.challenge = Some(challenge);
         state.tokens.remove(&scopes.join(" "));
     }
 
     /// Whether there are credentials.
-    pub async fn is_known(&self) -> bool {
+    pub(crate) async fn is_known(&self) -> bool {
         matches!(self.state.lock().await.credentials, LoginState::Found(_))
     }
 
     /// The header `Authorization` for requests of these scopes; `None` before the registry has required one.
-    pub async fn header(&self, http: &Http, scopes: &[String]) -> Result<Option<HeaderValue>> {
+    pub(crate) async fn header(&self, http: &Http, scopes: &[String]) -> Result<Option<HeaderValue>> {
         let mut state = self.state.lock().await;
         let Some(challenge) = state.challenge.clone() else {
             return Ok(None);
@@ -182,7 +182,7 @@ impl Login {
     }
 
     /// The hint for a missing login.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         format!(
             "`docker login {0}` or `podman login {0}`, or --registry-config FILE",
             self.registry

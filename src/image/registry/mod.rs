@@ -1,25 +1,25 @@
 //! Image registries: requests, logins and uploads.
 
-pub mod api;
-pub mod blob_source;
-pub mod challenge;
+pub(crate) mod api;
+pub(crate) mod blob_source;
+pub(crate) mod challenge;
 mod credentials;
 mod http;
 mod login;
-pub mod registries;
+pub(crate) mod registries;
 pub(crate) mod retry;
 mod trust;
-pub mod upload;
+pub(crate) mod upload;
 
 use std::path::PathBuf;
 
 /// The connection options of registries.
 #[derive(Clone, Debug, Default)]
-pub struct RegistryOptions {
+pub(crate) struct RegistryOptions {
     /// File with credentials, in the format of Docker's config.json; `None`: those of docker and podman.
-    pub registry_config: Option<PathBuf>,
+    pub(crate) registry_config: Option<PathBuf>,
     /// File with a CA certificate to trust in addition to the system's.
-    pub registry_ca: Option<PathBuf>,
+    pub(crate) registry_ca: Option<PathBuf>,
     /// Registries to use without TLS.
-    pub insecure_registry: Vec<String>,
+    pub(crate) insecure_registry: Vec<String>,
 }

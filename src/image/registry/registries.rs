@@ -15,7 +15,7 @@ use crate::kubernetes::no_proxy::is_loopback;
 
 /// All registries of a command.
 #[derive(Clone)]
-pub struct Registries {
+pub(crate) struct Registries {
     http: Http,
     args: RegistryOptions,
     logins: Arc<Mutex<HashMap<String, Arc<Login>>>>,
@@ -24,7 +24,7 @@ pub struct Registries {
 
 impl Registries {
     /// The registries with the options in the flags.
-    pub fn new(args: &RegistryOptions) -> Result<Self> {
+    pub(crate) fn new(args: &RegistryOptions) -> Result<Self> {
         Ok(Self {
             http: Http::new(args.registry_ca.as_deref())?,
             args: args.clone(),
@@ -35,14 +35,13 @@ impl Registries {
 
     /// The same without retries, for callers that prefer no answer to a wait.
     #[must_use]
-    pub fn impatient(mut self) -> Self {
+    pub(crate) fn impatient(mut self) -> Self {
         self.tries = 1;
         self
     }
 
     /// A repository, for reading or also for writing.
-    #[must_use]
-    pub fn repository(&self, reference: &Reference, push: bool) -> Repository {
+    pub(crate) fn repository(&self, reference: &Reference, push: bool) -> Repository {
         let host = reference.api_host();
         let named = self
             .args

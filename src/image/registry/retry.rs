@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use crate::error::{Error, Result};
 
 /// Number of attempts of one request.
-pub const TRIES: u32 = 5;
+pub(crate) const TRIES: u32 = 5;
 /// Wait before the second attempt; it doubles for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// Longest wait that a registry may request.
@@ -16,20 +16,20 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A failure, and whether a retry may help.
 #[derive(Debug)]
-pub struct Trouble {
+pub(crate) struct Trouble {
     /// What failed.
-    pub error: Error,
+    pub(crate) error: Error,
     /// Whether it is transient.
-    pub passing: bool,
+    pub(crate) passing: bool,
     /// How long to wait, if the registry states it.
-    pub wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
     /// The status of the registry's answer, if there was one.
-    pub status: Option<StatusCode>,
+    pub(crate) status: Option<StatusCode>,
 }
 
 impl Trouble {
     /// A transient failure.
-    pub fn passing(error: Error) -> Self {
+    pub(crate) fn passing(error: Error) -> Self {
         Self {
             error,
             passing: true,
@@ -51,23 +51,23 @@ impl From<Error> for Trouble {
 }
 
 /// The wait that a registry requests. Registries do not use a date instead of seconds.
-pub fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
 }
 
 /// Waits before attempt number `done + 1`.
-pub async fn pause(done: u32, asked: Option<Duration>) {
+pub(crate) async fn pause(done: u32, asked: Option<Duration>) {
     tokio::time::sleep(asked.unwrap_or(FIRST_WAIT * 2_u32.saturating_pow(done.saturating_sub(1)))).await;
 }
 
 /// Retries until it succeeds, a failure is permanent, or there were enough attempts.
-pub async fn persist<T>(attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+pub(crate) async fn persist<T>(attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
     try_up_to(TRIES, attempt).await
 }
 
 /// Like [`persist`], with at most `tries` attempts.
-pub async fn try_up_to<T>(tries: u32, mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+pub(crate) async fn try_up_to<T>(tries: u32, mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
     let mut done = 0;
     loop {
         let trouble = match attempt().await {

@@ -10,7 +10,7 @@ use crate::kubernetes::no_proxy::is_loopback;
 
 /// A URL that `base` returns: from https only https is allowed. A registry behind a proxy that terminates TLS may
 /// return its own host with http; then https is used.
-pub fn with_tls_of(base: &Uri, next: Uri) -> Result<Uri> {
+pub(crate) fn with_tls_of(base: &Uri, next: Uri) -> Result<Uri> {
     match (base.scheme_str(), next.scheme_str()) {
         (Some("http"), Some("http" | "https")) | (_, Some("https")) => return Ok(next),
         (_, Some("http")) => {}
@@ -34,12 +34,12 @@ pub fn with_tls_of(base: &Uri, next: Uri) -> Result<Uri> {
 }
 
 /// Whether both have the same scheme, host and port.
-pub fn same_origin(one: &Uri, other: &Uri) -> bool {
+pub(crate) fn same_origin(one: &Uri, other: &Uri) -> bool {
     origin(one) == origin(other)
 }
 
 /// Scheme, host and port. The rest of a URL may be secret, such as a signature.
-pub fn origin(uri: &Uri) -> String {
+pub(crate) fn origin(uri: &Uri) -> String {
     let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
     format!("{scheme}://{}:{}", host.to_ascii_lowercase(), port(uri))
 }
@@ -50,7 +50,7 @@ pub fn origin(uri: &Uri) -> String {
 ///
 /// # Errors
 /// Forbidden, with the URL.
-pub fn realm(realm: &str, registry: &str, api: &Uri, insecure: Option<&[String]>) -> Result<String> {
+pub(crate) fn realm(realm: &str, registry: &str, api: &Uri, insecure: Option<&[String]>) -> Result<String> {
     let refused = |what: &str| {
         let text = format!("registry {registry} wants a login at {what}, and credentials are not sent there");
         Error::forbidden(text).hint("its administrator sets the realm of its tokens to an https address")

@@ -28,7 +28,7 @@ const STANDSTILL: Duration = Duration::from_secs(300);
 
 /// How a blob got into the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arrival {
+pub(crate) enum Arrival {
     /// It existed.
     Present,
     /// The registry took it from another of its repositories.
@@ -38,17 +38,17 @@ pub enum Arrival {
 }
 
 /// The upload of a blob.
-pub struct Upload<'a> {
+pub(crate) struct Upload<'a> {
     /// The target.
-    pub to: &'a Repository,
+    pub(crate) to: &'a Repository,
     /// The blob.
-    pub blob: &'a Descriptor,
+    pub(crate) blob: &'a Descriptor,
     /// Its bytes.
-    pub source: &'a Source,
+    pub(crate) source: &'a Source,
     /// Repository of the same registry that has it.
-    pub from: Option<&'a Reference>,
+    pub(crate) from: Option<&'a Reference>,
     /// Called with the number of bytes sent so far.
-    pub sent: &'a (dyn Fn(u64) + Sync),
+    pub(crate) sent: &'a (dyn Fn(u64) + Sync),
 }
 
 /// The state of an upload.
@@ -59,7 +59,7 @@ struct Session {
 
 impl Upload<'_> {
     /// Ensures that the blob is in the repository.
-    pub async fn run(&self) -> Result<Arrival> {
+    pub(crate) async fn run(&self) -> Result<Arrival> {
         let mut begun = None;
         if let Some(from) = self.from {
             match self.begin(Some(from)).await {

@@ -3,9 +3,8 @@
 use crate::model::keyword::Keyword;
 
 /// How Flink's REST is reached.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     #[default]
     Auto,
     Proxy,

@@ -20,10 +20,10 @@ const FRESH: Duration = Duration::from_secs(15);
 
 /// Blocks requests that this process may no longer send. All handles of one connection share it.
 #[derive(Clone, Default)]
-pub struct Fence(Arc<Mutex<Option<Held>>>);
+pub(crate) struct Fence(Arc<Mutex<Option<Held>>>);
 
 /// Checks in the history that the operation is held under a token.
-pub type Check = fn(history: Option<&Value>, token: &str) -> Result<()>;
+pub(crate) type Check = fn(history: Option<&Value>, token: &str) -> Result<()>;
 
 #[derive(Clone)]
 struct Held {
@@ -35,7 +35,7 @@ struct Held {
 
 impl Fence {
     /// From now on requests require the operation that is held under `token`.
-    pub fn raise(&self, history: Target, token: &str, known: SystemTime, check: Check) {
+    pub(crate) fn raise(&self, history: Target, token: &str, known: SystemTime, check: Check) {
         self.set(Some(Held {
             history,
             token: token.to_owned(),
@@ -45,12 +45,12 @@ impl Fence {
     }
 
     /// From now on requests require nothing.
-    pub fn lower(&self) {
+    pub(crate) fn lower(&self) {
         self.set(None);
     }
 
     /// Records that the operation was held at this time.
-    pub fn confirm(&self, known: SystemTime) {
+    pub(crate) fn confirm(&self, known: SystemTime) {
         if let Some(held) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             held.known = known;
         }
@@ -64,7 +64,7 @@ impl Fence {
     ///
     /// # Errors
     /// Conflict when the operation was taken over, and those of reading the history, if it has to be read.
-    pub fn pass<'a>(&'a self, cluster: &'a Cluster, path: &'a str) -> BoxFuture<'a, Result<()>> {
+    pub(crate) fn pass<'a>(&'a self, cluster: &'a Cluster, path: &'a str) -> BoxFuture<'a, Result<()>> {
         async move {
             let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some(held) = held else { return Ok(()) };

@@ -2,7 +2,7 @@
 //!
 //! Paths are made from [`Target`], so that an error can name the action and the object.
 
-pub mod access;
+pub(crate) mod access;
 mod exchange;
 pub(crate) mod fence;
 mod once;
@@ -38,7 +38,7 @@ pub(crate) const MAX_ANSWER: usize = 64 << 20;
 
 /// The Kubernetes cluster of the user's kubeconfig context, and the namespace.
 #[derive(Clone)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     client: Client,
     namespace: String,
     at: ServerInfo,
@@ -53,9 +53,9 @@ pub struct Cluster {
 
 /// A list of whole objects. An answer without `items` is an error, not an empty list.
 #[derive(Deserialize)]
-pub struct ObjectList {
+pub(crate) struct ObjectList {
     /// The objects.
-    pub items: Vec<Value>,
+    pub(crate) items: Vec<Value>,
 }
 
 /// A list of the metadata of objects.
@@ -71,18 +71,18 @@ struct Metadata {
 
 /// Answer to a server-side apply.
 #[derive(Clone, Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// Whether the object did not exist before.
-    pub created: bool,
+    pub(crate) created: bool,
     /// The object as it is on the server, or would be after a dry run.
-    pub object: Value,
+    pub(crate) object: Value,
     /// The server's warnings, such as a Pod Security violation.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Whether a request changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// It changes the object.
     Real,
     /// It changes nothing: the server does everything except store the object.
@@ -91,8 +91,7 @@ pub enum Mode {
 
 impl Cluster {
     /// For [`super::connect::connect`], and for tests with a scripted client.
-    #[must_use]
-    pub fn new(client: Client, namespace: String, at: ServerInfo, timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(client: Client, namespace: String, at: ServerInfo, timeout: Option<Duration>) -> Self {
         Self {
             client,
             namespace,
@@ -107,7 +106,7 @@ impl Cluster {
 
     /// The same cluster, with Flink's REST reached by `access`.
     #[must_use]
-    pub fn with_access(self, access: Access) -> Self {
+    pub(crate) fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
     }
 
@@ -134,8 +133,7 @@ impl Cluster {
     }
 
     /// The current namespace.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 
@@ -145,14 +143,12 @@ impl Cluster {
     }
 
     /// The address of the API server, for messages.
-    #[must_use]
-    pub fn at(&self) -> &ServerInfo {
+    pub(crate) fn at(&self) -> &ServerInfo {
         &self.at
     }
 
     /// The same cluster with another namespace.
-    #[must_use]
-    pub fn in_namespace(&self, namespace: impl Into<String>) -> Self {
+    pub(crate) fn in_namespace(&self, namespace: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
             ..self.clone()
@@ -160,13 +156,13 @@ impl Cluster {
     }
 
     /// Reads one object; `None` when the API server reports that it does not exist.
-    pub async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<Option<T>> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, target: &Target) -> Result<Option<T>> {
         self.get_with(target, "").await
     }
 
     /// Reads one object or a list with a query string such as `labelSelector=…` (already encoded). A list is never
     /// `None`.
-    pub async fn get_with<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<Option<T>> {
+    pub(crate) async fn get_with<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<Option<T>> {
         let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
         if does_not_exist(target, &answer) {
             return Ok(None);
@@ -175,7 +171,7 @@ impl Cluster {
     }
 
     /// Reads a page of a list; `None`: the server no longer has the continuation (410 Gone).
-    pub async fn page<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<Option<T>> {
+    pub(crate) async fn page<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<Option<T>> {
         let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
         if answer.status == StatusCode::GONE {
             return Ok(None);
@@ -184,14 +180,13 @@ impl Cluster {
     }
 
     /// The error for a list that cannot be read completely.
-    #[must_use]
-    pub fn forgotten(&self, target: &Target) -> Error {
+    pub(crate) fn forgotten(&self, target: &Target) -> Error {
         Error::failure(format!("{} forgot the list of {target} while it was read", self.at))
             .hint("try again in a while: every command can be repeated")
     }
 
     /// Reads a list with a query string (already encoded).
-    pub async fn list<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<T> {
+    pub(crate) async fn list<T: DeserializeOwned>(&self, target: &Target, query: &str) -> Result<T> {
         let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
         self.parse(target, &self.succeeded(target, answer)?.body)
     }
@@ -199,7 +194,7 @@ impl Cluster {
     /// Reads with a given `Accept` header, such as the one for Tables, and passes the answer to `sink` piece by piece:
     /// it is never in memory as a whole. `false`: the server no longer has the continuation in the query (410 Gone),
     /// and the list must start again.
-    pub async fn stream(&self, target: &Target, query: &str, accept: &str, sink: Sink<'_>) -> Result<bool> {
+    pub(crate) async fn stream(&self, target: &Target, query: &str, accept: &str, sink: Sink<'_>) -> Result<bool> {
         let headers = [(ACCEPT.as_str(), accept)];
         let reading = self.call_into(target, Method::GET, query, &headers, Vec::new(), Some(sink));
         let answer = Box::pin(reading).await?;
@@ -215,7 +210,13 @@ impl Cluster {
     ///
     /// # Errors
     /// Conflict when `onto` does not exist any more, or another object has its name.
-    pub async fn apply(&self, target: &Target, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
+    pub(crate) async fn apply(
+        &self,
+        target: &Target,
+        object: &Value,
+        onto: Option<&Identity>,
+        mode: Mode,
+    ) -> Result<Applied> {
         let begun = clock::now();
         let mut onto = onto.cloned();
         let mut cut = retry::cut();
@@ -258,7 +259,7 @@ impl Cluster {
 
     /// Creates an object in a collection; an existing object is an error, unless this request created it and its answer
     /// was lost.
-    pub async fn create(&self, target: &Target, object: &Value, mode: Mode) -> Result<Applied> {
+    pub(crate) async fn create(&self, target: &Target, object: &Value, mode: Mode) -> Result<Applied> {
         let query = format!("fieldManager={FIELD_MANAGER}{}", dry(mode));
         let headers = [(CONTENT_TYPE.as_str(), "application/json")];
         let (answer, object) = self.write_once(target, Method::POST, &query, &headers, object).await?;
@@ -271,7 +272,7 @@ impl Cluster {
 
     /// Replaces an object. With `metadata.resourceVersion` in it, the API server rejects the request if the object was
     /// changed meanwhile.
-    pub async fn replace(&self, target: &Target, object: &Value) -> Result<Value> {
+    pub(crate) async fn replace(&self, target: &Target, object: &Value) -> Result<Value> {
         let query = format!("fieldManager={FIELD_MANAGER}");
         let headers = [(CONTENT_TYPE.as_str(), "application/json")];
         let written = self.write_once(target, Method::PUT, &query, &headers, object).await?;
@@ -282,7 +283,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Conflict when another object has its name.
-    pub async fn merge_into(&self, object: &Identity, patch: &Value) -> Result<Value> {
+    pub(crate) async fn merge_into(&self, object: &Identity, patch: &Value) -> Result<Value> {
         let target = object.target("patch");
         let query = format!("fieldManager={FIELD_MANAGER}");
         let headers = [(CONTENT_TYPE.as_str(), "application/merge-patch+json")];
@@ -297,7 +298,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Conflict when another object has its name: that object stays.
-    pub async fn delete(&self, object: &Identity, grace: Option<i64>) -> Result<bool> {
+    pub(crate) async fn delete(&self, object: &Identity, grace: Option<i64>) -> Result<bool> {
         let target = object.target("delete");
         let mut options = json!({
             "apiVersion": "v1",
@@ -324,7 +325,7 @@ impl Cluster {
 
     /// Any request of which the caller needs the answer's status: Flink's REST through the service proxy. An answer of
     /// more than `limit` bytes is an error.
-    pub async fn raw(
+    pub(crate) async fn raw(
         &self,
         target: &Target,
         method: Method,
@@ -350,13 +351,12 @@ impl Cluster {
     }
 
     /// The error for an answer of [`Self::raw`].
-    #[must_use]
-    pub fn status_error(&self, target: &Target, status: StatusCode, body: &[u8]) -> Error {
+    pub(crate) fn status_error(&self, target: &Target, status: StatusCode, body: &[u8]) -> Error {
         errors::of_status(target, &self.at, status, body)
     }
 
     /// Opens a watch and returns its events, one JSON text each, until the server or the network ends it.
-    pub async fn watch<T>(
+    pub(crate) async fn watch<T>(
         &self,
         target: &Target,
         query: &str,
@@ -390,7 +390,7 @@ impl Cluster {
     }
 
     /// Reads text, such as the end of a log; at most 64 MiB.
-    pub async fn text(&self, target: &Target, query: &str) -> Result<String> {
+    pub(crate) async fn text(&self, target: &Target, query: &str) -> Result<String> {
         let answer = self.call(target, Method::GET, query, &[], Vec::new()).await?;
         let answer = self.succeeded(target, answer)?;
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
@@ -411,7 +411,7 @@ impl Cluster {
     }
 
     /// The metadata of the objects of a list.
-    pub async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
+    pub(crate) async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
         let headers = [(ACCEPT.as_str(), METADATA)];
         let answer = self.call(target, Method::GET, query, &headers, Vec::new()).await?;
         let list: MetadataList = self.parse(target, &self.succeeded(target, answer)?.body)?;
@@ -419,7 +419,7 @@ impl Cluster {
     }
 
     /// The metadata of one object; `None` when it does not exist.
-    pub async fn metadata(&self, target: &Target) -> Result<Option<Value>> {
+    pub(crate) async fn metadata(&self, target: &Target) -> Result<Option<Value>> {
         let headers = [(ACCEPT.as_str(), METADATA_OF_ONE)];
         let answer = self.call(target, Method::GET, "", &headers, Vec::new()).await?;
         if does_not_exist(target, &answer) {
@@ -430,8 +430,7 @@ impl Cluster {
     }
 
     /// The error for an unexpected answer.
-    #[must_use]
-    pub fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
+    pub(crate) fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
         let error = Error::failure(format!(
             "{} gave an answer to {} {target} that is not understood: {error}",
             self.at, target.verb

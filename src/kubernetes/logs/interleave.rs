@@ -21,7 +21,7 @@ const BEGINNING: Duration = Duration::from_secs(2);
 const ROUND: usize = 64 << 10;
 
 /// The lines, sorted by time.
-pub struct Interleaved {
+pub(crate) struct Interleaved {
     heads: Vec<Head>,
     /// Number of containers so far.
     count: usize,
@@ -90,7 +90,7 @@ impl Interleaved {
     ///
     /// # Errors
     /// When Pods cannot be watched, or the API server no longer accepts the credentials. The lines before are valid.
-    pub async fn next(&mut self, print: &mut dyn FnMut(ContainerLine<'_>)) -> Result<bool> {
+    pub(crate) async fn next(&mut self, print: &mut dyn FnMut(ContainerLine<'_>)) -> Result<bool> {
         let mut printed = 0;
         loop {
             let following = self.fresh.is_some();

@@ -13,23 +13,24 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use interleave::Interleaved;
+pub(crate) use interleave::Interleaved;
 
 use self::batch::Batch;
 use super::api::Cluster;
-use super::resource::{JOBS, PODS, Target, encode};
+use super::pods;
+use super::resource::{JOBS, PODS, Target};
 use super::watch::{Event, Objects, Watch};
 use crate::error::{Error, Result};
 use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::model::diagnosis::Role;
 use crate::model::flink_pod::{self, AfterEnd, Phase};
 use crate::model::log_lines::{LogLine, label};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER, selector};
 
 /// Number of batches by which a reader may be ahead of the output.
 const AHEAD: usize = 8;
@@ -38,56 +39,51 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The selection of logs.
 #[derive(Clone, Debug, Default)]
-pub struct LogSelection {
+pub(crate) struct LogSelection {
     /// Only this role.
-    pub role: Option<Role>,
+    pub(crate) role: Option<Role>,
     /// Whether to follow the logs.
-    pub follow: bool,
+    pub(crate) follow: bool,
     /// Maximum number of last lines of each container.
-    pub tail: Option<u64>,
+    pub(crate) tail: Option<u64>,
     /// Maximum age of lines.
-    pub since: Option<SignedDuration>,
+    pub(crate) since: Option<SignedDuration>,
     /// Whether to read the logs of the previous runs.
-    pub previous: bool,
+    pub(crate) previous: bool,
     /// Whether to include sidecars and init containers.
-    pub all_containers: bool,
+    pub(crate) all_containers: bool,
 }
 
 /// A line and its container.
 #[derive(Clone, Copy, Debug)]
-pub struct ContainerLine<'a> {
+pub(crate) struct ContainerLine<'a> {
     /// Unique number of the container.
-    pub source: usize,
+    pub(crate) source: usize,
     /// The container.
-    pub origin: &'a Origin,
+    pub(crate) origin: &'a Origin,
     /// The line.
-    pub line: LogLine<'a>,
+    pub(crate) line: LogLine<'a>,
 }
 
 /// A container whose log is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Its short name, which stands before its lines.
     #[serde(skip)]
-    pub label: String,
+    pub(crate) label: String,
     /// Name of the cluster.
-    pub cluster: String,
+    pub(crate) cluster: String,
     /// `jobmanager` or `taskmanager`.
-    pub role: &'static str,
+    pub(crate) role: &'static str,
     /// Name of the Pod.
-    pub pod: String,
+    pub(crate) pod: String,
     /// Name of the container.
-    pub container: String,
+    pub(crate) container: String,
 }
 
 struct Source {
     origin: Origin,
     batches: mpsc::Receiver<Batch>,
-}
-
-#[derive(Deserialize)]
-struct PodList {
-    items: Vec<Pod>,
 }
 
 /// Opens the logs of the clusters, of which there is at least one. Call it within a [`tokio::task::LocalSet`], in which the
@@ -96,17 +92,15 @@ struct PodList {
 ///
 /// # Errors
 /// Those of listing Pods; not found if a cluster has none, unless the logs are followed.
-pub async fn open(
+pub(crate) async fn open(
     cluster: &Cluster,
     names: &[ClusterName],
     wanted: &LogSelection,
     mut replaced: impl AsyncFnMut(&ClusterName) -> Result<bool> + 'static,
 ) -> Result<Interleaved> {
-    let selector = selector(names, wanted.role);
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={}", encode(&selector));
-    let pods: Option<PodList> = cluster.get_with(&target, &query).await?;
-    let pods = pods.map(|list| list.items).unwrap_or_default();
+    let words: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+    let components = components(wanted.role);
+    let pods = pods::list(cluster, &words, components).await?;
     let mut readers = Readers::new(cluster, wanted, names.len() > 1);
     for pod in &pods {
         readers.add(pod, true);
@@ -125,7 +119,14 @@ pub async fn open(
         }
         let (send, sources) = mpsc::unbounded_channel();
         let first = readers.take();
-        let watched = watch(cluster.clone(), names.to_vec(), selector, readers, send, replaced);
+        let watched = watch(
+            cluster.clone(),
+            names.to_vec(),
+            selector(&words, components),
+            readers,
+            send,
+            replaced,
+        );
         return Ok(Interleaved::following(
             first,
             sources,
@@ -140,18 +141,11 @@ pub async fn open(
     Ok(Interleaved::once(sources, readers.tasks))
 }
 
-fn selector(names: &[ClusterName], role: Option<Role>) -> String {
-    let app = match names {
-        [name] => format!("{APP_LABEL}={name}"),
-        names => {
-            let names: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
-            format!("{APP_LABEL} in ({})", names.join(","))
-        }
-    };
+const fn components(role: Option<Role>) -> &'static [&'static str] {
     match role {
-        Some(Role::JobManager) => format!("{app},{COMPONENT_LABEL}={MASTER}"),
-        Some(Role::TaskManager) => format!("{app},{COMPONENT_LABEL}={TASK_MANAGER}"),
-        None => format!("{app},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER})"),
+        Some(Role::JobManager) => &[MASTER],
+        Some(Role::TaskManager) => &[TASK_MANAGER],
+        None => &[MASTER, TASK_MANAGER],
     }
 }
 

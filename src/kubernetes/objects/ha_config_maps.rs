@@ -14,8 +14,7 @@ use crate::model::manifests::{IDENTITY, Manifests};
 use crate::progress;
 
 /// The IDs in the objects' configuration; `files` are their configuration files.
-#[must_use]
-pub fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
+pub(crate) fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
     let mut ids = Ids::default();
     for object in [&live.job, &live.deployment].into_iter().flatten() {
         let settings = Settings::of_object(object, files);
@@ -27,7 +26,7 @@ pub fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
 }
 
 /// The ConfigMaps of the clusters with Flink's cluster IDs `ids`.
-pub async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>> {
+pub(crate) async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>> {
     let found = labelled(
         cluster,
         Target::collection("list", CONFIG_MAPS, Some(cluster.namespace())),
@@ -42,7 +41,7 @@ pub async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>> {
 
 /// Deletes them, and returns their number. The ConfigMaps of a native cluster, or of one of the operator, under a
 /// shared ID stay.
-pub async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
+pub(crate) async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
     let maps = read(cluster, &ids.own).await?;
     if maps.is_empty() {
         return Ok(0);
@@ -68,7 +67,7 @@ pub async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
 ///
 /// # Errors
 /// Conflict, with the user of the ID.
-pub async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
+pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
     let job = &manifests.job;
     let settings = Settings::of_object(job, &ConfigMaps::new());
     let mut ids = Ids::default();
@@ -100,7 +99,7 @@ pub async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Re
 /// The `ids` of running native clusters, and of running clusters of the operator.
 ///
 /// Source of the labels: Flink's `KubernetesUtils.getCommonLabels`.
-pub async fn others(cluster: &Cluster, ids: &[String]) -> Result<Vec<String>> {
+pub(crate) async fn others(cluster: &Cluster, ids: &[String]) -> Result<Vec<String>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

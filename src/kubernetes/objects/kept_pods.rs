@@ -15,7 +15,7 @@ use crate::model::manifests::JOB_ENDED;
 use crate::model::names::ClusterName;
 
 /// The kept Pod of the cluster's `job`; `None`: there is none.
-pub async fn kept_pod(cluster: &Cluster, name: &ClusterName, job: &Value) -> Result<Option<Pod>> {
+pub(crate) async fn kept_pod(cluster: &Cluster, name: &ClusterName, job: &Value) -> Result<Option<Pod>> {
     let pods = masters(cluster, name).await?;
     Ok(pods.into_iter().find(|pod| flink_pod::is_kept_of(pod, job)))
 }
@@ -27,7 +27,7 @@ pub async fn kept_pod(cluster: &Cluster, name: &ClusterName, job: &Value) -> Res
 ///
 /// # Errors
 /// Those of the change; conflict when the Job or the Pod was replaced.
-pub async fn end_kept(cluster: &Cluster, job: &Value, pod: &Pod) -> Result<()> {
+pub(crate) async fn end_kept(cluster: &Cluster, job: &Value, pod: &Pod) -> Result<()> {
     match flink_pod::after_end(job, pod) {
         None => {}
         Some(AfterEnd::Completes) => {

@@ -16,28 +16,28 @@ use crate::model::secrets::hide;
 
 /// The three objects on the API server; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
-pub struct LiveObjects {
+pub(crate) struct LiveObjects {
     /// `NAME-master`.
-    pub service: Option<Value>,
+    pub(crate) service: Option<Value>,
     /// `NAME-master`.
-    pub job: Option<Value>,
+    pub(crate) job: Option<Value>,
     /// `NAME-task-manager`.
-    pub deployment: Option<Value>,
+    pub(crate) deployment: Option<Value>,
     /// The service account, Role and RoleBinding that were created with it; `None`: they were not read.
-    pub rights: Option<Vec<Identity>>,
+    pub(crate) rights: Option<Vec<Identity>>,
     /// Objects that have one of the cluster's names but do not belong to it.
-    pub foreign: Vec<Foreign>,
+    pub(crate) foreign: Vec<Foreign>,
     /// The objects that this process created.
-    pub created: Vec<Identity>,
+    pub(crate) created: Vec<Identity>,
 }
 
 /// An object that has one of the cluster's names but does not belong to it.
 #[derive(Clone, Debug)]
-pub struct Foreign {
+pub(crate) struct Foreign {
     /// Its kind.
-    pub resource: Resource,
+    pub(crate) resource: Resource,
     /// The object on the API server.
-    pub object: Value,
+    pub(crate) object: Value,
 }
 
 impl Foreign {
@@ -61,8 +61,7 @@ impl fmt::Display for Foreign {
 
 impl LiveObjects {
     /// Whether none of the three exists.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.service.is_none() && self.job.is_none() && self.deployment.is_none()
     }
 
@@ -102,7 +101,7 @@ impl LiveObjects {
     }
 
     /// The cluster's object of this kind.
-    pub fn identity(&self, resource: Resource) -> Result<Option<Identity>> {
+    pub(crate) fn identity(&self, resource: Resource) -> Result<Option<Identity>> {
         let object = match resource {
             SERVICES => &self.service,
             JOBS => &self.job,
@@ -138,7 +137,7 @@ impl LiveObjects {
     ///
     /// # Errors
     /// Conflict that names their owner.
-    pub fn refuse_foreign(&self, name: &ClusterName) -> Result<()> {
+    pub(crate) fn refuse_foreign(&self, name: &ClusterName) -> Result<()> {
         if self.foreign.is_empty() {
             return Ok(());
         }
@@ -159,7 +158,7 @@ impl LiveObjects {
     }
 
     /// Takes over objects that only have the cluster's names, and returns a message for each.
-    pub fn take_foreign(&mut self) -> Vec<String> {
+    pub(crate) fn take_foreign(&mut self) -> Vec<String> {
         let foreign = std::mem::take(&mut self.foreign);
         let said = foreign.iter().map(ToString::to_string).collect();
         for Foreign { resource, object } in foreign {
@@ -171,8 +170,7 @@ impl LiveObjects {
     }
 
     /// The missing ones of the three objects, with their kinds.
-    #[must_use]
-    pub fn missing(&self, name: &ClusterName) -> Vec<String> {
+    pub(crate) fn missing(&self, name: &ClusterName) -> Vec<String> {
         [
             (&self.service, format!("Service {}", name.master())),
             (&self.job, format!("Job {}", name.master())),
@@ -185,8 +183,7 @@ impl LiveObjects {
     }
 
     /// The changes of `wanted` to the existing objects: paths after their kinds.
-    #[must_use]
-    pub fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
+    pub(crate) fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let pairs = [
             (&self.service, &wanted.service),
             (&self.job, &wanted.job),
@@ -206,8 +203,7 @@ impl LiveObjects {
 
 impl LiveObjects {
     /// [`Self::differences`] for output: secrets are hidden.
-    #[must_use]
-    pub fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
+    pub(crate) fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let (mut live, mut wanted) = (self.clone(), wanted.clone());
         for (live, wanted) in [
             (&mut live.service, &mut wanted.service),
@@ -222,8 +218,7 @@ impl LiveObjects {
     }
 
     /// Whether an object is missing or differs from `made`, except in the state from which its job starts.
-    #[must_use]
-    pub fn drifted(&self, made: &Manifests) -> bool {
+    pub(crate) fn drifted(&self, made: &Manifests) -> bool {
         let mut made = made.clone();
         let start = self
             .job

@@ -2,12 +2,12 @@
 //!
 //! Minimum of a create: two round trips, the dry runs in parallel and then the objects in parallel.
 
-pub mod ha_config_maps;
+pub(crate) mod ha_config_maps;
 mod kept_pods;
 mod live;
-pub mod owners;
-pub(crate) mod pods_gone;
-pub mod rbac;
+pub(crate) mod owners;
+mod pods_gone;
+pub(crate) mod rbac;
 mod stale_task_managers;
 mod terminated_pods;
 
@@ -19,27 +19,26 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode};
+use super::pods;
 use super::resource::{
-    CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, PODS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
+    CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
 };
 use crate::error::{Error, Kind, Result};
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::main_container;
 use crate::model::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
-use crate::model::ownership::is_pod_of;
+use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
 
-pub use kept_pods::{end_kept, kept_pod};
-pub use live::{Foreign, LiveObjects};
-pub use pods_gone::{Gone, pods_gone};
-pub use stale_task_managers::{
+pub(crate) use kept_pods::{end_kept, kept_pod};
+pub(crate) use live::{Foreign, LiveObjects};
+pub(crate) use pods_gone::{Gone, pods_gone};
+pub(crate) use stale_task_managers::{
     apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone, surge_gone,
 };
 
 /// Reads the three objects in parallel.
-pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
+pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
     let namespace = cluster.namespace();
     let targets = [
         Target::object("get", SERVICES, namespace, &name.master()),
@@ -59,7 +58,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> 
 }
 
 /// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, which needs no request.
-pub async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
+pub(crate) async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
     let names: BTreeSet<String> = objects.flat_map(settings::config_maps).collect();
     let read = names.into_iter().map(|name| async {
@@ -73,13 +72,13 @@ pub async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Resul
 
 /// The results of dry runs of the three objects.
 #[derive(Clone, Debug, Default)]
-pub struct Preflight {
+pub(crate) struct Preflight {
     /// Whether any of the three exists already.
-    pub exists: bool,
+    pub(crate) exists: bool,
     /// The server's warnings, each once.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// The existing RBAC objects; `None`: the cluster has none.
-    pub rights: Option<Vec<Identity>>,
+    pub(crate) rights: Option<Vec<Identity>>,
 }
 
 /// Sends the three objects as server-side dry runs, in parallel: a quota, an admission webhook or a missing right shows
@@ -87,7 +86,7 @@ pub struct Preflight {
 ///
 /// # Errors
 /// The first rejection, in the order Service, Job, Deployment.
-pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
+pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
     let checks = manifests
         .in_order()
         .map(|object| apply(cluster, object, None, Mode::DryRun));
@@ -126,7 +125,7 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
 ///
 /// # Errors
 /// The first rejection, in the order Service, Job, Deployment.
-pub async fn preflight_resume(
+pub(crate) async fn preflight_resume(
     cluster: &Cluster,
     spec: &Spec,
     manifests: &Manifests,
@@ -158,7 +157,7 @@ pub async fn preflight_resume(
 /// # Errors
 /// The first rejection, in the order Service, Job, Deployment; conflict when an object of that name does not belong to
 /// the cluster.
-pub async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &LiveObjects) -> Result<[Applied; 3]> {
+pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &LiveObjects) -> Result<[Applied; 3]> {
     let mut job = manifests.job.clone();
     let name = job["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let stand_in = format!("{}x", &name[..name.len().saturating_sub(1)]);
@@ -210,22 +209,17 @@ fn check_native(manifests: &Manifests, made: &Value) -> Result<()> {
 }
 
 /// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
-pub async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
+pub(crate) async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
     Ok(masters(cluster, name).await?.iter().all(waits))
 }
 
 /// The Pods of the cluster's JobManagers.
-pub async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{MASTER}");
-    let pods: Option<pods_gone::PodList> = cluster.get_with(&target, &query).await?;
-    let pods = pods.into_iter().flat_map(|pods| pods.items);
-    Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
+pub(crate) async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
+    pods::of_cluster(cluster, name, &[MASTER]).await
 }
 
 /// Whether a Pod waits for its image or a node, and Flink's container never ran.
-#[must_use]
-pub fn waits(pod: &Pod) -> bool {
+pub(crate) fn waits(pod: &Pod) -> bool {
     let restarted = flink_pod::main_status(pod).is_some_and(|container| container.restart_count > 0);
     flink_pod::phase(pod) == Phase::Pending && !restarted
 }
@@ -235,7 +229,7 @@ pub fn waits(pod: &Pod) -> bool {
 ///
 /// A Job that Kubernetes deletes some time after its end comes first: it owns all others, so that they are deleted with
 /// it.
-pub async fn apply_all(
+pub(crate) async fn apply_all(
     cluster: &Cluster,
     name: &ClusterName,
     manifests: &Manifests,
@@ -251,7 +245,7 @@ pub async fn apply_all(
 }
 
 /// Creates some of the objects in parallel, and records the results in `live`.
-pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveObjects) -> Result<()> {
+pub(crate) async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveObjects) -> Result<()> {
     let onto = objects.iter().map(|object| live.onto(object));
     let onto = onto.collect::<Result<Vec<_>>>()?;
     let all = objects
@@ -271,7 +265,7 @@ pub async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut LiveOb
 }
 
 /// Creates or updates one object of a cluster; `onto` is the object of that name that was read.
-pub async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
+pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
     cluster.apply(&target, object, onto, mode).await
@@ -307,7 +301,7 @@ fn in_create(error: Error, object: &Value) -> Error {
 /// Deletes the Job and waits until none of its Pods runs: there must never be two running JobManagers.
 ///
 /// A JobManager that is given up right after it was created does not receive the signal to end.
-pub async fn delete_job(
+pub(crate) async fn delete_job(
     cluster: &Cluster,
     name: &ClusterName,
     job: Option<&Identity>,
@@ -326,7 +320,7 @@ pub async fn delete_job(
 }
 
 /// Deletes an object that was read, and its dependents after it. Returns whether it existed.
-pub async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool> {
+pub(crate) async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool> {
     match object {
         Some(object) => cluster.delete(object, None).await,
         None => Ok(false),
@@ -334,8 +328,7 @@ pub async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Result<bool
 }
 
 /// How a Job ended: its condition `Complete` or `Failed`. `None`: it has not ended.
-#[must_use]
-pub fn end_of_job(job: &Value) -> Option<&'static str> {
+pub(crate) fn end_of_job(job: &Value) -> Option<&'static str> {
     if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
         return Some("Complete");
     }
@@ -355,7 +348,12 @@ pub fn end_of_job(job: &Value) -> Option<&'static str> {
 
 /// Scales the Deployment to zero TaskManagers and waits until they have ended. Their former number is stored in an
 /// annotation of the Deployment.
-pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &LiveObjects, replicas: u64) -> Result<()> {
+pub(crate) async fn scale_to_zero(
+    cluster: &Cluster,
+    name: &ClusterName,
+    live: &LiveObjects,
+    replicas: u64,
+) -> Result<()> {
     let Some(deployment) = live.identity(DEPLOYMENTS)? else {
         return Ok(());
     };
@@ -368,7 +366,7 @@ pub async fn scale_to_zero(cluster: &Cluster, name: &ClusterName, live: &LiveObj
 }
 
 /// Unsuspends a Job, and restores the number of TaskManagers.
-pub async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u64) -> Result<()> {
+pub(crate) async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u64) -> Result<()> {
     let (suspend, scale) = (
         json!({"spec": {"suspend": false}}),
         json!({"spec": {"replicas": replicas}}),
@@ -382,16 +380,9 @@ pub async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u64) -> 
 }
 
 /// The start of the log of a running TaskManager; `None`: none runs.
-pub async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
-    let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={APP_LABEL}%3D{name}%2C{COMPONENT_LABEL}%3D{TASK_MANAGER}");
-    let pods: Option<pods_gone::PodList> = cluster.get_with(&target, &query).await?;
-    let mut pods = pods.into_iter().flat_map(|pods| pods.items);
-    let running = pods.find(|pod| flink_pod::phase(pod) == Phase::Running);
+pub(crate) async fn start_of_taskmanager_log(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+    let pods = pods::list(cluster, &[name.as_str()], &[TASK_MANAGER]).await?;
+    let running = pods.into_iter().find(|pod| flink_pod::phase(pod) == Phase::Running);
     let Some(pod) = running else { return Ok(None) };
-    let container = main_container::of_pod(&pod).map(|container| container.name.as_str());
-    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-    let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
-    let query = format!("container={}&limitBytes=262144", container.unwrap_or_default());
-    cluster.text(&target, &query).await.map(Some)
+    pods::start_of_log(cluster, &pod, 262_144).await.map(Some)
 }

@@ -11,8 +11,7 @@ use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
 
 /// Whether the Job owns the other objects: Kubernetes deletes it some time after it has finished.
-#[must_use]
-pub fn job_owns(manifests: &Manifests) -> bool {
+pub(crate) fn job_owns(manifests: &Manifests) -> bool {
     manifests.job["spec"]["ttlSecondsAfterFinished"].is_u64()
 }
 
@@ -38,7 +37,7 @@ pub(super) fn owned(manifests: &Manifests, job: &Value) -> Vec<Value> {
 ///
 /// The collector reads an object again before it deletes it, so this cannot come too late for a Job that is deleted
 /// afterwards. Source: kubernetes/pkg/controller/garbagecollector, `attemptToDeleteItem`.
-pub async fn remove_owner_references(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<()> {
+pub(crate) async fn remove_owner_references(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<()> {
     let owned = |object: &Option<Value>| {
         let owners = object.as_ref().map(|object| &object["metadata"]["ownerReferences"]);
         let mut owners = owners.and_then(Value::as_array).into_iter().flatten();

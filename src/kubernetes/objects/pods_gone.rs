@@ -5,29 +5,22 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::terminated_pods::TerminatedPods;
-use crate::kubernetes::resource::{Identity, PODS, Target, encode};
+use crate::kubernetes::resource::{Identity, PODS};
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::flink_pod::has_ended;
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
+use crate::model::names::{ClusterName, selector};
 use crate::model::ownership::is_pod_of;
 
 /// Grace period in seconds for a Pod that is no longer needed.
 const GRACE: i64 = 3;
 
-/// A list of Pods, reduced to the fields in use. An answer without `items` is an error, not an empty list.
-#[derive(Deserialize)]
-pub(crate) struct PodList {
-    pub(crate) items: Vec<Pod>,
-}
-
 /// When a Pod counts as gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
+pub(crate) enum Gone {
     /// Flink does not run in it any more.
     Ended,
     /// The object is deleted.
@@ -48,7 +41,7 @@ pub(crate) enum Hurry {
 ///
 /// # Errors
 /// Timed out after `timeout`, with the names of the remaining Pods.
-pub async fn pods_gone(
+pub(crate) async fn pods_gone(
     cluster: &Cluster,
     name: &ClusterName,
     component: Option<&str>,
@@ -56,7 +49,8 @@ pub async fn pods_gone(
     timeout: Option<Duration>,
 ) -> Result<()> {
     let meant = |pod: &Pod| is_pod_of(pod, name);
-    wait(cluster, &selector(name, component), meant, gone, Hurry::None, timeout).await
+    let components = component.as_slice();
+    wait(cluster, name, components, meant, gone, Hurry::None, timeout).await
 }
 
 /// Waits until the `meant` Pods of a version that was given up have ended.
@@ -69,33 +63,19 @@ pub(crate) async fn given_up(
     timeout: Option<Duration>,
 ) -> Result<()> {
     let meant = |pod: &Pod| is_pod_of(pod, name) && meant(pod);
-    let selector = selector(name, Some(component));
-    wait(cluster, &selector, meant, Gone::Ended, hurry, timeout).await
-}
-
-/// The cluster's existing Pods.
-pub(crate) async fn pods_of(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
-    let list = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = format!("labelSelector={}", encode(&selector(name, None)));
-    let pods = cluster.get_with::<PodList>(&list, &query).await?;
-    let pods = pods.into_iter().flat_map(|pods| pods.items);
-    Ok(pods.filter(|pod| is_pod_of(pod, name)).collect())
-}
-
-/// Selects the Pods with the labels of the cluster. Their owners show whether they belong to it.
-fn selector(name: &ClusterName, component: Option<&str>) -> String {
-    let component = component.map_or_else(String::new, |component| format!(",{COMPONENT_LABEL}={component}"));
-    format!("{APP_LABEL}={name}{component}")
+    wait(cluster, name, &[component], meant, Gone::Ended, hurry, timeout).await
 }
 
 async fn wait(
     cluster: &Cluster,
-    selector: &str,
+    name: &ClusterName,
+    components: &[&str],
     meant: impl Fn(&Pod) -> bool,
     gone: Gone,
     hurried: Hurry,
     timeout: Option<Duration>,
 ) -> Result<()> {
+    let selector = selector(&[name.as_str()], components);
     let mut known = BTreeSet::new();
     let mut may_linger = |pod: &Pod| {
         let lingers = match (hurried, pod.metadata.deletion_grace_period_seconds) {
@@ -111,7 +91,7 @@ async fn wait(
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     let mut left: Vec<String> = Vec::new();
     loop {
-        let pods = Objects::<Pod>::with_labels(cluster, PODS, selector).in_one_piece();
+        let pods = Objects::<Pod>::with_labels(cluster, PODS, &selector).in_one_piece();
         let mut events = Watch::new(cluster, pods).stream().boxed_local();
         let mut listed = false;
         loop {

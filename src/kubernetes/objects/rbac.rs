@@ -20,7 +20,11 @@ use crate::model::spec::Spec;
 ///
 /// # Errors
 /// The first rejection; conflict when an object of that name does not belong to the cluster.
-pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Option<Vec<Identity>>> {
+pub(crate) async fn preflight(
+    cluster: &Cluster,
+    name: &ClusterName,
+    manifests: &Manifests,
+) -> Result<Option<Vec<Identity>>> {
     if manifests.access.is_empty() {
         return Ok(None);
     }
@@ -33,7 +37,12 @@ pub async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manife
 }
 
 /// Creates the RBAC objects: the RoleBinding last, since it refers to the Role.
-pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests, live: &mut LiveObjects) -> Result<()> {
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    name: &ClusterName,
+    manifests: &Manifests,
+    live: &mut LiveObjects,
+) -> Result<()> {
     if manifests.access.is_empty() {
         return Ok(());
     }
@@ -51,7 +60,7 @@ pub async fn apply(cluster: &Cluster, name: &ClusterName, manifests: &Manifests,
 ///
 /// # Errors
 /// Conflict when an object of that name does not belong to the cluster.
-pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>> {
+pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>> {
     let reads = [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
         let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
         match cluster.get::<Value>(&target).await? {
@@ -66,7 +75,7 @@ pub async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>
 }
 
 /// Like [`read`], for a cluster that was read; the RBAC objects are read now if they were not.
-pub async fn known(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<Vec<Identity>> {
+pub(crate) async fn known(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<Vec<Identity>> {
     match &live.rights {
         Some(known) => Ok(known.clone()),
         None => read(cluster, name).await,
@@ -78,8 +87,7 @@ fn binds(object: &Value) -> bool {
 }
 
 /// Whether the RBAC objects were created with the cluster.
-#[must_use]
-pub fn created_with(live: &LiveObjects) -> bool {
+pub(crate) fn created_with(live: &LiveObjects) -> bool {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
     objects
         .into_iter()
@@ -87,8 +95,7 @@ pub fn created_with(live: &LiveObjects) -> bool {
 }
 
 /// Whether the running JobManager has them.
-#[must_use]
-pub fn created_with_job(live: &LiveObjects) -> bool {
+pub(crate) fn created_with_job(live: &LiveObjects) -> bool {
     let job = live.job.as_ref();
     job.is_some_and(|job| job["metadata"]["annotations"][CREATED_RBAC] == "true")
 }
@@ -99,7 +106,7 @@ pub fn created_with_job(live: &LiveObjects) -> bool {
 ///
 /// # Errors
 /// Forbidden, when the API server reports that the account lacks a right: Flink would fail because of it.
-pub async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<()> {
+pub(crate) async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests) -> Result<()> {
     if !spec.ha_by_kubernetes() || spec.creates_rbac() {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use crate::model::names::{ClusterName, TASK_MANAGER};
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Creates the objects of revision `number`: its JobManager after the TaskManagers of other revisions have ended.
-pub async fn apply_after_stale_task_managers(
+pub(crate) async fn apply_after_stale_task_managers(
     cluster: &Cluster,
     name: &ClusterName,
     manifests: &Manifests,
@@ -37,7 +37,7 @@ pub async fn apply_after_stale_task_managers(
 /// Kubernetes' Deployment controller applies the new number to the running ReplicaSet before it looks at the new
 /// template.
 /// (`isScalingEvent` in pkg/controller/deployment/sync.go; one without Pods is not asked.)
-pub fn replaces_task_managers(live: Option<&Value>, wanted: &Value) -> bool {
+pub(crate) fn replaces_task_managers(live: Option<&Value>, wanted: &Value) -> bool {
     live.map(replicas)
         .is_some_and(|live| live > 0 && live < replicas(wanted))
 }
@@ -49,7 +49,7 @@ pub fn replaces_task_managers(live: Option<&Value>, wanted: &Value) -> bool {
 ///
 /// # Errors
 /// Those of reading Pods. A Pod that does not end is no error.
-pub async fn stale_task_managers_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
+pub(crate) async fn stale_task_managers_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
     gone(cluster, name, |revision| revision != Some(number)).await
 }
 
@@ -57,7 +57,7 @@ pub async fn stale_task_managers_gone(cluster: &Cluster, name: &ClusterName, num
 ///
 /// # Errors
 /// Those of reading Pods. A Pod that does not end is no error.
-pub async fn surge_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
+pub(crate) async fn surge_gone(cluster: &Cluster, name: &ClusterName, number: u64) -> Result<()> {
     gone(cluster, name, |revision| revision == Some(number)).await
 }
 

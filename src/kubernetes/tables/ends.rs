@@ -11,20 +11,20 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::page::{JobManagerPods, PodPage, Unready};
-use super::{Inventory, ListSelection, PAGE, Position, TABLE, list};
+use super::{Inventory, ListSelection, PAGE, Position, TABLE, list, page_address};
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{JOBS, PODS, Target, encode};
 use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::listing::{JobState, Key, Parts};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER};
+use crate::model::names::MASTER;
 
 /// Time limit for the list of Pods: few clusters need it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lists clusters like [`list`], with whether their JobManagers are ready; those whose Flink has ended in a kept Pod have
 /// the state that their Jobs will have. If Pods may not be listed, this is unknown.
-pub async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
+pub(crate) async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
     let pods = tokio::time::timeout(PATIENCE, pods(cluster, wanted));
     let (listed, pods) = futures::join!(list(cluster, wanted), pods);
     let (mut inventory, positions) = listed?;
@@ -38,7 +38,7 @@ pub async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result
 }
 
 /// The same for one cluster that was listed before and has changed.
-pub async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, key: &Key) {
+pub(crate) async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, key: &Key) {
     let wanted = ListSelection {
         namespace: Some(key.namespace.clone()),
         names: vec![key.name.clone()],
@@ -79,22 +79,14 @@ async fn mark_ended(cluster: &Cluster, inventory: &mut Inventory, pods: Result<J
 
 async fn pods(cluster: &Cluster, wanted: &ListSelection) -> Result<JobManagerPods> {
     let target = Target::collection("list", PODS, wanted.namespace.as_deref());
-    let mut selector = format!("{COMPONENT_LABEL}={MASTER},{APP_LABEL}");
-    if !wanted.names.is_empty() {
-        selector = format!("{selector} in ({})", wanted.names.join(","));
-    }
     let query = format!(
         "labelSelector={}&fieldSelector={}&includeObject=Metadata&limit={PAGE}",
-        encode(&selector),
+        encode(&wanted.selector_of(MASTER)),
         encode("status.phase=Running")
     );
     let (mut found, mut next) = (JobManagerPods::default(), String::new());
     loop {
-        let address = if next.is_empty() {
-            query.clone()
-        } else {
-            format!("{query}&continue={}", encode(&next))
-        };
+        let address = page_address(&query, &next);
         let mut body = Vec::new();
         let mut sink = |bytes: &[u8]| body.extend_from_slice(bytes);
         if !cluster.stream(&target, &address, TABLE, &mut sink).await? {

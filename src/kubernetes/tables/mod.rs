@@ -9,7 +9,7 @@ mod ends;
 mod page;
 mod splitter;
 
-pub use self::ends::{list_with_ends, look_for_end};
+pub(crate) use self::ends::{list_with_ends, look_for_end};
 pub(crate) use self::page::part_of_event;
 use std::sync::{Mutex, PoisonError};
 
@@ -35,24 +35,37 @@ const NAMES: usize = 100;
 
 /// The selection of clusters.
 #[derive(Clone, Debug, Default)]
-pub struct ListSelection {
+pub(crate) struct ListSelection {
     /// Namespace; `None`: all.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// The user's label selector. A cluster is selected when its Job or its Deployment matches.
-    pub selector: Option<String>,
+    pub(crate) selector: Option<String>,
     /// Names; all if empty. They must be valid label values.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Whether labels are kept.
-    pub labels: bool,
+    pub(crate) labels: bool,
 }
 
 /// The two kinds of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObjectKind {
+pub(crate) enum ObjectKind {
     /// Jobs: JobManagers.
     Jobs,
     /// Deployments: TaskManagers.
     Deployments,
+}
+
+impl ListSelection {
+    /// The label selector of the clusters' objects of a component.
+    fn selector_of(&self, component: &str) -> String {
+        let names = self.names.join(",");
+        let names = if names.is_empty() {
+            names
+        } else {
+            format!(" in ({names})")
+        };
+        format!("{COMPONENT_LABEL}={component},{APP_LABEL}{names}")
+    }
 }
 
 impl ObjectKind {
@@ -84,10 +97,7 @@ impl ObjectKind {
 
     /// The start of a query: the label selector, and how much of each object to return.
     pub(crate) fn query(self, wanted: &ListSelection) -> String {
-        let mut selector = format!("{COMPONENT_LABEL}={},{APP_LABEL}", self.component());
-        if !wanted.names.is_empty() {
-            selector = format!("{selector} in ({})", wanted.names.join(","));
-        }
+        let mut selector = wanted.selector_of(self.component());
         if let Some(more) = &wanted.selector {
             selector = format!("{selector},{more}");
         }
@@ -97,7 +107,7 @@ impl ObjectKind {
 
 /// Where a list ended, so that a watch can start there.
 #[derive(Clone, Debug)]
-pub struct Position {
+pub(crate) struct Position {
     /// Resource version of the list.
     pub(crate) version: String,
     /// The requested format.
@@ -110,7 +120,7 @@ pub struct Position {
 ///
 /// # Errors
 /// Errors of the requests; that of the Jobs first, with the hints of both if both are forbidden.
-pub async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
+pub(crate) async fn list(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
     // Both lists fill it page by page. Code that holds the lock cannot panic, so a poisoned one is still consistent.
     let inventory = Mutex::new(Inventory::new());
     let read = async |side: ObjectKind| {
@@ -174,6 +184,15 @@ async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inv
     Ok(())
 }
 
+/// The query of the page after `next`; empty: of the first one.
+fn page_address(query: &str, next: &str) -> String {
+    if next.is_empty() {
+        query.to_owned()
+    } else {
+        format!("{query}&continue={}", encode(next))
+    }
+}
+
 /// Reads one list to its end. `sink` receives each part; `None` means that it must drop them, as the list starts again.
 pub(crate) async fn list_side(
     cluster: &Cluster,
@@ -186,11 +205,7 @@ pub(crate) async fn list_side(
     let (mut accept, mut next, mut restarts) = (TABLE, String::new(), 0);
     let mut cut = retry::cut();
     loop {
-        let address = if next.is_empty() {
-            query.clone()
-        } else {
-            format!("{query}&continue={}", encode(&next))
-        };
+        let address = page_address(&query, &next);
         let mut each = |key, part| sink(Some((key, part)));
         let mut page = PageReader::new(side, wanted.labels, &mut each);
         let mut fed = false;

@@ -7,19 +7,19 @@ use crate::error::Error;
 
 /// Why a cluster does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// The kind of the cause.
-    pub kind: CauseKind,
+    pub(crate) kind: CauseKind,
     /// What happened to which object, with the server's message once: one sentence, without a period at its end.
-    pub title: String,
+    pub(crate) title: String,
     /// The evidence, one item per line.
-    pub evidence: Vec<String>,
+    pub(crate) evidence: Vec<String>,
     /// How to fix it, one per line.
-    pub hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
     /// The container whose log has the exception, see [`root_cause`] and [`Cause::with_log`].
-    pub log_of: Option<PodContainer>,
+    pub(crate) log_of: Option<PodContainer>,
     /// Whether it is resolved: the job has been running again since.
-    pub over: bool,
+    pub(crate) over: bool,
 }
 
 impl Cause {
@@ -35,8 +35,7 @@ impl Cause {
     }
 
     /// Its severity: a resolved cause is reported, but is not a problem.
-    #[must_use]
-    pub const fn severity(&self) -> Severity {
+    pub(crate) const fn severity(&self) -> Severity {
         if self.over {
             Severity::Notice
         } else {
@@ -68,7 +67,7 @@ impl Cause {
     /// Adds the findings of the log of [`Cause::log_of`]: the exception to the title, its hints before the general
     /// ones.
     #[must_use]
-    pub fn with_log(mut self, log: &LogCause) -> Self {
+    pub(crate) fn with_log(mut self, log: &LogCause) -> Self {
         self.title = format!("{}: {}", self.title, log.summary());
         if let Some(frame) = &log.frame {
             self = self.evidence(format!("thrown at {frame}"));
@@ -92,7 +91,7 @@ impl Cause {
 
     /// This cause with the findings of the JobManager's log, if the log shows no job; `None`: there was a job.
     #[must_use]
-    pub fn without_job(self, log: &str) -> Option<Self> {
+    pub(crate) fn without_job(self, log: &str) -> Option<Self> {
         (!tells_of_job(log)).then(|| match root_cause(log) {
             Some(found) => self.with_log(&found),
             None => self,
@@ -100,8 +99,7 @@ impl Cause {
     }
 
     /// Whether only the exit code of an ended container is known.
-    #[must_use]
-    pub const fn ended(&self) -> bool {
+    pub(crate) const fn ended(&self) -> bool {
         matches!(
             self.kind,
             CauseKind::InitContainer
@@ -115,13 +113,12 @@ impl Cause {
 
     /// Adds the last line of the log, if the log shows no exception.
     #[must_use]
-    pub fn with_last_line(self, line: &str) -> Self {
+    pub(crate) fn with_last_line(self, line: &str) -> Self {
         self.evidence(format!("its log ends with: {line}"))
     }
 
     /// The error with which a command ends. It omits the evidence, which commands with longer output print.
-    #[must_use]
-    pub fn into_error(self) -> Error {
+    pub(crate) fn into_error(self) -> Error {
         let state_missing = self.kind == CauseKind::SavepointMissing;
         let error = self.hints.into_iter().fold(Error::job_failed(self.title), Error::hint);
         Error { state_missing, ..error }

@@ -4,7 +4,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Observed, Role};
 use super::trace::one_line;
-use crate::model::age::age;
+use crate::model::age::{age, time};
 use crate::model::diagnosis::{Cause, CauseKind, exits, known_failures};
 use crate::model::flink::live::{Checkpoint, Checkpoints, Snapshot};
 
@@ -122,11 +122,6 @@ pub(super) fn backpressure(snapshot: &Snapshot) -> Option<Cause> {
         ));
     }
     Some(cause.hint("the busiest vertex after it is too slow: give it more parallelism, or make it faster"))
-}
-
-/// Converts a time of Flink's.
-pub(super) fn time(millis: Option<u64>) -> Option<Timestamp> {
-    Timestamp::from_millisecond(i64::try_from(millis?).ok()?).ok()
 }
 
 fn percent(share: f64) -> String {

@@ -11,12 +11,12 @@ use crate::model::flink_pod::{is_kept, is_native_sidecar};
 
 /// The last end of a Pod's main container.
 pub(super) struct End<'a> {
-    pub pod: &'a Pod,
-    pub state: &'a ContainerStateTerminated,
+    pub(crate) pod: &'a Pod,
+    pub(crate) state: &'a ContainerStateTerminated,
     /// Number of times the container ended, including this one.
-    pub times: u32,
+    pub(crate) times: u32,
     /// The container with its log.
-    pub log: PodContainer,
+    pub(crate) log: PodContainer,
 }
 
 impl End<'_> {
@@ -161,16 +161,6 @@ const EXITS: [Exit; 12] = [
         hint: "the root exception is in the JobManager's log: kubectl flink why",
     },
 ];
-
-/// The meaning of the exit code of a JobManager's container, as text; `None` if it is unknown.
-/// Source: seen with 1.17.2, 1.20.5 and 2.3.0.
-#[must_use]
-pub fn exit_meaning(code: i32) -> Option<&'static str> {
-    if code == 0 {
-        return Some("Flink ended well");
-    }
-    EXITS.iter().find(|exit| exit.code == code).map(|exit| exit.meaning)
-}
 
 /// The cause for an exit code of the JobManager; `subject` is the ended process.
 pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {

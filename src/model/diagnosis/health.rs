@@ -8,8 +8,8 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, subject, suspicions};
-use crate::model::age::age;
-use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints, time};
+use crate::model::age::{age, time};
+use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
     Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, objects, pods, recovered, root_cause, stage,
@@ -31,14 +31,12 @@ const LOSS: SignedDuration = SignedDuration::from_hours(1);
 const LOOP: SignedDuration = SignedDuration::from_mins(3);
 
 /// Whether any of the problems is more than a notice.
-#[must_use]
-pub fn is_wrong(problems: &[Cause]) -> bool {
+pub(crate) fn is_wrong(problems: &[Cause]) -> bool {
     problems.iter().any(|cause| cause.severity() < Severity::Notice)
 }
 
 /// All problems, most urgent first. `snapshot` is from the poll of Flink that `observed` includes.
-#[must_use]
-pub fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> {
+pub(crate) fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> {
     let mut found = Vec::new();
     let mut add = |cause: Cause| {
         if !found.iter().any(|known: &Cause| known.kind == cause.kind) {
@@ -107,8 +105,7 @@ fn probed(observed: &Observed, cause: &mut Cause) {
 }
 
 /// The cause for a JobManager that exited with 0 and of which no job was seen, if its log shows no job either.
-#[must_use]
-pub fn unseen_job(observed: &Observed, now: Timestamp) -> Option<Cause> {
+pub(crate) fn unseen_job(observed: &Observed, now: Timestamp) -> Option<Cause> {
     let Verdict::Finished { job_id: None, .. } = verdict(observed, now, &Grace::default()) else {
         return None;
     };

@@ -11,27 +11,25 @@ const TAIL: usize = 512 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogCause {
     /// Full name of the exception's class; `None` if it is not a Java exception, such as a shell's error.
-    pub class: Option<String>,
+    pub(crate) class: Option<String>,
     /// Its message in one line; may be empty.
-    pub message: String,
+    pub(crate) message: String,
     /// The first stack frame that is neither Flink's nor the JDK's: the user's code.
-    pub frame: Option<String>,
+    pub(crate) frame: Option<String>,
     /// The kind of the failure, if it is known.
-    pub kind: Option<CauseKind>,
+    pub(crate) kind: Option<CauseKind>,
     /// How to fix it, if the failure is known.
-    pub hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
 }
 
 impl LogCause {
     /// The class without its package.
-    #[must_use]
-    pub fn short_class(&self) -> Option<&str> {
+    pub(crate) fn short_class(&self) -> Option<&str> {
         self.class.as_deref().map(short_class)
     }
 
     /// `FileNotFoundException: Cannot find …`: one line.
-    #[must_use]
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         match self.short_class() {
             None => self.message.clone(),
             Some(class) if self.message.is_empty() => class.to_owned(),
@@ -342,8 +340,7 @@ fn user_frame(throwable: &Throwable) -> Option<String> {
 
 /// The first meaningful line of a text such as REST's `errors: ["message
 /// \tat stack…"]`: without control characters, without the classes of wrapping exceptions before it, limited in length.
-#[must_use]
-pub fn first_line(text: &str) -> String {
+pub(crate) fn first_line(text: &str) -> String {
     let line = text
         .lines()
         .map(one_line)

@@ -12,7 +12,7 @@ mod checkpoints;
 mod exits;
 mod health;
 mod image_pull;
-pub mod job_outcome;
+pub(crate) mod job_outcome;
 mod known_failures;
 mod log;
 mod memory_limits;
@@ -26,39 +26,40 @@ pub(crate) mod verdict;
 
 use k8s_openapi::jiff::SignedDuration;
 
-pub use cause::{Cause, CauseKind, Severity};
-pub use exits::exit_meaning;
-pub use health::{is_wrong, problems, unseen_job};
-pub use log::{LogCause, first_line, last_line, root_cause, tells_of_job};
-pub use observed::{ObjectKey, Observed, Role, first_seen, last_seen, times_seen};
-pub use pods::{main_container, why_it_waits};
-pub use stage::{Stage, stage};
-pub use verdict::{Surge, surge, verdict};
+pub use cause::CauseKind;
+pub(crate) use cause::{Cause, Severity};
+pub(crate) use health::{is_wrong, problems, unseen_job};
+pub(crate) use log::{LogCause, first_line};
+pub use log::{last_line, root_cause, tells_of_job};
+pub(crate) use observed::{Observed, Role, first_seen, last_seen, times_seen};
+pub(crate) use pods::{main_container, why_it_waits};
+pub(crate) use stage::{Stage, stage};
+pub(crate) use verdict::{Surge, surge, verdict};
 
 /// How long, and how often, a fault is tolerated before it counts as final.
 ///
 /// The times are compared with timestamps of the API server and the kubelets, so `now` should be close to the cluster's
 /// clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grace {
+pub(crate) struct Grace {
     /// How long the scheduler may find no node. A few seconds, because terminating Pods free resources.
-    pub unschedulable: SignedDuration,
+    pub(crate) unschedulable: SignedDuration,
     /// How long Pods may be rejected for a transient reason: a quota, a webhook that does not respond.
-    pub refused: SignedDuration,
+    pub(crate) refused: SignedDuration,
     /// How long a volume may fail to mount.
-    pub volume: SignedDuration,
+    pub(crate) volume: SignedDuration,
     /// Number of failed image pulls for a transient reason, such as a registry that does not respond.
-    pub image_pulls: u32,
+    pub(crate) image_pulls: u32,
     /// Number of ends of the JobManager's container, in this generation of the Job, that counts as final.
-    pub jobmanager_ends: u32,
+    pub(crate) jobmanager_ends: u32,
     /// Number of ends of one TaskManager's container that counts as final.
-    pub taskmanager_ends: u32,
+    pub(crate) taskmanager_ends: u32,
     /// Number of Pods of either role, evicted, preempted or lost with their node, that counts as final.
-    pub displaced: u32,
+    pub(crate) displaced: u32,
     /// Older ends are not counted.
-    pub recent: SignedDuration,
+    pub(crate) recent: SignedDuration,
     /// How long a job may be without slots, or RESTARTING, before a note reports it.
-    pub patience: SignedDuration,
+    pub(crate) patience: SignedDuration,
 }
 
 impl Default for Grace {
@@ -79,30 +80,29 @@ impl Default for Grace {
 
 /// A container with a relevant log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodContainer {
+pub(crate) struct PodContainer {
     /// Name of the Pod.
-    pub pod: String,
+    pub(crate) pod: String,
     /// The role of the Pod.
-    pub role: Role,
+    pub(crate) role: Role,
     /// Name of the container in it.
-    pub container: String,
+    pub(crate) container: String,
     /// Whether the log is that of the container's previous run (the API's `previous=true`).
-    pub previous: bool,
+    pub(crate) previous: bool,
 }
 
 /// An observation that does not decide the outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// One sentence, without a period at its end.
-    pub text: String,
+    pub(crate) text: String,
     /// How to fix it, one per line.
-    pub hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
 }
 
 impl Note {
     /// A note with the text of a cause that does not count as final.
-    #[must_use]
-    pub fn of(cause: &Cause) -> Self {
+    pub(crate) fn of(cause: &Cause) -> Self {
         Self {
             text: cause.title.clone(),
             hints: cause.hints.clone(),
@@ -128,7 +128,7 @@ impl From<Cause> for Note {
 
 /// The known outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Not decided: keep watching.
     Going {
         /// The progress.

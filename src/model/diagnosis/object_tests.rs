@@ -250,8 +250,6 @@ fn exit_codes_of_the_jobmanager() {
         job_condition(&mut observed, "Failed", "PodFailurePolicy", &message);
         assert_eq!(cause(&observed, "without its Pod").kind, kind);
     }
-    assert_eq!(exit_meaning(0), Some("Flink ended well"));
-    assert_eq!(exit_meaning(77), None);
 }
 
 #[test]

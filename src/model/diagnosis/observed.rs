@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use super::objects::JobEnd;
-pub use crate::model::flink::Role;
+pub(crate) use crate::model::flink::Role;
 use crate::model::flink::overview::{FlinkView, JobOverview};
 use crate::model::listing::JobState;
 use crate::model::names::{COMPONENT_LABEL, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
@@ -21,28 +21,28 @@ const OBJECTS_WITH_EVENTS: usize = 256;
 
 /// Kind and name of the object that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectKey {
+pub(crate) struct ObjectKey {
     /// Kind, such as `Pod`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Name in the cluster's namespace.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// The observed state of one cluster.
 #[derive(Clone, Debug, Default)]
-pub struct Observed {
+pub(crate) struct Observed {
     /// The Job of the JobManager.
-    pub job: Option<Job>,
+    pub(crate) job: Option<Job>,
     /// The Deployment of the TaskManagers.
-    pub deployment: Option<Deployment>,
+    pub(crate) deployment: Option<Deployment>,
     /// Pods of both roles, by name.
-    pub pods: BTreeMap<String, Pod>,
+    pub(crate) pods: BTreeMap<String, Pod>,
     /// The result of the last poll of Flink's REST. [`Observed::poll`] sets it.
-    pub flink: FlinkView,
+    pub(crate) flink: FlinkView,
     /// Whether the Service is known to be missing.
-    pub service_is_missing: bool,
+    pub(crate) service_is_missing: bool,
     /// The requested parallelism, if it is known: it determines the number of needed slots.
-    pub parallelism: Option<u32>,
+    pub(crate) parallelism: Option<u32>,
     events: BTreeMap<ObjectKey, VecDeque<Event>>,
     last_job: Option<JobOverview>,
     reached: bool,
@@ -51,7 +51,7 @@ pub struct Observed {
 impl Observed {
     /// Adds a Job that was listed or changed. Another Job of the same name starts a new generation: the polls of the
     /// old generation are dropped.
-    pub fn upsert_job(&mut self, job: Job) {
+    pub(crate) fn upsert_job(&mut self, job: Job) {
         let before = self.job.as_ref().and_then(|job| job.metadata.uid.as_deref());
         if before.is_some() && before != job.metadata.uid.as_deref() {
             self.forget_flink();
@@ -60,36 +60,36 @@ impl Observed {
     }
 
     /// Records that the Job is gone, and its Flink with it.
-    pub fn delete_job(&mut self) {
+    pub(crate) fn delete_job(&mut self) {
         self.job = None;
         self.forget_flink();
     }
 
     /// Adds a Deployment that was listed or changed.
-    pub fn upsert_deployment(&mut self, deployment: Deployment) {
+    pub(crate) fn upsert_deployment(&mut self, deployment: Deployment) {
         self.deployment = Some(deployment);
     }
 
     /// Records that the Deployment is gone.
-    pub fn delete_deployment(&mut self) {
+    pub(crate) fn delete_deployment(&mut self) {
         self.deployment = None;
     }
 
     /// Adds a Pod that was listed or changed. A Pod without a name is skipped.
-    pub fn upsert_pod(&mut self, pod: Pod) {
+    pub(crate) fn upsert_pod(&mut self, pod: Pod) {
         if let Some(name) = pod.metadata.name.clone() {
             self.pods.insert(name, pod);
         }
     }
 
     /// Records that a Pod is gone. Its events stay: they may contain the reason.
-    pub fn delete_pod(&mut self, name: &str) {
+    pub(crate) fn delete_pod(&mut self, name: &str) {
         self.pods.remove(name);
     }
 
     /// Adds an event. It replaces one with the same name, because Kubernetes increments the count of repetitions in
     /// place.
-    pub fn upsert_event(&mut self, event: Event) {
+    pub(crate) fn upsert_event(&mut self, event: Event) {
         let about = &event.involved_object;
         let key = ObjectKey {
             kind: about.kind.clone().unwrap_or_default(),
@@ -116,7 +116,7 @@ impl Observed {
     }
 
     /// Adds the result of a poll of Flink's REST. The last job is stored, because REST ends with the job.
-    pub fn poll(&mut self, view: FlinkView) {
+    pub(crate) fn poll(&mut self, view: FlinkView) {
         self.flink = view;
         let trusted = self.flink_now();
         if *trusted != FlinkView::Unreachable {
@@ -129,20 +129,17 @@ impl Observed {
     }
 
     /// The last job that REST returned in this generation, even if REST no longer answers.
-    #[must_use]
-    pub const fn last_job(&self) -> Option<&JobOverview> {
+    pub(crate) const fn last_job(&self) -> Option<&JobOverview> {
         self.last_job.as_ref()
     }
 
     /// Whether REST ever answered in this generation.
-    #[must_use]
-    pub const fn was_reached(&self) -> bool {
+    pub(crate) const fn was_reached(&self) -> bool {
         self.reached
     }
 
     /// How the Kubernetes Job ended for good, or will end as soon as its Pod does, which a sidecar keeps.
-    #[must_use]
-    pub fn job_end(&self) -> Option<JobState> {
+    pub(crate) fn job_end(&self) -> Option<JobState> {
         match super::objects::job_end(self) {
             Some(JobEnd::Complete) => Some(JobState::Complete),
             Some(JobEnd::Failed { .. }) => Some(JobState::Failed),
@@ -151,13 +148,12 @@ impl Observed {
     }
 
     /// Whether the Kubernetes Job has ended for good.
-    #[must_use]
-    pub fn job_ended(&self) -> bool {
+    pub(crate) fn job_ended(&self) -> bool {
         super::objects::job_end(self).is_some()
     }
 
     /// Events about one object, oldest first.
-    pub fn events_of(&self, kind: &str, name: &str) -> impl DoubleEndedIterator<Item = &Event> + use<'_> {
+    pub(crate) fn events_of(&self, kind: &str, name: &str) -> impl DoubleEndedIterator<Item = &Event> + use<'_> {
         let key = ObjectKey {
             kind: kind.to_owned(),
             name: name.to_owned(),
@@ -166,7 +162,7 @@ impl Observed {
     }
 
     /// Events about all objects of a kind, with the object's name.
-    pub fn events_of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Event)> + 'a {
+    pub(crate) fn events_of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Event)> + 'a {
         self.events
             .iter()
             .filter(move |(key, _)| key.kind == kind)
@@ -180,15 +176,14 @@ impl Observed {
     }
 
     /// The Job, unless it is being deleted: its successor is another generation.
-    #[must_use]
-    pub fn current_job(&self) -> Option<&Job> {
+    pub(crate) fn current_job(&self) -> Option<&Job> {
         self.job
             .as_ref()
             .filter(|job| job.metadata.deletion_timestamp.is_none())
     }
 
     /// The Pods of a role that belong to this generation: neither terminating, nor of an earlier Job of this name.
-    pub fn pods_of(&self, role: Role) -> impl DoubleEndedIterator<Item = &Pod> {
+    pub(crate) fn pods_of(&self, role: Role) -> impl DoubleEndedIterator<Item = &Pod> {
         self.pods
             .values()
             .filter(move |pod| role_of(pod) == Some(role))
@@ -197,13 +192,12 @@ impl Observed {
     }
 
     /// All Pods of a role, those too that end or belong to an earlier Job of this name.
-    pub fn all_pods_of(&self, role: Role) -> impl Iterator<Item = &Pod> {
+    pub(crate) fn all_pods_of(&self, role: Role) -> impl Iterator<Item = &Pod> {
         self.pods.values().filter(move |pod| role_of(pod) == Some(role))
     }
 
     /// Whether Pods are terminating, which frees resources of nodes and quotas.
-    #[must_use]
-    pub fn has_leaving_pods(&self) -> bool {
+    pub(crate) fn has_leaving_pods(&self) -> bool {
         self.pods
             .values()
             .any(|pod| pod.metadata.deletion_timestamp.is_some() && !super::pods::has_ended(pod))
@@ -211,8 +205,7 @@ impl Observed {
 
     /// The last poll of REST, if it can be from this generation's JobManager: during a resume the old one still
     /// answers.
-    #[must_use]
-    pub fn flink_now(&self) -> &FlinkView {
+    pub(crate) fn flink_now(&self) -> &FlinkView {
         let mut masters = self
             .pods
             .values()
@@ -284,8 +277,7 @@ pub(super) fn same_uid(event: &Event, meta: &ObjectMeta) -> bool {
 }
 
 /// When the event was last seen. The newer API sets `eventTime` and the series, the older one the timestamps.
-#[must_use]
-pub fn last_seen(event: &Event) -> Option<Timestamp> {
+pub(crate) fn last_seen(event: &Event) -> Option<Timestamp> {
     let series = event
         .series
         .as_ref()
@@ -297,16 +289,14 @@ pub fn last_seen(event: &Event) -> Option<Timestamp> {
 }
 
 /// When the event was first seen.
-#[must_use]
-pub fn first_seen(event: &Event) -> Option<Timestamp> {
+pub(crate) fn first_seen(event: &Event) -> Option<Timestamp> {
     (event.first_timestamp.as_ref().map(|t| t.0))
         .or_else(|| event.event_time.as_ref().map(|t| t.0))
         .or_else(|| event.metadata.creation_timestamp.as_ref().map(|t| t.0))
 }
 
 /// How often the event was seen.
-#[must_use]
-pub fn times_seen(event: &Event) -> u32 {
+pub(crate) fn times_seen(event: &Event) -> u32 {
     let count = event.series.as_ref().and_then(|s| s.count).or(event.count).unwrap_or(1);
     u32::try_from(count).unwrap_or(1).max(1)
 }

@@ -67,14 +67,12 @@ pub(super) const fn memory_flag(role: Role) -> &'static str {
 }
 
 /// Name of the container that runs Flink: sidecars may come before it.
-#[must_use]
-pub fn main_container(pod: &Pod) -> Option<&str> {
+pub(crate) fn main_container(pod: &Pod) -> Option<&str> {
     container::of_pod(pod).map(|container| container.name.as_str())
 }
 
 /// Why a Pod waits, in Kubernetes' message: the scheduler's, or the kubelet's for Flink's container.
-#[must_use]
-pub fn why_it_waits(pod: &Pod) -> Option<String> {
+pub(crate) fn why_it_waits(pod: &Pod) -> Option<String> {
     let scheduled = condition(pod, "PodScheduled").filter(|condition| condition.status == "False");
     if let Some(scheduled) = scheduled {
         return Some(join(scheduled.reason.as_deref()?, scheduled.message.as_deref()));
@@ -298,6 +296,11 @@ fn waits(
     let said = one_line(waiting.message.as_deref().unwrap_or_default());
     let who = who(pod, role);
     let image = image_of(pod, &container.name);
+    let not_started = |said: &str| {
+        let title = format!("container {} of {who} cannot be started: {said}", container.name);
+        Cause::new(CauseKind::ContainerCreate, title)
+            .hint("check that the image is a Flink image built for the nodes' architecture: --image")
+    };
     // Source of the reasons: pkg/kubelet/images/types.go and pkg/kubelet/kuberuntime/kuberuntime_container.go.
     let cause = match reason {
         "InvalidImageName" => Cause::new(
@@ -333,23 +336,14 @@ fn waits(
                 )
             }
         }
-        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => Cause::new(
-            CauseKind::ContainerCreate,
-            format!("container {} of {who} cannot be started: {said}", container.name),
-        )
-        .hint("check that the image is a Flink image built for the nodes' architecture: --image"),
+        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => not_started(&said),
         "CrashLoopBackOff" => {
             let end = container.last_state.as_ref()?.terminated.as_ref()?;
             // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
             if !matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")) {
                 return None;
             }
-            let said = one_line(end.message.as_deref().unwrap_or_default());
-            Cause::new(
-                CauseKind::ContainerCreate,
-                format!("container {} of {who} cannot be started: {said}", container.name),
-            )
-            .hint("check that the image is a Flink image built for the nodes' architecture: --image")
+            not_started(&one_line(end.message.as_deref().unwrap_or_default()))
         }
         _ => return None,
     };

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::observed::Observed;
-use crate::model::diagnosis::checkpoints::time;
+use crate::model::age::time;
 use crate::model::diagnosis::{Cause, Grace, exits, pods};
 use crate::model::flink::live::Snapshot;
 

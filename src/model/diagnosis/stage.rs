@@ -10,7 +10,7 @@ use crate::model::flink::overview::{FlinkView, JobState};
 
 /// A stage of the progress, in this order. A cluster may go back, for instance when its JobManager is restarted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// The objects are created, no node is chosen.
     Submitted,
     /// The JobManager's Pod has a node.
@@ -44,8 +44,7 @@ pub enum Stage {
 
 impl Stage {
     /// Its place in the order, what it waits for, and what is reached at its end.
-    #[must_use]
-    pub fn describe(&self) -> (u8, String, String) {
+    pub(crate) fn describe(&self) -> (u8, String, String) {
         let of = |order, waits: &str, goal: &str| (order, waits.to_owned(), goal.to_owned());
         match self {
             Self::Submitted => of(0, "waiting for a node for the JobManager", "JobManager scheduled"),
@@ -78,8 +77,7 @@ impl fmt::Display for Stage {
 }
 
 /// The stage of the cluster.
-#[must_use]
-pub fn stage(observed: &Observed) -> Stage {
+pub(crate) fn stage(observed: &Observed) -> Stage {
     match observed.flink_now() {
         FlinkView::Up { job: None, .. } => Stage::JobManagerStarted,
         FlinkView::Up { job: Some(job), .. } => match &job.state {

@@ -63,11 +63,11 @@ pub(super) fn one_line(text: &str) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Throwable {
     /// Full class name.
-    pub class: String,
+    pub(crate) class: String,
     /// Message, empty if it has none.
-    pub message: String,
+    pub(crate) message: String,
     /// Frames, such as `com.example.Job.main(Job.java:42)`, outermost call last.
-    pub frames: Vec<String>,
+    pub(crate) frames: Vec<String>,
 }
 
 impl Throwable {
@@ -92,15 +92,15 @@ pub(super) enum Level {
 /// One record: a line of the log, and its continuation lines.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
-    pub level: Level,
+    pub(crate) level: Level,
     /// The first line's message, without time, level and logger.
-    pub message: String,
+    pub(crate) message: String,
     /// Throwables from the outermost to the deepest `Caused by`; empty without a trace.
-    pub chain: Vec<Throwable>,
+    pub(crate) chain: Vec<Throwable>,
     /// All its lines, if it has no trace.
-    pub lines: Vec<String>,
+    pub(crate) lines: Vec<String>,
     /// Whether it has no log4j prefix: written by the JVM, a shell, or `System.err`.
-    pub plain: bool,
+    pub(crate) plain: bool,
 }
 
 /// Splits a log into records. Lines before the first record (a truncated one) are a record too.

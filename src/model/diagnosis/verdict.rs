@@ -15,8 +15,7 @@ use crate::model::manifests::revision_of;
 ///
 /// Flink's state comes first, then the end of the Job, then problems of the JobManager, then of the TaskManagers: an
 /// earlier item in this order is the cause of a later one.
-#[must_use]
-pub fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Verdict {
+pub(crate) fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Verdict {
     if let Some(verdict) = of_flink(observed, now, grace) {
         return verdict;
     }
@@ -283,7 +282,7 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
 
 /// What TaskManagers that start beside those of another version come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Surge {
+pub(crate) enum Surge {
     /// They start, and what delays them.
     Going(Option<Note>),
     /// There is no room for them beside the others.
@@ -309,8 +308,7 @@ const FULL: [&str; 9] = [
 ];
 
 /// Whether the TaskManagers of `revision` come up.
-#[must_use]
-pub fn surge(observed: &Observed, revision: u64, now: Timestamp) -> Surge {
+pub(crate) fn surge(observed: &Observed, revision: u64, now: Timestamp) -> Surge {
     let mut own = observed.clone();
     own.pods.retain(|_, pod| revision_of(&pod.metadata) == Some(revision));
     let found = |grace: &Grace| {

@@ -7,29 +7,29 @@ use crate::error::{Error, Result};
 use crate::model::config::{Config, JobId};
 
 /// Maximum length of an argument of a Linux process: `MAX_ARG_STRLEN` minus the final NUL.
-pub const MAX_ARGUMENT: usize = 131_071;
+pub(crate) const MAX_ARGUMENT: usize = 131_071;
 
 /// A JobManager's arguments, parsed with Flink's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JobManagerArguments {
+pub(crate) struct JobManagerArguments {
     /// `--job-classname`.
-    pub job_class: Option<String>,
+    pub(crate) job_class: Option<String>,
     /// `--job-id`.
-    pub job_id: Option<String>,
+    pub(crate) job_id: Option<String>,
     /// `--job-id-seed`, which the seed's template has and no Flink release supports.
-    pub job_id_seed: Option<String>,
+    pub(crate) job_id_seed: Option<String>,
     /// `--fromSavepoint`.
-    pub from_savepoint: Option<String>,
+    pub(crate) from_savepoint: Option<String>,
     /// `--allowNonRestoredState`.
-    pub allow_non_restored_state: bool,
+    pub(crate) allow_non_restored_state: bool,
     /// `--jars`, split at its commas.
-    pub jars: Vec<String>,
+    pub(crate) jars: Vec<String>,
     /// `-D`, in order.
-    pub dynamic: Vec<(String, String)>,
+    pub(crate) dynamic: Vec<(String, String)>,
     /// Other options of Flink with their values, unchanged, such as `--configDir /conf`.
-    pub other: Vec<String>,
+    pub(crate) other: Vec<String>,
     /// The program's arguments.
-    pub program: Vec<String>,
+    pub(crate) program: Vec<String>,
 }
 
 /// Options with a value, in every spelling. Source: Flink's StandaloneApplicationClusterConfigurationParserFactory.
@@ -51,8 +51,7 @@ const OTHER: [&str; 8] = [
 ];
 
 /// Whether a value follows this option of Flink's entrypoint; `None`: it is no option of Flink, or `-D`.
-#[must_use]
-pub fn takes_value(option: &str) -> Option<bool> {
+pub(crate) fn takes_value(option: &str) -> Option<bool> {
     if ALLOW_NON_RESTORED.contains(&option) {
         return Some(false);
     }
@@ -65,7 +64,7 @@ impl JobManagerArguments {
     ///
     /// # Errors
     /// Usage error for an option of Flink without its value.
-    pub fn parse(tokens: &[String]) -> Result<Self> {
+    pub(crate) fn parse(tokens: &[String]) -> Result<Self> {
         let mut parsed = Self::default();
         let mut rest = tokens.iter();
         while let Some(token) = rest.next() {
@@ -110,8 +109,7 @@ impl JobManagerArguments {
     }
 
     /// Formats the arguments so that [`Self::parse`], and Flink, parse them to the same value.
-    #[must_use]
-    pub fn to_tokens(&self) -> Vec<String> {
+    pub(crate) fn to_tokens(&self) -> Vec<String> {
         let mut tokens = Vec::new();
         let mut option = |name: &str, value: Option<&String>| {
             if let Some(value) = value {
@@ -136,8 +134,7 @@ impl JobManagerArguments {
     }
 
     /// The arguments as a layer.
-    #[must_use]
-    pub fn into_layer(self) -> Config {
+    pub(crate) fn into_layer(self) -> Config {
         Config {
             job_class: self.job_class,
             job_id: self.job_id.map(JobId::Fixed).or(self.job_id_seed.map(JobId::Seed)),
@@ -182,7 +179,7 @@ fn may_be_option(token: &str) -> bool {
 ///
 /// # Errors
 /// Usage error when there is no `=`, or the key is empty or has white space.
-pub fn key_value(pair: &str) -> Result<(String, String)> {
+pub(crate) fn key_value(pair: &str) -> Result<(String, String)> {
     match pair.split_once('=') {
         Some((key, value)) if !key.is_empty() && !key.contains(|c: char| c.is_whitespace() || c.is_control()) => {
             Ok((key.to_owned(), value.to_owned()))

@@ -11,7 +11,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Maximum age of checkpoint statistics, according to the JobManager's configuration, whose values `get` returns: Flink
 /// answers from a copy. Source: `WebMonitorEndpoint`, `RestHandlerConfiguration` (1.18+: a separate copy).
-pub fn oldest_answer<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Duration {
+pub(crate) fn oldest_answer<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Duration {
     [
         "rest.cache.checkpoint-statistics.timeout",
         "web.refresh-interval",
@@ -48,56 +48,56 @@ fn duration(text: &str) -> Option<Duration> {
 #[serde(default)]
 pub struct Checkpoints {
     /// Numbers of checkpoints.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
     /// The newest of each kind.
-    pub latest: Latest,
+    pub(crate) latest: Latest,
     /// The newest ones, newest first; Flink's configuration sets their number.
-    pub history: Vec<Checkpoint>,
+    pub(crate) history: Vec<Checkpoint>,
 }
 
 /// Numbers of checkpoints and savepoints since the JobManager was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Jobs restored from a checkpoint or savepoint.
-    pub restored: u64,
+    pub(crate) restored: u64,
     /// All checkpoints.
-    pub total: u64,
+    pub(crate) total: u64,
     /// In progress.
-    pub in_progress: u64,
+    pub(crate) in_progress: u64,
     /// Completed.
-    pub completed: u64,
+    pub(crate) completed: u64,
     /// Failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
 }
 
 /// The newest checkpoint of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Latest {
+pub(crate) struct Latest {
     /// The newest checkpoint.
-    pub completed: Option<Checkpoint>,
+    pub(crate) completed: Option<Checkpoint>,
     /// The newest savepoint.
-    pub savepoint: Option<Checkpoint>,
+    pub(crate) savepoint: Option<Checkpoint>,
     /// The newest that failed.
-    pub failed: Option<Checkpoint>,
+    pub(crate) failed: Option<Checkpoint>,
     /// The one that the job was restored from.
-    pub restored: Option<Restored>,
+    pub(crate) restored: Option<Restored>,
 }
 
 /// The checkpoint or savepoint that a job was restored from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Restored {
+pub(crate) struct Restored {
     /// Its number.
-    pub id: u64,
+    pub(crate) id: u64,
     /// When the job was restored, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
-    pub restore_timestamp: Option<u64>,
+    pub(crate) restore_timestamp: Option<u64>,
     /// Whether it is a savepoint.
-    pub is_savepoint: bool,
+    pub(crate) is_savepoint: bool,
     /// Its path.
-    pub external_path: Option<String>,
+    pub(crate) external_path: Option<String>,
 }
 
 /// One checkpoint or savepoint.
@@ -105,41 +105,41 @@ pub struct Restored {
 #[serde(default)]
 pub struct Checkpoint {
     /// Its number in the job.
-    pub id: u64,
+    pub(crate) id: u64,
     /// `COMPLETED`, `FAILED` or `IN_PROGRESS`.
-    pub status: String,
+    pub(crate) status: String,
     /// Whether it is a savepoint.
-    pub is_savepoint: bool,
+    pub(crate) is_savepoint: bool,
     /// When it was triggered, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
-    pub trigger_timestamp: Option<u64>,
+    pub(crate) trigger_timestamp: Option<u64>,
     /// When the last task acknowledged it, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
-    pub latest_ack_timestamp: Option<u64>,
+    pub(crate) latest_ack_timestamp: Option<u64>,
     /// Bytes of all state.
     #[serde(deserialize_with = "lenient")]
-    pub state_size: Option<u64>,
+    pub(crate) state_size: Option<u64>,
     /// Bytes written for it, fewer than all if it is incremental (1.15+).
     #[serde(deserialize_with = "lenient")]
-    pub checkpointed_size: Option<u64>,
+    pub(crate) checkpointed_size: Option<u64>,
     /// Its duration in milliseconds.
     #[serde(deserialize_with = "lenient")]
-    pub end_to_end_duration: Option<u64>,
+    pub(crate) end_to_end_duration: Option<u64>,
     /// Number of tasks that take part.
     #[serde(deserialize_with = "lenient")]
-    pub num_subtasks: Option<u64>,
+    pub(crate) num_subtasks: Option<u64>,
     /// Number of tasks that have acknowledged it.
     #[serde(deserialize_with = "lenient")]
-    pub num_acknowledged_subtasks: Option<u64>,
+    pub(crate) num_acknowledged_subtasks: Option<u64>,
     /// Its path, once it is written.
-    pub external_path: Option<String>,
+    pub(crate) external_path: Option<String>,
     /// Whether Flink has deleted its files, because newer ones replaced it.
-    pub discarded: bool,
+    pub(crate) discarded: bool,
     /// When it failed, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
-    pub failure_timestamp: Option<u64>,
+    pub(crate) failure_timestamp: Option<u64>,
     /// Why it failed.
-    pub failure_message: Option<String>,
+    pub(crate) failure_message: Option<String>,
 }
 
 impl Checkpoints {
@@ -155,8 +155,7 @@ impl Checkpoints {
     ///
     /// Up to Flink 1.14 a savepoint replaces the previous checkpoint, whose files are deleted. A job that was restored
     /// and has completed no checkpoint since has the state that it was restored from.
-    #[must_use]
-    pub fn kept(&self) -> Option<&str> {
+    pub(crate) fn kept(&self) -> Option<&str> {
         let there = |savepoint: bool| {
             let known = self
                 .latest

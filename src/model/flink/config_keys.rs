@@ -50,20 +50,17 @@ fn line(name: &str) -> Option<&'static str> {
 }
 
 /// Whether Flink has a key of this name, in any known release.
-#[must_use]
-pub fn is_known(name: &str) -> bool {
+pub(crate) fn is_known(name: &str) -> bool {
     line(name).is_some()
 }
 
 /// The present name of a key: Flink also reads old names.
-#[must_use]
-pub fn current(name: &str) -> &str {
+pub(crate) fn current(name: &str) -> &str {
     line(name).and_then(|line| line.split(' ').nth(3)).unwrap_or(name)
 }
 
 /// Whether two names belong to the same key.
-#[must_use]
-pub fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || current(one) == current(other)
 }
 
@@ -77,7 +74,7 @@ fn span() -> (FlinkVersion, FlinkVersion) {
 }
 
 /// Keys of the newest release, old names left out.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let (_, newest) = span();
     known()
         .filter(move |key| key.now.is_none() && key.last == newest)

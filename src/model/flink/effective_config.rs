@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The text that replaces a secret, as in Flink. Source: `GlobalConfiguration.HIDDEN_CONTENT`.
-pub const HIDDEN: &str = "******";
+pub(crate) const HIDDEN: &str = "******";
 
 /// Parts of keys whose values are secret. Source: `GlobalConfiguration.SENSITIVE_KEYS` of all releases, and usual parts
 /// of users' own keys.
-pub const SENSITIVE: &[&str] = &[
+pub(crate) const SENSITIVE: &[&str] = &[
     "password",
     "secret",
     "fs.azure.account.key",
@@ -38,8 +38,7 @@ const HARMLESS: &[&str] = &[
 ];
 
 /// Whether the value of `key` must be hidden. This includes keys that end in `key`, `pass` or `pwd`.
-#[must_use]
-pub fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     if HARMLESS.contains(&key.as_str()) {
         return false;
@@ -51,28 +50,27 @@ pub fn is_secret(key: &str) -> bool {
 /// One setting with its values in both roles. An item of a ConfigurationList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Its key.
-    pub key: String,
+    pub(crate) key: String,
     /// Its value in the JobManager.
-    pub job_manager: Option<String>,
+    pub(crate) job_manager: Option<String>,
     /// Its value in a TaskManager.
-    pub task_manager: Option<String>,
+    pub(crate) task_manager: Option<String>,
     /// Whether the values are secret, and therefore replaced.
-    pub hidden: bool,
+    pub(crate) hidden: bool,
 }
 
 /// One item of the reply of `GET /jobmanager/config`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Pair {
+pub(crate) struct Pair {
     key: String,
     value: serde_json::Value,
 }
 
 impl Pair {
     /// The key and its value as text.
-    #[must_use]
-    pub fn of(&self) -> (&str, String) {
+    pub(crate) fn of(&self) -> (&str, String) {
         let value = match &self.value {
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
@@ -82,8 +80,7 @@ impl Pair {
 }
 
 /// The settings of both roles by key, with secrets hidden.
-#[must_use]
-pub fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, String>) -> Vec<Setting> {
+pub(crate) fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, String>) -> Vec<Setting> {
     let mut all: BTreeMap<String, Setting> = BTreeMap::new();
     let empty = |key: &str| Setting {
         key: key.to_owned(),

@@ -10,8 +10,7 @@ use crate::error::{Error, Result};
 ///
 /// Flink's own `--job-id-seed` was only on a branch and is in no release, so this algorithm is ours, and stable for
 /// ever: `printf %s SEED | sha256sum | cut -c1-32` returns the same.
-#[must_use]
-pub fn from_seed(seed: &str) -> String {
+pub(crate) fn from_seed(seed: &str) -> String {
     Sha256::digest(seed.as_bytes())
         .iter()
         .take(16)
@@ -23,8 +22,7 @@ pub fn from_seed(seed: &str) -> String {
 const NONCE: usize = 8;
 
 /// A nonce derived from the seed: lower-case letters and digits, which all Kubernetes names allow.
-#[must_use]
-pub fn nonce(seed: &str) -> String {
+pub(crate) fn nonce(seed: &str) -> String {
     from_seed(seed).chars().take(NONCE).collect()
 }
 
@@ -32,7 +30,7 @@ pub fn nonce(seed: &str) -> String {
 ///
 /// # Errors
 /// Usage error when it is not 32 hexadecimal digits. Flink itself would print its usage and exit with 1.
-pub fn parse(id: &str) -> Result<String> {
+pub(crate) fn parse(id: &str) -> Result<String> {
     if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
         Ok(id.to_ascii_lowercase())
     } else {
@@ -44,14 +42,14 @@ pub fn parse(id: &str) -> Result<String> {
 
 /// An ID from Flink or a history, checked for a path of Flink's REST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlinkId<'a>(&'a str);
+pub(crate) struct FlinkId<'a>(&'a str);
 
 impl<'a> FlinkId<'a> {
     /// Checks it.
     ///
     /// # Errors
     /// Failure when it is not 32 hexadecimal digits: it would lead to another path of the REST, or of the API server.
-    pub fn new(id: &'a str) -> Result<Self> {
+    pub(crate) fn new(id: &'a str) -> Result<Self> {
         if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(Self(id));
         }

@@ -118,7 +118,7 @@ fn sum(parts: &[(&str, u64)]) -> u64 {
 ///
 /// # Errors
 /// Usage error with the memory that the parts need.
-pub fn check(role: &'static str, process: Memory, configuration: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn check(role: &'static str, process: Memory, configuration: &BTreeMap<String, String>) -> Result<()> {
     let options = Options::of(role, configuration);
     let Some((least, parts)) = options.least() else {
         return Ok(());

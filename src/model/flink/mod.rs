@@ -1,22 +1,22 @@
 //! Facts about Flink's releases: versions, configuration names, exit codes.
 
-pub mod arguments;
-pub mod checkpoints;
-pub mod config_keys;
-pub mod effective_config;
-pub mod job_id;
-pub mod live;
-pub mod memory;
+pub(crate) mod arguments;
+pub(crate) mod checkpoints;
+pub(crate) mod config_keys;
+pub(crate) mod effective_config;
+pub(crate) mod job_id;
+pub(crate) mod live;
+pub(crate) mod memory;
 pub(crate) mod numbers;
-pub mod overview;
-pub mod process_memory;
-pub mod rest;
+pub(crate) mod overview;
+pub(crate) mod process_memory;
+pub(crate) mod rest;
 
-pub mod savepoint_metadata;
-pub mod script_keys;
-pub mod settings;
+pub(crate) mod savepoint_metadata;
+pub(crate) mod script_keys;
+pub(crate) mod settings;
 
-pub use config_keys::same as same_key;
+pub(crate) use config_keys::same as same_key;
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,9 +25,8 @@ use crate::error::Error;
 use crate::model::keyword::Keyword;
 
 /// The arguments that the image's entrypoint accepts.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrypoint {
+pub(crate) enum Entrypoint {
     Official,
     Legacy,
 }
@@ -51,22 +50,20 @@ impl Keyword for Entrypoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlinkVersion {
     /// 1 or 2.
-    pub major: u16,
+    pub(crate) major: u16,
     /// Such as 20 of 1.20.5.
-    pub minor: u16,
+    pub(crate) minor: u16,
 }
 
 impl FlinkVersion {
     /// Version `major.minor`.
-    #[must_use]
-    pub const fn new(major: u16, minor: u16) -> Self {
+    pub(crate) const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
 
     /// The version in an image's tag, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`. `None` for a
     /// digest, no tag, or a tag that does not start with a version.
-    #[must_use]
-    pub fn of_image(image: &str) -> Option<Self> {
+    pub(crate) fn of_image(image: &str) -> Option<Self> {
         let name = image.split('@').next()?;
         let tag = name.rsplit('/').next()?.split_once(':')?.1;
         // A tag like 20240101 or 7.1 has another numbering, and is not a Flink release.
@@ -75,8 +72,7 @@ impl FlinkVersion {
 
     /// The entrypoint arguments that official images of this version accept.
     /// Source: apache/flink-docker, whose images have `standalone-job` from 1.10 on.
-    #[must_use]
-    pub fn entrypoint(self) -> Entrypoint {
+    pub(crate) fn entrypoint(self) -> Entrypoint {
         if self < Self::new(1, 10) {
             Entrypoint::Legacy
         } else {
@@ -109,7 +105,7 @@ impl fmt::Display for FlinkVersion {
 
 /// A Flink process of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// component=master.
     JobManager,
     /// component=task-manager.
@@ -117,7 +113,7 @@ pub enum Role {
 }
 
 /// Known releases: their entrypoints, REST and configuration keys. Others are treated like the closest known one.
-pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
+pub(crate) const KNOWN_VERSIONS: &[FlinkVersion] = &[
     FlinkVersion::new(1, 13),
     FlinkVersion::new(1, 14),
     FlinkVersion::new(1, 15),
@@ -137,7 +133,7 @@ pub const KNOWN_VERSIONS: &[FlinkVersion] = &[
 /// # Errors
 ///
 /// When it is neither: Flink would use it relative to each process's working directory, or reject it.
-pub fn folder(text: &str) -> Result<String, Error> {
+pub(crate) fn folder(text: &str) -> Result<String, Error> {
     let scheme = text.split_once(":/").is_some_and(|(scheme, _)| {
         scheme.starts_with(|c: char| c.is_ascii_alphabetic())
             && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
@@ -153,7 +149,8 @@ pub fn folder(text: &str) -> Result<String, Error> {
 
 /// Class of Kubernetes high availability, which every release accepts as a value of `high-availability`; the short name
 /// `kubernetes` was added in about 1.16.
-pub const KUBERNETES_HA_FACTORY: &str = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
+pub(crate) const KUBERNETES_HA_FACTORY: &str =
+    "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
 
 /// Sets addresses and ports, which must match the ports and probes of the objects.
 const TEMPLATE: &str = "the templates";
@@ -324,8 +321,7 @@ fn for_no_process(key: &str) -> Option<&'static str> {
 
 /// Why a FlinkDeployment's configuration `key` can be ignored: it configures the operator, not the job. `None` for all
 /// others.
-#[must_use]
-pub fn beside_the_job(key: &str) -> Option<&'static str> {
+pub(crate) fn beside_the_job(key: &str) -> Option<&'static str> {
     if key.starts_with("job.autoscaler.") {
         Some("there is no autoscaler here; kubectl flink scale changes the parallelism")
     } else if key.starts_with("kubernetes.operator.") {

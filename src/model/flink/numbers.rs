@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 /// A number; `None` for `null`, for text such as `"NaN"`, and for -1, which is Flink's value for unknown.
-pub fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Any {
@@ -20,7 +20,7 @@ pub fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>
 }
 
 /// A number; `None` for anything else, including text such as `"NaN"`.
-pub fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+pub(crate) fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Any {

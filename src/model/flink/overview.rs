@@ -39,8 +39,7 @@ pub enum JobState {
 
 impl JobState {
     /// The state that Flink calls `name`.
-    #[must_use]
-    pub fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         match name {
             "INITIALIZING" => Self::Initializing,
             "CREATED" => Self::Created,
@@ -58,8 +57,7 @@ impl JobState {
     }
 
     /// Flink's own name for it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Initializing => "INITIALIZING",
             Self::Created => "CREATED",
@@ -77,8 +75,7 @@ impl JobState {
     }
 
     /// Whether Flink never leaves this state, not even with another JobManager ("globally terminal").
-    #[must_use]
-    pub const fn is_terminal(&self) -> bool {
+    pub(crate) const fn is_terminal(&self) -> bool {
         matches!(self, Self::Failed | Self::Canceled | Self::Finished)
     }
 }
@@ -100,37 +97,37 @@ impl<'de> Deserialize<'de> for JobState {
 #[serde(rename_all = "kebab-case")]
 pub struct Overview {
     /// Registered TaskManagers.
-    pub taskmanagers: u32,
+    pub(crate) taskmanagers: u32,
     /// Task slots of all registered TaskManagers.
-    pub slots_total: u32,
+    pub(crate) slots_total: u32,
     /// Task slots that no job holds.
     #[serde(default)]
-    pub slots_available: u32,
+    pub(crate) slots_available: u32,
     /// Flink's version, such as `2.3.0`; empty if it is missing.
     #[serde(default)]
-    pub flink_version: String,
+    pub(crate) flink_version: String,
 }
 
 /// Numbers of tasks by state, part of [`JobOverview`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     /// All subtasks of all vertices.
-    pub total: u32,
+    pub(crate) total: u32,
     /// Subtasks that process records.
-    pub running: u32,
+    pub(crate) running: u32,
     /// Not yet asked for a slot.
-    pub created: u32,
+    pub(crate) created: u32,
     /// Waiting for a slot.
-    pub scheduled: u32,
+    pub(crate) scheduled: u32,
     /// Being sent to a TaskManager.
-    pub deploying: u32,
+    pub(crate) deploying: u32,
     /// Restoring their state.
-    pub initializing: u32,
+    pub(crate) initializing: u32,
     /// Ended successfully.
-    pub finished: u32,
+    pub(crate) finished: u32,
     /// Failed.
-    pub failed: u32,
+    pub(crate) failed: u32,
 }
 
 /// One job of `GET /jobs/overview`.
@@ -138,60 +135,55 @@ pub struct Tasks {
 #[serde(rename_all = "kebab-case")]
 pub struct JobOverview {
     /// Job ID, 32 hexadecimal digits.
-    pub jid: String,
+    pub(crate) jid: String,
     /// The name that the program gave to its job.
     #[serde(default)]
-    pub name: String,
+    pub(crate) name: String,
     /// Its state.
-    pub state: JobState,
+    pub(crate) state: JobState,
     /// When it started, in milliseconds since 1970; at most 0 when Flink does not know.
     #[serde(default)]
-    pub start_time: i64,
+    pub(crate) start_time: i64,
     /// When it ended, in milliseconds since 1970; -1 while it continues.
     #[serde(default)]
-    pub end_time: i64,
+    pub(crate) end_time: i64,
     /// Time since its start, in milliseconds.
     #[serde(default)]
-    pub duration: i64,
+    pub(crate) duration: i64,
     /// When its state, or that of one of its tasks, last changed, in milliseconds since 1970.
     #[serde(default)]
-    pub last_modification: i64,
+    pub(crate) last_modification: i64,
     /// Its subtasks.
     #[serde(default)]
-    pub tasks: Tasks,
+    pub(crate) tasks: Tasks,
 }
 
 impl JobOverview {
     /// Whether all tasks run: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
-    #[must_use]
-    pub fn is_healthy(&self) -> bool {
+    pub(crate) fn is_healthy(&self) -> bool {
         self.state == JobState::Running && self.tasks.total > 0 && self.tasks.running == self.tasks.total
     }
 
     /// Whether all tasks are ready for a savepoint: finished tasks take part too (1.15+). If Flink does not return the
     /// tasks, Flink itself decides.
-    #[must_use]
-    pub fn can_be_saved(&self) -> bool {
+    pub(crate) fn can_be_saved(&self) -> bool {
         self.state == JobState::Running && self.tasks.running + self.tasks.finished >= self.tasks.total
     }
 
     /// The JobManager's clock at the time of this reply for a running job, in milliseconds since 1970.
-    #[must_use]
-    pub fn now(&self) -> Option<i64> {
+    pub(crate) fn now(&self) -> Option<i64> {
         (self.start_time > 0 && self.duration > 0).then(|| self.start_time + self.duration)
     }
 
     /// When the job started, by the JobManager's clock.
-    #[must_use]
-    pub fn started(&self) -> Option<Timestamp> {
+    pub(crate) fn started(&self) -> Option<Timestamp> {
         (self.start_time > 0)
             .then(|| Timestamp::from_millisecond(self.start_time).ok())
             .flatten()
     }
 
     /// When its state last changed, by the JobManager's clock.
-    #[must_use]
-    pub fn changed(&self) -> Option<Timestamp> {
+    pub(crate) fn changed(&self) -> Option<Timestamp> {
         (self.last_modification > 0)
             .then(|| Timestamp::from_millisecond(self.last_modification).ok())
             .flatten()
@@ -203,7 +195,7 @@ impl JobOverview {
 #[serde(default)]
 pub struct JobsOverview {
     /// All jobs that the JobManager knows, including ended ones.
-    pub jobs: Vec<JobOverview>,
+    pub(crate) jobs: Vec<JobOverview>,
 }
 
 impl JobsOverview {
@@ -219,7 +211,7 @@ impl JobsOverview {
 
 /// The result of the last poll of Flink's REST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum FlinkView {
+pub(crate) enum FlinkView {
     /// No answer: the JobManager is not up yet, or no longer, or it cannot be reached.
     #[default]
     Unreachable,
@@ -234,8 +226,7 @@ pub enum FlinkView {
 
 impl FlinkView {
     /// The view from both replies.
-    #[must_use]
-    pub fn up(overview: Overview, jobs: &JobsOverview) -> Self {
+    pub(crate) fn up(overview: Overview, jobs: &JobsOverview) -> Self {
         Self::Up {
             overview,
             job: jobs.main_job().cloned(),
@@ -243,8 +234,7 @@ impl FlinkView {
     }
 
     /// The cluster's job, if REST answered and has one.
-    #[must_use]
-    pub const fn job(&self) -> Option<&JobOverview> {
+    pub(crate) const fn job(&self) -> Option<&JobOverview> {
         match self {
             Self::Up { job, .. } => job.as_ref(),
             Self::Unreachable => None,

@@ -15,13 +15,13 @@ const MIB: u64 = 1 << 20;
 
 /// What the helper prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parameters {
+pub(crate) struct Parameters {
     /// Options of the JVM.
-    pub jvm: String,
+    pub(crate) jvm: String,
     /// Settings of the process, as `-D key=value`.
-    pub dynamic: String,
+    pub(crate) dynamic: String,
     /// Task slots for which they hold.
-    pub slots: String,
+    pub(crate) slots: String,
 }
 
 /// Parts of a key that has to do with the memory of a process, and is not known here.
@@ -205,8 +205,7 @@ fn bytes(text: &str) -> Option<u64> {
 }
 
 /// What the helper computes for `role` from the arguments of the entrypoint; `None`: the helper has to.
-#[must_use]
-pub fn parameters(role: Role, arguments: &[String], version: Option<FlinkVersion>) -> Option<Parameters> {
+pub(crate) fn parameters(role: Role, arguments: &[String], version: Option<FlinkVersion>) -> Option<Parameters> {
     let settings = Settings::of(role, arguments)?;
     match role {
         Role::JobManager => job_manager(&settings),

@@ -44,18 +44,17 @@ const fn java_options(role: Role) -> ([&'static str; 2], &'static str) {
 
 /// An environment variable for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
+pub(crate) struct Variable {
     /// The key as the user wrote it; the last one, if there are several.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// Name of the variable.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Its value.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 /// Whether only the scripts read `key`.
-#[must_use]
-pub fn is_for_scripts(key: &str) -> bool {
+pub(crate) fn is_for_scripts(key: &str) -> bool {
     let of_role = |role: Role| java_options(role).0.contains(&key);
     VARIABLES.iter().any(|(known, _)| *known == key)
         || JAVA_OPTIONS.contains(&key)
@@ -64,8 +63,7 @@ pub fn is_for_scripts(key: &str) -> bool {
 }
 
 /// The variables for `configuration` in the containers of `role`.
-#[must_use]
-pub fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Variable> {
+pub(crate) fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Variable> {
     let set = |key: &'static str| {
         let value = configuration.get(key)?.trim();
         (!value.is_empty()).then_some((key, value))

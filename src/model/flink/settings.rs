@@ -13,7 +13,7 @@ use super::config_keys;
 use crate::model::main_container;
 
 /// Data of ConfigMaps, by their names.
-pub type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
+pub(crate) type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Directory of configuration files in official images.
 const CONF_DIR: &str = "/opt/flink/conf";
@@ -23,7 +23,7 @@ const FILES: [&str; 2] = ["config.yaml", "flink-conf.yaml"];
 
 /// Settings of one role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     pairs: Vec<(String, String)>,
     env: Vec<(String, String)>,
     arguments: JobManagerArguments,
@@ -31,7 +31,7 @@ pub struct Settings {
 
 /// The service that keeps the high-availability data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HighAvailability<'a> {
+pub(crate) enum HighAvailability<'a> {
     /// ConfigMaps.
     Kubernetes,
     /// A ZooKeeper.
@@ -44,8 +44,7 @@ impl<'a> HighAvailability<'a> {
     /// Parses the value of Flink's setting; `None`: there is no high availability.
     ///
     /// Source: `HighAvailabilityMode.fromConfig`, which ignores the case of names; a class name is a factory.
-    #[must_use]
-    pub fn of(value: &'a str) -> Option<Self> {
+    pub(crate) fn of(value: &'a str) -> Option<Self> {
         let value = value.trim().trim_matches(['"', '\'']);
         match value.to_ascii_lowercase().as_str() {
             // `standalone` was a value of `recovery.mode`.
@@ -59,8 +58,7 @@ impl<'a> HighAvailability<'a> {
     }
 
     /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'a str {
+    pub(crate) const fn as_str(self) -> &'a str {
         match self {
             Self::Kubernetes => "kubernetes",
             Self::ZooKeeper => "zookeeper",
@@ -71,22 +69,19 @@ impl<'a> HighAvailability<'a> {
 
 impl Settings {
     /// The settings of the Flink container of a Pod template.
-    #[must_use]
-    pub fn of(template: &PodTemplateSpec) -> Self {
+    pub(crate) fn of(template: &PodTemplateSpec) -> Self {
         Self::with_files(template, &ConfigMaps::new())
     }
 
     /// Like [`Self::of`], for a Job or a Deployment; `maps` are the ConfigMaps of [`config_maps`].
-    #[must_use]
-    pub fn of_object(object: &Value, maps: &ConfigMaps) -> Self {
+    pub(crate) fn of_object(object: &Value, maps: &ConfigMaps) -> Self {
         let template = serde_json::from_value(object["spec"]["template"].clone());
         template.map_or_else(|_| Self::default(), |template| Self::with_files(&template, maps))
     }
 
     /// The settings of the Flink container, with those of its configuration files. As in Flink, arguments take
     /// precedence over `FLINK_PROPERTIES`, and these over a file.
-    #[must_use]
-    pub fn with_files(template: &PodTemplateSpec, maps: &ConfigMaps) -> Self {
+    pub(crate) fn with_files(template: &PodTemplateSpec, maps: &ConfigMaps) -> Self {
         let Some(container) = main_container::of_template(template) else {
             return Self::default();
         };
@@ -113,16 +108,14 @@ impl Settings {
     }
 
     /// The value of a key: the last one if there are several, and the present name before an old name, as in Flink.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let last = |is: &dyn Fn(&str) -> bool| self.pairs.iter().rev().find(|(key, _)| is(key));
         let found = last(&|key| key == name).or_else(|| last(&|key| config_keys::current(key) == name));
         found.map(|(_, value)| value.as_str())
     }
 
     /// The value of an environment variable.
-    #[must_use]
-    pub fn env(&self, name: &str) -> Option<&str> {
+    pub(crate) fn env(&self, name: &str) -> Option<&str> {
         self.env
             .iter()
             .rev()
@@ -131,33 +124,28 @@ impl Settings {
     }
 
     /// The other options in the arguments.
-    #[must_use]
-    pub const fn arguments(&self) -> &JobManagerArguments {
+    pub(crate) const fn arguments(&self) -> &JobManagerArguments {
         &self.arguments
     }
 
     /// The kind of high availability, if any.
-    #[must_use]
-    pub fn high_availability(&self) -> Option<HighAvailability<'_>> {
+    pub(crate) fn high_availability(&self) -> Option<HighAvailability<'_>> {
         HighAvailability::of(self.get("high-availability.type")?)
     }
 
     /// Directory of the high-availability files.
-    #[must_use]
-    pub fn ha_storage(&self) -> Option<&str> {
+    pub(crate) fn ha_storage(&self) -> Option<&str> {
         self.get("high-availability.storageDir")
     }
 
     /// ID in the names and labels of the ConfigMaps of high availability by Kubernetes.
-    #[must_use]
-    pub fn kubernetes_cluster_id(&self) -> Option<&str> {
+    pub(crate) fn kubernetes_cluster_id(&self) -> Option<&str> {
         let ours = self.high_availability() == Some(HighAvailability::Kubernetes);
         self.get("kubernetes.cluster-id").filter(|id| ours && !id.is_empty())
     }
 
     /// The cluster's node in ZooKeeper.
-    #[must_use]
-    pub fn zookeeper_path(&self) -> Option<String> {
+    pub(crate) fn zookeeper_path(&self) -> Option<String> {
         if self.high_availability() != Some(HighAvailability::ZooKeeper) {
             return None;
         }
@@ -168,8 +156,7 @@ impl Settings {
     }
 
     /// Paths to which Flink writes state or from which it reads state, each with its key.
-    #[must_use]
-    pub fn state_paths(&self) -> Vec<(&'static str, &str)> {
+    pub(crate) fn state_paths(&self) -> Vec<(&'static str, &str)> {
         const KEYS: [(&str, &str); 2] = [
             ("--checkpoint-dir", "execution.checkpointing.dir"),
             ("--savepoint-dir", "execution.checkpointing.savepoint-dir"),
@@ -181,22 +168,19 @@ impl Settings {
     }
 
     /// The JobManager's address that the role uses: its own setting before the variable of official images.
-    #[must_use]
-    pub fn rpc_address(&self) -> Option<&str> {
+    pub(crate) fn rpc_address(&self) -> Option<&str> {
         self.get("jobmanager.rpc.address")
             .or_else(|| self.env("JOB_MANAGER_RPC_ADDRESS"))
     }
 }
 
 /// Name of the ConfigMap in which the leader of the cluster `id` publishes its address.
-#[must_use]
-pub fn leader_map(id: &str) -> String {
+pub(crate) fn leader_map(id: &str) -> String {
     format!("{id}-cluster-config-map")
 }
 
 /// Names of the ConfigMaps that have configuration files of Flink's container.
-#[must_use]
-pub fn config_maps(object: &Value) -> Vec<String> {
+pub(crate) fn config_maps(object: &Value) -> Vec<String> {
     let Ok(template) = serde_json::from_value::<PodTemplateSpec>(object["spec"]["template"].clone()) else {
         return Vec::new();
     };

@@ -13,7 +13,7 @@ mod configuration;
 mod fields;
 mod json;
 mod native_keys;
-pub mod operator;
+pub(crate) mod operator;
 mod overruled;
 mod places;
 pub(crate) mod read;
@@ -32,8 +32,8 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::pod_template::checks;
 
-pub use self::annotations::EXPORTED;
-pub use self::places::{Source, located};
+pub(crate) use self::annotations::EXPORTED;
+pub(crate) use self::places::{Source, located};
 pub use self::write::write;
 
 /// The API version of FlinkDeployments: there is only one.
@@ -45,15 +45,15 @@ const USRLIB: &str = "local:///opt/flink/usrlib/";
 
 /// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Documents {
+pub(crate) struct Documents {
     /// Its FlinkDeployments.
-    pub layers: Vec<Config>,
+    pub(crate) layers: Vec<Config>,
     /// The source of each: file and document.
-    pub sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// Their ignored parts, each with its position and the reason.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Objects of other kinds, each with its position.
-    pub passed_over: Vec<String>,
+    pub(crate) passed_over: Vec<String>,
     /// Selectors in these objects that match no Pod of a cluster.
     doubts: Vec<String>,
 }
@@ -64,12 +64,12 @@ pub struct Documents {
 ///
 /// # Errors
 /// Usage error: malformed YAML with line and column, or all errors of all FlinkDeployments, one per line.
-pub fn read_all(text: &str, source: &str) -> Result<Documents> {
+pub(crate) fn read_all(text: &str, source: &str) -> Result<Documents> {
     documents(text, source, Faults::new(true, true))
 }
 
 /// Reads FlinkDeployments that this program wrote and a user has changed: the operator's additions are not added.
-pub fn read_edited(text: &str, source: &str) -> Result<Documents> {
+pub(crate) fn read_edited(text: &str, source: &str) -> Result<Documents> {
     documents(text, source, Faults::new(true, false))
 }
 
@@ -105,8 +105,7 @@ pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
 }
 
 /// The error for a `source` without a FlinkDeployment.
-#[must_use]
-pub fn none(source: &str, passed_over: &[String]) -> Error {
+pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
     let error = Error::usage(format!("{source}: there is no {KIND} in it"));
     match passed_over {
         [] => error,
@@ -120,7 +119,7 @@ pub fn none(source: &str, passed_over: &[String]) -> Error {
 ///
 /// # Errors
 /// Usage error: all errors, one per line.
-pub fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Config> {
+pub(crate) fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Config> {
     let mut faults = Faults::default();
     faults.within(source);
     let fields = configuration.into_iter().map(|(key, value)| (key, value.into()));

@@ -14,8 +14,7 @@ const LAST_STATE: &str = "KUBERNETES_OPERATOR_LAST_STATE";
 ///
 /// Source: `JobStatus` of the operator. `upgradeSavepointPath` is the path from which the operator itself would start;
 /// older versions only had the savepoints that they took.
-#[must_use]
-pub fn last_state(object: &Value) -> Option<&str> {
+pub(crate) fn last_state(object: &Value) -> Option<&str> {
     let status = &object["status"]["jobStatus"];
     let places = [
         &status["upgradeSavepointPath"],
@@ -27,8 +26,7 @@ pub fn last_state(object: &Value) -> Option<&str> {
 }
 
 /// Whether the job starts empty each time, because of its file.
-#[must_use]
-pub fn is_stateless(object: &Value) -> bool {
+pub(crate) fn is_stateless(object: &Value) -> bool {
     matches!(object["spec"]["job"]["upgradeMode"].as_str(), None | Some("stateless"))
 }
 
@@ -37,7 +35,7 @@ pub fn is_stateless(object: &Value) -> bool {
 ///
 /// # Errors
 /// Conflict with the command to stop it.
-pub fn check_stopped(object: &Value, deployed: bool) -> Result<()> {
+pub(crate) fn check_stopped(object: &Value, deployed: bool) -> Result<()> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let wanted = object["spec"]["job"]["state"].as_str().unwrap_or("running");
     let status = object["status"]["jobManagerDeploymentStatus"]
@@ -63,7 +61,7 @@ pub fn check_stopped(object: &Value, deployed: bool) -> Result<()> {
 ///
 /// # Errors
 /// Usage error: fields that three plain resources do not support.
-pub fn spec(object: &Value) -> Result<Documents> {
+pub(crate) fn spec(object: &Value) -> Result<Documents> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let mut found = flink_deployment::read_all(&object.to_string(), &format!("FlinkDeployment {name}"))?;
     for layer in &mut found.layers {

@@ -10,7 +10,7 @@ use crate::model::names::ClusterName;
 
 /// A FlinkDeployment of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Source {
+pub(crate) struct Source {
     /// File and document.
     pub(super) name: String,
     /// Paths for the settings of these flags, if they differ from those in [`FIELDS`].
@@ -115,8 +115,7 @@ const FIELDS: [(&str, &str, Take); 21] = [
 
 /// `error`, with its position in `source`: the field of `file` without which `attempt` succeeds, or fails for another
 /// reason. Other errors stay unchanged.
-#[must_use]
-pub fn located<T>(error: Error, file: &Config, source: &Source, attempt: impl Fn(Config) -> Result<T>) -> Error {
+pub(crate) fn located<T>(error: Error, file: &Config, source: &Source, attempt: impl Fn(Config) -> Result<T>) -> Error {
     let named = file.name.as_deref().is_some_and(|name| ClusterName::new(name).is_err());
     let other = |layer: Config| attempt(layer).err().is_none_or(|other| other.message != error.message);
     let without_name = Config {

@@ -6,7 +6,7 @@ use super::{Inventory, Key, Part, Parts};
 
 /// A change from a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// A part is new or changed.
     Now(Key, Part),
     /// A part is gone, or no longer matches the selector.
@@ -19,7 +19,7 @@ pub enum Change {
 
 /// Applies the change, and returns the changed clusters with their parts before. A deleted cluster stays without parts:
 /// the caller removes it after reporting it.
-pub fn change(inventory: &mut Inventory, change: Change) -> Vec<(Key, Parts)> {
+pub(crate) fn change(inventory: &mut Inventory, change: Change) -> Vec<(Key, Parts)> {
     let edit = |inventory: &mut Inventory, key: Key, edit: &dyn Fn(&mut Parts)| {
         let parts = inventory.entry(key.clone()).or_default();
         let before = parts.clone();

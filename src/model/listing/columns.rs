@@ -8,7 +8,7 @@ use crate::model::flink::FlinkVersion;
 
 /// The sort key of the table. It accepts kubectl's own syntax too, a JSONPath, for the fields of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SortKey {
+pub(crate) enum SortKey {
     /// By name, then namespace.
     Name,
     /// By namespace, then name: the order without a key.
@@ -59,12 +59,11 @@ impl std::str::FromStr for SortKey {
 }
 
 /// A sort position: numbers before text. Missing values come first.
-pub type Rank = (Option<i64>, Option<i64>, String, String);
+pub(crate) type Rank = (Option<i64>, Option<i64>, String, String);
 
 impl SortKey {
     /// The sort position of a cluster for this key.
-    #[must_use]
-    pub fn of(self, view: &ClusterRow<'_>) -> Rank {
+    pub(crate) fn of(self, view: &ClusterRow<'_>) -> Rank {
         let number = |first: Option<i64>| (first, None, String::new(), String::new());
         let text = |first: &str| (None, None, first.to_owned(), String::new());
         match self {
@@ -97,8 +96,7 @@ impl SortKey {
 }
 
 /// The clusters in the order of a key, or, without one, in that of `names`, as kubectl has those of its arguments.
-#[must_use]
-pub fn ordered<'a>(
+pub(crate) fn ordered<'a>(
     inventory: &'a Inventory,
     key: Option<SortKey>,
     names: &[String],
@@ -113,8 +111,7 @@ pub fn ordered<'a>(
 }
 
 /// The columns of a table row; [`headers`] returns their names.
-#[must_use]
-pub fn row(view: &ClusterRow<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
+pub(crate) fn row(view: &ClusterRow<'_>, columns: Columns, now: Timestamp) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let mut row = Vec::with_capacity(10);
     if columns.namespace {
@@ -165,18 +162,17 @@ fn live(live: Option<&LiveJob>, now: Timestamp) -> [String; 3] {
 
 /// The optional columns of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Columns {
+pub(crate) struct Columns {
     /// NAMESPACE, as the first column.
-    pub namespace: bool,
+    pub(crate) namespace: bool,
     /// JOB STATE, RESTARTS and LAST CHECKPOINT, from Flink.
-    pub live: bool,
+    pub(crate) live: bool,
     /// IMAGE, FLINK, REVISION, JOB and DEPLOYMENT.
-    pub wide: bool,
+    pub(crate) wide: bool,
 }
 
 /// Names of the columns of [`row`].
-#[must_use]
-pub fn headers(columns: Columns) -> Vec<&'static str> {
+pub(crate) fn headers(columns: Columns) -> Vec<&'static str> {
     let mut headers = Vec::with_capacity(11);
     if columns.namespace {
         headers.push("NAMESPACE");

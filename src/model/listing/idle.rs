@@ -6,8 +6,7 @@ use super::{Parts, Status};
 
 impl Parts {
     /// TaskManagers of a job that has ended.
-    #[must_use]
-    pub fn idle(&self, now: Timestamp) -> u32 {
+    pub(crate) fn idle(&self, now: Timestamp) -> u32 {
         match self.status(now) {
             Status::Finished | Status::Failed => self.deployment.as_ref().map_or(0, |part| part.desired),
             _ => 0,
@@ -16,8 +15,7 @@ impl Parts {
 }
 
 /// The first few of many names.
-#[must_use]
-pub fn some_of(names: &[&str]) -> String {
+pub(crate) fn some_of(names: &[&str]) -> String {
     const SHOWN: usize = 5;
     match names.len().saturating_sub(SHOWN) {
         0 => names.join(", "),

@@ -3,32 +3,32 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::age::time;
 use crate::model::flink::live::{Reach, Snapshot};
 
 /// The state of a cluster's job in Flink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct LiveJob {
+pub(crate) struct LiveJob {
     /// Whether Flink answered in time.
-    pub answered: bool,
+    pub(crate) answered: bool,
     /// Its ID.
-    pub job_id: Option<String>,
+    pub(crate) job_id: Option<String>,
     /// Its state, as Flink names it.
-    pub state: Option<String>,
+    pub(crate) state: Option<String>,
     /// Number of running tasks.
-    pub tasks_running: Option<u32>,
+    pub(crate) tasks_running: Option<u32>,
     /// Number of all tasks.
-    pub tasks_total: Option<u32>,
+    pub(crate) tasks_total: Option<u32>,
     /// Number of restarts by Flink since the JobManager started.
-    pub restarts: Option<u64>,
+    pub(crate) restarts: Option<u64>,
     /// When the last checkpoint was completed.
-    pub last_checkpoint_at: Option<Timestamp>,
+    pub(crate) last_checkpoint_at: Option<Timestamp>,
 }
 
 impl LiveJob {
     /// The data in a snapshot.
-    #[must_use]
-    pub fn of(snapshot: &Snapshot) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let job = snapshot.job.as_ref();
         let last = snapshot
             .checkpoints
@@ -41,7 +41,7 @@ impl LiveJob {
             tasks_running: job.map(|job| job.tasks.running),
             tasks_total: job.map(|job| job.tasks.total),
             restarts: snapshot.restarts,
-            last_checkpoint_at: last.and_then(|millis| Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()),
+            last_checkpoint_at: time(last),
         }
     }
 }

@@ -8,11 +8,11 @@ mod idle;
 mod live;
 mod status;
 
-pub use change::{Change, change};
-pub use columns::{Columns, SortKey, headers, ordered, row};
-pub use idle::some_of;
-pub use live::LiveJob;
-pub use status::{STATES, Status};
+pub(crate) use change::{Change, change};
+pub(crate) use columns::{Columns, SortKey, headers, ordered, row};
+pub(crate) use idle::some_of;
+pub(crate) use live::LiveJob;
+pub(crate) use status::{STATES, Status};
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ const START: SignedDuration = SignedDuration::from_mins(10);
 
 /// State of a Kubernetes Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
+pub(crate) enum JobState {
     /// Neither finished nor suspended. Its Pod may not run yet, or temporarily not run.
     Running,
     /// `spec.suspend` is set: it has no Pod.
@@ -47,8 +47,7 @@ pub enum JobState {
 impl JobState {
     /// Parses the Status cell of a Job's Table row.
     /// Source: `printJob` in kubernetes/pkg/printers/internalversion/printers.go.
-    #[must_use]
-    pub fn of_cell(cell: &str) -> Self {
+    pub(crate) fn of_cell(cell: &str) -> Self {
         match cell {
             // The deletionTimestamp shows that a Job is being deleted.
             "Running" | "Terminating" => Self::Running,
@@ -61,8 +60,7 @@ impl JobState {
 
     /// Interprets the true conditions of a Job, for servers without that cell. They exclude each other, but a Job can
     /// be suspended and deleted in any state.
-    #[must_use]
-    pub fn of_conditions<'a>(conditions: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn of_conditions<'a>(conditions: impl IntoIterator<Item = &'a str>) -> Self {
         let states: Vec<_> = conditions.into_iter().map(Self::of_cell).collect();
         [Self::Complete, Self::Failed, Self::Suspended]
             .into_iter()
@@ -74,7 +72,7 @@ impl JobState {
 impl JobState {
     /// The state of a Job; `noted`: its annotation says that it was suspended because Flink's job had ended.
     #[must_use]
-    pub const fn with_note(self, noted: bool) -> Self {
+    pub(crate) const fn with_note(self, noted: bool) -> Self {
         match self {
             Self::Suspended if noted => Self::Complete,
             other => other,
@@ -84,50 +82,50 @@ impl JobState {
 
 /// The common data of both parts of a cluster. Kept small: there can be thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traits {
+pub(crate) struct Traits {
     /// When the object was created.
-    pub created: Option<Timestamp>,
+    pub(crate) created: Option<Timestamp>,
     /// Whether it is being deleted.
-    pub deleting: bool,
+    pub(crate) deleting: bool,
     /// Image of Flink's container.
-    pub image: Option<Box<str>>,
+    pub(crate) image: Option<Box<str>>,
     /// [`crate::model::manifests::PARALLELISM`].
-    pub parallelism: Option<u32>,
+    pub(crate) parallelism: Option<u32>,
     /// [`crate::model::manifests::FLINK_VERSION`].
-    pub flink_version: Option<Box<str>>,
+    pub(crate) flink_version: Option<Box<str>>,
     /// [`crate::model::manifests::REVISION`].
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// Labels; empty if they are not shown.
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// The Job of a cluster: Flink's JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobManager {
+pub(crate) struct JobManager {
     /// The common data.
-    pub traits: Traits,
+    pub(crate) traits: Traits,
     /// The Job's state.
-    pub state: JobState,
+    pub(crate) state: JobState,
     /// When Flink ended, if only its Pod shows that.
-    pub ended_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
     /// Whether a Pod of it is ready: its REST answers; `None`: unknown.
-    pub ready: Option<bool>,
+    pub(crate) ready: Option<bool>,
 }
 
 /// The Deployment of a cluster: Flink's TaskManagers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskManagers {
+pub(crate) struct TaskManagers {
     /// The common data.
-    pub traits: Traits,
+    pub(crate) traits: Traits,
     /// Number of ready Pods.
-    pub ready: u32,
+    pub(crate) ready: u32,
     /// Number of desired Pods.
-    pub desired: u32,
+    pub(crate) desired: u32,
 }
 
 /// One of the two parts of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub(crate) enum Part {
     /// The Job.
     JobManager(JobManager),
     /// The Deployment.
@@ -136,17 +134,16 @@ pub enum Part {
 
 /// Namespace and name of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub(crate) struct Key {
     /// Namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Name: the label `app` of its parts.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl Key {
     /// The cluster to which an object with this metadata belongs: a history, of which a list has only the metadata.
-    #[must_use]
-    pub fn of_metadata(metadata: &serde_json::Value) -> Option<Self> {
+    pub(crate) fn of_metadata(metadata: &serde_json::Value) -> Option<Self> {
         Some(Self {
             namespace: metadata["namespace"].as_str()?.to_owned(),
             name: metadata["labels"][APP_LABEL].as_str()?.to_owned(),
@@ -155,8 +152,7 @@ impl Key {
 
     /// The cluster to which an object belongs, if it is a cluster's: a Job or a Deployment with the label but without
     /// the name belongs to something else.
-    #[must_use]
-    pub fn of_object(component: &str, namespace: &str, object: &str, app: &str) -> Option<Self> {
+    pub(crate) fn of_object(component: &str, namespace: &str, object: &str, app: &str) -> Option<Self> {
         let ours = object.strip_suffix(component)?.strip_suffix('-')? == app;
         ours.then(|| Self {
             namespace: namespace.to_owned(),
@@ -167,19 +163,19 @@ impl Key {
 
 /// A cluster in a list: one part can be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The Job.
-    pub job: Option<JobManager>,
+    pub(crate) job: Option<JobManager>,
     /// The Deployment.
-    pub deployment: Option<TaskManagers>,
+    pub(crate) deployment: Option<TaskManagers>,
 }
 
 /// The found clusters, sorted by namespace and name.
-pub type Inventory = BTreeMap<Key, Parts>;
+pub(crate) type Inventory = BTreeMap<Key, Parts>;
 
 impl Parts {
     /// Adds or replaces a part.
-    pub fn put(&mut self, part: Part) {
+    pub(crate) fn put(&mut self, part: Part) {
         match part {
             Part::JobManager(job) => self.job = Some(job),
             Part::TaskManagers(deployment) => self.deployment = Some(deployment),
@@ -187,7 +183,7 @@ impl Parts {
     }
 
     /// Removes the part of the same kind as `part`.
-    pub fn take(&mut self, part: &Part) {
+    pub(crate) fn take(&mut self, part: &Part) {
         match part {
             Part::JobManager(_) => self.job = None,
             Part::TaskManagers(_) => self.deployment = None,
@@ -195,14 +191,12 @@ impl Parts {
     }
 
     /// Whether no part is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.job.is_none() && self.deployment.is_none()
     }
 
     /// The state in one word.
-    #[must_use]
-    pub fn status(&self, now: Timestamp) -> Status {
+    pub(crate) fn status(&self, now: Timestamp) -> Status {
         let job = self.job.as_ref();
         let tasks = self.deployment.as_ref();
         if self.is_empty() {
@@ -237,14 +231,12 @@ impl Parts {
     }
 
     /// When the cluster was created: a resume creates the Job again.
-    #[must_use]
-    pub fn created(&self) -> Option<Timestamp> {
+    pub(crate) fn created(&self) -> Option<Timestamp> {
         self.leading().and_then(|traits| traits.created)
     }
 
     /// The data of the cluster to show.
-    #[must_use]
-    pub fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> ClusterRow<'a> {
+    pub(crate) fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> ClusterRow<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let traits = self.leading();
         let image = traits.and_then(|traits| traits.image.as_deref());
@@ -284,74 +276,74 @@ impl Parts {
 
 /// The name of a cluster in the place where Kubernetes' objects have theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Metadata<T> {
+pub(crate) struct Metadata<T> {
     /// Name.
-    pub name: T,
+    pub(crate) name: T,
     /// Namespace.
-    pub namespace: T,
+    pub(crate) namespace: T,
 }
 
 /// The state of a cluster in the place where Pods have theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Phase {
+pub(crate) struct Phase {
     /// State in one word.
-    pub phase: Status,
+    pub(crate) phase: Status,
 }
 
 /// An item of a ClusterList, see docs/output.md. Tables use the same data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ClusterRow<'a> {
+pub(crate) struct ClusterRow<'a> {
     /// Version of this shape.
-    pub api_version: &'static str,
+    pub(crate) api_version: &'static str,
     /// `Cluster`.
-    pub kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its name.
-    pub metadata: Metadata<&'a str>,
+    pub(crate) metadata: Metadata<&'a str>,
     /// Its state.
-    pub status: Phase,
+    pub(crate) status: Phase,
     /// Namespace.
-    pub namespace: &'a str,
+    pub(crate) namespace: &'a str,
     /// Name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Parallelism, if this plugin created the cluster.
-    pub parallelism: Option<u32>,
+    pub(crate) parallelism: Option<u32>,
     /// TaskManagers; absent if there is no Deployment.
-    pub task_managers: Option<Replicas>,
+    pub(crate) task_managers: Option<Replicas>,
     /// Image of Flink.
-    pub image: Option<&'a str>,
+    pub(crate) image: Option<&'a str>,
     /// Version of Flink from the creation, or from the image's tag.
-    pub flink_version: Option<String>,
+    pub(crate) flink_version: Option<String>,
     /// Number of the running revision.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// When the Job was created, or the Deployment if there is no Job.
-    pub created_at: Option<Timestamp>,
+    pub(crate) created_at: Option<Timestamp>,
     /// Labels of the Job, or of the Deployment if there is no Job.
-    pub labels: &'a BTreeMap<String, String>,
+    pub(crate) labels: &'a BTreeMap<String, String>,
     /// Names of the objects that exist.
-    pub objects: Objects,
+    pub(crate) objects: Objects,
     /// The operation in progress, or an unfinished one; absent if there is neither, or it is unknown.
-    pub operation: Option<&'a str>,
+    pub(crate) operation: Option<&'a str>,
     /// The state of its job in Flink; absent if it was not read.
-    pub live: Option<&'a LiveJob>,
+    pub(crate) live: Option<&'a LiveJob>,
 }
 
 /// Number of TaskManagers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Replicas {
+pub(crate) struct Replicas {
     /// Number of ready ones.
-    pub ready: u32,
+    pub(crate) ready: u32,
     /// Number of desired ones.
-    pub desired: u32,
+    pub(crate) desired: u32,
 }
 
 /// Names of the objects of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Objects {
+pub(crate) struct Objects {
     /// The Job.
-    pub job: Option<String>,
+    pub(crate) job: Option<String>,
     /// The Deployment.
-    pub deployment: Option<String>,
+    pub(crate) deployment: Option<String>,
 }
 
 /// Checks that a name can be used in a search: a cluster made by hand may have a name that
@@ -359,7 +351,7 @@ pub struct Objects {
 ///
 /// # Errors
 /// When it is not a valid label value (apimachinery's `IsValidLabelValue`).
-pub fn check_name(name: &str) -> Result<String, String> {
+pub(crate) fn check_name(name: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     let name = name.strip_prefix("cluster/").unwrap_or(name);
     let bytes = name.as_bytes();

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// Meanings of the values in the column STATUS, the variants of [`Status`], for help texts.
-pub const STATES: &str = "\
+pub(crate) const STATES: &str = "\
 STATUS is what Kubernetes knows of a cluster:
   Running           the JobManager and all TaskManagers are ready
   Stopping          the Flink job is being stopped with a savepoint whose path is not in the history yet
@@ -22,7 +22,7 @@ STATUS is what Kubernetes knows of a cluster:
 
 /// State of a cluster in one word: the first one that matches, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Status {
+pub(crate) enum Status {
     /// Both parts are gone. In watches only.
     Deleted,
     /// A part is being deleted.
@@ -53,7 +53,7 @@ pub enum Status {
 impl Status {
     /// The state of a cluster whose operation in progress stops its job with a savepoint.
     #[must_use]
-    pub const fn stopping(self) -> Self {
+    pub(crate) const fn stopping(self) -> Self {
         match self {
             Self::NoTaskManagers | Self::Running | Self::Starting | Self::Degraded => Self::Stopping,
             other => other,

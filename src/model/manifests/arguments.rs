@@ -11,8 +11,7 @@ use crate::model::flink::script_keys;
 use crate::model::spec::Spec;
 
 /// All arguments of the JobManager from the spec, not yet escaped for Kubernetes.
-#[must_use]
-pub fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> JobManagerArguments {
+pub(crate) fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> JobManagerArguments {
     let layer = &spec.layer;
     let mut dynamic = configuration(spec, namespace, generation);
     if let Some(memory) = layer.job_manager.memory {

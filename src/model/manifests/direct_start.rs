@@ -75,7 +75,7 @@ fn script() -> String {
 }
 
 /// Whether a container's command is that of a direct start, of this release of the plugin or another.
-pub fn is_own(command: &[impl AsRef<str>]) -> bool {
+pub(crate) fn is_own(command: &[impl AsRef<str>]) -> bool {
     let word = |at: usize| command.get(at).map(AsRef::as_ref);
     word(0) == Some(SHELL) && word(3) == Some(NAME)
 }
@@ -87,7 +87,7 @@ fn command(container: &Map<String, Value>) -> Vec<&str> {
 }
 
 /// Removes the command of a direct start from a Job or a Deployment. Returns whether it had one.
-pub fn take(object: &mut Value) -> bool {
+pub(crate) fn take(object: &mut Value) -> bool {
     let main = main_container::of_mut(object).and_then(Value::as_object_mut);
     let Some(main) = main.filter(|main| is_own(&command(main))) else {
         return false;

@@ -7,13 +7,13 @@ use super::{Manifests, list, main_container, map, selector};
 use crate::error::Result;
 use crate::model::flink::settings::{ConfigMaps, HighAvailability, Settings, leader_map};
 use crate::model::flink::{self, FlinkVersion};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, FIELD_MANAGER, HIGH_AVAILABILITY, MASTER};
+use crate::model::names::{self, HIGH_AVAILABILITY, MASTER};
 use crate::model::rights::{HIGH_AVAILABILITY_ANY, HIGH_AVAILABILITY_OWN};
 use crate::model::spec::Spec;
 
 /// Annotation of Job and Deployment: the RBAC objects of high availability were created with them, and are deleted with
 /// them.
-pub const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
+pub(crate) const CREATED_RBAC: &str = "kubectl-flink/created-rbac";
 
 /// Port of a JobManager's REST.
 const REST_PORT: u16 = 8081;
@@ -168,14 +168,7 @@ pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, ge
         map(object, &["spec", "template", "spec"])?.insert("serviceAccountName".to_owned(), json!(account));
     }
     let mut labels = map(&mut manifests.job, &["metadata", "labels"])?.clone();
-    for (key, value) in [
-        (APP_LABEL, spec.name.as_str()),
-        (COMPONENT_LABEL, HIGH_AVAILABILITY),
-        ("app.kubernetes.io/name", "flink"),
-        ("app.kubernetes.io/instance", spec.name.as_str()),
-        ("app.kubernetes.io/component", HIGH_AVAILABILITY),
-        ("app.kubernetes.io/managed-by", FIELD_MANAGER),
-    ] {
+    for (key, value) in names::labels(&spec.name, HIGH_AVAILABILITY) {
         labels.insert(key.to_owned(), json!(value));
     }
     let metadata = json!({ "name": name, "namespace": namespace, "labels": labels });

@@ -4,15 +4,15 @@
 //! objects a cluster (names, labels, selectors) and the explicit settings of the spec.
 
 mod arguments;
-pub mod direct_start;
+pub(crate) mod direct_start;
 mod high_availability;
-pub mod network_policy;
+pub(crate) mod network_policy;
 mod pods;
-pub mod rehearsal;
-pub mod savepoint_reader;
-pub mod short_job;
+pub(crate) mod rehearsal;
+pub(crate) mod savepoint_reader;
+pub(crate) mod short_job;
 mod sql;
-pub mod surge;
+pub(crate) mod surge;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
@@ -31,23 +31,23 @@ use crate::model::main_container as container;
 use arguments::{SEED, configuration, drop_displaced, drop_set_by_properties, remove_settings};
 use pods::{native_sidecars, role, usrlib};
 
-pub use arguments::job_manager_arguments;
-pub use high_availability::CREATED_RBAC;
+pub(crate) use arguments::job_manager_arguments;
+pub(crate) use high_availability::CREATED_RBAC;
 
 /// Annotation with the number of the revision in the history that an object belongs to.
-pub const REVISION: &str = "kubectl-flink/revision";
+pub(crate) const REVISION: &str = "kubectl-flink/revision";
 /// Annotation with the nonce of the revision, see [`crate::model::config::Config::nonce`].
-pub const IDENTITY: &str = "kubectl-flink/identity";
+pub(crate) const IDENTITY: &str = "kubectl-flink/identity";
 /// Annotation with the job's parallelism, so that a list need not read arguments.
-pub const PARALLELISM: &str = "kubectl-flink/parallelism";
+pub(crate) const PARALLELISM: &str = "kubectl-flink/parallelism";
 /// Annotation with Flink's version.
-pub const FLINK_VERSION: &str = "kubectl-flink/flink-version";
+pub(crate) const FLINK_VERSION: &str = "kubectl-flink/flink-version";
 /// Annotation of a Deployment that `suspend` scaled to zero: its former replicas. It has no meaning if the Deployment
 /// has replicas, so a resume need not remove it.
-pub const SUSPENDED_REPLICAS: &str = "kubectl-flink/suspended-replicas";
+pub(crate) const SUSPENDED_REPLICAS: &str = "kubectl-flink/suspended-replicas";
 /// Annotation of a Job that was suspended because its JobManager did not end after Flink's job: it has ended, and must
 /// not continue.
-pub const JOB_ENDED: &str = "kubectl-flink/job-ended";
+pub(crate) const JOB_ENDED: &str = "kubectl-flink/job-ended";
 
 /// Number of JobManager failures that a Job tolerates, as in the built-in template.
 const BACKOFF_LIMIT: u32 = 1000;
@@ -61,53 +61,49 @@ pub(crate) const FAILED_FOR_GOOD: i32 = 163;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifests {
     /// `NAME-master`.
-    pub service: Value,
+    pub(crate) service: Value,
     /// `NAME-master`.
-    pub job: Value,
+    pub(crate) job: Value,
     /// `NAME-task-manager`.
-    pub deployment: Value,
+    pub(crate) deployment: Value,
     /// ServiceAccount, Role and RoleBinding `NAME-high-availability`, in this order; empty unless they are requested.
-    pub access: Vec<Value>,
+    pub(crate) access: Vec<Value>,
     /// Containers beside Flink's that were made native sidecars of the JobManager.
-    pub native_sidecars: Vec<String>,
+    pub(crate) native_sidecars: Vec<String>,
 }
 
 impl Manifests {
     /// The three objects in the order in which they are created.
     #[must_use]
-    pub fn in_order(&self) -> [&Value; 3] {
+    pub(crate) fn in_order(&self) -> [&Value; 3] {
         [&self.service, &self.job, &self.deployment]
     }
 
     /// All objects, in the order in which they can be created.
-    pub fn all(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Value> {
         self.access.iter().chain(self.in_order())
     }
 }
 
 /// The desired number of TaskManagers of a Deployment; if it is not set, one, which is Kubernetes' default.
-#[must_use]
-pub fn replicas(deployment: &Value) -> u64 {
+pub(crate) fn replicas(deployment: &Value) -> u64 {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1)
 }
 
 /// The number of the revision that an object belongs to.
-#[must_use]
-pub fn revision(object: &Value) -> Option<u64> {
+pub(crate) fn revision(object: &Value) -> Option<u64> {
     object["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
 }
 
 /// The same, of the metadata of an object or of a Pod template.
-#[must_use]
-pub fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
+pub(crate) fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
     metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
 }
 
 /// Whether a Kubernetes Job has failed because Flink reported its own job as failed for good.
 ///
 /// Source of the message: `getPodFailureMessage` in kubernetes/pkg/controller/job/pod_failure_policy.go.
-#[must_use]
-pub fn failed_for_good(job: &Value) -> bool {
+pub(crate) fn failed_for_good(job: &Value) -> bool {
     let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
     let words = format!("failed with exit code {FAILED_FOR_GOOD} ");
     conditions

@@ -11,7 +11,7 @@ const TEMPLATE: &str = include_str!("../../../manifests/network-policy.yaml");
 
 /// A range of addresses in CIDR notation, such as `10.0.0.0/8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cidr(String);
+pub(crate) struct Cidr(String);
 
 impl std::str::FromStr for Cidr {
     type Err = Error;
@@ -34,8 +34,7 @@ impl std::str::FromStr for Cidr {
 
 /// The policy of the cluster `name` as YAML. Only its own Pods reach its Pods, and the addresses of `rest_from` reach the
 /// REST port, 8081.
-#[must_use]
-pub fn network_policy(name: &ClusterName, rest_from: &[Cidr]) -> String {
+pub(crate) fn network_policy(name: &ClusterName, rest_from: &[Cidr]) -> String {
     let mut policy = TEMPLATE.replace("${FLINK_APPLICATION_NAME}", name.as_str());
     if !rest_from.is_empty() {
         policy.push_str("  - ports:\n    - port: 8081\n    from:\n");

@@ -38,7 +38,13 @@ const OF_A_CLUSTER: [&str; 10] = [
 ];
 
 /// The Job that rehearses the version `layer`, which starts from `path`.
-pub fn job(layer: &Config, templates: &Templates, namespace: &str, path: Option<&str>, frame: &Frame) -> Result<Value> {
+pub(crate) fn job(
+    layer: &Config,
+    templates: &Templates,
+    namespace: &str,
+    path: Option<&str>,
+    frame: &Frame,
+) -> Result<Value> {
     let mut layer = Config {
         // The same for all rehearsals of a cluster: Flink creates a directory of that name in the checkpoint directory.
         job_id: Some(JobId::Seed(format!(

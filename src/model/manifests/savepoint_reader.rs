@@ -13,7 +13,7 @@ use crate::model::pod_template::escape_dollar;
 
 /// Prints the files whose paths are its arguments, each as gzip in base64 between two lines of its own. A kubelet
 /// rotates a log after 10 MiB by default, so what is printed is limited to less.
-pub const SCRIPT: &str = r#"for file; do
+pub(crate) const SCRIPT: &str = r#"for file; do
   if [ -d "$file" ]; then file=$file/_metadata; fi
   if [ ! -e "$file" ]; then echo "kubectl-flink: missing"; continue; fi
   if [ ! -f "$file" ] || [ ! -r "$file" ]; then echo "kubectl-flink: unreadable"; continue; fi
@@ -26,13 +26,13 @@ done
 echo "kubectl-flink: done"
 "#;
 /// Name of its container.
-pub const CONTAINER: &str = "flink-savepoint-reader";
+pub(crate) const CONTAINER: &str = "flink-savepoint-reader";
 /// First word of the lines that are not a part of a file.
 const WORD: &str = "kubectl-flink: ";
 /// Maximum size of a file, as in [`SCRIPT`].
-pub const MAX_SIZE: u64 = 64 << 20;
+pub(crate) const MAX_SIZE: u64 = 64 << 20;
 /// Maximum number of bytes of the log that are read: two files, with a margin.
-pub const MAX_LOG: usize = 12 << 20;
+pub(crate) const MAX_LOG: usize = 12 << 20;
 
 /// Fields of the cluster's Pods that decide where a Pod may run, and as whom. Source: `PodSpec` in k8s.io/api/core/v1.
 const OF_THE_POD: [&str; 10] = [
@@ -61,8 +61,7 @@ const OF_ONE_POD: [&str; 7] = [
 ];
 
 /// The path in Pods of a `file:` URI or an absolute path; `None`: it is in another file system.
-#[must_use]
-pub fn path_in_pods(path: &str) -> Option<&str> {
+pub(crate) fn path_in_pods(path: &str) -> Option<&str> {
     let path = match path.strip_prefix("file:") {
         Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
         None => path,
@@ -74,7 +73,7 @@ pub fn path_in_pods(path: &str) -> Option<&str> {
 ///
 /// # Errors
 /// Not found if no volume of the cluster has one of them.
-pub fn job(of: &Value, name: &ClusterName, paths: &[&str], frame: &Frame) -> Result<Value> {
+pub(crate) fn job(of: &Value, name: &ClusterName, paths: &[&str], frame: &Frame) -> Result<Value> {
     let pod = &of["spec"]["template"]["spec"];
     let container = main_container::of(of).ok_or_else(|| Error::usage("the cluster's Job has no container"))?;
     let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
@@ -165,7 +164,7 @@ fn volume_of<'a>(
 ///
 /// # Errors
 /// Not found if a file does not exist; failure if it cannot be read or is too large, or if the log is another one.
-pub fn files(log: &str, paths: &[&str]) -> Result<Option<Vec<Vec<u8>>>> {
+pub(crate) fn files(log: &str, paths: &[&str]) -> Result<Option<Vec<Vec<u8>>>> {
     if !log.contains("kubectl-flink: done") {
         return Ok(None);
     }
@@ -210,8 +209,7 @@ pub fn files(log: &str, paths: &[&str]) -> Result<Option<Vec<Vec<u8>>>> {
 }
 
 /// The error that a file does not fit into a log.
-#[must_use]
-pub fn too_large(path: &str) -> Error {
+pub(crate) fn too_large(path: &str) -> Error {
     Error::failure(format!("{path} is too large to be read from a log")).hint(format!(
         "kubectl exec POD -- cat {}/_metadata | kubectl flink savepoint inspect -",
         path.trim_end_matches("/_metadata").trim_end_matches('/')
@@ -219,8 +217,7 @@ pub fn too_large(path: &str) -> Error {
 }
 
 /// The error that a part of a file is missing.
-#[must_use]
-pub fn incomplete(path: &str) -> Error {
+pub(crate) fn incomplete(path: &str) -> Error {
     Error::failure(format!("the content of {path} arrived incomplete: repeat the command"))
 }
 

@@ -7,20 +7,20 @@ use crate::error::Result;
 use crate::model::names::{ClusterName, labels};
 
 /// Annotation with the process that created the Job, as JSON.
-pub const HOLDER: &str = "kubectl-flink/holder";
+pub(crate) const HOLDER: &str = "kubectl-flink/holder";
 
 /// Seconds for which an ended Job stays: long enough to read its log.
 const STAYS: u64 = 120;
 
 /// The facts about a short-lived Job that do not depend on what it runs.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// Seconds after which Kubernetes ends it.
-    pub deadline: u64,
+    pub(crate) deadline: u64,
     /// The process that creates it, as JSON.
-    pub holder: String,
+    pub(crate) holder: String,
     /// The owner with which it is deleted.
-    pub owner: Option<Value>,
+    pub(crate) owner: Option<Value>,
 }
 
 /// Makes `job` the one that does `component` for the cluster `name`: it runs once, and goes by itself if the command
@@ -28,7 +28,7 @@ pub struct Frame {
 ///
 /// # Errors
 /// Usage error if a part of it is no map.
-pub fn frame(job: &mut Value, name: &ClusterName, component: &str, frame: &Frame) -> Result<()> {
+pub(crate) fn frame(job: &mut Value, name: &ClusterName, component: &str, frame: &Frame) -> Result<()> {
     let body = map(job, &["spec"])?;
     body.insert("backoffLimit".to_owned(), json!(0));
     body.insert("activeDeadlineSeconds".to_owned(), json!(frame.deadline));

@@ -21,7 +21,7 @@ const NEVER: i32 = i32::MAX - 1;
 const PORT: u16 = 6123;
 /// The other port. It is a port of Services that were made from Flink's templates, for queryable state, which
 /// TaskManagers serve, not the JobManager. Source: Flink's `KvStateService`.
-pub const OTHER_PORT: u16 = 6125;
+pub(crate) const OTHER_PORT: u16 = 6125;
 /// Key of the port of the JobManager's RPC.
 const RPC_PORT: &str = "jobmanager.rpc.port";
 
@@ -30,8 +30,7 @@ const RPC_PORT: &str = "jobmanager.rpc.port";
 /// The number of replicas stays that of `before`: Kubernetes' Deployment controller would first apply a new number to the
 /// Pods that run. Source: `isScalingEvent` in pkg/controller/deployment/sync.go, `NewRSNewReplicas` in
 /// pkg/controller/deployment/util.
-#[must_use]
-pub fn surged(deployment: &Value, before: &Value) -> Value {
+pub(crate) fn surged(deployment: &Value, before: &Value) -> Value {
     let mut surged = deployment.clone();
     let spec = &mut surged["spec"];
     spec["replicas"] = json!(replicas(before));
@@ -45,8 +44,7 @@ pub fn surged(deployment: &Value, before: &Value) -> Value {
 }
 
 /// The number of Pods that start.
-#[must_use]
-pub fn number(deployment: &Value, before: &Value) -> u64 {
+pub(crate) fn number(deployment: &Value, before: &Value) -> u64 {
     replicas(deployment).min(replicas(before))
 }
 
@@ -56,8 +54,7 @@ pub fn number(deployment: &Value, before: &Value) -> u64 {
 /// Kubernetes' Deployment controller spreads a change of the number over the Pods of both versions, so that new ones would
 /// end too, unless as many as there are fit into the new number and `maxSurge`. Source: `scale` in
 /// pkg/controller/deployment/sync.go.
-#[must_use]
-pub fn unsurged(deployment: &Value, live: &Value) -> Option<Value> {
+pub(crate) fn unsurged(deployment: &Value, live: &Value) -> Option<Value> {
     let seconds = live["spec"]["minReadySeconds"].as_i64();
     let held = holds(seconds.and_then(|seconds| i32::try_from(seconds).ok()));
     let (before, after) = (replicas(live), replicas(deployment));
@@ -74,15 +71,13 @@ pub fn unsurged(deployment: &Value, live: &Value) -> Option<Value> {
 }
 
 /// Whether TaskManagers of two versions run beside each other on purpose.
-#[must_use]
-pub const fn holds(min_ready_seconds: Option<i32>) -> bool {
+pub(crate) const fn holds(min_ready_seconds: Option<i32>) -> bool {
     matches!(min_ready_seconds, Some(NEVER))
 }
 
 /// The Deployment `live` as it must be applied to get it back: all that it says, but nothing that only the API server
 /// says.
-#[must_use]
-pub fn kept(live: &Value) -> Value {
+pub(crate) fn kept(live: &Value) -> Value {
     const SAID: [&str; 4] = ["annotations", "labels", "name", "namespace"];
     const BY_CONTROLLER: &str = "deployment.kubernetes.io/revision";
     let mut metadata = Map::new();
@@ -102,7 +97,7 @@ pub fn kept(live: &Value) -> Value {
 ///
 /// # Errors
 /// Why TaskManagers of both versions cannot be kept apart.
-pub fn rpc_port(new: &Manifests, live: &Value, name: &ClusterName) -> Result<Option<u16>, String> {
+pub(crate) fn rpc_port(new: &Manifests, live: &Value, name: &ClusterName) -> Result<Option<u16>, String> {
     let of = |object: &Value| Settings::of_object(object, &ConfigMaps::new());
     let (job, task_manager) = (of(&new.job), of(&new.deployment));
     if job.high_availability().is_some() || task_manager.high_availability().is_some() {
@@ -137,8 +132,7 @@ pub fn rpc_port(new: &Manifests, live: &Value, name: &ClusterName) -> Result<Opt
 }
 
 /// The port of a running Job or Deployment, if it is the one that is not the default.
-#[must_use]
-pub fn live_port(live: &Value) -> Option<u16> {
+pub(crate) fn live_port(live: &Value) -> Option<u16> {
     let settings = Settings::of_object(live, &ConfigMaps::new());
     let is_other = settings.high_availability().is_none() && settings.get(RPC_PORT) == Some(&OTHER_PORT.to_string());
     is_other.then_some(OTHER_PORT)

@@ -40,8 +40,7 @@ fn containers(pod: &Value) -> impl Iterator<Item = (String, &Value)> {
 }
 
 /// The fields of a Pod template that will be rejected: path and reason.
-#[must_use]
-pub fn refusals(template: &Value) -> Vec<(String, String)> {
+pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
     let pod = &template["spec"];
     let mut found = Vec::new();
     let mut names = BTreeSet::new();
@@ -93,8 +92,7 @@ fn twice(of: &Value, field: &str, key: &str, at: &str) -> Vec<(String, String)> 
 
 /// Fields without the effect that they suggest: one sentence each, with the path. `all` are the labels of the resulting
 /// Pods.
-#[must_use]
-pub fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) -> Vec<String> {
+pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) -> Vec<String> {
     let pod = &template["spec"];
     let mut found = Vec::new();
     let mut ports = BTreeSet::new();
@@ -157,8 +155,7 @@ fn wanted(selector: &Value) -> Vec<(&str, Vec<&str>)> {
 
 /// Why a selector matches no Pod here, if it selects those of native Flink or of the operator; `None`: it does not, or
 /// the Pods have such labels too.
-#[must_use]
-pub fn selects_nothing(path: &str, selector: &Value, all: &[&Map<String, Value>]) -> Option<String> {
+pub(crate) fn selects_nothing(path: &str, selector: &Value, all: &[&Map<String, Value>]) -> Option<String> {
     let wanted = wanted(selector);
     let matches = |labels: &&Map<String, Value>| {
         let has = |(key, values): &(&str, Vec<&str>)| {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
 /// Name of Flink's container in the pod templates of a FlinkDeployment.
-pub const MAIN_CONTAINER: &str = "flink-main-container";
+pub(crate) const MAIN_CONTAINER: &str = "flink-main-container";
 
 /// Directive of a strategic merge patch: `delete`, `replace` or `merge`.
 const DIRECTIVE: &str = "$patch";
@@ -40,7 +40,7 @@ const SILENT_METADATA: &[&str] = &[
 ///
 /// # Errors
 /// Usage error that lists all of [`faults`].
-pub fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
+pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
     let found = faults_in(patch, container);
     if !found.is_empty() {
         let lines: Vec<String> = found
@@ -78,8 +78,7 @@ pub fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
 ///
 /// These are the parts that cannot be merged, and those that would remove the cluster's identity. The API server checks
 /// unknown fields, since it knows its own version.
-#[must_use]
-pub fn faults(patch: &Value) -> Vec<(String, String)> {
+pub(crate) fn faults(patch: &Value) -> Vec<(String, String)> {
     faults_in(patch, MAIN_CONTAINER)
 }
 
@@ -273,8 +272,7 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
 }
 
 /// Paths of the lists in `patch` that replace another list in `base`; both are pod templates.
-#[must_use]
-pub fn replaced_lists(base: &Value, patch: &Value) -> Vec<String> {
+pub(crate) fn replaced_lists(base: &Value, patch: &Value) -> Vec<String> {
     let mut found = Vec::new();
     find_replaced(base, patch, "", "", &mut found);
     found

@@ -3,7 +3,7 @@
 //! A *template* here is a Kubernetes PodTemplateSpec, `{metadata, spec}`, and *container* the name of the one that runs
 //! Flink in it.
 
-pub mod checks;
+pub(crate) mod checks;
 pub(crate) mod merge;
 
 use std::cmp::Ordering;
@@ -16,12 +16,12 @@ use super::quantity;
 use crate::error::{Error, Result};
 use crate::model::config::{Mount, RoleConfig};
 
-pub use merge::{MAIN_CONTAINER, faults, merge, replaced_lists};
+pub(crate) use merge::{MAIN_CONTAINER, faults, merge, replaced_lists};
 
 /// Flink's configuration directory in official images.
 const CONF: &str = "/opt/flink/conf";
 /// Prefix of the pod annotations that contain files of Flink's configuration directory.
-pub const LOG_ANNOTATION: &str = "kubectl-flink/log.";
+pub(crate) const LOG_ANNOTATION: &str = "kubectl-flink/log.";
 /// Volume that provides those annotations as files.
 const LOG_VOLUME: &str = "kubectl-flink-log";
 /// Kubernetes' limit for all annotations of an object together, keys and values, in bytes.
@@ -36,7 +36,7 @@ const NAME_LIMIT: usize = 63;
 ///
 /// # Errors
 /// Failure when the template has no such container or is not a pod template.
-pub fn add_mount(template: &mut Value, container: &str, mount: &Mount) -> Result<()> {
+pub(crate) fn add_mount(template: &mut Value, container: &str, mount: &Mount) -> Result<()> {
     let volume = volume_name(&mount.claim);
     let main = container_of(template, container)?;
     let mut entry = json!({"name": volume, "mountPath": mount.path});
@@ -54,7 +54,7 @@ pub fn add_mount(template: &mut Value, container: &str, mount: &Mount) -> Result
 ///
 /// # Errors
 /// Failure when the template has no such container or is not a pod template.
-pub fn add_env(template: &mut Value, container: &str, env: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn add_env(template: &mut Value, container: &str, env: &BTreeMap<String, String>) -> Result<()> {
     if env.is_empty() {
         return Ok(());
     }
@@ -74,7 +74,11 @@ pub fn add_env(template: &mut Value, container: &str, env: &BTreeMap<String, Str
 /// # Errors
 /// Usage error for a name that is not a valid file name or too long for an annotation, and for contents larger than the
 /// limit of an object's annotations; failure when the template has no such container or is not a pod template.
-pub fn add_log_configuration(template: &mut Value, container: &str, files: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn add_log_configuration(
+    template: &mut Value,
+    container: &str,
+    files: &BTreeMap<String, String>,
+) -> Result<()> {
     if files.is_empty() {
         return Ok(());
     }
@@ -119,8 +123,7 @@ pub fn add_log_configuration(template: &mut Value, container: &str, files: &BTre
 /// Whether the role's own pod template sets a value of the resource `name` that is compatible with the role's: a lower
 /// request, a higher limit, or none. These come from a file's requests and limits, see
 /// [`crate::model::flink_deployment`].
-#[must_use]
-pub fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
+pub(crate) fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
     let containers = role
         .pod_template
         .as_ref()
@@ -148,7 +151,7 @@ pub fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
 ///
 /// # Errors
 /// Usage error with the reason.
-pub fn check_file_name(name: &str) -> Result<()> {
+pub(crate) fn check_file_name(name: &str) -> Result<()> {
     // The annotation's key is the tighter limit: Kubernetes allows 63 characters after the slash.
     let room = NAME_LIMIT - "log.".len();
     let fault = if name.is_empty() {
@@ -177,8 +180,7 @@ pub fn check_file_name(name: &str) -> Result<()> {
 /// Kubernetes' rule (third_party/forked/golang/expansion): `$$` becomes `$`, `$(NAME)` the variable's value, any other
 /// `$` stays. So a run of dollars changes if it is longer than one or ends before a parenthesis; doubling it
 /// compensates this. Others stay unchanged: `$HOME` stays readable in the manifest.
-#[must_use]
-pub fn escape_dollar(text: &str) -> String {
+pub(crate) fn escape_dollar(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('$') {
@@ -198,8 +200,7 @@ pub fn escape_dollar(text: &str) -> String {
 
 /// The process's value for `text` in arguments or environment values, and whether Kubernetes inserts a variable, which
 /// stays unexpanded here. The opposite of [`escape_dollar`].
-#[must_use]
-pub fn unescape_dollar(text: &str) -> (String, bool) {
+pub(crate) fn unescape_dollar(text: &str) -> (String, bool) {
     let (mut plain, mut expands) = (String::with_capacity(text.len()), false);
     let mut rest = text;
     while let Some(at) = rest.find('$') {

@@ -5,7 +5,7 @@ use super::arguments::Arguments;
 use super::redaction::REDACTED;
 
 /// Replaces secrets in the lines of one log.
-pub struct LogRedaction<'a> {
+pub(crate) struct LogRedaction<'a> {
     redaction: &'a Redaction,
     /// While Flink logs the arguments that it was started with, one a line. Source: `EnvironmentInformation`, which logs
     /// `Program Arguments:` before them and `Classpath:` after them.
@@ -16,8 +16,7 @@ pub struct LogRedaction<'a> {
 
 impl<'a> LogRedaction<'a> {
     /// For a log in which `redaction` replaces the secrets.
-    #[must_use]
-    pub const fn new(redaction: &'a Redaction) -> Self {
+    pub(crate) const fn new(redaction: &'a Redaction) -> Self {
         Self {
             redaction,
             arguments: None,
@@ -26,8 +25,7 @@ impl<'a> LogRedaction<'a> {
     }
 
     /// The next line, without its end and without secrets.
-    #[must_use]
-    pub fn line(&mut self, line: &str) -> String {
+    pub(crate) fn line(&mut self, line: &str) -> String {
         if line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----") {
             self.in_key = true;
         }

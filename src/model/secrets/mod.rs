@@ -8,8 +8,8 @@ mod redaction;
 
 use serde_json::Value;
 
-pub use log::LogRedaction;
-pub use redaction::Redaction;
+pub(crate) use log::LogRedaction;
+pub(crate) use redaction::Redaction;
 
 use crate::model::flink::effective_config::is_secret;
 
@@ -20,7 +20,7 @@ const AFTER: &str = "*** (after)";
 
 /// Hides the secrets in two versions of an object: values of environment variables, `-D` options, program arguments and
 /// annotations with secret names. Differences stay visible, as in `kubectl diff`.
-pub fn hide(before: &mut Value, after: &mut Value) {
+pub(crate) fn hide(before: &mut Value, after: &mut Value) {
     let original = (before.clone(), after.clone());
     hide_in(before, &secrets(&original.1), BEFORE);
     hide_in(after, &secrets(&original.0), AFTER);

@@ -14,7 +14,7 @@ use crate::model::flink::effective_config::is_secret;
 use crate::model::main_container::ENTRYPOINTS;
 
 /// What stands in the place of a secret.
-pub const REDACTED: &str = "****";
+pub(crate) const REDACTED: &str = "****";
 /// Shortest secret that is replaced wherever it occurs: a shorter one may be a part of any word.
 const SHORTEST: usize = 6;
 
@@ -50,13 +50,13 @@ const PLAIN_VARIABLES: &[&str] = &[
 ];
 /// Replaces secrets, and knows those that it has seen.
 #[derive(Clone, Debug, Default)]
-pub struct Redaction {
+pub(crate) struct Redaction {
     known: BTreeSet<String>,
 }
 
 impl Redaction {
     /// Learns the secrets of an object, which stays as it is.
-    pub fn learn(&mut self, object: &Value) {
+    pub(crate) fn learn(&mut self, object: &Value) {
         let mut seen = Vec::new();
         Walk {
             redaction: self,
@@ -67,7 +67,7 @@ impl Redaction {
     }
 
     /// Replaces the secrets of an object of Kubernetes or of an answer of Flink.
-    pub fn object(&self, object: &mut Value) {
+    pub(crate) fn object(&self, object: &mut Value) {
         Walk {
             redaction: self,
             hidden: &mut |_| {},
@@ -76,8 +76,7 @@ impl Redaction {
     }
 
     /// The text without its secrets.
-    #[must_use]
-    pub fn text(&self, text: &str) -> String {
+    pub(crate) fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         // A longer secret may contain a shorter one.
         let mut known: Vec<&String> = self

@@ -12,31 +12,31 @@ use validation::{valid_image, validate_high_availability, validate_script_keys, 
 
 /// Largest parallelism that Flink supports: 2^15. Source: Flink's
 /// `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
-pub const MAX_PARALLELISM: u32 = 32_768;
+pub(crate) const MAX_PARALLELISM: u32 = 32_768;
 
 /// Prefix of the URI of a file in the image.
-pub const LOCAL: &str = "local://";
+pub(crate) const LOCAL: &str = "local://";
 
 /// Maximum number of JobManagers of a cluster. One leader and one or two standby JobManagers are usual.
-pub const MAX_JOB_MANAGERS: u32 = 16;
+pub(crate) const MAX_JOB_MANAGERS: u32 = 16;
 
 /// A validated cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// The cluster's name.
-    pub name: ClusterName,
+    pub(crate) name: ClusterName,
     /// Image of both roles.
-    pub image: String,
+    pub(crate) image: String,
     /// Flink's version, if it was given or the image's tag contains it.
-    pub flink_version: Option<FlinkVersion>,
+    pub(crate) flink_version: Option<FlinkVersion>,
     /// Default parallelism of the job, 1 to [`MAX_PARALLELISM`].
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// Task slots per TaskManager.
-    pub slots: u32,
+    pub(crate) slots: u32,
     /// Number of TaskManagers.
-    pub task_managers: u32,
+    pub(crate) task_managers: u32,
     /// The given configuration, for fields without a default: the source of everything else.
-    pub layer: Config,
+    pub(crate) layer: Config,
 }
 
 impl Spec {
@@ -123,8 +123,7 @@ impl Spec {
     /// The jars of the image that a release before 1.19 finds in its class path: it does not support `--jars`.
     ///
     /// Source: the operator's `FlinkConfigBuilder.getStandaloneJarURI`.
-    #[must_use]
-    pub fn jars_on_class_path(&self) -> Vec<String> {
+    pub(crate) fn jars_on_class_path(&self) -> Vec<String> {
         let old = self
             .flink_version
             .is_some_and(|version| version < FlinkVersion::new(1, 19));
@@ -134,8 +133,7 @@ impl Spec {
     }
 
     /// The arguments of the image's entrypoint; `None`: those of the template.
-    #[must_use]
-    pub fn entrypoint(&self) -> Option<Entrypoint> {
+    pub(crate) fn entrypoint(&self) -> Option<Entrypoint> {
         self.layer.entrypoint.or_else(|| {
             self.flink_version
                 .map(FlinkVersion::entrypoint)
@@ -144,20 +142,17 @@ impl Spec {
     }
 
     /// Whether high availability is Kubernetes' own: leaders in ConfigMaps, which need rights.
-    #[must_use]
-    pub fn ha_by_kubernetes(&self) -> bool {
+    pub(crate) fn ha_by_kubernetes(&self) -> bool {
         self.layer.ha.is_some() && self.layer.zookeeper.is_none()
     }
 
     /// Whether the RBAC objects of high availability are created with the cluster.
-    #[must_use]
-    pub fn creates_rbac(&self) -> bool {
+    pub(crate) fn creates_rbac(&self) -> bool {
         self.ha_by_kubernetes() && self.layer.ha_create_rbac == Some(true)
     }
 
     /// Number of JobManagers: more than one only with high availability.
-    #[must_use]
-    pub fn job_managers(&self) -> u32 {
+    pub(crate) fn job_managers(&self) -> u32 {
         self.layer.job_managers.unwrap_or(1)
     }
 
@@ -166,8 +161,7 @@ impl Spec {
     /// With high availability every generation needs its own ID that stays the same when the JobManager is restarted:
     /// an ended job ID never runs again (Flink 1.20 then silently exits with 0). Without high availability there is no
     /// fixed ID: a restarted JobManager must not run under an old one.
-    #[must_use]
-    pub fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
+    pub(crate) fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
         match &self.layer.job_id {
             Some(JobId::Fixed(id)) => Some(id.to_ascii_lowercase()),
             Some(JobId::Seed(seed)) => Some(job_id::from_seed(seed)),
@@ -180,8 +174,7 @@ impl Spec {
     }
 
     /// The text that distinguishes the `generation`-th Kubernetes Job from all others of this name.
-    #[must_use]
-    pub fn identity(&self, generation: u64, separator: char) -> String {
+    pub(crate) fn identity(&self, generation: u64, separator: char) -> String {
         match &self.layer.nonce {
             Some(nonce) => format!("{generation}{separator}{nonce}"),
             None => generation.to_string(),
@@ -190,8 +183,7 @@ impl Spec {
 
     /// `kubernetes.cluster-id` of the `generation`-th Kubernetes Job, under which Flink keeps its ConfigMaps: at most 45
     /// characters, `[a-z]([-a-z0-9]*[a-z0-9])?`. Before revisions had a nonce it was the cluster's name.
-    #[must_use]
-    pub fn cluster_id(&self, generation: u64) -> String {
+    pub(crate) fn cluster_id(&self, generation: u64) -> String {
         let name = self.name.as_str();
         if self.layer.nonce.is_none() {
             return name.to_owned();

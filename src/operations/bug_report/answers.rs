@@ -37,10 +37,10 @@ const TASK_MANAGERS: usize = 16;
 const AT_A_TIME: usize = 8;
 
 /// An answer with the name of its file, or why there is none.
-pub type Named = (String, Result<Value, String>);
+pub(crate) type Named = (String, Result<Value, String>);
 
 /// All answers. Where the first does not come, no other is asked for.
-pub async fn read(flink: &Flink) -> Vec<Named> {
+pub(crate) async fn read(flink: &Flink) -> Vec<Named> {
     let first = ask(flink, "overview".to_owned()).await;
     if first.1.is_err() {
         return vec![first];
@@ -112,7 +112,7 @@ async fn ask(flink: &Flink, path: String) -> Named {
 }
 
 /// The effective configuration of the JobManager, by its REST, and of a TaskManager, by its log.
-pub async fn configuration(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> (Value, Vec<String>) {
+pub(crate) async fn configuration(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> (Value, Vec<String>) {
     let (job_manager, log) = futures::join!(flink.configuration(), objects::start_of_taskmanager_log(cluster, name));
     let mut faults = Vec::new();
     let pairs = |pairs: Vec<(String, String)>| -> Value {

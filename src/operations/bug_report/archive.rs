@@ -17,7 +17,7 @@ use crate::partial_file;
 const LARGEST: usize = 8 << 20;
 
 /// Where the archive goes.
-pub enum Output {
+pub(crate) enum Output {
     /// A file that gets its name only when it is complete, and is deleted after an interruption.
     File(NamedTempFile, PathBuf),
     /// A stream, such as the standard output.
@@ -29,7 +29,7 @@ impl Output {
     ///
     /// # Errors
     /// Usage error when the file exists, or cannot be made.
-    pub fn file(path: &Path) -> Result<Self> {
+    pub(crate) fn file(path: &Path) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Err(exists(path));
         }
@@ -76,7 +76,7 @@ impl Write for Output {
 }
 
 /// An archive that is being written.
-pub struct Archive {
+pub(crate) struct Archive {
     tar: Builder<GzEncoder<BufWriter<Output>>>,
     folder: String,
     /// Seconds since 1970, the time of all files.
@@ -88,8 +88,7 @@ pub struct Archive {
 
 impl Archive {
     /// An archive whose files are in `folder`, made `at` this many seconds after 1970.
-    #[must_use]
-    pub fn new(output: Output, folder: &str, at: u64) -> Self {
+    pub(crate) fn new(output: Output, folder: &str, at: u64) -> Self {
         let gzip = GzEncoder::new(BufWriter::new(output), Compression::default());
         Self {
             tar: Builder::new(gzip),
@@ -116,7 +115,7 @@ impl Archive {
     }
 
     /// Adds a text, which is cut when it is too long.
-    pub fn text(&mut self, path: &str, text: &str) -> Result<()> {
+    pub(crate) fn text(&mut self, path: &str, text: &str) -> Result<()> {
         let mut end = text.len().min(LARGEST);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -128,7 +127,7 @@ impl Archive {
     }
 
     /// Adds a file from its beginning.
-    pub fn file(&mut self, path: &str, mut file: File) -> Result<()> {
+    pub(crate) fn file(&mut self, path: &str, mut file: File) -> Result<()> {
         let size = file
             .stream_position()
             .and_then(|size| file.rewind().map(|()| size))
@@ -137,18 +136,17 @@ impl Archive {
     }
 
     /// Notes what is not in it, and why.
-    pub fn missing(&mut self, what: &str, why: &str) {
+    pub(crate) fn missing(&mut self, what: &str, why: &str) {
         self.missing.push(format!("{what}: {why}"));
     }
 
     /// Notes what is not in it as a whole.
-    pub fn cut(&mut self, what: String) {
+    pub(crate) fn cut(&mut self, what: String) {
         self.cut.push(what);
     }
 
     /// Number of files, and of what could not be read.
-    #[must_use]
-    pub fn numbers(&self) -> (usize, usize) {
+    pub(crate) fn numbers(&self) -> (usize, usize) {
         (self.files.len(), self.missing.len())
     }
 
@@ -156,7 +154,7 @@ impl Archive {
     ///
     /// # Errors
     /// When it cannot be written, or a file of its name was made meanwhile.
-    pub fn finish(mut self, head: &str, clean: impl Fn(&str) -> String) -> Result<()> {
+    pub(crate) fn finish(mut self, head: &str, clean: impl Fn(&str) -> String) -> Result<()> {
         let mut index = format!("{head}\n## Files\n\n");
         for (path, size) in &self.files {
             let _ = writeln!(index, "{size:>10}  {path}");

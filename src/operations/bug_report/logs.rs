@@ -16,28 +16,33 @@ const TAIL: usize = 20_000;
 const HEAD: usize = 8;
 
 /// A container whose log is read.
-pub struct Container<'a> {
+pub(crate) struct Container<'a> {
     /// Its Pod.
-    pub pod: &'a str,
+    pub(crate) pod: &'a str,
     /// Its name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Whether its run before the present one.
-    pub previous: bool,
+    pub(crate) previous: bool,
 }
 
 /// A log in a file, whose position is its end.
-pub struct Log {
+pub(crate) struct Log {
     /// The file.
-    pub file: File,
+    pub(crate) file: File,
     /// What is left out, or why it breaks off.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 /// Reads a log of at most about `limit` bytes. A longer one has its begin and its end.
 ///
 /// # Errors
 /// When none of it can be read.
-pub async fn read(cluster: &Cluster, container: &Container<'_>, limit: usize, redaction: &Redaction) -> Result<Log> {
+pub(crate) async fn read(
+    cluster: &Cluster,
+    container: &Container<'_>,
+    limit: usize,
+    redaction: &Redaction,
+) -> Result<Log> {
     let file = tempfile::tempfile().map_err(|e| unwritable(&e))?;
     let mut lines = Lines::new(BufWriter::new(file), redaction);
     let head = limit / HEAD;

@@ -2,7 +2,7 @@
 //! commands. What cannot be read is a line of its index.
 
 mod answers;
-pub mod archive;
+pub(crate) mod archive;
 mod logs;
 mod objects;
 
@@ -24,25 +24,25 @@ const LOG: (usize, usize) = (256 << 10, 8 << 20);
 const AT_A_TIME: usize = 4;
 
 /// A text of the report.
-pub struct Part {
+pub(crate) struct Part {
     /// Its file.
-    pub path: &'static str,
+    pub(crate) path: &'static str,
     /// The text, or why there is none.
-    pub text: Result<String>,
+    pub(crate) text: Result<String>,
 }
 
 /// What came of it.
-pub struct Summary {
+pub(crate) struct Summary {
     /// Number of files.
-    pub files: usize,
+    pub(crate) files: usize,
     /// Number of what could not be read.
-    pub missing: usize,
+    pub(crate) missing: usize,
     /// Whether there is a cluster of this name, or anything left of one.
-    pub has_cluster: bool,
+    pub(crate) has_cluster: bool,
 }
 
 /// Collects the report with its `parts`; `head` is the begin of its index.
-pub async fn collect(
+pub(crate) async fn collect(
     cluster: &Cluster,
     name: &ClusterName,
     parts: Vec<Part>,

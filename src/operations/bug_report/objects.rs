@@ -10,9 +10,10 @@ use crate::error::Result;
 use crate::kubernetes::api::{Cluster, ObjectList};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::objects::{LiveObjects, ha_config_maps};
-use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target, encode};
+use crate::kubernetes::pods;
+use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
 use crate::model::flink::settings::ConfigMaps;
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
+use crate::model::names::{ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
 
 const REPLICA_SETS: Resource = kind("apps", "v1", "ReplicaSet", "replicasets");
 const QUOTAS: Resource = kind("", "v1", "ResourceQuota", "resourcequotas");
@@ -34,17 +35,16 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str, pl
 
 /// What was read.
 #[derive(Default)]
-pub struct Found {
+pub(crate) struct Found {
     /// The objects by the name of their file.
-    pub files: Vec<(String, Vec<Value>)>,
+    pub(crate) files: Vec<(String, Vec<Value>)>,
     /// What could not be read, and why.
-    pub missing: Vec<(String, String)>,
+    pub(crate) missing: Vec<(String, String)>,
 }
 
 impl Found {
     /// Whether there is anything of the cluster, beside what its namespace has.
-    #[must_use]
-    pub fn has_cluster(&self) -> bool {
+    pub(crate) fn has_cluster(&self) -> bool {
         let own = ["service", "job", "deployment", "pods", "configmap", "events"];
         self.files
             .iter()
@@ -52,8 +52,7 @@ impl Found {
     }
 
     /// The Pods.
-    #[must_use]
-    pub fn pods(&self) -> Vec<Pod> {
+    pub(crate) fn pods(&self) -> Vec<Pod> {
         let pods = self.files.iter().filter(|(file, _)| file == "pods");
         pods.flat_map(|(_, pods)| pods)
             .filter_map(|pod| serde_json::from_value(pod.clone()).ok())
@@ -70,15 +69,14 @@ impl Found {
 }
 
 /// Reads them, side by side: first what is known by name and label, then the ConfigMaps to which that refers.
-pub async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
+pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
     let own = [
         (SERVICES, name.master()),
         (JOBS, name.master()),
         (DEPLOYMENTS, name.task_manager()),
         (CONFIG_MAPS, name.history()),
     ];
-    let parts = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({MASTER},{TASK_MANAGER},{REHEARSAL})");
-    let parts = format!("labelSelector={}&", encode(&parts));
+    let parts = pods::query(&[name.as_str()], &[MASTER, TASK_MANAGER, REHEARSAL]) + "&";
     let lists = [
         (PODS, parts.as_str()),
         (REPLICA_SETS, parts.as_str()),

@@ -30,7 +30,7 @@ use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
 
 /// Reports that a job that starts empty does not use the savepoints in its history.
-pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
+pub(crate) fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
         progress::note(&format!(
@@ -42,7 +42,7 @@ pub fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
 
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
 /// nothing is done, also where the job does not run.
-pub async fn replace(
+pub(crate) async fn replace(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
@@ -58,7 +58,7 @@ pub async fn replace(
         let new = wanted.build_as(&old, namespace, number)?;
         let is_same = new == old.build(None, namespace, number)? && restore_from.is_none();
         if !is_same && let Some(failed) = FirstAttempt::find(&mut handle).await? {
-            let report = Box::pin(failed.replace(cluster, handle, wanted, change)).await?;
+            let report = Box::pin(failed.replace(handle, wanted, change)).await?;
             return Ok(Created::ended(&name, report));
         }
         let runs = !matches!(handle.job_status().await?, JobStatus::Stopped);
@@ -79,7 +79,7 @@ pub async fn replace(
             });
             let result = OperationResult {
                 revision: Some(number),
-                ..OperationResult::new(cluster, &name, "unchanged")
+                ..handle.result("unchanged")
             };
             return Ok(Created::ended(
                 &name,
@@ -88,7 +88,7 @@ pub async fn replace(
         }
     }
     wanted.restore_from = restore_from;
-    let report = upgrade::change(cluster, handle, wanted, change, "create").await?;
+    let report = upgrade::change(handle, wanted, change, "create").await?;
     Ok(Created::ended(&name, report))
 }
 
@@ -96,7 +96,7 @@ pub async fn replace(
 ///
 /// # Errors
 /// `differs`, when the cluster came up or this is not known.
-pub async fn replace_failed(
+pub(crate) async fn replace_failed(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
@@ -110,7 +110,7 @@ pub async fn replace_failed(
         return Err(differs);
     };
     let (name, wanted) = target(&handle, spec, own, image)?;
-    let report = Box::pin(failed.replace(cluster, handle, wanted, change)).await?;
+    let report = Box::pin(failed.replace(handle, wanted, change)).await?;
     Ok(Created::ended(&name, report))
 }
 
@@ -118,7 +118,7 @@ pub async fn replace_failed(
 ///
 /// # Errors
 /// Conflict, when it is one with another spec.
-pub async fn replace_again(
+pub(crate) async fn replace_again(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
@@ -131,7 +131,7 @@ pub async fn replace_again(
     if left.start != wanted.restore_from || !take_over::is_same(&handle, left, &wanted, "create") {
         return Err(unfinished(&name, left));
     }
-    let report = Box::pin(take_over::take_over(cluster, handle, left, change, false, None)).await?;
+    let report = Box::pin(take_over::take_over(handle, left, change, false, None)).await?;
     Ok(Created::ended(&name, report))
 }
 
@@ -162,16 +162,16 @@ fn target(
 }
 
 /// The existing parts of a cluster that a command creates.
-pub struct Found<'a> {
+pub(crate) struct Found<'a> {
     /// Its objects.
-    pub live: &'a mut LiveObjects,
+    pub(crate) live: &'a mut LiveObjects,
     /// The unfinished creation of another command.
-    pub left: Option<&'a Journal>,
+    pub(crate) left: Option<&'a Journal>,
 }
 
 /// Handles a cluster that exists already: success if it is the same, such as after an interruption. Creates its missing
 /// objects. Continues with the error for a cluster that differs.
-pub async fn existing(
+pub(crate) async fn existing(
     cluster: &Cluster,
     store: &mut HistoryStore,
     spec: &Spec,

@@ -14,10 +14,9 @@ use crate::history::transaction::{Ending, Kind};
 use crate::history::{History, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
-use crate::kubernetes::resource::{PODS, Target};
+use crate::kubernetes::pods;
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{self, Phase};
-use crate::model::main_container;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::report::Report;
@@ -36,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOG: usize = 8 << 20;
 
 /// A cluster whose job never came up.
-pub struct FirstAttempt {
+pub(crate) struct FirstAttempt {
     /// Its job, if Flink has one: it has never completed a checkpoint, and not all of its tasks run.
     job: Option<JobOverview>,
 }
@@ -45,7 +44,7 @@ impl FirstAttempt {
     /// Finds out whether the cluster never came up; `None`: it did, or this is not known.
     ///
     /// Minimum: no request for a cluster that has a savepoint, or ran according to its history.
-    pub async fn find(handle: &mut ClusterHandle) -> Result<Option<Self>> {
+    pub(crate) async fn find(handle: &mut ClusterHandle) -> Result<Option<Self>> {
         if !may_be(handle.store.history(), handle.live_revision()) {
             return Ok(None);
         }
@@ -68,9 +67,8 @@ impl FirstAttempt {
     }
 
     /// Replaces it with `wanted`, which starts where `wanted` says, or empty.
-    pub async fn replace(
+    pub(crate) async fn replace(
         self,
-        cluster: &Cluster,
         handle: ClusterHandle,
         wanted: TargetRevision,
         how: &ChangeOptions,
@@ -78,14 +76,14 @@ impl FirstAttempt {
         let ending = self.job.as_ref().map_or(Ending::Nothing, |job| Ending::Cancel {
             job_id: job.jid.clone(),
         });
-        let place = (cluster.namespace(), handle.next_generation());
+        let place = (handle.namespace(), handle.next_generation());
         let summary = format!("{} never came up and keeps no state, so it is replaced", handle.name);
         let plan = Plan {
             job: self.job,
             summary: Some(summary),
             ..Plan::of(Kind::Resume, ending, wanted.restore_from.clone(), &wanted, place)?
         };
-        Box::pin(execute(cluster, handle, plan, wanted, how, "create")).await
+        Box::pin(execute(handle, plan, wanted, how, "create")).await
     }
 }
 
@@ -111,7 +109,7 @@ async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
 
 /// Whether the history allows it, of a cluster whose objects are of revision `live`: `create` made it, and no command has
 /// seen it run or taken a savepoint of it.
-pub fn may_be(history: &History, live: Option<u64>) -> bool {
+pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
     let Some(revision) = live.and_then(|number| history.revision(number)) else {
         return false;
     };
@@ -192,11 +190,7 @@ async fn ended_without_state(cluster: &Cluster, pod: &Pod) -> Result<bool> {
     if never_started || matches!(end.exit_code, 126 | 127) {
         return Ok(true);
     }
-    let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-    let container = main_container::of_pod(pod).map_or("", |container| container.name.as_str());
-    let target = Target::object("get", PODS, cluster.namespace(), pod_name).subresource("log");
-    let query = format!("container={container}&limitBytes={LOG}");
-    match cluster.text(&target, &query).await {
+    match pods::start_of_log(cluster, pod, LOG).await {
         Ok(log) => Ok(tells_no_checkpoint(&log)),
         Err(error) if error.is_denied() => Ok(false),
         Err(error) => Err(error),

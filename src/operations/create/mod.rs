@@ -29,7 +29,7 @@ use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
 /// Builds the image that the options describe, and puts it into the spec.
-pub async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
+pub(crate) async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
     let stated = spec.layer;
     let mut layer = stated.clone();
     let image = job_image::prepare(options, &stated, &mut layer).await?;
@@ -37,7 +37,7 @@ pub async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec,
 }
 
 /// The objects of a cluster, without the API server.
-pub async fn drafted(
+pub(crate) async fn drafted(
     image: &ImageOptions<'_>,
     spec: Spec,
     templates: &Templates,
@@ -51,37 +51,37 @@ pub async fn drafted(
 }
 
 /// How a cluster is created.
-pub struct CreateOptions<'a> {
+pub(crate) struct CreateOptions<'a> {
     /// How its image is built and checked.
-    pub image: ImageOptions<'a>,
+    pub(crate) image: ImageOptions<'a>,
     /// Whether this is a dry run at the API server.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// The requested limits of the history; `None`: unchanged.
-    pub history_limits: Option<Limits>,
+    pub(crate) history_limits: Option<Limits>,
     /// The command's name in the history.
-    pub command: &'a str,
+    pub(crate) command: &'a str,
     /// How an existing cluster of that name is changed; `None`: it is not.
-    pub change: Option<ChangeOptions>,
+    pub(crate) change: Option<ChangeOptions>,
     /// Whether a cluster that came up is changed too, not only a creation that failed.
-    pub replace: bool,
+    pub(crate) replace: bool,
     /// The savepoint from which a changed cluster starts; `None`: the state of its job.
-    pub restore_from: Option<String>,
+    pub(crate) restore_from: Option<String>,
 }
 
 /// The result of a creation.
-pub struct Created {
+pub(crate) struct Created {
     /// Name of the cluster.
-    pub name: ClusterName,
+    pub(crate) name: ClusterName,
     /// What was done.
-    pub report: Report,
+    pub(crate) report: Report,
     /// The next step.
-    pub then: Then,
+    pub(crate) then: Then,
     /// The history, and the revision whose outcome the wait finds out.
-    pub record: Option<(HistoryStore, u64)>,
+    pub(crate) record: Option<(HistoryStore, u64)>,
 }
 
 /// The next step after a creation.
-pub enum Then {
+pub(crate) enum Then {
     /// Wait until the job runs, with this parallelism.
     Wait {
         /// Default parallelism of the job.
@@ -95,7 +95,7 @@ pub enum Then {
 
 impl Created {
     /// The result for a cluster whose job starts, as this revision.
-    pub fn coming_up(cluster: &Cluster, spec: &Spec, done: &'static str, revision: u64) -> Self {
+    pub(crate) fn coming_up(cluster: &Cluster, spec: &Spec, done: &'static str, revision: u64) -> Self {
         let result = OperationResult {
             revision: Some(revision),
             savepoint: spec.layer.from_savepoint.clone(),
@@ -112,7 +112,7 @@ impl Created {
     }
 
     /// Whether nothing was, or would be, created or changed.
-    pub fn is_unchanged(&self) -> bool {
+    pub(crate) fn is_unchanged(&self) -> bool {
         matches!(&self.report, Report::Cluster { result, .. } if result.outcome == "unchanged")
     }
 
@@ -142,7 +142,7 @@ impl Created {
 /// Creates one cluster.
 ///
 /// Afterwards `live` has the objects that existed and those that were created, also after an error.
-pub async fn create(
+pub(crate) async fn create(
     cluster: &Cluster,
     spec: Spec,
     templates: &Templates,

@@ -22,27 +22,27 @@ use plan::{OnDelete, Plan};
 
 /// How a cluster is deleted.
 #[derive(Debug)]
-pub struct DeleteOptions {
+pub(crate) struct DeleteOptions {
     /// How the state of a running job is treated.
-    pub fate: OnDelete,
+    pub(crate) fate: OnDelete,
     /// Form of the savepoint.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
     /// Directory for the savepoint, if it is not the configured one.
-    pub savepoint_dir: Option<String>,
+    pub(crate) savepoint_dir: Option<String>,
     /// Whether the history is deleted too.
-    pub purge: bool,
+    pub(crate) purge: bool,
     /// Whether to skip the wait until the Pods are gone.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// The time limit of that wait; `None`: there is none.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
     /// Whether a cluster that does not exist is no error.
-    pub ignore_not_found: bool,
+    pub(crate) ignore_not_found: bool,
     /// Whether nothing is deleted.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 /// The selected clusters, and an error for each name that is invalid for our clusters.
-pub async fn selected(cluster: &Cluster, selector: Option<String>) -> Result<(Vec<ClusterName>, Vec<Error>)> {
+pub(crate) async fn selected(cluster: &Cluster, selector: Option<String>) -> Result<(Vec<ClusterName>, Vec<Error>)> {
     let (mut names, mut skipped) = (Vec::new(), Vec::new());
     for app in names_of(cluster, selector).await? {
         match ClusterName::new(&app) {
@@ -60,7 +60,7 @@ pub async fn selected(cluster: &Cluster, selector: Option<String>) -> Result<(Ve
 }
 
 /// The plans for these clusters, and the errors of those that cannot be deleted so.
-pub async fn plans(cluster: &Cluster, names: &[ClusterName], how: &DeleteOptions) -> (Vec<Plan>, Vec<Error>) {
+pub(crate) async fn plans(cluster: &Cluster, names: &[ClusterName], how: &DeleteOptions) -> (Vec<Plan>, Vec<Error>) {
     let (mut plans, mut errors) = (Vec::new(), Vec::new());
     let handles = names.iter().map(|name| read(cluster, name, how));
     for handle in join_all(handles).await {
@@ -94,15 +94,10 @@ async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Res
 ///
 /// # Errors
 /// Conflict when the cluster is not as planned; those of the operation.
-pub async fn delete(
-    cluster: &Cluster,
-    mut plan: Plan,
-    how: &DeleteOptions,
-    asked: bool,
-) -> Result<(OperationResult, bool)> {
+pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> Result<(OperationResult, bool)> {
     let name = plan.handle.name.clone();
     if asked {
-        let now = Plan::make(read(cluster, &name, how).await?, how.fate, how.purge).await?;
+        let now = Plan::make(read(&plan.handle.cluster, &name, how).await?, how.fate, how.purge).await?;
         plan.still(&now)?;
         plan = now;
     }
@@ -132,7 +127,7 @@ pub async fn delete(
         ..plan.handle.result("deleted")
     };
     let clean_up = CleanUp::Cluster(Box::new(deletion));
-    let journal = engine::end(cluster, plan.handle, "delete", (ending, job), clean_up).await?;
+    let journal = engine::end(plan.handle, "delete", (ending, job), clean_up).await?;
     let savepoint = journal.saved;
     Ok((OperationResult { savepoint, ..result }, resumable))
 }

@@ -13,7 +13,7 @@ use crate::operations::resume_plan::savepoint_path_unknown;
 
 /// How a delete treats the state of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDelete {
+pub(crate) enum OnDelete {
     /// Written to a savepoint.
     Savepoint,
     /// The job is canceled.
@@ -23,18 +23,18 @@ pub enum OnDelete {
 }
 
 /// What is deleted, and which state is lost with it.
-pub struct Plan {
+pub(crate) struct Plan {
     /// The cluster.
-    pub handle: ClusterHandle,
+    pub(crate) handle: ClusterHandle,
     /// Its running job.
-    pub job: Option<JobOverview>,
+    pub(crate) job: Option<JobOverview>,
     /// How the job's state is treated.
-    pub fate: OnDelete,
+    pub(crate) fate: OnDelete,
     /// What is deleted.
-    pub removal: Removal,
+    pub(crate) removal: Removal,
     purge: bool,
     /// An unfinished operation without a running process.
-    pub left: Option<Journal>,
+    pub(crate) left: Option<Journal>,
     silent: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Plan {
     ///
     /// # Errors
     /// Not found; or the job's state cannot be saved as requested.
-    pub async fn make(mut handle: ClusterHandle, fate: OnDelete, purge: bool) -> Result<Self> {
+    pub(crate) async fn make(mut handle: ClusterHandle, fate: OnDelete, purge: bool) -> Result<Self> {
         let name = handle.name.clone();
         let left = lock::unattended(&mut handle.store, &name, false).await?;
         handle.left_behind.clone_from(&left);
@@ -57,8 +57,7 @@ impl Plan {
             JobStatus::Running(job) => (Some(job), None),
             JobStatus::Unreachable(why) => (None, Some(why)),
             JobStatus::Stopped if fate == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() => {
-                return Err(savepoint_path_unknown(&handle.name, &handle)
-                    .hint("without --savepoint it is deleted all the same"));
+                return Err(savepoint_path_unknown(&handle).hint("without --savepoint it is deleted all the same"));
             }
             JobStatus::Stopped => (None, None),
         };
@@ -123,7 +122,7 @@ impl Plan {
     ///
     /// # Errors
     /// Conflict, with the present state.
-    pub fn still(&self, now: &Self) -> Result<()> {
+    pub(crate) fn still(&self, now: &Self) -> Result<()> {
         let identities = |plan: &Self| {
             let Removal {
                 job,

@@ -2,10 +2,11 @@
 
 use super::image_lookup::of_image;
 use super::{Finding, unknown};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::registry::RegistryOptions;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
+use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects::masters;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
@@ -14,7 +15,7 @@ use crate::model::names::ClusterName;
 use crate::operations::preflight::{account, preflight, roles};
 
 /// Checks a namespace.
-pub async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
+pub(crate) async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
     let preflight_answers = Box::pin(preflight(cluster)).await?;
     let namespace = cluster.namespace();
     let mut found = vec![super::version(&preflight_answers.version)];
@@ -59,7 +60,7 @@ pub async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
 }
 
 /// Checks a namespace, and a cluster in it as far as that is possible.
-pub async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
+pub(crate) async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
     let registry = RegistryOptions::default();
     let (general, special) = futures::join!(check_namespace(cluster), check_cluster(cluster, name, &registry));
     let mut found = general?;
@@ -68,7 +69,11 @@ pub async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Fin
 }
 
 /// Checks a cluster.
-pub async fn check_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryOptions) -> Result<Vec<Finding>> {
+pub(crate) async fn check_cluster(
+    cluster: &Cluster,
+    name: &ClusterName,
+    registry: &RegistryOptions,
+) -> Result<Vec<Finding>> {
     let (roles, pods) = futures::join!(roles(cluster, name), masters(cluster, name));
     let (job, deployment) = roles?;
     let noted = job
@@ -83,12 +88,7 @@ pub async fn check_cluster(cluster: &Cluster, name: &ClusterName, registry: &Reg
         .and_then(|deployment| deployment.spec)
         .map(|spec| spec.template);
     if job.is_none() && deployment.is_none() {
-        let text = format!(
-            "there is no cluster {:?} in namespace {:?}",
-            name.as_str(),
-            cluster.namespace()
-        );
-        return Err(Error::not_found(text).absent(name));
+        return Err(no_cluster(name, cluster.namespace()));
     }
     let mut found = super::images(job.as_ref(), deployment.as_ref());
     found.extend(sidecars);

@@ -15,8 +15,7 @@ use crate::model::manifests::direct_start;
 const CHECK: &str = "image contents";
 
 /// The requirements of a JobManager's Pod template, and of the Job's annotation with Flink's version, on the image.
-#[must_use]
-pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
+pub(crate) fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
     let settings = Settings::of(template);
     let text = |key: &str| settings.get(key).map(ToOwned::to_owned);
     let container = main_container::of_template(template);
@@ -44,8 +43,7 @@ pub fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config 
 }
 
 /// Checks a registry's facts of the image. `nodes` are the platforms of the nodes, empty if they may not be read.
-#[must_use]
-pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Config) -> Vec<Finding> {
+pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = compatibility::nodes(platforms, nodes)
         .map(|text| Finding::new(Severity::Critical, CHECK, text).mend("use an image for the nodes' platform"))
         .into_iter()
@@ -74,8 +72,7 @@ pub fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants
 }
 
 /// The finding that the image was not read, because of `why`.
-#[must_use]
-pub fn not_looked_at(why: &str) -> Finding {
+pub(crate) fn not_looked_at(why: &str) -> Finding {
     Finding::new(Severity::Notice, CHECK, format!("not looked at: {why}"))
 }
 

@@ -20,7 +20,7 @@ use crate::operations::preflight::node_labels;
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// The findings on the image, or one notice why there are none.
-pub async fn of_image(
+pub(crate) async fn of_image(
     cluster: &Cluster,
     registry: &RegistryOptions,
     template: &PodTemplateSpec,

@@ -1,7 +1,7 @@
 //! Checks what can prevent clusters from being created and from running well, using the API server's answers.
 
 pub(crate) mod check;
-pub mod image;
+pub(crate) mod image;
 pub(crate) mod image_lookup;
 mod pods;
 mod storage;
@@ -19,8 +19,8 @@ use crate::model::names::COMPONENT_LABEL;
 use crate::model::quantity;
 use crate::model::rights::Right;
 use crate::operations::preflight::version_number;
-pub use pods::{high_availability, images};
-pub use storage::state_paths;
+pub(crate) use pods::{high_availability, images};
+pub(crate) use storage::state_paths;
 
 /// Size in bytes above which a history is reported; the API server accepts 1 MiB.
 const LARGE: usize = 800 << 10;
@@ -31,21 +31,20 @@ const NODE_PORT: u64 = 30081;
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Finding {
+pub(crate) struct Finding {
     /// `critical`, `warning` or `notice`; `ok` if nothing is wrong.
-    pub severity: String,
+    pub(crate) severity: String,
     /// The subject of the check, such as `rights`.
-    pub check: &'static str,
+    pub(crate) check: &'static str,
     /// One sentence.
-    pub message: String,
+    pub(crate) message: String,
     /// How to fix it: a command or an instruction.
-    pub mend: Option<String>,
+    pub(crate) mend: Option<String>,
 }
 
 impl Finding {
     /// A check that passed.
-    #[must_use]
-    pub fn ok(check: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn ok(check: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: "ok".to_owned(),
             check,
@@ -55,8 +54,7 @@ impl Finding {
     }
 
     /// A check that failed.
-    #[must_use]
-    pub fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: severity.to_string(),
             ..Self::ok(check, message)
@@ -65,21 +63,19 @@ impl Finding {
 
     /// Adds how to fix it.
     #[must_use]
-    pub fn mend(mut self, mend: impl Into<String>) -> Self {
+    pub(crate) fn mend(mut self, mend: impl Into<String>) -> Self {
         self.mend = Some(mend.into());
         self
     }
 
     /// Whether something will fail.
-    #[must_use]
-    pub fn is_serious(&self) -> bool {
+    pub(crate) fn is_serious(&self) -> bool {
         self.severity == Severity::Critical.to_string()
     }
 }
 
 /// The API server's version, from `GET /version`.
-#[must_use]
-pub fn version(server: &Value) -> Finding {
+pub(crate) fn version(server: &Value) -> Finding {
     let version = server["gitVersion"].as_str().unwrap_or("unknown");
     match (version_number(server, "major"), version_number(server, "minor")) {
         (Some(1), Some(minor)) if minor < 26 => Finding::new(
@@ -98,8 +94,7 @@ pub fn version(server: &Value) -> Finding {
 }
 
 /// The missing rights, by resource; one finding if there are none.
-#[must_use]
-pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding> {
+pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding> {
     let missing: Vec<&Right> = answers
         .iter()
         .filter(|(_, allowed)| !allowed)
@@ -140,14 +135,12 @@ pub fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<Finding
 }
 
 /// The finding that something may not be read.
-#[must_use]
-pub fn unknown(check: &'static str) -> Finding {
+pub(crate) fn unknown(check: &'static str) -> Finding {
     Finding::new(Severity::Notice, check, "may not be read, and is not checked")
 }
 
 /// Quotas that are exhausted, or nearly.
-#[must_use]
-pub fn quotas(items: &[Value]) -> Vec<Finding> {
+pub(crate) fn quotas(items: &[Value]) -> Vec<Finding> {
     let mut found = Vec::new();
     for item in items {
         let name = item["metadata"]["name"].as_str().unwrap_or_default();
@@ -202,8 +195,7 @@ fn amount(value: &Value) -> Option<u128> {
 }
 
 /// The Pod Security level that the namespace enforces.
-#[must_use]
-pub fn pod_security(namespace: &Value) -> Finding {
+pub(crate) fn pod_security(namespace: &Value) -> Finding {
     let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str();
     match level {
         None => Finding::ok("pod security", "the namespace enforces no level by a label"),
@@ -220,8 +212,7 @@ pub fn pod_security(namespace: &Value) -> Finding {
 }
 
 /// Sidecars that the namespace's admission webhooks add to each Pod.
-#[must_use]
-pub fn injection(namespace: &Value) -> Option<Finding> {
+pub(crate) fn injection(namespace: &Value) -> Option<Finding> {
     let (labels, notes) = (&namespace["metadata"]["labels"], &namespace["metadata"]["annotations"]);
     let container = if labels["istio-injection"] == "enabled" || labels["istio.io/rev"].is_string() {
         "istio-proxy"
@@ -237,8 +228,7 @@ pub fn injection(namespace: &Value) -> Option<Finding> {
 }
 
 /// Containers beside Flink's in the JobManager Pods of the cluster with this `job`.
-#[must_use]
-pub fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
+pub(crate) fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
     let Some(pod) = pods.last() else { return Vec::new() };
     let main = main_container::of_pod(pod).map_or("", |main| main.name.as_str());
     let injected = flink_pod::injected(pod, job);
@@ -259,8 +249,7 @@ pub fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
 }
 
 /// Other Services that have the seed's node port.
-#[must_use]
-pub fn node_port(services: &[Value], everywhere: bool) -> Finding {
+pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
     let taken = services.iter().find(|service| {
         let ports = service["spec"]["ports"].as_array();
         ports.into_iter().flatten().any(|port| port["nodePort"] == NODE_PORT)
@@ -289,8 +278,7 @@ pub fn node_port(services: &[Value], everywhere: bool) -> Finding {
 }
 
 /// Clusters that still have TaskManagers although the job has ended or the JobManager is missing.
-#[must_use]
-pub fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Vec<Finding> {
+pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Vec<Finding> {
     let mut found: Vec<Finding> = inventory
         .iter()
         .filter_map(|(key, parts)| {
@@ -320,8 +308,7 @@ pub fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp) -> Ve
 }
 
 /// Histories that are close to the size limit of a ConfigMap.
-#[must_use]
-pub fn histories(config_maps: &[Value]) -> Vec<Finding> {
+pub(crate) fn histories(config_maps: &[Value]) -> Vec<Finding> {
     let ours = config_maps
         .iter()
         .filter(|map| map["metadata"]["labels"][COMPONENT_LABEL] == HISTORY);

@@ -10,8 +10,7 @@ use crate::model::rights;
 use crate::operations::doctor::Finding;
 
 /// Checks the images of both roles.
-#[must_use]
-pub fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
+pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
     let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
     let (own, theirs) = (image(job), image(deployment));
     if own.is_some() && theirs.is_some() && own != theirs {
@@ -40,8 +39,7 @@ pub fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec
 }
 
 /// Checks the service account that high availability uses.
-#[must_use]
-pub fn high_availability(user: &str, check: &AccountCheck) -> Finding {
+pub(crate) fn high_availability(user: &str, check: &AccountCheck) -> Finding {
     let check_name = "high availability";
     match check {
         AccountCheck::Fine => Finding::ok(

@@ -18,8 +18,7 @@ const PLUGINS: [(&str, &[&str]); 6] = [
 ];
 
 /// Checks the paths to which a role's Pods write state.
-#[must_use]
-pub fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
+pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
     let settings = Settings::of(template);
     settings
         .state_paths()

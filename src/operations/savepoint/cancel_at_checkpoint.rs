@@ -30,7 +30,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// # Errors
 /// Unreachable, when Flink does not answer and its JobManager has not ended: it may complete another checkpoint
 /// meanwhile.
-pub async fn cancel_after_checkpoint(
+pub(crate) async fn cancel_after_checkpoint(
     cluster: &Cluster,
     name: &ClusterName,
     flink: &Flink,
@@ -91,7 +91,7 @@ pub async fn cancel_after_checkpoint(
 }
 
 /// The path of the checkpoint that Flink keeps of a job that has ended; the job completes no checkpoint after `since`.
-pub async fn kept(
+pub(crate) async fn kept(
     cluster: &Cluster,
     name: &ClusterName,
     flink: &Flink,

@@ -17,7 +17,7 @@ use crate::operations::savepoint::result_hold;
 /// written. Then releases the JobManager. It stays if it is unknown whether the command still runs.
 ///
 /// Minimum: no request if the history has no such savepoint.
-pub async fn collect(flink: &Flink, store: &mut HistoryStore) {
+pub(crate) async fn collect(flink: &Flink, store: &mut HistoryStore) {
     let history = store.history();
     let holder = history.open_journal().and_then(|journal| journal.holder.as_ref());
     let lives = holder.map(holder::lives);
@@ -35,7 +35,7 @@ pub async fn collect(flink: &Flink, store: &mut HistoryStore) {
 }
 
 /// Like [`collect`], for the cluster `name`, of which nothing has been read.
-pub async fn collect_of(cluster: &Cluster, name: &ClusterName) {
+pub(crate) async fn collect_of(cluster: &Cluster, name: &ClusterName) {
     match HistoryStore::open(cluster, name).await {
         Ok(mut store) => collect(&Flink::new(cluster, name), &mut store).await,
         Err(error) => tracing::debug!(%error, "nothing is collected"),

@@ -31,7 +31,7 @@ const KILL: Duration = Duration::from_secs(90);
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CancelOutcome {
+pub(crate) enum CancelOutcome {
     /// In this state.
     As(JobState),
     /// Its JobManager ended before it reported the state.
@@ -40,7 +40,7 @@ pub enum CancelOutcome {
 
 /// How a JobManager ended after its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobManagerEnd {
+pub(crate) enum JobManagerEnd {
     /// By itself.
     ByItself(JobEnd),
     /// It did not end, so its Kubernetes Job is suspended.
@@ -51,7 +51,7 @@ pub enum JobManagerEnd {
 
 /// How a Kubernetes Job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobEnd {
+pub(crate) enum JobEnd {
     /// The JobManager exited with 0.
     Complete,
     /// The JobManager failed, and is not retried.
@@ -61,12 +61,8 @@ pub enum JobEnd {
 }
 
 /// Cancels the job `job_id` and waits until it has ended.
-pub async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
-    match flink.cancel(job_id).await? {
-        Reply::Answer(_) => {}
-        Reply::Refused(_, said) => return Err(flink.refused(&said)),
-        Reply::Away => return Err(flink.away()),
-    }
+pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
+    flink.answered(flink.cancel(job_id).await?)?;
     let mut last_answer = Instant::now();
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     loop {
@@ -91,8 +87,8 @@ pub async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
 ///
 /// # Errors
 /// Conflict when another Job now has its name: that Job is not changed.
-pub async fn until_jobmanager_ends(cluster: &Cluster, handle: &ClusterHandle) -> Result<JobManagerEnd> {
-    let name = &handle.name;
+pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobManagerEnd> {
+    let (cluster, name) = (&handle.cluster, &handle.name);
     let Some(job) = handle.live.identity(JOBS)? else {
         return Ok(JobManagerEnd::ByItself(JobEnd::Gone));
     };
@@ -125,7 +121,7 @@ pub async fn until_jobmanager_ends(cluster: &Cluster, handle: &ClusterHandle) ->
 ///
 /// # Errors
 /// Unreachable, when neither the jobs nor the JobManager's end is known after [`AWAY`].
-pub async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<Option<JobsOverview>> {
+pub(crate) async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<Option<JobsOverview>> {
     let answers = async {
         let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
         loop {
@@ -218,7 +214,7 @@ impl JobEnd {
 
 /// Whether the job ends because of the stop with savepoint of an interrupted command. The job ends a moment after the
 /// savepoint's result is available, and the JobManager ends soon after the job.
-pub async fn job_has_ended(flink: &Flink) -> Result<bool> {
+pub(crate) async fn job_has_ended(flink: &Flink) -> Result<bool> {
     for _ in 0..50 {
         match flink.jobs().await? {
             Reply::Answer(jobs) if jobs.main_job().is_some_and(|job| !job.state.is_terminal()) => {

@@ -75,7 +75,7 @@ impl Sight {
 }
 
 /// The error for a savepoint that Flink could not write because of `cause`.
-pub async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Error {
+pub(crate) async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Error {
     let ends_tasks = ENDS_TASKS.iter().any(|words| cause.contains(words));
     let begun = Instant::now();
     let (sight, root, failed) = loop {

@@ -34,14 +34,16 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 
-pub use cancel_at_checkpoint::{cancel_after_checkpoint, kept};
-pub use collect::{collect, collect_of};
-pub use end_job::{CancelOutcome, JobEnd, JobManagerEnd, cancel, job_has_ended, jobs_or_end, until_jobmanager_ends};
+pub(crate) use cancel_at_checkpoint::{cancel_after_checkpoint, kept};
+pub(crate) use collect::{collect, collect_of};
+pub(crate) use end_job::{
+    CancelOutcome, JobEnd, JobManagerEnd, cancel, job_has_ended, jobs_or_end, until_jobmanager_ends,
+};
 use progress::SavepointFormat;
 use reconcile::SavepointOutcome;
-pub use reconcile::{Wait, add_size, reconcile_pending, wait_for_savepoint};
-pub use result_hold::{Held, release_hold, release_job};
-pub use running_tasks::until_all_run;
+pub(crate) use reconcile::{Wait, add_size, reconcile_pending, wait_for_savepoint};
+pub(crate) use result_hold::{Held, release_hold, release_job};
+pub(crate) use running_tasks::until_all_run;
 
 /// First interval between two status requests for a savepoint; it grows to [`MAX_POLL`].
 const MIN_POLL: Duration = Duration::from_millis(50);
@@ -54,20 +56,20 @@ const AWAY: Duration = Duration::from_secs(60);
 
 /// Facts about the cluster whose savepoint is taken, for the record.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The reason for the savepoint: the command.
-    pub reason: String,
+    pub(crate) reason: String,
     /// Flink's version from its REST.
-    pub flink_version: Option<String>,
+    pub(crate) flink_version: Option<String>,
     /// The image.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// The revision.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
 }
 
 impl ClusterHandle {
     /// The facts to record with a savepoint.
-    pub fn origin(&self, reason: &str) -> Origin {
+    pub(crate) fn origin(&self, reason: &str) -> Origin {
         let job = self.live.job.as_ref();
         let annotation =
             |key: &str| job.and_then(|job| job["metadata"]["annotations"][key].as_str().map(ToOwned::to_owned));
@@ -85,22 +87,22 @@ impl ClusterHandle {
 
 /// A savepoint that is being written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Writing {
+pub(crate) struct Writing {
     /// Time since this process requested it.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
     /// Bytes written so far, if Flink reports them.
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// Number of tasks that have written their state, and of all tasks.
-    pub tasks: Option<(u64, u64)>,
+    pub(crate) tasks: Option<(u64, u64)>,
     /// Nothing is written yet, because not all tasks run: the number of running tasks, and of all tasks.
-    pub missing: Option<(u32, u32)>,
+    pub(crate) missing: Option<(u32, u32)>,
 }
 
 /// The path of a savepoint of `name` that is written within `limit`.
 ///
 /// # Errors
 /// Timed out; those of `written`.
-pub async fn written_within(
+pub(crate) async fn written_within(
     limit: Option<Duration>,
     name: &ClusterName,
     written: impl Future<Output = Result<String>>,
@@ -115,25 +117,25 @@ pub async fn written_within(
 /// Number of requests for a savepoint that Flink refuses only because tasks are restarting.
 const ATTEMPTS: usize = 3;
 
-/// Takes a savepoint of `job` as `request` describes, and returns its path after it was written to the history.
+/// Takes a savepoint of `job` for `command` as `request` describes, and returns its path after it was written to the history.
 ///
 /// The request is sent when all tasks run, and again with another trigger ID if they were restarting at that moment.
 ///
 /// # Errors
 /// Job failed, when Flink cannot write the savepoint; the error includes the effect on the job.
-pub async fn take(
-    flink: &Flink,
-    store: &mut HistoryStore,
+pub(crate) async fn take(
+    handle: &mut ClusterHandle,
     job: &JobOverview,
     request: &SavepointRequest,
-    origin: &Origin,
+    command: &str,
     mut report: impl FnMut(Writing),
 ) -> Result<String> {
     let mut request = request.clone();
     let mut job = job.clone();
     for _ in 1..ATTEMPTS {
-        let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut report).await?;
-        match crate::operations::savepoint::reconcile::outcome(flink, store, savepoint, known, &mut report).await? {
+        let (savepoint, known) = trigger(handle, &job, &request, command, &mut report).await?;
+        let ClusterHandle { flink, store, .. } = &mut *handle;
+        match reconcile::outcome(flink, store, savepoint, known, &mut report).await? {
             SavepointOutcome::Written(path) => return Ok(path),
             SavepointOutcome::Failed(savepoint, cause) if running_tasks::were_missing(&cause) => {
                 record::failure(store, *savepoint, &cause).await?;
@@ -148,31 +150,30 @@ pub async fn take(
                 tokio::time::sleep(MAX_POLL).await;
             }
             SavepointOutcome::Failed(savepoint, cause) => {
-                return crate::operations::savepoint::reconcile::failed(flink, store, *savepoint, &cause).await;
+                return reconcile::failed(flink, store, *savepoint, &cause).await;
             }
         }
     }
-    let (savepoint, known) = trigger(flink, store, &job, &request, origin, &mut report).await?;
-    wait_for_savepoint(flink, store, savepoint, known, report).await
+    let (savepoint, known) = trigger(handle, &job, &request, command, &mut report).await?;
+    wait_for_savepoint(&handle.flink, &mut handle.store, savepoint, known, report).await
 }
 
 /// Takes a savepoint like [`take`], or waits for one of the same job that an earlier command requested.
-pub async fn take_or_join(
-    flink: &Flink,
-    store: &mut HistoryStore,
+pub(crate) async fn take_or_join(
+    handle: &mut ClusterHandle,
     job: &JobOverview,
     request: &SavepointRequest,
-    origin: &Origin,
+    command: &str,
     report: impl FnMut(Writing),
 ) -> Result<String> {
-    match open_of(store, job) {
-        Some(open) => wait_for_savepoint(flink, store, open, None, report).await,
-        None => take(flink, store, job, request, origin, report).await,
+    match open_of(&handle.store, job) {
+        Some(open) => wait_for_savepoint(&handle.flink, &mut handle.store, open, None, report).await,
+        None => take(handle, job, request, command, report).await,
     }
 }
 
 /// A savepoint of the job that an earlier command requested and that is still being written. Reports it.
-pub fn open_of(store: &HistoryStore, job: &JobOverview) -> Option<Savepoint> {
+pub(crate) fn open_of(store: &HistoryStore, job: &JobOverview) -> Option<Savepoint> {
     let mut open = store.history().open_savepoints();
     let open = open.rfind(|open| open.job_id == job.jid).cloned();
     if open.is_some() {
@@ -195,7 +196,7 @@ fn requested(trigger_id: &str, job_id: &str, format: &str, origin: &Origin, now:
 }
 
 /// The ending of a job with a savepoint; chooses its trigger ID.
-pub fn stops_job(job_id: &str, format: SavepointFormat, directory: Option<String>, drain: bool) -> Ending {
+pub(crate) fn stops_job(job_id: &str, format: SavepointFormat, directory: Option<String>, drain: bool) -> Ending {
     let request = SavepointRequest::new(format.as_rest(), directory, Then::Stop { drain });
     Ending::Savepoint {
         trigger_id: request.trigger_id,
@@ -207,7 +208,7 @@ pub fn stops_job(job_id: &str, format: SavepointFormat, directory: Option<String
 }
 
 /// The record of the savepoint that ends a job; `None`: the job ends in another way.
-pub fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Option<Savepoint> {
+pub(crate) fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Option<Savepoint> {
     match ending {
         Ending::Savepoint {
             trigger_id,
@@ -224,14 +225,15 @@ pub fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Option<Savep
 ///
 /// If the answer was lost, this also returns the savepoint's status for [`wait_for_savepoint`]: Flink may not return it
 /// twice.
-pub async fn trigger(
-    flink: &Flink,
-    store: &mut HistoryStore,
+pub(crate) async fn trigger(
+    handle: &mut ClusterHandle,
     job: &JobOverview,
     request: &SavepointRequest,
-    origin: &Origin,
+    command: &str,
     report: impl FnMut(Writing),
 ) -> Result<(Savepoint, Option<SavepointStatus>)> {
+    let origin = handle.origin(command);
+    let ClusterHandle { flink, store, .. } = handle;
     running_tasks::until_all_run(flink, job, report).await?;
     let job_id = &job.jid;
     let known = store.history().savepoints.iter();
@@ -239,7 +241,7 @@ pub async fn trigger(
         Some(known) => known.clone(),
         None => {
             let now = clock::now().to_string();
-            let savepoint = requested(&request.trigger_id, job_id, &request.format, origin, &now);
+            let savepoint = requested(&request.trigger_id, job_id, &request.format, &origin, &now);
             store.update(|history| history.record(savepoint.clone())).await?;
             savepoint
         }

@@ -10,9 +10,8 @@ use crate::operations::savepoint::{self, Writing};
 use crate::progress;
 
 /// Format of a savepoint.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SavepointFormat {
+pub(crate) enum SavepointFormat {
     #[default]
     Canonical,
     Native,
@@ -31,7 +30,7 @@ impl Keyword for SavepointFormat {
 
 impl SavepointFormat {
     /// Its name in Flink's REST.
-    pub const fn as_rest(self) -> &'static str {
+    pub(crate) const fn as_rest(self) -> &'static str {
         match self {
             Self::Canonical => "CANONICAL",
             Self::Native => "NATIVE",
@@ -43,7 +42,7 @@ impl SavepointFormat {
 const LINE: u64 = 10;
 
 /// The progress report of a savepoint.
-pub struct WritingStep {
+pub(crate) struct WritingStep {
     step: progress::Step,
     what: String,
     said: u64,
@@ -51,7 +50,7 @@ pub struct WritingStep {
 
 impl WritingStep {
     /// Starts the report.
-    pub fn of(name: &ClusterName) -> Self {
+    pub(crate) fn of(name: &ClusterName) -> Self {
         let what = format!("{name}: writing a savepoint");
         Self {
             step: progress::Step::new(&what),
@@ -61,19 +60,19 @@ impl WritingStep {
     }
 
     /// Continues a step with the report.
-    pub fn after(mut step: progress::Step, name: &ClusterName) -> Self {
+    pub(crate) fn after(mut step: progress::Step, name: &ClusterName) -> Self {
         let what = format!("{name}: writing a savepoint");
         step.update(&what);
         Self { step, what, said: 0 }
     }
 
     /// Ends the report, whose result is printed elsewhere.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         self.step.end();
     }
 
     /// Shows the progress.
-    pub fn update(&mut self, writing: Writing) {
+    pub(crate) fn update(&mut self, writing: Writing) {
         if let Some((running, all)) = writing.missing {
             return self.step.update(&format!(
                 "{}: waiting until all tasks run, {running} of {all} do",
@@ -101,13 +100,13 @@ impl WritingStep {
     }
 
     /// Ends the report with the result.
-    pub fn done(self, text: &str) {
+    pub(crate) fn done(self, text: &str) {
         self.step.done(text);
     }
 }
 
 /// Waits until all tasks of a job run, so that no operation starts before a savepoint of the job is possible.
-pub async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
+pub(crate) async fn all_run(flink: &Flink, job: JobOverview) -> Result<JobOverview> {
     if job.can_be_saved() {
         return Ok(job);
     }

@@ -21,7 +21,7 @@ const SIZE: Duration = Duration::from_secs(2);
 
 /// Whether to wait for savepoints that Flink is still writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// Wait until the savepoint is written or has failed.
     Wait,
     /// Read the status once.
@@ -41,7 +41,7 @@ pub(super) enum SavepointOutcome {
 ///
 /// # Errors
 /// Job failed, when Flink cannot write the savepoint; the error includes the effect on the job.
-pub async fn wait_for_savepoint(
+pub(crate) async fn wait_for_savepoint(
     flink: &Flink,
     store: &mut HistoryStore,
     savepoint: Savepoint,
@@ -171,7 +171,11 @@ pub(super) async fn outcome(
 ///
 /// With [`Wait::Look`] savepoints in progress stay open. All stay open while Flink does not answer: a later command can
 /// read them.
-pub async fn reconcile_pending(flink: &Flink, store: &mut HistoryStore, patience: Wait) -> Result<Option<String>> {
+pub(crate) async fn reconcile_pending(
+    flink: &Flink,
+    store: &mut HistoryStore,
+    patience: Wait,
+) -> Result<Option<String>> {
     let open: Vec<Savepoint> = store.history().open_savepoints().cloned().collect();
     let mut newest = None;
     for savepoint in open {
@@ -231,7 +235,7 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
 
 /// Records the size of a savepoint whose job continues. Flink's value may be some seconds old. The size is only
 /// informative, so a failure is ignored.
-pub async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str) {
+pub(crate) async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str) {
     let Some(mut savepoint) = store.history().savepoint_at(path).cloned() else {
         return;
     };

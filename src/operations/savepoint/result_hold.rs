@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whether a JobManager is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub(crate) enum Held {
     /// It is, until the latch is released.
     Yes,
     /// No: Flink refuses.
@@ -36,7 +36,7 @@ pub enum Held {
 
 /// Sets the latch for the savepoint that will be requested under `trigger_id`. If Flink refuses, the path can be read
 /// once, as without a latch.
-pub async fn set(flink: &Flink, trigger_id: &str) {
+pub(crate) async fn set(flink: &Flink, trigger_id: &str) {
     if let Err(error) = hold(flink, trigger_id).await {
         tracing::debug!(%error, "no latch");
     }
@@ -74,7 +74,7 @@ fn ids_of(job_id: &str) -> [String; 2] {
 ///
 /// # Errors
 /// When it is unknown whether the JobManager is held.
-pub async fn hold_job(flink: &Flink, job_id: &str, again: bool) -> Result<Held> {
+pub(crate) async fn hold_job(flink: &Flink, job_id: &str, again: bool) -> Result<Held> {
     let [first, second] = ids_of(job_id);
     if !again {
         match hold(flink, &first).await {
@@ -86,13 +86,13 @@ pub async fn hold_job(flink: &Flink, job_id: &str, again: bool) -> Result<Held> 
 }
 
 /// Releases the JobManager of a canceled job: the path of its last checkpoint is recorded.
-pub async fn release_job(flink: &Flink, job_id: &str) {
+pub(crate) async fn release_job(flink: &Flink, job_id: &str) {
     let [first, second] = ids_of(job_id);
     futures::join!(read(flink, &first), read(flink, &second));
 }
 
 /// Releases the JobManager, if the savepoint has a latch: its path is recorded, or there is none.
-pub async fn release_hold(flink: &Flink, savepoint: &Savepoint) {
+pub(crate) async fn release_hold(flink: &Flink, savepoint: &Savepoint) {
     if savepoint.ends_job() {
         read(flink, &savepoint.trigger_id).await;
     }

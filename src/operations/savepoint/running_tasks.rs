@@ -20,7 +20,11 @@ const LOOK: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Conflict, when the job ends meanwhile; timed out, when they do not all run in time. No savepoint was requested.
-pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut report: impl FnMut(Writing)) -> Result<JobOverview> {
+pub(crate) async fn until_all_run(
+    flink: &Flink,
+    job: &JobOverview,
+    mut report: impl FnMut(Writing),
+) -> Result<JobOverview> {
     let begun = Instant::now();
     let mut last_answer = begun;
     let mut pauses = Pauses::new(MIN_POLL, LOOK);
@@ -79,7 +83,7 @@ pub async fn until_all_run(flink: &Flink, job: &JobOverview, mut report: impl Fn
 ///
 /// Source: `CheckpointFailureReason.NOT_ALL_REQUIRED_TASKS_RUNNING` of all releases, and `AdaptiveScheduler` (1.13+)
 /// for a job that is between two runs.
-pub fn were_missing(cause: &str) -> bool {
+pub(crate) fn were_missing(cause: &str) -> bool {
     cause.contains("Not all required tasks are currently running")
         || cause.contains("The Flink job is currently not executing")
 }

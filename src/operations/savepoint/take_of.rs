@@ -11,21 +11,21 @@ use crate::operations::report::OperationResult;
 use crate::progress::note;
 
 /// How a savepoint is taken.
-pub struct TakeOptions {
+pub(crate) struct TakeOptions {
     /// Its form.
-    pub format: SavepointFormat,
+    pub(crate) format: SavepointFormat,
     /// Directory for it, if it is not the configured one.
-    pub directory: Option<String>,
+    pub(crate) directory: Option<String>,
     /// Whether to end as soon as Flink has accepted the request.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// The time limit; `None`: there is none.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 /// A savepoint that was taken, or asked for.
-pub struct Taken {
+pub(crate) struct Taken {
     /// What to print: it has the path, or the trigger ID.
-    pub result: OperationResult,
+    pub(crate) result: OperationResult,
     handle: ClusterHandle,
 }
 
@@ -33,7 +33,7 @@ pub struct Taken {
 ///
 /// # Errors
 /// Conflict when no job runs; timed out; job failed when Flink cannot write it.
-pub async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Result<Taken> {
+pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Result<Taken> {
     let name = handle.name.clone();
     handle.tell_operation();
     let job = handle.job_for("savepoint").await.map_err(|error| match error.kind {
@@ -42,19 +42,17 @@ pub async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Res
         )),
         _ => error,
     })?;
-    let origin = handle.origin("savepoint");
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),
         ..handle.result("completed")
     };
-    let ClusterHandle { flink, store, .. } = &mut handle;
     let mut step = WritingStep::of(&name);
     let report = |writing| step.update(writing);
     let request = SavepointRequest::new(how.format.as_rest(), how.directory.clone(), Then::GoOn);
     if how.no_wait {
-        let asked = match open_of(store, &job) {
+        let asked = match open_of(&handle.store, &job) {
             Some(open) => open,
-            None => trigger(flink, store, &job, &request, &origin, report).await?.0,
+            None => trigger(&mut handle, &job, &request, "savepoint", report).await?.0,
         };
         drop(step);
         note(&format!(
@@ -64,7 +62,7 @@ pub async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Res
         result.trigger_id = Some(asked.trigger_id);
         return Ok(Taken { result, handle });
     }
-    let written = take_or_join(flink, store, &job, &request, &origin, report);
+    let written = take_or_join(&mut handle, &job, &request, "savepoint", report);
     let path = written_within(how.limit, &name, written).await?;
     step.done(&format!("{name}: savepoint {path}"));
     result.savepoint = Some(path);
@@ -73,7 +71,7 @@ pub async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Res
 
 impl Taken {
     /// Adds the size of a written savepoint to the history: Flink knows it later.
-    pub async fn add_size(&mut self) {
+    pub(crate) async fn add_size(&mut self) {
         let ClusterHandle { flink, store, .. } = &mut self.handle;
         if let Some(path) = &self.result.savepoint {
             add_size(flink, store, path).await;

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS};
 use crate::model::scale::{ScaleMethod, ScalePlan};
 use crate::model::server_fields::strip_server_fields;
@@ -16,20 +15,19 @@ use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
 /// How to scale a job in place.
-pub struct InPlaceScale<'a> {
+pub(crate) struct InPlaceScale<'a> {
     /// The command's name.
-    pub command: &'a str,
+    pub(crate) command: &'a str,
     /// The job.
-    pub job_id: &'a str,
+    pub(crate) job_id: &'a str,
     /// The plan of the scaling.
-    pub plan: &'a ScalePlan,
+    pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
 }
 
 /// Scales a job in place.
-pub async fn in_place(
-    cluster: &Cluster,
+pub(crate) async fn in_place(
     mut handle: ClusterHandle,
     goal: ScaleTarget,
     how: &ChangeOptions,
@@ -41,7 +39,7 @@ pub async fn in_place(
     let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
     let mut step = progress::Step::new(&format!("{name}: scaling"));
     let change = Change {
-        cluster,
+        cluster: &handle.cluster,
         name: &name,
         objects: [handle.live.identity(JOBS)?, handle.live.identity(DEPLOYMENTS)?],
         flink: &handle.flink,
@@ -73,9 +71,8 @@ pub async fn in_place(
         ));
     }
     Ok(Report::done(OperationResult {
-        revision,
         job_id: Some(doing.job_id.to_owned()),
-        ..OperationResult::new(cluster, &name, "scaled")
+        ..handle.result("scaled")
     }))
 }
 
@@ -95,7 +92,7 @@ async fn left_at(handle: &mut ClusterHandle, goal: ScaleTarget, error: Error) ->
 }
 
 /// The present objects, for the report.
-pub fn objects(handle: &ClusterHandle) -> Vec<serde_json::Value> {
+pub(crate) fn objects(handle: &ClusterHandle) -> Vec<serde_json::Value> {
     let live = &handle.live;
     let all = [&live.service, &live.job, &live.deployment];
     all.into_iter().flatten().map(strip_server_fields).collect()

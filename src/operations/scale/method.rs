@@ -12,7 +12,7 @@ use crate::operations::scale::ScaleTarget;
 use crate::progress;
 
 /// Reads the data for this choice from Flink, in parallel.
-pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) -> Result<ScaleInput> {
+pub(crate) async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) -> Result<ScaleInput> {
     let flink = &handle.flink;
     let (job, configuration, overview, requirements) = futures::try_join!(
         flink.job(job_id),
@@ -20,9 +20,9 @@ pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) ->
         flink.overview(),
         flink.requirements(job_id)
     )?;
-    let job = answer(flink, job)?;
-    let settings = effective_config::settings(&answer(flink, configuration)?, &std::collections::BTreeMap::new());
-    let overview = answer(flink, overview)?;
+    let job = flink.answered(job)?;
+    let settings = effective_config::settings(&flink.answered(configuration)?, &std::collections::BTreeMap::new());
+    let overview = flink.answered(overview)?;
     let setting = |key: &str| {
         let found = settings.iter().find(|setting| setting.key == key);
         let value = found.and_then(|setting| setting.job_manager.as_deref());
@@ -46,16 +46,8 @@ pub async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) ->
     })
 }
 
-fn answer<T>(flink: &Flink, reply: Reply<T>) -> Result<T> {
-    match reply {
-        Reply::Answer(answer) => Ok(answer),
-        Reply::Refused(_, said) => Err(flink.refused(&said)),
-        Reply::Away => Err(flink.away()),
-    }
-}
-
 /// Describes the action and its reason.
-pub fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replicas: u32) -> String {
+pub(crate) fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replicas: u32) -> String {
     let task_managers = match plan.task_managers {
         same if same == replicas => String::new(),
         other => format!(", with {other} TaskManagers instead of {replicas}"),
@@ -73,7 +65,7 @@ pub fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replic
 }
 
 /// The error that no running job can be scaled.
-pub fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobStatus) -> Error {
+pub(crate) fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobStatus) -> Error {
     let name = &handle.name;
     if let JobStatus::Unreachable(why) = job_status {
         let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");
@@ -86,7 +78,7 @@ pub fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobSt
 }
 
 /// Warns if the program has not used the parallelism.
-pub async fn warn_if_limited(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
+pub(crate) async fn warn_if_limited(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
     let flink = Flink::new(cluster, name);
     let Reply::Answer(jobs) = flink.jobs().await? else {
         return Ok(());

@@ -7,7 +7,6 @@ mod rescale;
 use std::ops::ControlFlow;
 
 use crate::error::{Error, Result};
-use crate::kubernetes::api::Cluster;
 use crate::model::config::Config;
 use crate::model::scale::{self, ScaleMethod};
 use crate::operations::cluster_handle::ClusterHandle;
@@ -22,19 +21,19 @@ use crate::progress;
 
 /// The target of a scaling.
 #[derive(Clone, Copy, Debug)]
-pub struct ScaleTarget {
+pub(crate) struct ScaleTarget {
     /// The wanted parallelism of the job.
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// New number of slots of each TaskManager, if it changes.
-    pub slots: Option<u32>,
+    pub(crate) slots: Option<u32>,
 }
 
 /// The result of a scaling.
-pub struct Scaled {
+pub(crate) struct Scaled {
     /// What was done.
-    pub report: Report,
+    pub(crate) report: Report,
     /// Whether the job was started with another default parallelism, which its program may ignore.
-    pub redeployed: bool,
+    pub(crate) redeployed: bool,
 }
 
 impl Scaled {
@@ -48,8 +47,7 @@ impl Scaled {
 
 /// Scales a job in the way that its Flink supports; `command` is the command's name. `scale` refuses a job that does
 /// not run; any other command starts it.
-pub async fn scale(
-    cluster: &Cluster,
+pub(crate) async fn scale(
     handle: ClusterHandle,
     goal: ScaleTarget,
     how: &ChangeOptions,
@@ -63,7 +61,7 @@ pub async fn scale(
         ..Config::default()
     };
     let wanted = TargetRevision::changed(&handle, flags, None)?;
-    let left = Box::pin(upgrade::unless_left_behind(cluster, handle, &wanted, how, command));
+    let left = Box::pin(upgrade::unless_left_behind(handle, &wanted, how, command));
     let mut handle = match left.await? {
         ControlFlow::Continue(handle) => handle,
         ControlFlow::Break(report) => return Ok(Scaled::other(report)),
@@ -73,7 +71,7 @@ pub async fn scale(
         JobStatus::Running(job) => job.jid.clone(),
         _ if command == "scale" => return Err(not_running(&handle, goal, &job_status)),
         _ => {
-            let changed = Box::pin(upgrade::carry_out(cluster, handle, job_status, wanted, how, command)).await;
+            let changed = Box::pin(upgrade::carry_out(handle, job_status, wanted, how, command)).await;
             return changed.map(Scaled::other);
         }
     };
@@ -103,14 +101,14 @@ pub async fn scale(
     }
     progress::note(&describe(&name, &known, &plan, replicas));
     if plan.way == ScaleMethod::Redeploy {
-        let report = Box::pin(upgrade::carry_out(cluster, handle, job_status, wanted, how, command)).await?;
+        let report = Box::pin(upgrade::carry_out(handle, job_status, wanted, how, command)).await?;
         return Ok(Scaled {
             report,
             redeployed: !how.dry_run,
         });
     }
     if how.dry_run {
-        let result = OperationResult::new(cluster, &name, "scaled");
+        let result = OperationResult::new(&handle.cluster, &name, "scaled");
         return Ok(Scaled::other(Report::cluster(result, &objects(&handle), true)));
     }
     let doing = InPlaceScale {
@@ -119,5 +117,5 @@ pub async fn scale(
         plan: &plan,
         replicas,
     };
-    in_place(cluster, handle, goal, how, &doing).await.map(Scaled::other)
+    in_place(handle, goal, how, &doing).await.map(Scaled::other)
 }

@@ -15,9 +15,10 @@ use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply, of_job};
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::{Identity, PODS, Target, encode};
+use crate::kubernetes::pods;
+use crate::kubernetes::resource::{Identity, PODS};
 use crate::model::manifests::PARALLELISM;
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, TASK_MANAGER};
+use crate::model::names::{ClusterName, TASK_MANAGER};
 use crate::model::scale::{self, Job, Requirements, ScaleMethod, ScalePlan};
 
 const POLL: Duration = Duration::from_millis(500);
@@ -28,12 +29,12 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 impl Flink {
     /// `GET /jobs/:id`, with the vertices' limits.
-    pub async fn job(&self, job_id: &str) -> Result<Reply<Job>> {
+    pub(crate) async fn job(&self, job_id: &str) -> Result<Reply<Job>> {
         self.get(&of_job(job_id, "")?).await
     }
 
     /// `GET /jobs/:id/resource-requirements` (Flink 1.18+); empty if the scheduler does not support it.
-    pub async fn requirements(&self, job_id: &str) -> Result<Requirements> {
+    pub(crate) async fn requirements(&self, job_id: &str) -> Result<Requirements> {
         match self.get(&of_job(job_id, "/resource-requirements")?).await? {
             Reply::Answer(requirements) => Ok(requirements),
             Reply::Refused(..) | Reply::Away => Ok(Requirements::new()),
@@ -42,36 +43,33 @@ impl Flink {
 
     async fn require(&self, job_id: &str, requirements: &Value) -> Result<()> {
         let path = of_job(job_id, "/resource-requirements")?;
-        match self.ask::<Value>(Method::PUT, &path, Some(requirements)).await? {
-            Reply::Answer(_) => Ok(()),
-            Reply::Refused(_, said) => Err(self.refused(&said)),
-            Reply::Away => Err(self.away()),
-        }
+        let reply = self.ask::<Value>(Method::PUT, &path, Some(requirements)).await?;
+        self.answered(reply).map(drop)
     }
 }
 
 /// A scaling in place.
-pub struct Change<'a> {
+pub(crate) struct Change<'a> {
     /// The Kubernetes cluster.
-    pub cluster: &'a Cluster,
+    pub(crate) cluster: &'a Cluster,
     /// The Flink cluster's name.
-    pub name: &'a ClusterName,
+    pub(crate) name: &'a ClusterName,
     /// Its Job and its Deployment, as they were read.
-    pub objects: [Option<Identity>; 2],
+    pub(crate) objects: [Option<Identity>; 2],
     /// Its Flink REST client.
-    pub flink: &'a Flink,
+    pub(crate) flink: &'a Flink,
     /// Flink's job.
-    pub job_id: &'a str,
+    pub(crate) job_id: &'a str,
     /// The wanted parallelism.
-    pub wanted: u32,
+    pub(crate) wanted: u32,
     /// The plan of the scaling.
-    pub plan: &'a ScalePlan,
+    pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
     /// The revision that runs.
-    pub revision: Option<u64>,
+    pub(crate) revision: Option<u64>,
     /// The time limit; `None`: there is none.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl Change<'_> {
@@ -79,7 +77,7 @@ impl Change<'_> {
     ///
     /// # Errors
     /// Timed out, job failed, and what the API server or Flink refuses.
-    pub async fn run(&self, store: &mut HistoryStore, mut report: impl FnMut(&str)) -> Result<()> {
+    pub(crate) async fn run(&self, store: &mut HistoryStore, mut report: impl FnMut(&str)) -> Result<()> {
         let begun = Instant::now();
         let wanted = self.plan.task_managers;
         if self.plan.way == ScaleMethod::Reactive {
@@ -208,10 +206,6 @@ impl Change<'_> {
     ///
     /// An error here only costs such a restart; a refusal ends the scaling.
     async fn free_go_first(&self, surplus: u32) -> Result<()> {
-        #[derive(Deserialize)]
-        struct Pods {
-            items: Vec<Pod>,
-        }
         let begun = Instant::now();
         let surplus = usize::try_from(surplus).unwrap_or(usize::MAX);
         let free = loop {
@@ -221,17 +215,14 @@ impl Change<'_> {
             }
             tokio::time::sleep(POLL).await;
         };
-        let list = Target::collection("list", PODS, Some(self.cluster.namespace()));
-        let selector = encode(&format!("{APP_LABEL}={},{COMPONENT_LABEL}={TASK_MANAGER}", self.name));
-        let query = format!("labelSelector={selector}");
-        let Ok(Some(pods)) = self.cluster.get_with::<Pods>(&list, &query).await else {
+        let Ok(pods) = pods::list(self.cluster, &[self.name.as_str()], &[TASK_MANAGER]).await else {
             return Ok(());
         };
         let is_free = |pod: &&Pod| {
             let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_ref());
             ip.is_some_and(|ip| free.contains(ip))
         };
-        let marks = pods.items.iter().filter(is_free).take(surplus).map(async |pod| {
+        let marks = pods.iter().filter(is_free).take(surplus).map(async |pod| {
             let patch = json!({ "metadata": { "annotations": { DELETION_COST: "-1" } } });
             let pod = Identity::of_typed(PODS, &pod.metadata)?;
             self.cluster.merge_into(&pod, &patch).await

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::history::transaction::Ending;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{self, Gone};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
@@ -13,7 +12,7 @@ use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
 use crate::progress;
 
 /// What to end together with the job.
-pub enum CleanUp {
+pub(crate) enum CleanUp {
     /// Its JobManager.
     JobManager,
     /// Its JobManager and the TaskManagers.
@@ -23,34 +22,34 @@ pub enum CleanUp {
 }
 
 /// How a cluster is deleted.
-pub struct Deletion {
+pub(crate) struct Deletion {
     /// The objects to delete.
-    pub removal: Removal,
+    pub(crate) removal: Removal,
     /// Whether to delete the history too.
-    pub purge: bool,
+    pub(crate) purge: bool,
     /// Whether to skip the wait until the Pods are gone.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// The time limit of the wait; `None`: there is none.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
 impl CleanUp {
     /// Carries this out, after the job has ended as `ending` describes. It can be repeated.
-    pub async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
+    pub(crate) async fn carry_out(&self, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
         match self {
-            Self::JobManager => await_jobmanager_end(cluster, handle).await,
+            Self::JobManager => await_jobmanager_end(handle).await,
             Self::TaskManagers => {
-                await_jobmanager_end(cluster, handle).await?;
-                task_managers_end(cluster, handle).await
+                await_jobmanager_end(handle).await?;
+                task_managers_end(handle).await
             }
-            Self::Cluster(deletion) => deletion.carry_out(cluster, handle, ending).await,
+            Self::Cluster(deletion) => deletion.carry_out(handle, ending).await,
         }
     }
 }
 
 impl Deletion {
     /// A deletion of all of `removal`, which waits until it is gone.
-    pub fn all(removal: Removal) -> Self {
+    pub(crate) fn all(removal: Removal) -> Self {
         Self {
             removal,
             purge: false,
@@ -59,35 +58,29 @@ impl Deletion {
         }
     }
 
-    async fn carry_out(&self, cluster: &Cluster, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
-        let name = handle.name.clone();
+    async fn carry_out(&self, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
+        let (cluster, name) = (&handle.cluster, &handle.name);
         let removal = &self.removal;
         let mut step = progress::Step::new(&format!("{name}: deleting"));
         let show = |step: &mut progress::Step, order: u8, text: &str, goal: &str| {
-            step.stage(&progress::Stage {
-                order,
-                text: &format!("{name}: {text}"),
-                waits: &format!("{name}: {text}"),
-                goal: &format!("{name}: {goal}"),
-                note: None,
-            });
+            step.stage_of(order, &format!("{name}: {text}"), &format!("{name}: {goal}"));
         };
         if *ending != Ending::Nothing && handle.is_highly_available() && !self.no_wait {
             // Flink cleans up as it ends: only Flink can delete its data in ZooKeeper and in the storage directory.
-            savepoint::until_jobmanager_ends(cluster, handle).await?;
+            savepoint::until_jobmanager_ends(handle).await?;
         }
         if !removal.is_empty() {
             show(&mut step, 0, "the JobManager ends", "the JobManager has ended");
             if self.no_wait {
                 objects::delete(cluster, removal.job.as_ref()).await?;
             } else {
-                objects::delete_job(cluster, &name, removal.job.as_ref(), false, self.limit).await?;
+                objects::delete_job(cluster, name, removal.job.as_ref(), false, self.limit).await?;
             }
             show(&mut step, 1, "the TaskManagers end", "the TaskManagers have ended");
             objects::delete(cluster, removal.deployment.as_ref()).await?;
             objects::delete(cluster, removal.service.as_ref()).await?;
             if !self.no_wait {
-                objects::pods_gone(cluster, &name, None, Gone::Deleted, self.limit).await?;
+                objects::pods_gone(cluster, name, None, Gone::Deleted, self.limit).await?;
             }
             removal.extras(cluster).await?;
         }
@@ -98,7 +91,7 @@ impl Deletion {
 }
 
 /// Waits until the JobManager has ended after its job, so that Kubernetes does not start it again unnoticed.
-pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle) -> Result<()> {
+pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<()> {
     let name = handle.name.clone();
     // A requested result that was never read would keep the JobManager running, and finally let it fail.
     savepoint::reconcile_pending(&handle.flink, &mut handle.store, Wait::Look).await?;
@@ -111,14 +104,8 @@ pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle)
     }
     let text = format!("{name}: the JobManager ends");
     let mut step = progress::Step::new(&text);
-    step.stage(&progress::Stage {
-        order: 0,
-        text: &text,
-        waits: &text,
-        goal: &format!("{name}: the JobManager has ended"),
-        note: None,
-    });
-    let end = savepoint::until_jobmanager_ends(cluster, handle).await?;
+    step.stage_of(0, &text, &format!("{name}: the JobManager has ended"));
+    let end = savepoint::until_jobmanager_ends(handle).await?;
     step.end();
     match end {
         JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
@@ -135,22 +122,22 @@ pub async fn await_jobmanager_end(cluster: &Cluster, handle: &mut ClusterHandle)
     Ok(())
 }
 
-async fn task_managers_end(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
+async fn task_managers_end(handle: &ClusterHandle) -> Result<()> {
     if handle.replicas() == 0 {
         return Ok(());
     }
     let name = &handle.name;
     let step = progress::Step::new(&format!("{name}: the TaskManagers end"));
-    objects::scale_to_zero(cluster, name, &handle.live, handle.replicas()).await?;
+    objects::scale_to_zero(&handle.cluster, name, &handle.live, handle.replicas()).await?;
     step.done(&format!("{name}: the TaskManagers have ended"));
     Ok(())
 }
 
 /// Deletes the ConfigMaps in which high availability keeps the leader and the running job, and reports it: the next
 /// generation must not find the data of the previous one.
-pub async fn delete_ha_config_maps(cluster: &Cluster, handle: &ClusterHandle) -> Result<()> {
+pub(crate) async fn delete_ha_config_maps(handle: &ClusterHandle) -> Result<()> {
     let name = &handle.name;
-    let deleted = objects::ha_config_maps::forget(cluster, &handle.leaders()).await?;
+    let deleted = objects::ha_config_maps::forget(&handle.cluster, &handle.leaders()).await?;
     if deleted > 0 {
         let s = if deleted == 1 { "" } else { "s" };
         progress::note(&format!(

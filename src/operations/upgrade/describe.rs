@@ -18,7 +18,7 @@ use crate::operations::upgrade::plan::Plan;
 
 impl Plan {
     /// The description of the plan.
-    pub fn describe(&self, name: &ClusterName, command: &str, how: &ChangeOptions, surge: bool) -> String {
+    pub(crate) fn describe(&self, name: &ClusterName, command: &str, how: &ChangeOptions, surge: bool) -> String {
         let mut lines = vec![format!("{command} of {name} to revision {}", self.number)];
         lines.extend(self.differences.iter().map(|difference| format!("  {difference}")));
         let end = match &self.ending {
@@ -67,7 +67,7 @@ impl Plan {
 
 /// The differences of the state that the new version starts from to the newest savepoint in the history, if both files
 /// are on this machine; if both are in volumes, the command that compares them there. No request is sent.
-pub fn states(handle: &ClusterHandle, plan: &Plan) -> String {
+pub(crate) fn states(handle: &ClusterHandle, plan: &Plan) -> String {
     let name = &handle.name;
     let newest = savepoint_file::newest(handle, 1).unwrap_or_default().pop();
     let (Some(start), Some(newest)) = (&plan.start, newest) else {
@@ -98,7 +98,7 @@ pub fn states(handle: &ClusterHandle, plan: &Plan) -> String {
 }
 
 /// The description of the differences between two versions.
-pub fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
+pub(crate) fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
     let live = LiveObjects {
         service: Some(before.service),
         job: Some(before.job),

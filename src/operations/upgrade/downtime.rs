@@ -8,7 +8,7 @@ use crate::progress::Pause;
 
 /// The times of a change, as far as this process saw them.
 #[derive(Default)]
-pub struct Downtime {
+pub(crate) struct Downtime {
     stopping: Option<Instant>,
     ended: Option<(&'static str, Instant)>,
     gone: Option<Instant>,
@@ -22,46 +22,46 @@ pub struct Downtime {
 
 impl Downtime {
     /// The job starts to end; `restarts`: another version starts after it.
-    pub fn stopping(&mut self, name: &ClusterName, restarts: bool) {
+    pub(crate) fn stopping(&mut self, name: &ClusterName, restarts: bool) {
         self.stopping = Some(Instant::now());
         self.pause = restarts.then(|| Pause::new(&format!("{name}: the job is paused")));
     }
 
     /// The job has ended, by a savepoint or a cancel.
-    pub fn ended(&mut self, by: &'static str) {
+    pub(crate) fn ended(&mut self, by: &'static str) {
         self.ended = Some((by, Instant::now()));
     }
 
     /// The JobManager has ended.
-    pub fn gone(&mut self) {
+    pub(crate) fn gone(&mut self) {
         self.gone = Some(Instant::now());
     }
 
     /// The objects are created.
-    pub fn made(&mut self) {
+    pub(crate) fn made(&mut self) {
         self.made = Some(Instant::now());
     }
 
     /// A version is given up.
-    pub fn back(&mut self) {
+    pub(crate) fn back(&mut self) {
         self.tried = Some(Instant::now());
     }
 
     /// A version runs.
-    pub fn up(&mut self, up: &Healthy) {
+    pub(crate) fn up(&mut self, up: &Healthy) {
         self.pause = None;
         self.tasks = Some(up.tasks_at);
         self.checkpoint = up.checkpoint_at;
     }
 
     /// How long the job did not process data; `None`: it did not run, or another process ended it.
-    pub fn millis(&self) -> Option<u64> {
+    pub(crate) fn millis(&self) -> Option<u64> {
         let time = self.tasks?.saturating_duration_since(self.stopping?);
         u64::try_from(time.as_millis()).ok()
     }
 
     /// The times as text; empty if the job did not run, or another process ended it.
-    pub fn describe(&self) -> Vec<String> {
+    pub(crate) fn describe(&self) -> Vec<String> {
         let (Some(stopping), Some(tasks)) = (self.stopping, self.tasks) else {
             return Vec::new();
         };

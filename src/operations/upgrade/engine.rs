@@ -8,7 +8,6 @@ use crate::history::heartbeat::Heartbeat;
 use crate::history::plan_basis::Basis;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
@@ -26,8 +25,7 @@ use crate::operations::{savepoint, wait};
 use crate::progress;
 
 /// An operation whose lock this process holds.
-pub struct UpgradeEngine {
-    pub(super) cluster: Cluster,
+pub(crate) struct UpgradeEngine {
     pub(super) handle: ClusterHandle,
     pub(super) limit: Option<Duration>,
     seen: ObservedState,
@@ -55,8 +53,7 @@ pub struct UpgradeEngine {
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read; those of the operation.
-pub async fn end(
-    cluster: &Cluster,
+pub(crate) async fn end(
     mut handle: ClusterHandle,
     command: &str,
     (ending, job): (Ending, Option<JobOverview>),
@@ -67,29 +64,28 @@ pub async fn end(
         ending == Ending::Nothing && matches!(&clean_up, CleanUp::Cluster(deletion) if deletion.removal.job.is_some());
     let basis = (!is_bound).then(|| Basis::of(&handle.live));
     let heartbeat = lock::begin_on(&mut handle, command, ending, basis.as_ref()).await?;
-    let mut engine = UpgradeEngine::of(cluster, handle).of_job(job);
+    let mut engine = UpgradeEngine::of(handle).of_job(job);
     engine.clean_up = clean_up;
     Box::pin(engine.run(&heartbeat)).await
 }
 
 impl UpgradeEngine {
     /// A transaction whose journal is in the history.
-    pub fn new(cluster: &Cluster, handle: ClusterHandle, how: &ChangeOptions) -> Self {
+    pub(crate) fn new(handle: ClusterHandle, how: &ChangeOptions) -> Self {
         Self {
             limit: how.timeout,
             surge: how.surge,
             no_wait: how.no_wait,
-            ..Self::of(cluster, handle)
+            ..Self::of(handle)
         }
     }
 
-    fn of(cluster: &Cluster, handle: ClusterHandle) -> Self {
+    fn of(handle: ClusterHandle) -> Self {
         let seen = ObservedState {
             job: handle.live.job.is_some().then(|| handle.live_revision()),
             alone: false,
         };
         Self {
-            cluster: cluster.clone(),
             handle,
             limit: None,
             seen,
@@ -107,13 +103,13 @@ impl UpgradeEngine {
 
     /// Sets the running job.
     #[must_use]
-    pub fn of_job(mut self, job: Option<JobOverview>) -> Self {
+    pub(crate) fn of_job(mut self, job: Option<JobOverview>) -> Self {
         self.job = job;
         self
     }
 
     /// Completes the transaction, and reports it.
-    pub async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
+    pub(crate) async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
         let journal = self.run(heartbeat).await?;
         self.report(&journal)
     }
@@ -221,8 +217,7 @@ impl UpgradeEngine {
     }
 
     async fn clean_up(&mut self, journal: &Journal) -> Result<()> {
-        let Self { cluster, handle, .. } = self;
-        self.clean_up.carry_out(cluster, handle, &journal.ending).await?;
+        self.clean_up.carry_out(&mut self.handle, &journal.ending).await?;
         if self.handle.store.holds()
             && let Err(error) = self.happened(Event::CleanedUp).await
         {
@@ -274,14 +269,14 @@ impl UpgradeEngine {
             // Flink removes the ended job from its store as it ends. A JobManager that is killed before leaves the job
             // there, and the next JobManager fails because of it (seen with 2.3: "Base job ID … is not found in the
             // recovered jobs").
-            savepoint::until_jobmanager_ends(&self.cluster, &self.handle).await?;
+            savepoint::until_jobmanager_ends(&self.handle).await?;
         }
         if side == Version::Previous {
             let revision = version.to_revision(journal);
             let update = |history: &mut History| history.upsert_revision(revision.clone());
             self.handle.store.update(update).await?;
         }
-        let cluster = &self.cluster;
+        let cluster = &self.handle.cluster;
         // The TaskManagers of the new version start while the old JobManager ends. They could connect to it only for a
         // moment, after its job has ended. With high availability they would find the old leader's address, and an
         // object that its Job owns cannot be created before the Job. A JobManager that is given up may be about to
@@ -321,7 +316,7 @@ impl UpgradeEngine {
         step.done(&format!("{name}: the JobManager has ended"));
         if highly_available {
             // The new version resumes from the savepoint: data of earlier jobs can only cause conflicts.
-            clean_up::delete_ha_config_maps(&self.cluster, &self.handle).await?;
+            clean_up::delete_ha_config_maps(&self.handle).await?;
         }
         self.handle.live.job = None;
         self.seen = ObservedState { job: None, alone: true };
@@ -337,7 +332,7 @@ impl UpgradeEngine {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
         let objects = &version.manifests;
-        let cluster = self.cluster.clone();
+        let cluster = self.handle.cluster.clone();
         let made = if self.prepared == Some(side) {
             // The Job last: a version that is refused after it has started its job would lose what that did.
             let all = [&objects.deployment, &objects.job];
@@ -373,7 +368,7 @@ impl UpgradeEngine {
         let checked = side == Version::Target && journal.kind == Kind::Change;
         let begun = Instant::now();
         let up = wait::until_healthy(
-            &self.cluster,
+            &self.handle.cluster,
             &name,
             version.spec.parallelism,
             self.limit,
@@ -409,10 +404,7 @@ impl UpgradeEngine {
             Step::Waiting | Step::Returning => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
             // Without an answer that the plugin understands, the new version may be running, and a rollback would lose
             // its progress.
-            _ => {
-                let kinds = [Fault::Unreachable, Fault::Unauthorized, Fault::Interrupted];
-                error.unanswered || kinds.contains(&error.kind)
-            }
+            _ => is_unknown(&error),
         };
         if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
             if error.state_missing && !unknown {
@@ -451,9 +443,18 @@ impl UpgradeEngine {
                 savepoint: journal.start.clone(),
                 job_id: self.job_id.take(),
                 downtime_millis: self.downtime.millis(),
-                ..OperationResult::new(&self.cluster, name, done(&journal.command))
+                ..self.handle.result(done(&journal.command))
             })),
             _ => Err(end::error(name, journal, self.fault.take())),
         }
     }
+}
+
+/// Whether an error of a request says nothing about the version.
+pub(super) fn is_unknown(error: &Error) -> bool {
+    error.unanswered
+        || matches!(
+            error.kind,
+            Fault::Unreachable | Fault::Unauthorized | Fault::Interrupted
+        )
 }

@@ -24,7 +24,6 @@ use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::Entry;
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::model::keyword::Keyword;
@@ -51,35 +50,34 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How a change is carried out.
 #[derive(Clone, Debug)]
-pub struct ChangeOptions {
+pub(crate) struct ChangeOptions {
     /// How the job's state is kept.
-    pub strategy: Strategy,
+    pub(crate) strategy: Strategy,
     /// Format of the savepoint that the running job writes.
-    pub savepoint_format: SavepointFormat,
+    pub(crate) savepoint_format: SavepointFormat,
     /// Whether to keep the new version even if it does not come up.
-    pub no_rollback: bool,
+    pub(crate) no_rollback: bool,
     /// How long the new version may take to come up; `None`: there is none.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Whether this is a dry run.
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     /// Whether to rehearse the new version before the running job is stopped.
-    pub rehearse: bool,
+    pub(crate) rehearse: bool,
     /// Whether TaskManagers of the new version start before the running job is stopped.
-    pub surge: Surge,
+    pub(crate) surge: Surge,
     /// Whether to take over an operation whose heartbeat has stopped.
-    pub take_over: bool,
+    pub(crate) take_over: bool,
     /// Asks the user before the job's state is given up.
-    pub confirm: fn(&str) -> Result<()>,
+    pub(crate) confirm: fn(&str) -> Result<()>,
     /// The requested limits of the history; `None`: unchanged.
-    pub history_limits: Option<Limits>,
+    pub(crate) history_limits: Option<Limits>,
     /// Whether to end as soon as the objects are created.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
 }
 
 /// How the state of the running job is kept.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
+pub(crate) enum Strategy {
     Savepoint,
     LastCheckpoint,
     Stateless,
@@ -106,9 +104,8 @@ impl Keyword for Strategy {
 }
 
 /// Whether TaskManagers of the new version start beside the running ones.
-#[allow(missing_docs)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Surge {
+pub(crate) enum Surge {
     Auto,
     Always,
     Never,
@@ -141,15 +138,14 @@ impl Keyword for Surge {
 /// # Errors
 /// Conflict when another operation runs on the cluster or an operation is unfinished; job failed when the new version
 /// did not come up, whether or not the old one runs again; those of reading and checking, before any change.
-pub async fn change(
-    cluster: &Cluster,
+pub(crate) async fn change(
     handle: ClusterHandle,
     wanted: TargetRevision,
     how: &ChangeOptions,
     command: &str,
 ) -> Result<Report> {
     Box::pin(async {
-        let mut handle = match unless_left_behind(cluster, handle, &wanted, how, command).await? {
+        let mut handle = match unless_left_behind(handle, &wanted, how, command).await? {
             ControlFlow::Continue(handle) => handle,
             ControlFlow::Break(report) => return Ok(report),
         };
@@ -161,11 +157,11 @@ pub async fn change(
                         "{command} of {name} waits until its JobManager runs again: {why}\n"
                     )));
                 }
-                wait_for_jobmanager(cluster, &mut handle, &why, how.timeout).await?
+                wait_for_jobmanager(&mut handle, &why, how.timeout).await?
             }
             job_status => job_status,
         };
-        Box::pin(carry_out(cluster, handle, job_status, wanted, how, command)).await
+        Box::pin(carry_out(handle, job_status, wanted, how, command)).await
     })
     .await
 }
@@ -175,8 +171,7 @@ pub async fn change(
 ///
 /// # Errors
 /// Conflict when another operation runs on the cluster, or another operation is unfinished.
-pub async fn unless_left_behind(
-    cluster: &Cluster,
+pub(crate) async fn unless_left_behind(
     mut handle: ClusterHandle,
     wanted: &TargetRevision,
     how: &ChangeOptions,
@@ -195,24 +190,19 @@ pub async fn unless_left_behind(
     if !take_over::is_same(&handle, &journal, wanted, command) {
         return Err(lock::unfinished(&name, &journal));
     }
-    let resumed = Box::pin(take_over::take_over(cluster, handle, &journal, how, false, None)).await?;
+    let resumed = Box::pin(take_over::take_over(handle, &journal, how, false, None)).await?;
     Ok(ControlFlow::Break(resumed))
 }
 
 /// Waits until the JobManager answers, and returns the state of its job.
-async fn wait_for_jobmanager(
-    cluster: &Cluster,
-    handle: &mut ClusterHandle,
-    why: &str,
-    limit: Option<Duration>,
-) -> Result<JobStatus> {
+async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Option<Duration>) -> Result<JobStatus> {
     let name = handle.name.clone();
     let mut step = progress::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
     let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
     loop {
         tokio::time::sleep(LOOK).await;
         let left = handle.left_behind.take();
-        *handle = ClusterHandle::read(cluster, &name).await?;
+        *handle = ClusterHandle::read(&handle.cluster, &name).await?;
         handle.left_behind = left;
         match handle.job_status().await? {
             JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
@@ -227,8 +217,7 @@ async fn wait_for_jobmanager(
 }
 
 /// Like [`change`], for a cluster that is not locked, and whose job status is known.
-pub async fn carry_out(
-    cluster: &Cluster,
+pub(crate) async fn carry_out(
     handle: ClusterHandle,
     job_status: JobStatus,
     wanted: TargetRevision,
@@ -237,7 +226,7 @@ pub async fn carry_out(
 ) -> Result<Report> {
     let name = handle.name.clone();
     let silent = matches!(job_status, JobStatus::Unreachable(_));
-    let made = match Plan::make(cluster, &handle, job_status, &wanted, how).await {
+    let made = match Plan::make(&handle, job_status, &wanted, how).await {
         Err(error) if silent => return Err(handle.or_changed(error).await),
         made => made?,
     };
@@ -249,15 +238,14 @@ pub async fn carry_out(
             return Ok(Report::cluster(result, objects.all(), how.dry_run));
         }
     };
-    Box::pin(execute(cluster, handle, plan, wanted, how, command)).await
+    Box::pin(execute(handle, plan, wanted, how, command)).await
 }
 
 /// Checks a plan, and carries it out.
 ///
 /// # Errors
 /// Those of the checks, before any change; those of the operation.
-pub async fn execute(
-    cluster: &Cluster,
+pub(crate) async fn execute(
     mut handle: ClusterHandle,
     mut plan: Plan,
     mut wanted: TargetRevision,
@@ -274,8 +262,8 @@ pub async fn execute(
     let look = registry
         .as_ref()
         .and_then(|registry| ImageCheck::new(registry, true, &plan.draft, image, before));
-    let checks = objects::preflight_resume(cluster, &plan.spec, &plan.draft, &handle.live);
-    let checked = image_check::beside(cluster, look, checks, |_| true).await?;
+    let checks = objects::preflight_resume(&handle.cluster, &plan.spec, &plan.draft, &handle.live);
+    let checked = image_check::beside(&handle.cluster, look, checks, |_| true).await?;
     for warning in &checked.warnings {
         progress::warn(warning);
     }
@@ -308,7 +296,7 @@ pub async fn execute(
     }
     if how.rehearse {
         let start = plan.rehearsal_start();
-        rehearse::rehearse(cluster, &mut handle, &wanted, start, how.timeout, command).await?;
+        rehearse::rehearse(&mut handle, &wanted, start, how.timeout, command).await?;
     }
     wanted.layer.nonce = revision_spec::nonce(&wanted.layer);
     let holder = this_process();
@@ -359,7 +347,7 @@ pub async fn execute(
             history.journal = Some(journal.clone());
         })
         .await?;
-    let mut drive = UpgradeEngine::new(cluster, handle, how).of_job(job);
+    let mut drive = UpgradeEngine::new(handle, how).of_job(job);
     Box::pin(drive.finish(&heartbeat)).await
 }
 
@@ -372,7 +360,7 @@ fn wait_is_needed(name: &ClusterName) -> Error {
 }
 
 /// The word for a command's success.
-pub fn done(command: &str) -> &'static str {
+pub(crate) fn done(command: &str) -> &'static str {
     match command {
         "upgrade" => "upgraded",
         "rollback" => "rolled back",

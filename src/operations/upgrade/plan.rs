@@ -4,7 +4,6 @@ use crate::error::Result;
 use crate::flink::{SavepointRequest, Then};
 use crate::history::Revision;
 use crate::history::transaction::{Ending, Kind};
-use crate::kubernetes::api::Cluster;
 use crate::model::config::Config;
 use crate::model::flink::overview::JobOverview;
 use crate::model::manifests::Manifests;
@@ -19,35 +18,35 @@ use crate::operations::upgrade::restore_point::{after_end, given_up, retained, s
 use crate::operations::upgrade::{ChangeOptions, Strategy};
 
 /// A change that can start.
-pub struct Plan {
+pub(crate) struct Plan {
     /// The kind of the operation.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// How the running job is ended.
-    pub ending: Ending,
+    pub(crate) ending: Ending,
     /// The state that the new version starts from, if it is known before the job ends.
-    pub start: Option<String>,
+    pub(crate) start: Option<String>,
     /// The state that the old version would start from again, if it is not the one at the end of the job.
-    pub fallback: Option<String>,
+    pub(crate) fallback: Option<String>,
     /// The running version, and its number.
-    pub old: Option<(u64, TargetRevision)>,
+    pub(crate) old: Option<(u64, TargetRevision)>,
     /// Number of the new revision.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The new objects, as far as they are known.
-    pub draft: Manifests,
+    pub(crate) draft: Manifests,
     /// What is lost, if anything.
-    pub lost: Option<String>,
+    pub(crate) lost: Option<String>,
     /// The running job.
-    pub job: Option<JobOverview>,
+    pub(crate) job: Option<JobOverview>,
     /// The new version, as far as it is known.
-    pub spec: Spec,
+    pub(crate) spec: Spec,
     /// Descriptions of the differences.
-    pub differences: Vec<String>,
+    pub(crate) differences: Vec<String>,
     /// A summary to report before it starts.
-    pub summary: Option<String>,
+    pub(crate) summary: Option<String>,
 }
 
 /// Why there is nothing to do.
-pub enum NoPlan {
+pub(crate) enum NoPlan {
     /// The cluster is already as wanted, with these objects.
     NothingDiffers(Box<Manifests>),
 }
@@ -57,14 +56,13 @@ impl Plan {
     ///
     /// # Errors
     /// When the state of the job cannot be kept as requested; the error names the alternatives.
-    pub async fn make(
-        cluster: &Cluster,
+    pub(crate) async fn make(
         handle: &ClusterHandle,
         job_status: JobStatus,
         wanted: &TargetRevision,
         how: &ChangeOptions,
     ) -> Result<Result<Self, NoPlan>> {
-        let namespace = cluster.namespace();
+        let namespace = handle.namespace();
         let running = !matches!(job_status, JobStatus::Stopped);
         let old = if running { Some(handle.current()?) } else { None };
         let last = handle.store.history().last_path().map(ToOwned::to_owned);
@@ -114,7 +112,7 @@ impl Plan {
             (JobStatus::Stopped, _) => {
                 let start = match wanted.restore_from.clone() {
                     Some(path) => Some(path),
-                    None => after_end(cluster, handle, last).await?,
+                    None => after_end(handle, last).await?,
                 };
                 (Ending::Nothing, start, None, None)
             }
@@ -130,7 +128,7 @@ impl Plan {
     }
 
     /// A plan that creates revision `number` of `wanted`, which starts from `start` or from the state at the job's end.
-    pub fn of(
+    pub(crate) fn of(
         kind: Kind,
         ending: Ending,
         start: Option<String>,
@@ -160,7 +158,7 @@ impl Plan {
 
     /// The state from which the new version is rehearsed: the one that it will start from, but as a savepoint that
     /// leaves the job running.
-    pub fn rehearsal_start(&self) -> Start {
+    pub(crate) fn rehearsal_start(&self) -> Start {
         match (&self.start, &self.ending, &self.job) {
             (None, Ending::Savepoint { format, directory, .. }, Some(job)) => {
                 let request = SavepointRequest::new(format, directory.clone(), Then::GoOn);
@@ -172,7 +170,7 @@ impl Plan {
     }
 
     /// The running revision, if the history does not have it: the cluster was created by hand, or changed since.
-    pub fn unknown_old(&self, handle: &ClusterHandle, by: &str, now: &str) -> Option<Revision> {
+    pub(crate) fn unknown_old(&self, handle: &ClusterHandle, by: &str, now: &str) -> Option<Revision> {
         let (number, old) = self.old.as_ref()?;
         if handle.store.history().revision(*number).is_some() {
             return None;

@@ -3,14 +3,14 @@
 use crate::error::{Error, Result};
 use crate::flink::Reply;
 use crate::history::RevisionState;
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
 use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::resume_plan::path_not_read;
 use crate::operations::target_revision::TargetRevision;
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.
-pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
+pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
     let name = &handle.name;
     let flink = &handle.flink;
     let (config, statistics) = futures::try_join!(flink.checkpoint_config(&job.jid), flink.checkpoints(&job.jid))?;
@@ -31,7 +31,7 @@ pub async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<Strin
     })
 }
 
-pub fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
+pub(crate) fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
     match (&wanted.restore_from, last) {
         (Some(path), _) => format!("what its job did since {path} is lost"),
         (None, Some(last)) => format!("it begins empty: all state of its job is lost; its last savepoint is {last}"),
@@ -39,10 +39,8 @@ pub fn given_up(last: Option<&str>, wanted: &TargetRevision) -> String {
     }
 }
 
-pub fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
-    let name = &handle.name;
-    let error = Error::failure(format!("{name} has a JobManager that cannot take a savepoint: {why}"));
-    let error = handle.way_on(error);
+pub(crate) fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
+    let error = handle.cannot_save(why);
     match last {
         Some(path) => error.hint(format!(
             "--strategy stateless --from-savepoint {path} gives up what it did since its last savepoint"
@@ -52,17 +50,11 @@ pub fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> Error {
 }
 
 /// The state from which a cluster starts that does not run.
-pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
+pub(crate) async fn after_end(handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
     let name = &handle.name;
     let history = handle.store.history();
-    if let Some(lost) = history.lost_savepoint() {
-        let error = Error::conflict(format!(
-            "a savepoint of {name} was asked for at {}, and its JobManager ended before the path was read",
-            lost.requested_at
-        ))
-        .hint(
-            "if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH",
-        );
+    if history.lost_savepoint().is_some() {
+        let error = path_not_read(handle);
         return Err(match last {
             Some(path) => error.hint(format!("--from-savepoint {path} resumes from the one before")),
             None => error,
@@ -77,7 +69,7 @@ pub async fn after_end(cluster: &Cluster, handle: &ClusterHandle, last: Option<S
     let changed = revision.filter(|revision| revision.command != "create");
     let outcome = changed.and_then(|revision| Some(revision.outcome.as_ref()?.state));
     let never = outcome == Some(RevisionState::Failed);
-    if never || (handle.live.job.is_some() && objects::never_ran(cluster, name).await?) {
+    if never || (handle.live.job.is_some() && objects::never_ran(&handle.cluster, name).await?) {
         let layer = revision.map(crate::history::revision_spec::layer).transpose()?;
         return Ok(layer.and_then(|layer| layer.from_savepoint));
     }

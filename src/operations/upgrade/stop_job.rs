@@ -9,11 +9,11 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
-use crate::operations::savepoint::{self, Wait};
+use crate::operations::savepoint::{self, Wait, Writing};
 use crate::progress;
 
 /// How the job ended.
-pub enum StopOutcome {
+pub(crate) enum StopOutcome {
     /// It has, and the journal already records it.
     Recorded,
     /// It has; the path of its state, if it was kept.
@@ -26,7 +26,11 @@ pub enum StopOutcome {
 
 /// Ends the job as the journal describes. `job` is the job, if it was just read; requests that another process may have
 /// sent to Flink before are looked up.
-pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<JobOverview>) -> Result<StopOutcome> {
+pub(crate) async fn end_job(
+    handle: &mut ClusterHandle,
+    journal: &Journal,
+    job: Option<JobOverview>,
+) -> Result<StopOutcome> {
     match &journal.ending {
         Ending::Savepoint {
             trigger_id,
@@ -45,9 +49,10 @@ pub async fn end_job(handle: &mut ClusterHandle, journal: &Journal, job: Option<
                 return Ok(ended);
             }
             let mut step = WritingStep::of(&handle.name);
+            let report = |writing| step.update(writing);
             let taken = match job {
-                Some(job) => take(handle, &job, &request, &journal.command, &mut step).await,
-                None => look_up(handle, job_id, &request, &journal.command, &mut step).await,
+                Some(job) => savepoint::take(handle, &job, &request, &journal.command, report).await,
+                None => look_up(handle, job_id, &request, &journal.command, report).await,
             };
             match taken {
                 Ok(path) => {
@@ -108,18 +113,6 @@ fn failed(handle: &ClusterHandle) -> bool {
     trigger_id.is_some_and(|trigger_id| known(handle, trigger_id).is_some())
 }
 
-async fn take(
-    handle: &mut ClusterHandle,
-    job: &JobOverview,
-    request: &SavepointRequest,
-    command: &str,
-    step: &mut WritingStep,
-) -> Result<String> {
-    let origin = handle.origin(command);
-    let ClusterHandle { flink, store, .. } = &mut *handle;
-    savepoint::take(flink, store, job, request, &origin, |writing| step.update(writing)).await
-}
-
 /// Finds a savepoint that another process may have requested.
 ///
 /// # Errors
@@ -129,7 +122,7 @@ async fn look_up(
     job_id: &str,
     request: &SavepointRequest,
     command: &str,
-    step: &mut WritingStep,
+    report: impl FnMut(Writing),
 ) -> Result<String> {
     let name = handle.name.clone();
     let history = handle.store.history();
@@ -140,12 +133,12 @@ async fn look_up(
         let known = status_of(handle, &record).await?;
         if known.is_some() {
             let ClusterHandle { flink, store, .. } = &mut *handle;
-            return savepoint::wait_for_savepoint(flink, store, record, known, |writing| step.update(writing)).await;
+            return savepoint::wait_for_savepoint(flink, store, record, known, report).await;
         }
     }
     let jobs = handle.jobs_or_end().await?;
     if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == job_id)) {
-        return take(handle, &job, request, command, step).await;
+        return savepoint::take(handle, &job, request, command, report).await;
     }
     let text = format!(
         "the JobManager of {name} that was asked for a savepoint of job {job_id} has ended, and the path was not read"
@@ -172,7 +165,7 @@ fn lost(handle: &ClusterHandle, journal: &Journal, error: Error) -> StopOutcome 
 }
 
 /// Where the last state of a transaction's job should be, as far as this is known.
-pub fn place(handle: &ClusterHandle, journal: &Journal) -> String {
+pub(crate) fn place(handle: &ClusterHandle, journal: &Journal) -> String {
     let above = |path: &str| {
         path.trim_end_matches('/')
             .rsplit_once('/')
@@ -226,7 +219,7 @@ async fn settle(handle: &mut ClusterHandle) -> Result<()> {
 }
 
 /// Finds the outcome of a job that was to be ended, without another request to end it.
-pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
+pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
     let not = || Error::conflict("it was given up before the job was ended");
     match &journal.ending {
         Ending::Savepoint { trigger_id, .. } => {
@@ -278,7 +271,7 @@ pub async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) ->
 }
 
 /// Gives the versions that are created again, from another state, their numbers in `now_is`.
-pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &str) {
+pub(crate) fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &str) {
     let given_up = |state| RevisionOutcome::new(state, now, Some("its state was not where it should be"));
     if was.new_revision != now_is.new_revision
         && let Some(old) = was.new_revision
@@ -297,7 +290,7 @@ pub fn renumber(history: &mut History, was: &Journal, now_is: &Journal, now: &st
 
 /// Writes `journal` to the history, together with the outcome of its revisions; `submitted`: the new revision is not
 /// waited for.
-pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
+pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
     let why = journal.failure.clone();
     let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
     if let Some(new) = journal.new_revision {
@@ -326,7 +319,7 @@ pub fn conclude(history: &mut History, mut journal: Journal, now: &str, submitte
 }
 
 /// The error of a transaction that ended without the new version.
-pub fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Error {
+pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>) -> Error {
     let why = journal.failure.clone().unwrap_or_default();
     let fault = fault.unwrap_or_else(|| Error::job_failed(why));
     let number = |revision: Option<u64>| revision.map_or_else(|| "?".to_owned(), |number| number.to_string());

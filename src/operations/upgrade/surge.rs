@@ -17,7 +17,7 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::Surge;
-use crate::operations::upgrade::engine::UpgradeEngine;
+use crate::operations::upgrade::engine::{UpgradeEngine, is_unknown};
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::wait::{Surged, until_surged};
@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// Conflict when they are demanded and cannot be kept apart from the running ones.
-pub fn prepare(
+pub(crate) fn prepare(
     handle: &ClusterHandle,
     plan: &mut Plan,
     wanted: &mut TargetRevision,
@@ -91,11 +91,11 @@ impl UpgradeEngine {
         let starting = async {
             if !version.manifests.access.is_empty() && !objects::rbac::created_with_job(live) {
                 // No running Pod has the rights that the new ones need.
-                objects::rbac::apply(&self.cluster, &name, &version.manifests, live).await?;
+                objects::rbac::apply(&self.handle.cluster, &name, &version.manifests, live).await?;
             }
-            objects::apply_each(&self.cluster, &[&deployment], live).await?;
+            objects::apply_each(&self.handle.cluster, &[&deployment], live).await?;
             let limit = self.limit.map_or(LIMIT, |limit| limit.min(LIMIT));
-            until_surged(&self.cluster, &name, (version.number, number), limit, report).await
+            until_surged(&self.handle.cluster, &name, (version.number, number), limit, report).await
         };
         let refused = match Box::pin(starting).await {
             Ok(Surged::Up) => {
@@ -123,7 +123,7 @@ impl UpgradeEngine {
                     .hint("--surge=auto starts them when the job has been stopped")
             }
             // It says nothing about the new version.
-            Err(error) if is_unknown(&error) => return Err(error),
+            Err(error) if error.kind == Fault::TimedOut || is_unknown(&error) => return Err(error),
             Err(error) => error,
         };
         drop(step);
@@ -149,9 +149,9 @@ impl UpgradeEngine {
         if live.identity(DEPLOYMENTS)?.is_none() {
             return Ok(());
         }
-        objects::apply_each(&self.cluster, &[before], live).await?;
+        objects::apply_each(&self.handle.cluster, &[before], live).await?;
         objects::surge_gone(
-            &self.cluster,
+            &self.handle.cluster,
             &self.handle.name,
             journal.new_revision.unwrap_or_default(),
         )
@@ -162,15 +162,4 @@ impl UpgradeEngine {
 fn before(journal: &Journal) -> Result<Value> {
     let before = journal.before_surge.clone();
     before.ok_or_else(|| Error::failure("the journal does not have the Deployment from before".to_owned()))
-}
-
-/// Whether an error says nothing about the new version.
-fn is_unknown(error: &Error) -> bool {
-    let kinds = [
-        Fault::Unreachable,
-        Fault::Unauthorized,
-        Fault::Interrupted,
-        Fault::TimedOut,
-    ];
-    error.unanswered || kinds.contains(&error.kind)
 }

@@ -7,7 +7,6 @@ use crate::history::plan_basis::Basis;
 use crate::history::store::Entry;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Journal, Kind, Step};
-use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::report::Report;
@@ -18,7 +17,7 @@ use crate::operations::upgrade::{ChangeOptions, wait_is_needed};
 use crate::progress;
 
 /// Whether `command` is about to do the same as an unfinished operation.
-pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevision, command: &str) -> bool {
+pub(crate) fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevision, command: &str) -> bool {
     let history = handle.store.history();
     let known = journal.new_revision.and_then(|number| history.revision(number));
     let known = known.and_then(|revision| TargetRevision::revision(revision).ok());
@@ -36,8 +35,7 @@ pub fn is_same(handle: &ClusterHandle, journal: &Journal, wanted: &TargetRevisio
 
 /// Continues an operation that has no running process any more; `abort`: goes back to the previous version, if that is
 /// possible, or gives the operation up. `named`: the state to start from, as the user states it.
-pub async fn take_over(
-    cluster: &Cluster,
+pub(crate) async fn take_over(
     mut handle: ClusterHandle,
     journal: &Journal,
     how: &ChangeOptions,
@@ -84,5 +82,5 @@ pub async fn take_over(
     };
     let heartbeat = handle.store.acquire_lock(&entry, change).await?;
     handle.release_left(journal).await;
-    UpgradeEngine::new(cluster, handle, how).finish(&heartbeat).await
+    UpgradeEngine::new(handle, how).finish(&heartbeat).await
 }

@@ -13,22 +13,22 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 
 /// A version to create.
-pub struct VersionSpec {
+pub(crate) struct VersionSpec {
     /// Its settings.
-    pub wanted: TargetRevision,
+    pub(crate) wanted: TargetRevision,
     /// The same, with all defaults.
-    pub spec: Spec,
+    pub(crate) spec: Spec,
     /// Its objects.
-    pub manifests: Manifests,
+    pub(crate) manifests: Manifests,
     /// Its revision.
-    pub number: u64,
+    pub(crate) number: u64,
     /// The savepoint or checkpoint that it starts from; `None`: it starts empty.
-    pub start: Option<String>,
+    pub(crate) start: Option<String>,
 }
 
 impl VersionSpec {
     /// The version of `side`, as the history has it.
-    pub fn of(handle: &ClusterHandle, journal: &Journal, side: Version) -> Result<Self> {
+    pub(crate) fn of(handle: &ClusterHandle, journal: &Journal, side: Version) -> Result<Self> {
         let (of, number) = match side {
             Version::Target => (journal.new_revision, journal.new_revision),
             Version::Previous => (journal.old_revision, journal.back_revision),
@@ -71,7 +71,7 @@ impl VersionSpec {
     }
 
     /// The previous version's revision, with its entry in the history when it is created again.
-    pub fn to_revision(&self, journal: &Journal) -> Revision {
+    pub(crate) fn to_revision(&self, journal: &Journal) -> Revision {
         let now = clock::now().to_string();
         let old = journal.old_revision.unwrap_or_default();
         let command = format!("{}, back to revision {old}", journal.command);

@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// The failures that a wait has seen, and how many it tolerates.
 #[derive(Debug, Default)]
-pub struct Failures {
+pub(crate) struct Failures {
     /// The job, and until when its exceptions are read: they may be some seconds old.
     suspected: RefCell<Option<(String, Instant)>>,
     was_healthy: Cell<bool>,
@@ -30,8 +30,7 @@ pub struct Failures {
 
 impl Failures {
     /// The failures of a job that ran before the wait.
-    #[must_use]
-    pub fn of_old_job() -> Self {
+    pub(crate) fn of_old_job() -> Self {
         Self {
             of_old_job: true,
             ..Self::default()
@@ -39,7 +38,7 @@ impl Failures {
     }
 
     /// Reads the failures in the result of a poll.
-    pub fn look(&self, job: &JobOverview) {
+    pub(crate) fn look(&self, job: &JobOverview) {
         let healthy = job.is_healthy();
         let fell = self.was_healthy.replace(healthy) && !healthy;
         if fell || job.tasks.failed > 0 || matches!(job.state, JobState::Restarting | JobState::Failing) {
@@ -48,7 +47,7 @@ impl Failures {
     }
 
     /// Has the job's exceptions read for `how_long`.
-    pub fn suspect(&self, job_id: &str, how_long: Duration) {
+    pub(crate) fn suspect(&self, job_id: &str, how_long: Duration) {
         self.suspected
             .replace(Some((job_id.to_owned(), Instant::now() + how_long)));
     }
@@ -60,7 +59,7 @@ impl Failures {
     }
 
     /// Ends when the job has failed too often, or in a way that always repeats.
-    pub async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
+    pub(crate) async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
         let mut before = (!self.of_old_job).then(Vec::new);
         loop {
             tokio::time::sleep(POLL).await;
@@ -85,7 +84,7 @@ impl Failures {
 ///
 /// # Errors
 /// Those of the wait, and job failed.
-pub async fn beside<T>(
+pub(crate) async fn beside<T>(
     failures: &Failures,
     flink: &Flink,
     name: &ClusterName,

@@ -23,7 +23,7 @@ const JOB_POLL: Duration = Duration::from_secs(2);
 
 /// The condition of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlinkCondition {
+pub(crate) enum FlinkCondition {
     /// A checkpoint that is completed after the wait began.
     Checkpoint,
     /// A savepoint that is completed after the wait began.
@@ -36,7 +36,7 @@ pub enum FlinkCondition {
 ///
 /// # Errors
 /// Job failed when the job has ended, so that the condition cannot be met any more; timed out after `timeout`.
-pub async fn until_condition(
+pub(crate) async fn until_condition(
     cluster: &Cluster,
     name: &ClusterName,
     sign: FlinkCondition,

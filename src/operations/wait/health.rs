@@ -28,19 +28,18 @@ const CHECKPOINT_STAGE: u8 = 6;
 
 /// A version that works.
 #[derive(Clone, Debug)]
-pub struct Healthy {
+pub(crate) struct Healthy {
     /// The result of the wait.
-    pub outcome: WaitOutcome,
+    pub(crate) outcome: WaitOutcome,
     /// When all tasks ran.
-    pub tasks_at: Instant,
+    pub(crate) tasks_at: Instant,
     /// When the first checkpoint was completed; `None`: there was no wait for it, or the job takes none.
-    pub checkpoint_at: Option<Instant>,
+    pub(crate) checkpoint_at: Option<Instant>,
 }
 
 impl Healthy {
     /// Describes the version.
-    #[must_use]
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.outcome {
             WaitOutcome::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),
             WaitOutcome::Finished => "the job has finished".to_owned(),
@@ -53,7 +52,7 @@ impl Healthy {
 ///
 /// # Errors
 /// The cause when the version is known not to come up, timed out after `timeout`.
-pub async fn until_healthy(
+pub(crate) async fn until_healthy(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
@@ -79,13 +78,11 @@ pub async fn until_healthy(
         };
         if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
             let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-            step.stage(&progress::Stage {
-                order: CHECKPOINT_STAGE,
-                text: &format!("{name}: waiting for a first checkpoint"),
-                waits: &format!("{name}: waiting for a first checkpoint"),
-                goal: &format!("{name}: first checkpoint completed"),
-                note: None,
-            });
+            step.stage_of(
+                CHECKPOINT_STAGE,
+                &format!("{name}: waiting for a first checkpoint"),
+                &format!("{name}: first checkpoint completed"),
+            );
             // From here on the job is not polled.
             failures.suspect(job_id, timeout.unwrap_or(LONG));
             up.checkpoint_at = first_checkpoint(cluster, &flink, name, job_id, left).await?;

@@ -27,13 +27,13 @@ use crate::model::names::ClusterName;
 use crate::operations::observe::{log_end, with_fresh_log, without_job};
 use crate::progress;
 
-pub use failures::Failures;
-pub use flink_conditions::{FlinkCondition, until_condition};
-pub use health::{Healthy, until_healthy};
-pub use rehearsal::until_restored;
-pub use returning::{replacements, until_over};
-pub use savepoint_reader::until_printed;
-pub use surge::{Surged, until_surged};
+pub(crate) use failures::Failures;
+pub(crate) use flink_conditions::{FlinkCondition, until_condition};
+pub(crate) use health::{Healthy, until_healthy};
+pub(crate) use rehearsal::until_restored;
+pub(crate) use returning::{replacements, until_over};
+pub(crate) use savepoint_reader::until_printed;
+pub(crate) use surge::{Surged, until_surged};
 use watches::{Scope, Watching, master_pod};
 
 /// Time between two requests to Flink while a cluster starts.
@@ -45,7 +45,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// The successful end of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WaitOutcome {
+pub(crate) enum WaitOutcome {
     /// All tasks run.
     Running {
         /// Flink's job ID.
@@ -59,8 +59,7 @@ pub enum WaitOutcome {
 
 impl WaitOutcome {
     /// ID of the job that runs.
-    #[must_use]
-    pub fn into_job_id(self) -> Option<String> {
+    pub(crate) fn into_job_id(self) -> Option<String> {
         match self {
             Self::Running { job_id, .. } => Some(job_id),
             Self::Finished => None,
@@ -69,7 +68,7 @@ impl WaitOutcome {
 }
 
 /// Shows the stage of cluster `name`.
-pub fn show_stage(step: &mut progress::Step, name: &ClusterName, stage: &Stage, note: Option<&Note>) {
+pub(crate) fn show_stage(step: &mut progress::Step, name: &ClusterName, stage: &Stage, note: Option<&Note>) {
     let (order, waits, goal) = stage.describe();
     step.stage(&progress::Stage {
         order,
@@ -85,7 +84,7 @@ pub fn show_stage(step: &mut progress::Step, name: &ClusterName, stage: &Stage, 
 /// # Errors
 /// The cause when the job is known not to run, or when it fails again and again; job failed when the cluster was
 /// deleted and no operation brings it back; timed out after `timeout`; permanent errors of the connection.
-pub async fn until_running(
+pub(crate) async fn until_running(
     cluster: &Cluster,
     name: &ClusterName,
     parallelism: u32,
@@ -213,7 +212,7 @@ async fn outcome(
 
 /// The end of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// It finished, or was stopped with a savepoint.
     Finished,
     /// It was canceled.
@@ -232,7 +231,7 @@ pub enum End {
 ///
 /// # Errors
 /// Timed out after `timeout`, and permanent errors of the connection.
-pub async fn until_ended(
+pub(crate) async fn until_ended(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,
@@ -305,7 +304,7 @@ pub async fn until_ended(
 ///
 /// # Errors
 /// Not found when there is neither and `judge` does not accept that; else as [`until_ended`].
-pub async fn until_objects(
+pub(crate) async fn until_objects(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,

@@ -30,7 +30,7 @@ enum Seen {
 ///
 /// # Errors
 /// Job failed with the cause if the new version does not get that far, timed out after `timeout`.
-pub async fn until_restored(
+pub(crate) async fn until_restored(
     cluster: &Cluster,
     name: &ClusterName,
     state: bool,

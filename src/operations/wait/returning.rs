@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const STALE: Duration = Duration::from_secs(40);
 
 /// Waits until the job has ended for good, and no operation starts another one. Otherwise like [`until_ended`].
-pub async fn until_over(
+pub(crate) async fn until_over(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,
@@ -105,7 +105,7 @@ impl Replacement {
 }
 
 /// Whether the jobs of clusters are being replaced, for logs that are followed.
-pub fn replacements(cluster: &Cluster) -> impl AsyncFnMut(&ClusterName) -> Result<bool> + use<> {
+pub(crate) fn replacements(cluster: &Cluster) -> impl AsyncFnMut(&ClusterName) -> Result<bool> + use<> {
     let cluster = cluster.clone();
     let mut looks: HashMap<ClusterName, Replacement> = HashMap::new();
     async move |name: &ClusterName| {

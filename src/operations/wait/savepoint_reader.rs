@@ -24,7 +24,7 @@ enum Seen {
 ///
 /// # Errors
 /// Job failed with the cause if the container does not run, timed out after `timeout`, conflict if the Job was deleted.
-pub async fn until_printed(
+pub(crate) async fn until_printed(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,

@@ -32,7 +32,7 @@ const LOGS: usize = 8;
 const LOOKS_FOR_JOBMANAGER: [&str; 2] = ["Connecting to ResourceManager", "Start job leader service"];
 
 /// The result.
-pub enum Surged {
+pub(crate) enum Surged {
     /// All of them are up.
     Up,
     /// There is no room for them beside the others.
@@ -43,7 +43,7 @@ pub enum Surged {
 ///
 /// # Errors
 /// Job failed, with the cause, when they do not come up within `limit`, or are known not to.
-pub async fn until_surged(
+pub(crate) async fn until_surged(
     cluster: &Cluster,
     name: &ClusterName,
     (revision, number): (u64, u64),

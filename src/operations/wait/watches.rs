@@ -23,7 +23,7 @@ use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
 use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
+use crate::model::names::{ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER, selector};
 
 /// Interval at which the verdict is checked without news: grace periods depend on the time.
 const TICK: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ struct Listed {
 
 /// What a wait watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// The whole cluster.
     Cluster,
     /// The rehearsal of the cluster: a JobManager without Service and TaskManagers.
@@ -65,29 +65,29 @@ pub enum Scope {
 }
 
 /// The target of a wait, and how it is observed.
-pub struct Watching<'a> {
+pub(crate) struct Watching<'a> {
     /// The Kubernetes cluster.
-    pub cluster: &'a Cluster,
+    pub(crate) cluster: &'a Cluster,
     /// The Flink cluster.
-    pub name: &'a ClusterName,
+    pub(crate) name: &'a ClusterName,
     /// The requested parallelism, if it is known.
-    pub parallelism: Option<u32>,
+    pub(crate) parallelism: Option<u32>,
     /// The time limit.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// Time between two requests to Flink, if the JobManager is watched; `None`: neither Flink nor Pods nor Events are
     /// read.
-    pub poll: Option<Duration>,
+    pub(crate) poll: Option<Duration>,
     /// What to watch.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// The last observed Pod that containers beside Flink's keep, and its Job.
-    pub kept: RefCell<Option<Kept>>,
+    pub(crate) kept: RefCell<Option<Kept>>,
     /// Whether other containers would keep the JobManager's Pod when Flink, which still runs there, ends.
-    pub will_be_kept: Cell<bool>,
+    pub(crate) will_be_kept: Cell<bool>,
 }
 
 impl<'a> Watching<'a> {
     /// A wait for a cluster whose parallelism is not known.
-    pub fn of(
+    pub(crate) fn of(
         cluster: &'a Cluster,
         name: &'a ClusterName,
         timeout: Option<Duration>,
@@ -134,7 +134,7 @@ async fn end_kept(cluster: &Cluster, (job, pod): &Kept) {
 impl Watching<'_> {
     /// Ends the Pod that was kept at the end of the wait, after its log is read. Flink reports the end of a job before
     /// its process ends: with `job_ended`, waits for that, since no later command may come.
-    pub async fn end_kept(&self, job_ended: bool) {
+    pub(crate) async fn end_kept(&self, job_ended: bool) {
         if job_ended && self.kept.borrow().is_none() && self.will_be_kept.get() {
             let ended = |observed: &Observed| (!will_be_kept(observed)).then_some(());
             let process = Watching::of(self.cluster, self.name, Some(PROCESS_END), self.poll, self.scope);
@@ -154,7 +154,7 @@ impl Watching<'_> {
     ///
     /// # Errors
     /// That of `late`, and permanent errors of the connection.
-    pub async fn until<T>(
+    pub(crate) async fn until<T>(
         &self,
         mut judge: impl FnMut(&Observed) -> Option<T>,
         late: impl FnOnce(&Observed) -> Error,
@@ -263,26 +263,26 @@ fn master_runs(observed: &Observed) -> bool {
 
 fn changes(cluster: &Cluster, name: &ClusterName, all: bool, scope: Scope) -> LocalBoxStream<'static, Result<Change>> {
     let deployment = || one(cluster, DEPLOYMENTS, &name.task_manager(), Change::Deployment);
-    let short_job = |component: &str| {
+    let short_job = |component: &'static str| {
         let job = one(cluster, JOBS, &name.job_of(component), Change::Job);
-        (vec![job], component.to_owned())
+        (vec![job], vec![component])
     };
     let (mut watches, components) = match scope {
         Scope::Rehearsal => short_job(REHEARSAL),
         Scope::SavepointReader => short_job(SAVEPOINT_READER),
-        Scope::TaskManagers => (vec![deployment()], TASK_MANAGER.to_owned()),
+        Scope::TaskManagers => (vec![deployment()], vec![TASK_MANAGER]),
         Scope::Cluster => {
             let job = one(cluster, JOBS, &name.master(), Change::Job);
-            (vec![job, deployment()], format!("{MASTER},{TASK_MANAGER}"))
+            (vec![job, deployment()], vec![MASTER, TASK_MANAGER])
         }
     };
     if all {
-        let selector = format!("{APP_LABEL}={name},{COMPONENT_LABEL} in ({components})");
+        let selector = selector(&[name.as_str()], &components);
         let pods = Watch::new(cluster, Objects::with_labels(cluster, PODS, &selector)).stream();
         watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
         // Only these of the many Events of a namespace are useful: warnings, and a new node that is starting.
         for selector in ["type=Warning", "reason=TriggeredScaleUp"] {
-            let events = Watch::new(cluster, Objects::with_fields(cluster, EVENTS, selector)).as_help();
+            let events = Watch::new(cluster, Objects::with_fields(cluster, EVENTS, selector)).help_only();
             // They are only informative: an error here ends nothing.
             let events = events
                 .stream()

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kubectl_flink::image::digest::Digest;
+use kubectl_flink::testing::Digest;
 use serde_json::{Value, json};
 
 use connection::serve;

@@ -2,13 +2,12 @@
 
 use serde::Deserialize;
 
-pub use crate::model::flink::checkpoints::{Checkpoint, Checkpoints, Counts, Latest, Restored};
+pub(crate) use crate::model::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::model::flink::numbers::lenient;
 
 impl Checkpoints {
     /// Number of failed checkpoints since the last completed one; savepoints do not count.
-    #[must_use]
-    pub fn failed_in_a_row(&self) -> u64 {
+    pub(crate) fn failed_in_a_row(&self) -> u64 {
         let own = || self.history.iter().filter(|entry| !entry.is_savepoint);
         let failed = own()
             .take_while(|entry| entry.status != "COMPLETED")
@@ -24,8 +23,7 @@ impl Checkpoints {
     }
 
     /// The newest checkpoint that failed.
-    #[must_use]
-    pub fn last_failure(&self) -> Option<&Checkpoint> {
+    pub(crate) fn last_failure(&self) -> Option<&Checkpoint> {
         self.latest.failed.as_ref().or_else(|| {
             self.history
                 .iter()
@@ -34,16 +32,14 @@ impl Checkpoints {
     }
 
     /// The checkpoint that is being written.
-    #[must_use]
-    pub fn in_progress(&self) -> Option<&Checkpoint> {
+    pub(crate) fn in_progress(&self) -> Option<&Checkpoint> {
         self.history
             .iter()
             .find(|entry| entry.status == "IN_PROGRESS" && !entry.is_savepoint)
     }
 
     /// Durations of the last checkpoints, in milliseconds, oldest first, at most `most`.
-    #[must_use]
-    pub fn recent_durations(&self, most: usize) -> Vec<u64> {
+    pub(crate) fn recent_durations(&self, most: usize) -> Vec<u64> {
         let done = self
             .history
             .iter()
@@ -57,37 +53,36 @@ impl Checkpoints {
 /// Reply of `GET /jobs/:id/checkpoints/config`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct CheckpointConfig {
+pub(crate) struct CheckpointConfig {
     /// Milliseconds between two checkpoints; the largest `long` if checkpointing is disabled.
     #[serde(deserialize_with = "lenient")]
-    pub interval: Option<u64>,
+    pub(crate) interval: Option<u64>,
     /// Time limit of a checkpoint in milliseconds.
     #[serde(deserialize_with = "lenient")]
-    pub timeout: Option<u64>,
+    pub(crate) timeout: Option<u64>,
     /// Class that stores them, such as `FileSystemCheckpointStorage` (1.14 and later).
     #[serde(alias = "checkpointStorage")]
-    pub checkpoint_storage: Option<String>,
+    pub(crate) checkpoint_storage: Option<String>,
     /// Whether barriers overtake records.
     #[serde(alias = "unalignedCheckpoints")]
-    pub unaligned_checkpoints: Option<bool>,
+    pub(crate) unaligned_checkpoints: Option<bool>,
     /// Whether checkpoints are kept when the job ends.
-    pub externalization: Externalization,
+    pub(crate) externalization: Externalization,
 }
 
 /// Whether checkpoints are kept when their job ends. Source: Flink's `CheckpointConfigInfo.ExternalizedCheckpointInfo`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Externalization {
+pub(crate) struct Externalization {
     /// Whether they are kept after a failure.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// Whether they are deleted when the job is canceled.
-    pub delete_on_cancellation: bool,
+    pub(crate) delete_on_cancellation: bool,
 }
 
 impl CheckpointConfig {
     /// Milliseconds between two checkpoints; `None` if checkpointing is disabled.
-    #[must_use]
-    pub fn every(&self) -> Option<u64> {
+    pub(crate) fn every(&self) -> Option<u64> {
         // Source: Flink's CheckpointCoordinatorConfiguration.DISABLED_CHECKPOINT_INTERVAL, Long.MAX_VALUE; some
         // releases give -1 or 0.
         self.interval
@@ -95,14 +90,12 @@ impl CheckpointConfig {
     }
 
     /// Whether the last checkpoint exists after a cancel of the job.
-    #[must_use]
-    pub fn survives_a_cancel(&self) -> bool {
+    pub(crate) fn survives_a_cancel(&self) -> bool {
         self.externalization.enabled && !self.externalization.delete_on_cancellation && !self.is_in_memory()
     }
 
     /// Whether checkpoints are only in the JobManager's memory.
-    #[must_use]
-    pub fn is_in_memory(&self) -> bool {
+    pub(crate) fn is_in_memory(&self) -> bool {
         self.checkpoint_storage
             .as_deref()
             .is_some_and(|class| class.starts_with("JobManager") || class.starts_with("Memory"))
@@ -112,6 +105,7 @@ impl CheckpointConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::flink::checkpoints::Counts;
 
     fn entry(status: &str, ms: u64) -> Checkpoint {
         Checkpoint {

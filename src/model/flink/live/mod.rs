@@ -7,14 +7,14 @@ mod checkpoints;
 
 use serde::Deserialize;
 
-pub use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints, Counts, Latest, Restored};
+pub(crate) use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints};
 
 use crate::model::flink::numbers::{lenient, real};
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
 
 /// Whether Flink's REST was reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
+pub(crate) enum Reach {
     /// It answered.
     Answered,
     /// No process answers behind the Service.
@@ -26,33 +26,32 @@ pub enum Reach {
 
 /// All data that REST returned at one time. Data that a release does not have, or a right does not allow, is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Whether it answered.
-    pub reach: Reach,
+    pub(crate) reach: Reach,
     /// `GET /overview`.
-    pub overview: Option<Overview>,
+    pub(crate) overview: Option<Overview>,
     /// The cluster's job in `GET /jobs/overview`.
-    pub job: Option<JobOverview>,
+    pub(crate) job: Option<JobOverview>,
     /// The job's vertices.
-    pub vertices: Vec<Vertex>,
+    pub(crate) vertices: Vec<Vertex>,
     /// When the job entered its state, in milliseconds since 1970.
-    pub state_since: Option<u64>,
+    pub(crate) state_since: Option<u64>,
     /// Number of restarts of the job since its JobManager started.
-    pub restarts: Option<u64>,
+    pub(crate) restarts: Option<u64>,
     /// Checkpoint statistics.
-    pub checkpoints: Option<Checkpoints>,
+    pub(crate) checkpoints: Option<Checkpoints>,
     /// Checkpoint configuration.
-    pub checkpoint_config: Option<CheckpointConfig>,
+    pub(crate) checkpoint_config: Option<CheckpointConfig>,
     /// Exceptions, newest first.
-    pub exceptions: Vec<Exception>,
+    pub(crate) exceptions: Vec<Exception>,
     /// Registered TaskManagers.
-    pub task_managers: Option<Vec<TaskManager>>,
+    pub(crate) task_managers: Option<Vec<TaskManager>>,
 }
 
 impl Snapshot {
     /// The view for [`crate::model::diagnosis::Observed::poll`].
-    #[must_use]
-    pub fn view(&self) -> FlinkView {
+    pub(crate) fn view(&self) -> FlinkView {
         if self.reach == Reach::Answered {
             FlinkView::Up {
                 overview: self.overview.clone().unwrap_or_default(),
@@ -64,8 +63,7 @@ impl Snapshot {
     }
 
     /// The largest share of time for which a subtask of any vertex was backpressured, and that vertex.
-    #[must_use]
-    pub fn most_backpressured(&self) -> Option<(&Vertex, f64)> {
+    pub(crate) fn most_backpressured(&self) -> Option<(&Vertex, f64)> {
         self.vertices
             .iter()
             .filter_map(|vertex| Some((vertex, vertex.rates.backpressured?)))
@@ -73,8 +71,7 @@ impl Snapshot {
     }
 
     /// The busiest vertex, which backpressures those before it.
-    #[must_use]
-    pub fn busiest(&self) -> Option<(&Vertex, f64)> {
+    pub(crate) fn busiest(&self) -> Option<(&Vertex, f64)> {
         self.vertices
             .iter()
             .filter_map(|vertex| Some((vertex, vertex.rates.busy?)))
@@ -85,17 +82,16 @@ impl Snapshot {
 /// Reply of `GET /jobs/:id`, with the fields in use.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct JobDetail {
+pub(crate) struct JobDetail {
     /// Its vertices, in the order of the data.
-    pub vertices: Vec<Vertex>,
+    pub(crate) vertices: Vec<Vertex>,
     /// When it entered each state, in milliseconds since 1970; 0: never.
-    pub timestamps: std::collections::BTreeMap<String, i64>,
+    pub(crate) timestamps: std::collections::BTreeMap<String, i64>,
 }
 
 impl JobDetail {
     /// When the job entered `state`.
-    #[must_use]
-    pub fn since(&self, state: &JobState) -> Option<u64> {
+    pub(crate) fn since(&self, state: &JobState) -> Option<u64> {
         let at = *self.timestamps.get(state.as_str())?;
         u64::try_from(at).ok().filter(|at| *at > 0)
     }
@@ -104,47 +100,46 @@ impl JobDetail {
 /// A vertex of the job's graph: chained operators, with as many subtasks as its parallelism.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Vertex {
+pub(crate) struct Vertex {
     /// Its ID, 32 hexadecimal digits.
-    pub id: String,
+    pub(crate) id: String,
     /// Names of its operators.
-    pub name: String,
+    pub(crate) name: String,
     /// Number of subtasks.
-    pub parallelism: u32,
+    pub(crate) parallelism: u32,
     /// State of the vertex.
-    pub status: String,
+    pub(crate) status: String,
     /// Its metrics, from another reply.
     #[serde(skip)]
-    pub rates: Rates,
+    pub(crate) rates: Rates,
 }
 
 /// Metrics of a vertex. Shares are the maximum of all subtasks, rates the sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rates {
+pub(crate) struct Rates {
     /// Share of time in which it works, 0 to 1.
-    pub busy: Option<f64>,
+    pub(crate) busy: Option<f64>,
     /// Share of time in which it waits for those downstream, 0 to 1.
-    pub backpressured: Option<f64>,
+    pub(crate) backpressured: Option<f64>,
     /// Records read per second.
-    pub records_in: Option<f64>,
+    pub(crate) records_in: Option<f64>,
     /// Records written per second.
-    pub records_out: Option<f64>,
+    pub(crate) records_out: Option<f64>,
     /// Bytes read per second.
-    pub bytes_in: Option<f64>,
+    pub(crate) bytes_in: Option<f64>,
     /// Bytes written per second.
-    pub bytes_out: Option<f64>,
+    pub(crate) bytes_out: Option<f64>,
     /// Records that wait in a source's external system.
-    pub pending: Option<f64>,
+    pub(crate) pending: Option<f64>,
 }
 
 /// Metrics that all tasks have. Flink returns none if one subtask lacks one of them.
-pub const RATES: &str = "busyTimeMsPerSecond,backPressuredTimeMsPerSecond,numRecordsInPerSecond,numRecordsOutPerSecond,\
+pub(crate) const RATES: &str = "busyTimeMsPerSecond,backPressuredTimeMsPerSecond,numRecordsInPerSecond,numRecordsOutPerSecond,\
                          numBytesInPerSecond,numBytesOutPerSecond";
 
 impl Rates {
     /// Reads `GET /jobs/:id/vertices/:vertex/subtasks/metrics?get=…` for [`RATES`].
-    #[must_use]
-    pub fn of(metrics: &[Metric]) -> Self {
+    pub(crate) fn of(metrics: &[Metric]) -> Self {
         let find = |id: &str| metrics.iter().find(|metric| metric.id == id);
         let sum = |id: &str| find(id).and_then(|metric| metric.sum);
         // Milliseconds of a second.
@@ -168,22 +163,21 @@ impl Rates {
 /// One metric: aggregated over subtasks, or a single value as text.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Metric {
+pub(crate) struct Metric {
     /// Its name.
-    pub id: String,
+    pub(crate) id: String,
     /// Sum of all subtasks.
     #[serde(deserialize_with = "real")]
-    pub sum: Option<f64>,
+    pub(crate) sum: Option<f64>,
     /// Maximum of all subtasks.
     #[serde(deserialize_with = "real")]
-    pub max: Option<f64>,
+    pub(crate) max: Option<f64>,
     /// The value, if there is only one.
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
 }
 
 /// The first of `ids` that exists in `metrics`, as a whole number.
-#[must_use]
-pub fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
+pub(crate) fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
     ids.iter()
         .find_map(|id| metrics.iter().find(|metric| metric.id == *id))
         .and_then(|metric| metric.value.as_deref()?.parse().ok())
@@ -191,19 +185,19 @@ pub fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
 
 /// A failure of the job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exception {
+pub(crate) struct Exception {
     /// When it happened, in milliseconds since 1970.
-    pub at: Option<u64>,
+    pub(crate) at: Option<u64>,
     /// Stack trace with its causes.
-    pub trace: String,
+    pub(crate) trace: String,
     /// The task that failed, such as `total (1/1)`; absent for a failure of the whole job.
-    pub task: Option<String>,
+    pub(crate) task: Option<String>,
 }
 
 /// Reply of `GET /jobs/:id/exceptions`. Up to 1.20 it has `root-exception`, from 1.13 on `exceptionHistory`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Exceptions {
+pub(crate) struct Exceptions {
     #[serde(rename = "root-exception")]
     root: Option<String>,
     #[serde(deserialize_with = "lenient")]
@@ -229,8 +223,7 @@ struct ExceptionEntry {
 
 impl Exceptions {
     /// All failures, newest first.
-    #[must_use]
-    pub fn newest_first(self) -> Vec<Exception> {
+    pub(crate) fn newest_first(self) -> Vec<Exception> {
         let entries = self.history.entries.into_iter().map(|entry| Exception {
             at: entry.timestamp,
             trace: entry.stacktrace,
@@ -254,21 +247,21 @@ impl Exceptions {
 /// Reply of `GET /taskmanagers`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct TaskManagers {
+pub(crate) struct TaskManagers {
     /// The registered ones.
-    pub taskmanagers: Vec<TaskManager>,
+    pub(crate) taskmanagers: Vec<TaskManager>,
 }
 
 /// A registered TaskManager.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct TaskManager {
+pub(crate) struct TaskManager {
     /// Its ID, which starts with its address in official images.
-    pub id: String,
+    pub(crate) id: String,
     /// Task slots.
-    pub slots_number: u32,
+    pub(crate) slots_number: u32,
     /// Task slots that no job holds.
-    pub free_slots: u32,
+    pub(crate) free_slots: u32,
 }
 
 #[cfg(test)]

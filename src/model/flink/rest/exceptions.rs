@@ -45,45 +45,43 @@ struct Entry {
 /// An exception. An item of an ExceptionList, see docs/output.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Exception {
+pub(crate) struct Exception {
     /// When it was thrown.
-    pub time: Option<Timestamp>,
+    pub(crate) time: Option<Timestamp>,
     /// Its root cause: class and message in one line.
-    pub cause: String,
+    pub(crate) cause: String,
     /// Its class.
-    pub class: String,
+    pub(crate) class: String,
     /// The task in which it was thrown; absent if it concerns the whole job.
-    pub task: Option<String>,
+    pub(crate) task: Option<String>,
     /// The host and port of its TaskManager.
-    pub location: Option<String>,
+    pub(crate) location: Option<String>,
     /// The TaskManager's ID.
-    pub task_manager: Option<String>,
+    pub(crate) task_manager: Option<String>,
     /// Exceptions of other tasks that were thrown together with it.
-    pub concurrent: usize,
+    pub(crate) concurrent: usize,
     /// The whole stack trace.
-    pub stack_trace: String,
+    pub(crate) stack_trace: String,
 }
 
 /// A failure that ended the run of some or all tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure<'a> {
     /// When it happened, in milliseconds since 1970 by the JobManager's clock.
-    pub timestamp: u64,
+    pub(crate) timestamp: u64,
     trace: &'a str,
 }
 
 impl<'a> Failure<'a> {
     /// Its root cause, in one line.
-    #[must_use]
-    pub fn root(&self) -> &'a str {
+    pub(crate) fn root(&self) -> &'a str {
         root_of(self.trace)
     }
 }
 
 impl Exceptions {
     /// The exceptions, newest first.
-    #[must_use]
-    pub fn newest_first(self) -> Vec<Exception> {
+    pub(crate) fn newest_first(self) -> Vec<Exception> {
         let mut found: Vec<Exception> = self.history.entries.into_iter().map(Entry::into_exception).collect();
         if let (true, Some(root)) = (found.is_empty(), self.root.filter(|root| !root.is_empty())) {
             let entry = Entry {
@@ -108,8 +106,7 @@ impl Exceptions {
     }
 
     /// Whether Flink has more.
-    #[must_use]
-    pub fn is_truncated(&self) -> bool {
+    pub(crate) fn is_truncated(&self) -> bool {
         self.history.truncated
     }
 }

@@ -3,8 +3,8 @@
 //! One set of types is used for Flink 1.13 to 2.3: every field that any of them lacks has a default, unneeded fields
 //! are skipped, and numbers that Flink writes as text (`"NaN"`) count as absent.
 
-pub mod exceptions;
-pub mod operation;
+pub(crate) mod exceptions;
+pub(crate) mod operation;
 
 use serde::Deserialize;
 

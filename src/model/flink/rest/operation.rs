@@ -35,15 +35,14 @@ pub enum OperationStatus {
 /// Answer to a request that starts an operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
-pub struct Triggered {
+pub(crate) struct Triggered {
     /// The trigger ID: the requested one, or before Flink 1.15 one that Flink chose.
-    pub request_id: String,
+    pub(crate) request_id: String,
 }
 
 impl Triggered {
     /// Whether the trigger ID is the requested one.
-    #[must_use]
-    pub fn is_of(&self, trigger_id: &str) -> bool {
+    pub(crate) fn is_of(&self, trigger_id: &str) -> bool {
         self.request_id.is_empty() || self.request_id == trigger_id
     }
 }

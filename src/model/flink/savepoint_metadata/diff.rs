@@ -10,7 +10,7 @@ use crate::model::bytes::human;
 /// The change of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Change {
+pub(crate) enum Change {
     /// Only the second has it.
     Added,
     /// Only the first has it.
@@ -21,8 +21,7 @@ pub enum Change {
 
 impl Change {
     /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
             Self::Removed => "removed",
@@ -36,17 +35,16 @@ impl Change {
 #[serde(rename_all = "camelCase")]
 pub struct OperatorChange {
     /// Its change.
-    pub change: Change,
+    pub(crate) change: Change,
     /// The operator in the first savepoint.
-    pub before: Option<Operator>,
+    pub(crate) before: Option<Operator>,
     /// The operator in the second savepoint.
-    pub after: Option<Operator>,
+    pub(crate) after: Option<Operator>,
 }
 
 impl OperatorChange {
     /// Its change, name, ID, parallelism, max parallelism and bytes; what differs as `before → after`.
-    #[must_use]
-    pub fn columns(&self) -> Vec<String> {
+    pub(crate) fn columns(&self) -> Vec<String> {
         let Some(operator) = self.after.as_ref().or(self.before.as_ref()) else {
             return Vec::new();
         };

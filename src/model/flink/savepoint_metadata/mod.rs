@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub use diff::{Change, OperatorChange, diff};
+pub(crate) use diff::OperatorChange;
+pub use diff::diff;
 
 use crate::error::{Error, Result};
 use reader::Reader;
@@ -28,24 +29,24 @@ const VERSIONS: std::ops::RangeInclusive<i32> = 2..=6;
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// Version of the format: 3 is that of Flink 1.11 to 1.15, 4 that of 1.16 to 1.20, 5 that of 2.0, 6 that of 2.1 to 2.3.
-    pub version: i32,
+    pub(crate) version: i32,
     /// ID of the checkpoint. Savepoints have one too.
-    pub checkpoint_id: i64,
+    pub(crate) checkpoint_id: i64,
     /// The kind of checkpoint or savepoint.
     #[serde(rename = "type")]
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Names of states that hooks of the JobManager keep.
-    pub master_states: Vec<String>,
+    pub(crate) master_states: Vec<String>,
     /// Its operators, in the order of the file.
     pub operators: Vec<Operator>,
     /// Files with state, each once.
-    pub files: BTreeSet<StateFile>,
+    pub(crate) files: BTreeSet<StateFile>,
 }
 
 /// The kind of checkpoint or savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A savepoint in the format that every state backend reads.
     CanonicalSavepoint,
     /// A savepoint in the format of one state backend.
@@ -59,8 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::CanonicalSavepoint => "canonical savepoint",
             Self::NativeSavepoint => "native savepoint",
@@ -75,35 +75,34 @@ impl Kind {
 #[serde(rename_all = "camelCase")]
 pub struct Operator {
     /// The ID with which Flink maps state to operators: 32 hexadecimal digits, a hash of the uid if there is one.
-    pub id: String,
+    pub(crate) id: String,
     /// The uid, in files of version 5 and later of operators that have one.
-    pub uid: Option<String>,
+    pub(crate) uid: Option<String>,
     /// The name, in files of version 5 and later.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Number of its parallel instances when it was written.
-    pub parallelism: i32,
+    pub(crate) parallelism: i32,
     /// Number of key groups, which a job cannot change without losing its keyed state.
-    pub max_parallelism: i32,
+    pub(crate) max_parallelism: i32,
     /// Instances whose state is in the file.
-    pub subtasks: u32,
+    pub(crate) subtasks: u32,
     /// Number of instances that had finished; `parallelism` if all had.
-    pub finished: u32,
+    pub(crate) finished: u32,
     /// Bytes of keyed state.
-    pub keyed_bytes: u64,
+    pub(crate) keyed_bytes: u64,
     /// Bytes of operator state.
-    pub operator_bytes: u64,
+    pub(crate) operator_bytes: u64,
     /// Bytes of in-flight records: those of unaligned checkpoints.
-    pub in_flight_bytes: u64,
+    pub(crate) in_flight_bytes: u64,
     /// Bytes that its coordinator keeps in the JobManager, as for sources.
-    pub coordinator_bytes: u64,
+    pub(crate) coordinator_bytes: u64,
     /// Names of its operator states. Those of keyed states are in the files of the state.
-    pub states: BTreeSet<String>,
+    pub(crate) states: BTreeSet<String>,
 }
 
 impl Operator {
     /// Bytes of all its state.
-    #[must_use]
-    pub const fn bytes(&self) -> u64 {
+    pub(crate) const fn bytes(&self) -> u64 {
         self.keyed_bytes
             .saturating_add(self.operator_bytes)
             .saturating_add(self.in_flight_bytes)
@@ -121,11 +120,11 @@ impl Operator {
 /// A file with state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StateFile {
+pub(crate) struct StateFile {
     /// Its path, or its name in the directory of `_metadata`.
-    pub path: String,
+    pub(crate) path: String,
     /// Whether `path` is relative: such files can be moved together with the directory.
-    pub relative: bool,
+    pub(crate) relative: bool,
 }
 
 impl Metadata {

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::diff::Change;
 use super::*;
 
 /// Writes values as Java's `DataOutputStream` does.
