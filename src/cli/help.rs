@@ -7,6 +7,7 @@ use clap::CommandFactory as _;
 use clap::builder::StyledStr;
 
 use super::Root;
+use crate::model::names::without_kind;
 
 /// The commands in groups, with a line for each.
 const GROUPS: &[(&str, &[(&str, &str)])] = &[
@@ -124,9 +125,7 @@ fn with_kind(arg: clap::Arg) -> clap::Arg {
     if !is_name {
         return arg;
     }
-    arg.value_parser(|text: &str| {
-        Ok::<_, std::convert::Infallible>(text.strip_prefix("cluster/").unwrap_or(text).to_owned())
-    })
+    arg.value_parser(|text: &str| Ok::<_, std::convert::Infallible>(without_kind(text).to_owned()))
 }
 
 /// Hides the global flags in the help texts.
