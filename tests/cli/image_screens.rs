@@ -3,6 +3,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::image_job::accepts_demo;
 use crate::image_place::{place, whole};
 use crate::registry::{Fault, Registry};
 use crate::terminal::{Frame, Line, SIZES, Session};
@@ -12,15 +13,20 @@ const INTERRUPT: &str = "\u{3}";
 /// What has arrived of the new layer when the registry closes the connection.
 const PART: &str = " 48.83 KiB/";
 
-/// Pushes a new layer. The registry closes the connection after 50000 bytes, and asks to wait before it gets the rest.
+/// The registry closes the connection after 50000 bytes of a layer, and asks to wait before it gets the rest.
+fn slow(registry: &Registry, wait: &'static [(&'static str, &'static str)]) {
+    registry.fault("PATCH", "/blobs/uploads/", 1, Fault::CutRequest(50_000));
+    registry.fault("PATCH", "/blobs/uploads/", 1, Fault::Status(503, wait, "busy"));
+}
+
+/// Pushes a new layer to a slow registry.
 fn push(
     size: (u16, u16),
     wait: &'static [(&'static str, &'static str)],
     press: impl FnMut(&Frame) -> Option<&'static str>,
 ) -> (Session, Registry) {
     let (sandbox, registry) = place(2);
-    registry.fault("PATCH", "/blobs/uploads/", 1, Fault::CutRequest(50_000));
-    registry.fault("PATCH", "/blobs/uploads/", 1, Fault::Status(503, wait, "busy"));
+    slow(&registry, wait);
     let (base, target) = (registry.image("flink:2.3.0"), registry.image("team/app:1"));
     let arguments = ["image", "build", "--base", &base, "--jar", "app.jar", "--push", &target];
     (sandbox.run_on_screen(&arguments, size, press), registry)
@@ -78,6 +84,38 @@ fn a_push_shows_its_bytes_and_what_has_arrived_stays() {
             rows.ends_with(&registry.image(&format!("team/app@{digest}"))),
             "{session}"
         );
+    }
+}
+
+#[test]
+fn a_create_shows_its_push() {
+    for size in SIZES {
+        let (sandbox, registry) = place(2);
+        accepts_demo(&sandbox.server);
+        slow(&registry, &[("retry-after", "1")]);
+        let (base, target) = (registry.image("flink:2.3.0"), registry.image("team/app"));
+        let words = [
+            "create",
+            "demo",
+            "--no-wait",
+            "--image",
+            &base,
+            "--jar",
+            "app.jar",
+            "--push-to",
+            &target,
+        ];
+        let session = sandbox.run_on_screen(&words, size, |_| None);
+        assert_eq!(session.code, Some(0), "{size:?}: {session}");
+        assert_eq!(session.fault_of_checklist(), None, "{size:?}: {session}");
+        let mut lines = session.frames.iter().flat_map(|frame| &frame.lines);
+        assert!(
+            lines.any(|line| is_bar(line) && line.text.contains(PART)),
+            "{size:?}: {session}"
+        );
+        assert!(!session.last().lines.iter().any(is_bar), "{size:?}: {session}");
+        let stays = ["✔ new layer ", " is sent (", " is pushed", "cluster/demo created"];
+        in_order(&session.last().joined(), &stays, &session);
     }
 }
 
