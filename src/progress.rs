@@ -11,6 +11,8 @@ pub(crate) trait Reporter: Sync {
     fn note(&self, text: &str);
     /// Reports something that may go wrong.
     fn warn(&self, text: &str);
+    /// Reports a whole and its parts, none of which is broken.
+    fn parts(&self, whole: &str, parts: &[String]);
     /// Whether steps are drawn in place.
     fn draws(&self) -> bool;
     /// Begins a step.
@@ -76,6 +78,13 @@ pub(crate) fn note(text: &str) {
 pub(crate) fn warn(text: &str) {
     if let Some(reporter) = REPORTER.get() {
         reporter.warn(text);
+    }
+}
+
+/// Reports a whole and its parts, none of which is broken.
+pub fn parts(whole: &str, parts: &[String]) {
+    if let Some(reporter) = REPORTER.get() {
+        reporter.parts(whole, parts);
     }
 }
 

@@ -7,6 +7,7 @@ use clap::CommandFactory as _;
 use clap::builder::StyledStr;
 
 use super::Root;
+use crate::model::names::without_kind;
 
 /// The commands in groups, with a line for each.
 const GROUPS: &[(&str, &[(&str, &str)])] = &[
@@ -15,7 +16,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("create", "Create a cluster and wait until its job runs"),
             ("apply", "Create or change clusters as files describe them"),
-            ("run", "Create a cluster, wait for the end of its job"),
+            ("run", "Create a cluster and wait until its job ends"),
             ("upgrade", "Change a running cluster without losing state"),
             ("rehearse", "Try a new version beside the running one"),
             ("scale", "Change the parallelism without losing state"),
@@ -35,7 +36,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("stop", "Stop a job with a savepoint, and keep its TaskManagers"),
             ("cancel", "Cancel a job without a savepoint"),
             ("suspend", "Stop a job with a savepoint, and free its resources"),
-            ("resume", "Start a cluster again that does not run"),
+            ("resume", "Start a cluster that does not run"),
             ("savepoint-resume", "Restart a cluster from a savepoint, running or not"),
             ("history", "Show the revisions of a cluster"),
         ],
@@ -60,7 +61,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
             ("exceptions", "List the exceptions of a job"),
             ("doctor", "Check what may keep clusters from running"),
             ("profile", "Show where a job spends its time, as a flame graph"),
-            ("report", "Collect all for a bug report in one archive"),
+            ("report", "Collect everything for a bug report in one archive"),
         ],
     ),
     (
@@ -78,7 +79,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
         "Settings",
         &[
             ("defaults", "View and set defaults of flags"),
-            ("completion", "Complete commands, flags and names"),
+            ("completion", "Install completion of commands, flags and names"),
             ("options", "Show the flags of all commands"),
             ("version", "Show the version of this program and of the cluster"),
         ],
@@ -124,9 +125,7 @@ fn with_kind(arg: clap::Arg) -> clap::Arg {
     if !is_name {
         return arg;
     }
-    arg.value_parser(|text: &str| {
-        Ok::<_, std::convert::Infallible>(text.strip_prefix("cluster/").unwrap_or(text).to_owned())
-    })
+    arg.value_parser(|text: &str| Ok::<_, std::convert::Infallible>(without_kind(text).to_owned()))
 }
 
 /// Hides the global flags in the help texts.

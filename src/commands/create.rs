@@ -11,7 +11,8 @@ use crate::operations::create::{CreateOptions, drafted};
 /// Create a cluster and wait until its job runs
 ///
 /// Flags win over the file, the file over the variables FLINK_APPLICATION_NAME, FLINK_IMAGE_NAME, FLINK_JOB_PARALLELISM
-/// and FLINK_JOB_ARGUMENTS, and these over the defaults that `defaults set` has written. A cluster that exists is an error, unless nothing differs.
+/// and FLINK_JOB_ARGUMENTS, and these over the defaults that `defaults set` has written. It is an error if the cluster
+/// exists already, unless nothing differs. A create whose job never ran can be repeated with other flags.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
@@ -25,8 +26,8 @@ pub(crate) struct CreateArgs {
     name: Option<String>,
     #[command(flatten)]
     files: FileArgs,
-    /// Change a cluster that exists and differs, as `apply` and `upgrade` do: with a savepoint, and back if it does not come
-    /// up
+    /// If the cluster exists and differs, change it as `apply` and `upgrade` do: with a savepoint, and back to the old
+    /// version if the new one does not come up
     #[arg(long)]
     replace: bool,
     #[command(flatten)]

@@ -15,9 +15,10 @@ use crate::output::{self, Format, terminal};
 
 /// Edit a cluster in your editor, and change it without losing state
 ///
-/// The spec is a FlinkDeployment in the editor that KUBE_EDITOR or EDITOR names. What is saved is an upgrade: the job is
-/// stopped with a savepoint and restarted from it, or the old version does. Saved unchanged, or empty, it changes nothing;
-/// what cannot be is shown again with the reason.
+/// The spec is a FlinkDeployment in the editor that KUBE_EDITOR or EDITOR names. When it is saved, an upgrade begins:
+/// the job is stopped with a savepoint, and the new version starts from it, or the old one if the new one does not come
+/// up. A file that is saved unchanged, or empty, changes nothing. A spec that is refused is shown again with the
+/// reason.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink edit demo\n  \

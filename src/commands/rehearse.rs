@@ -15,8 +15,9 @@ use crate::output::terminal;
 
 /// Start a new version beside the running one, without tasks, to see whether it finds its state
 ///
-/// The job keeps running. A savepoint of it is taken, and the Job NAME-rehearsal runs the new version's JobManager from it,
-/// without TaskManagers; then that Job is deleted. The exit code is 6, with the cause, where the version does not come so far.
+/// The job keeps running. A savepoint of it is taken, and the Job NAME-rehearsal runs the new version's JobManager from
+/// it, without TaskManagers; then that Job is deleted. If the version does not get that far, the exit code is 6, with
+/// the cause.
 ///
 /// It proves: the image is pulled, the JVM and Flink start with this configuration, the classes are there, main() builds
 /// the job, and the JobManager maps the state of the savepoint to the operators, by their uid and max parallelism.

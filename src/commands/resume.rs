@@ -14,7 +14,7 @@ use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::resume::{open, resume};
 
-/// Start a cluster again that does not run: suspended, stopped, failed or deleted
+/// Start a cluster that does not run: suspended, stopped, failed or deleted
 ///
 /// It starts as it last was, from its last savepoint or from the one that --from-savepoint names; one that was created
 /// suspended starts for the first time. A cluster that runs is left alone: `upgrade` changes it. `savepoint-resume` does the

@@ -15,8 +15,8 @@ use crate::operations::upgrade::change;
 
 /// Change one field of a cluster without losing state
 ///
-/// The change is an upgrade: the job is stopped with a savepoint and restarted from it, or the old version does. Another
-/// parallelism is reached as `scale` does it, which may be in place.
+/// The change is an upgrade: the job is stopped with a savepoint, and the new version starts from it, or the old one if
+/// the new one does not come up. The parallelism is changed as `scale` does it, which may be in place.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink set image demo registry/my-job:1.1\n  \

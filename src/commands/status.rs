@@ -12,9 +12,9 @@ use crate::output::{Format, Printer, terminal};
 
 /// Show the status of a cluster
 ///
-/// Cluster, Flink job, vertices, checkpoints, TaskManagers, the last savepoint, and what is wrong, most urgent first.
-/// Where Flink's REST does not answer, it shows what Kubernetes knows. On a terminal what is too long is cut; -o wide cuts
-/// nothing.
+/// What is wrong comes first, then the cluster with its Pods, the Flink job with its vertices, checkpoints and the last
+/// savepoint. If Flink's REST does not answer, it shows what Kubernetes knows. On a terminal what is too long is cut;
+/// -o wide cuts nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "`kubectl flink why NAME` explains what is wrong, with evidence from the logs.")]
 pub(crate) struct StatusArgs {
@@ -24,13 +24,13 @@ pub(crate) struct StatusArgs {
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// Show it again and again; JSON and YAML one document after the other
+    /// Show it again every --interval; JSON and YAML print one document after the other
     #[arg(short, long)]
     watch: bool,
-    /// Time between two looks with --watch
+    /// Time between two requests with --watch
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration, requires = "watch")]
     interval: Duration,
-    /// End with exit code 6 where something is wrong, as `why` does
+    /// Exit with code 6 if something is wrong, as `why` does
     #[arg(long, conflicts_with = "watch")]
     exit_code: bool,
 }

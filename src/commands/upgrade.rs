@@ -15,11 +15,12 @@ use crate::operations::upgrade::take_over;
 
 /// Change a running cluster without losing state
 ///
-/// The running job is stopped with a savepoint, and the new version resumes from it. When not all of its tasks run, or
-/// its first checkpoint is not completed, the old version is started again from that same savepoint, and the exit code is
-/// 6. Whatever is interrupted, `--continue` continues and `--abort` goes back; nothing is lost either way.
+/// Where possible, TaskManagers of the new version start first, beside the running ones (--surge). Then the running job
+/// is stopped with a savepoint, and the new version resumes from it. If not all of its tasks run, or its first
+/// checkpoint is not completed, the old version starts again from the same savepoint, and the exit code is 6. After an
+/// interruption `--continue` continues the upgrade and `--abort` goes back; nothing is lost either way.
 ///
-/// Flags change what they say of the cluster and everything else stays; with -f the file is the whole of it.
+/// Flags change only what they name; everything else stays. With -f the file describes the whole cluster.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink upgrade demo --image registry/my-job:1.1\n  \
@@ -35,10 +36,10 @@ pub(crate) struct UpgradeArgs {
     /// FlinkDeployment with the new spec; - is standard input
     #[arg(long = "file", short, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Continue an upgrade that was interrupted; with --from-savepoint from there, where its state is not where it should be
+    /// Continue an interrupted upgrade; with --from-savepoint from that path, if its state is not where it should be
     #[arg(long = "continue", conflicts_with_all = ["abort", "file"])]
     go_on: bool,
-    /// Go back to the version before an upgrade that was interrupted; with --from-savepoint from there
+    /// Go back to the version before an interrupted upgrade; with --from-savepoint from that path
     #[arg(long, conflicts_with = "file")]
     abort: bool,
     #[command(flatten)]

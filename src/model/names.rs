@@ -32,6 +32,16 @@ pub(crate) const APPLY_SET: &str = "kubectl-flink/apply-set";
 /// may have 63; Flink's Kubernetes high availability allows 45 for `kubernetes.cluster-id`, which is the tighter limit.
 pub(crate) const MAX_LENGTH: usize = 45;
 
+/// The NAME in `cluster/NAME`, as commands print it. As with kubectl, the kind may be plural, and in any case.
+#[must_use]
+pub fn without_kind(text: &str) -> &str {
+    let kinds = ["cluster", "clusters"];
+    match text.split_once('/') {
+        Some((kind, name)) if kinds.iter().any(|own| kind.eq_ignore_ascii_case(own)) => name,
+        _ => text,
+    }
+}
+
 /// A valid name of a cluster: a DNS label that starts with a letter, because Services require one (RFC 1035).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterName(String);
@@ -164,6 +174,17 @@ mod tests {
         }
         let long = ClusterName::new(&"a".repeat(MAX_LENGTH + 1)).unwrap_err();
         assert!(long.message.contains("46 characters, 45 are allowed"), "{long}");
+    }
+
+    #[test]
+    fn a_kind_before_a_name_is_that_of_clusters() {
+        for text in ["demo", "cluster/demo", "clusters/demo", "Cluster/demo", "CLUSTERS/demo"] {
+            assert_eq!(without_kind(text), "demo");
+        }
+        for text in ["pod/demo", "clusterss/demo", "/demo", "cluster", "cluster/demo/"] {
+            let kept = text.strip_prefix("cluster/").unwrap_or(text);
+            assert_eq!(without_kind(text), kept);
+        }
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
-use console::{Term, truncate_str};
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use console::{Term, measure_text_width, truncate_str};
+use indicatif::{BinaryBytes, ProgressBar, ProgressState, ProgressStyle};
 
 use super::block::{self, beside};
-use super::terminal::{BAD, DIM, clean, draws, note, warn};
-use super::wrap::wrapped;
+use super::terminal::{BAD, DIM, clean, cut, draws, note, warn};
+use super::wrap::{listed, wrapped};
 use crate::progress::{Reporter, Stage, StepReporter, TransferReporter};
 
 /// Style of what is finished.
@@ -22,6 +22,8 @@ const GOOD: Style = AnsiColor::Green.on_default().bold();
 const HOLD: Duration = Duration::from_secs(3);
 /// A stage of less than this is not worth a line beside the result.
 const SHORT: Duration = Duration::from_secs(1);
+/// Columns of a bar: what has fewer shows nothing beside its bytes.
+const LEAST_BAR: usize = 8;
 /// Time between two redraws.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -60,11 +62,14 @@ fn took(time: Duration) -> String {
     }
 }
 
+/// Columns of a line that stays: some terminals wrap at the last one.
+fn columns() -> usize {
+    usize::from(Term::stderr().size().1).saturating_sub(1)
+}
+
 /// A line of the checklist that stays, broken between its words where it is longer than the terminal.
 fn stays(text: &str) {
-    // Some terminals wrap at the last column.
-    let columns = usize::from(Term::stderr().size().1).saturating_sub(1);
-    beside(&wrapped(text, Some(columns), 2));
+    beside(&wrapped(text, Some(columns()), 2));
 }
 
 /// A live line: a sign, a text and its time, cut to the width of the terminal.
@@ -142,6 +147,11 @@ impl Reporter for Terminal {
 
     fn warn(&self, text: &str) {
         warn(text);
+    }
+
+    fn parts(&self, whole: &str, parts: &[String]) {
+        let width = draws().then(columns);
+        beside(&clean(&listed(whole, parts, width, 2)));
     }
 
     fn draws(&self) -> bool {
@@ -313,19 +323,25 @@ impl TransferReporter for Transfers {
     }
 }
 
-/// A bar: the name, the bytes and their rate first, and what is left of the width for the bar itself.
+/// A bar: the name and the bytes, and in what is left of the width the bar itself, the rate and the time that is left.
 fn bar(name: &str, size: u64) -> ProgressBar {
     let bar = block::show(ProgressBar::new(size), false);
-    let columns = Term::stderr().size().1;
-    let form = if columns >= 70 {
-        "  {msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec:.dim} {eta:.dim}"
+    // The indentation, the bytes with a space and a slash, and the three columns that a `LiveLine` leaves free too.
+    let beside = 2 + 1 + 11 + 1 + BinaryBytes(size).to_string().len() + 3;
+    let room = usize::from(Term::stderr().size().1).saturating_sub(beside);
+    let name = cut(&clean(name), room).into_owned();
+    let left = room.saturating_sub(measure_text_width(&name) + "  1023.99 MiB/s 100y".len());
+    let form = if left >= LEAST_BAR {
+        format!(
+            "  {{msg}} {{bar:{left}}} {{binary_bytes:>11}}/{{binary_total_bytes}} {{binary_bytes_per_sec:>13.dim}} {{eta:>4.dim}}"
+        )
     } else {
-        "  {wide_msg} {binary_bytes}/{binary_total_bytes}"
+        "  {msg} {binary_bytes:>11}/{binary_total_bytes}".to_owned()
     };
-    if let Ok(style) = ProgressStyle::with_template(form) {
+    if let Ok(style) = ProgressStyle::with_template(&form) {
         bar.set_style(style.progress_chars("=> "));
     }
-    bar.set_message(clean(name));
+    bar.set_message(name);
     bar
 }
 

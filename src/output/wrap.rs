@@ -5,14 +5,31 @@ use console::measure_text_width;
 /// Breaks the text at spaces into lines of `width` columns, and indents all lines but the first. A command in backticks is
 /// broken only if it is longer than a line. A word that is longer than a line, such as a path, stays whole.
 pub(super) fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
+    filled(text, pieces(text.trim_start()), width, indent)
+}
+
+/// The whole and its parts, such as `whole: a, b`, broken between its parts as [`wrapped`] breaks words.
+#[must_use]
+pub(super) fn listed(whole: &str, parts: &[String], width: Option<usize>, indent: usize) -> String {
+    let text = format!("{whole}: {}", parts.join(", "));
+    let (whole, parts) = text.split_at(whole.len() + 1);
+    filled(
+        &text,
+        pieces(whole).chain(parts.trim_start().split_inclusive(", ").map(str::trim_end)),
+        width,
+        indent,
+    )
+}
+
+/// The text, which consists of these pieces.
+fn filled<'a>(text: &str, pieces: impl Iterator<Item = &'a str>, width: Option<usize>, indent: usize) -> String {
     let Some(width) = width.filter(|width| *width > indent && measure_text_width(text) > *width) else {
         return text.to_owned();
     };
-    let rest = text.trim_start();
-    let mut column = text.len() - rest.len();
+    let mut column = text.len() - text.trim_start().len();
     let mut out = " ".repeat(column);
     let mut is_first = true;
-    for piece in pieces(rest) {
+    for piece in pieces {
         let words: Vec<&str> = if measure_text_width(piece) > width - indent {
             piece.split(' ').collect()
         } else {
@@ -81,6 +98,28 @@ mod tests {
         // Styles take no room.
         let styled = "\u{1b}[1mab\u{1b}[0m cd";
         assert_eq!(wrapped(styled, Some(5), 2), styled);
+    }
+
+    #[test]
+    fn a_list_is_broken_between_its_parts() {
+        let parts = ["a savepoint 1 s", "new objects 2 s", "start 3 s"].map(str::to_owned);
+        let list = |width| listed("demo: 6 s", &parts, width, 2);
+        assert_eq!(list(None), "demo: 6 s: a savepoint 1 s, new objects 2 s, start 3 s");
+        assert_eq!(list(Some(54)), list(None));
+        assert_eq!(
+            list(Some(53)),
+            "demo: 6 s: a savepoint 1 s, new objects 2 s,\n  start 3 s"
+        );
+        assert_eq!(
+            list(Some(30)),
+            "demo: 6 s: a savepoint 1 s,\n  new objects 2 s, start 3 s"
+        );
+        assert_eq!(
+            list(Some(20)),
+            "demo: 6 s:\n  a savepoint 1 s,\n  new objects 2 s,\n  start 3 s"
+        );
+        // A part that is longer than a line is broken between its words.
+        assert_eq!(listed("demo", &parts[..1], Some(10), 2), "demo: a\n  savepoint\n  1 s");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
 use crate::image_place::{fails, place, whole, works};
 use crate::registry::Registry;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Answer, get, patch, post, put, status, text};
+use crate::server::{Answer, Server, get, patch, post, put, status, text};
 
 fn create(sandbox: &Sandbox, registry: &Registry, more: &[&str]) -> Outcome {
     let (base, push) = (registry.image("flink:2.3.0"), registry.image("team/app"));
@@ -25,31 +25,27 @@ fn create(sandbox: &Sandbox, registry: &Registry, more: &[&str]) -> Outcome {
     sandbox.run(&arguments)
 }
 
+/// A namespace in which demo does not exist and is created.
+pub fn accepts_demo(server: &Server) {
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(text(201, "{}"));
+        server.expect(patch(path).no_query("dryRun")).answer(text(201, "{}"));
+    }
+    server.expect(get(HISTORY)).answer(status(404, "NotFound", "none"));
+    server
+        .expect(post("/api/v1/namespaces/default/configmaps"))
+        .answer(text(201, r#"{"metadata": {"resourceVersion": "1"}}"#));
+    server
+        .expect(put(HISTORY))
+        .answer(text(200, r#"{"metadata": {"resourceVersion": "2"}}"#));
+}
+
 #[test]
 fn a_cluster_gets_the_image_with_its_jar_by_its_digest() {
     let (sandbox, registry) = place(2);
-    for path in [SERVICE, JOB, DEPLOYMENT] {
-        sandbox
-            .server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(text(201, "{}"));
-        sandbox
-            .server
-            .expect(patch(path).no_query("dryRun"))
-            .answer(text(201, "{}"));
-    }
-    sandbox
-        .server
-        .expect(get(HISTORY))
-        .answer(status(404, "NotFound", "none"));
-    sandbox
-        .server
-        .expect(post("/api/v1/namespaces/default/configmaps"))
-        .answer(text(201, r#"{"metadata": {"resourceVersion": "1"}}"#));
-    sandbox
-        .server
-        .expect(put(HISTORY))
-        .answer(text(200, r#"{"metadata": {"resourceVersion": "2"}}"#));
+    accepts_demo(&sandbox.server);
     let outcome = create(&sandbox, &registry, &["--no-wait"]);
     works(&outcome);
     let manifest = whole(&registry, "team/app", &registry.tags("team/app")[0]);

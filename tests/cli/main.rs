@@ -43,6 +43,8 @@ mod image_job;
 mod image_login;
 mod image_look;
 mod image_place;
+#[cfg(target_os = "linux")]
+mod image_screens;
 mod image_trust;
 mod inout;
 mod interrupt;

@@ -47,9 +47,6 @@ fn flag(arg: &Arg) -> String {
     format!("`{}{value}`", names.join("`, `")).replace('|', "\\|")
 }
 
-/// Flags that so many commands have with the same words are written once.
-const SHARED: usize = 6;
-
 /// A flag or an argument.
 #[derive(Clone, PartialEq, Eq)]
 struct Row {
@@ -61,45 +58,42 @@ struct Row {
     heading: String,
 }
 
-fn rows(command: &Command, global: bool) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut arguments: Vec<_> = command.get_arguments().collect();
-    arguments.sort_by_key(|arg| !arg.is_positional());
-    for arg in arguments {
-        let own = arg.get_id() != "help" && arg.get_id() != "version" && !arg.is_hide_set();
-        if !own || arg.is_global_set() != global {
-            continue;
+fn row(arg: &Arg) -> Row {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let mut help = help.lines().collect::<Vec<_>>().join(" ");
+    if arg.get_action().takes_values() {
+        let shown = arg.get_possible_values();
+        let shown: Vec<&str> = shown
+            .iter()
+            .filter(|value| !value.is_hide_set())
+            .map(|value| value.get_name())
+            .collect();
+        if !shown.is_empty() {
+            let _ = write!(help, "; one of {}", shown.join(", "));
         }
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let mut help = help.lines().collect::<Vec<_>>().join(" ");
-        if arg.get_action().takes_values() {
-            let shown = arg.get_possible_values();
-            let shown: Vec<&str> = shown
-                .iter()
-                .filter(|value| !value.is_hide_set())
-                .map(|value| value.get_name())
-                .collect();
-            if !shown.is_empty() {
-                let _ = write!(help, "; one of {}", shown.join(", "));
-            }
-            let defaults: Vec<_> = arg
-                .get_default_values()
-                .iter()
-                .map(|value| value.to_string_lossy())
-                .collect();
-            if !defaults.is_empty() {
-                let _ = write!(help, " [default: {}]", defaults.join(", "));
-            }
+        let defaults: Vec<_> = arg
+            .get_default_values()
+            .iter()
+            .map(|value| value.to_string_lossy())
+            .collect();
+        if !defaults.is_empty() {
+            let _ = write!(help, " [default: {}]", defaults.join(", "));
         }
-        let long = arg.get_long().map(|long| format!("`--{long}`"));
-        rows.push(Row {
-            name: long.unwrap_or_else(|| flag(arg)),
-            flag: flag(arg),
-            help: help.replace('|', "\\|"),
-            heading: arg.get_help_heading().unwrap_or("Options").to_owned(),
-        });
     }
-    rows
+    let long = arg.get_long().map(|long| format!("`--{long}`"));
+    Row {
+        name: long.unwrap_or_else(|| flag(arg)),
+        flag: flag(arg),
+        help: help.replace('|', "\\|"),
+        heading: arg.get_help_heading().unwrap_or("Options").to_owned(),
+    }
+}
+
+/// What a command has for itself: its arguments, and then its flags.
+fn own_rows(command: &Command) -> Vec<Row> {
+    let own = command.get_arguments().filter(|arg| man::is_own(arg));
+    let (arguments, flags): (Vec<&Arg>, Vec<&Arg>) = own.partition(|arg| arg.is_positional());
+    arguments.into_iter().chain(flags).map(row).collect()
 }
 
 fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
@@ -110,27 +104,6 @@ fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
     } else {
         format!("\n| | |\n|---|---|\n{lines}")
     }
-}
-
-/// The flags that many commands have, in the order in which they first come.
-fn shared(command: &Command) -> Vec<Row> {
-    fn count(command: &Command, counted: &mut Vec<(Row, usize)>) {
-        for row in rows(command, false) {
-            match counted.iter_mut().find(|(other, _)| *other == row) {
-                Some((_, times)) => *times += 1,
-                None => counted.push((row, 1)),
-            }
-        }
-        let shown = command.get_subcommands().filter(|inner| !inner.is_hide_set());
-        shown.for_each(|inner| count(inner, counted));
-    }
-    let mut counted = Vec::new();
-    count(command, &mut counted);
-    let many = |(row, times): (Row, usize)| (times >= SHARED && row.flag.starts_with("`-")).then_some(row);
-    let all: Vec<Row> = counted.into_iter().filter_map(many).collect();
-    // A section names them, so a name must be that of one flag.
-    let is_one = |row: &&Row| all.iter().filter(|other| other.name == row.name).count() == 1;
-    all.iter().filter(is_one).cloned().collect()
 }
 
 fn section(text: &mut String, command: &Command, name: &str, shared: &[Row]) {
@@ -153,7 +126,7 @@ fn section(text: &mut String, command: &Command, name: &str, shared: &[Row]) {
     if !aliases.is_empty() {
         let _ = writeln!(text, "\nAlso: {}", aliases.join(", "));
     }
-    let (common, own): (Vec<Row>, Vec<Row>) = rows(command, false).into_iter().partition(|row| shared.contains(row));
+    let (common, own): (Vec<Row>, Vec<Row>) = own_rows(command).into_iter().partition(|row| shared.contains(row));
     text.push_str(&table(&own));
     if !common.is_empty() {
         let names: Vec<&str> = common.iter().map(|row| row.name.as_str()).collect();
@@ -187,9 +160,12 @@ fn reference() -> String {
     let mut text = "# Reference\n\nEvery command and flag, written from the program itself: `UPDATE_DOCS=1 cargo test --test cli reference -- --ignored` writes it again.\n\
         \n## Flags of all commands\n"
         .to_owned();
-    text.push_str(&table(&rows(&command, true)));
+    let of_all = command
+        .get_arguments()
+        .filter(|arg| arg.is_global_set() && !arg.is_hide_set());
+    text.push_str(&table(&of_all.map(row).collect::<Vec<_>>()));
     text.push_str("\n## Flags of several commands\n\nThe section of a command names those of them that it has.\n");
-    let shared = shared(&command);
+    let shared: Vec<Row> = man::shared(&command).iter().map(row).collect();
     let mut headings: Vec<&str> = Vec::new();
     for row in &shared {
         if !headings.contains(&row.heading.as_str()) {
@@ -298,17 +274,38 @@ fn every_command_has_its_manual_page() {
         );
         assert!(text.contains(".SH OPTIONS"), "{name}");
     }
+    // What many commands have is described once, and named where it belongs to a command.
+    let options = page("kubectl-flink-options");
+    let pages = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let pages: Vec<String> = pages.collect();
+    for help in [
+        "Path of the kubeconfig file to use",
+        "Folder in which savepoints are written",
+        "Leave the line with the columns",
+    ] {
+        assert_eq!(pages.iter().filter(|page| page.contains(help)).count(), 1, "{help}");
+        assert!(options.contains(help), "{help} in {options}");
+    }
+    for page in &pages {
+        let others = page.split_once(".SH \"SEE ALSO\"\n").unwrap().1;
+        assert!(others.contains(".BR kubectl\\-flink"), "{others}");
+    }
     let create = page("kubectl-flink-create");
+    assert!(!create.contains("Folder in which"), "{create}");
     assert!(
         create.contains("savepoint\\-dir") && create.contains("kubectl flink create demo"),
         "{create}"
     );
     // Read by the program that `man` uses, where there is one, without a complaint.
-    let groff = std::process::Command::new("groff")
-        .args(["-man", "-Tutf8", "-ww", "-z"])
-        .arg(folder.path().join("kubectl-flink-create.1"))
-        .output();
-    if let Ok(output) = groff {
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    for name in ["create", "options"] {
+        let groff = std::process::Command::new("groff")
+            .args(["-man", "-Tutf8", "-ww", "-z"])
+            .arg(folder.path().join(format!("kubectl-flink-{name}.1")))
+            .output();
+        if let Ok(output) = groff {
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        }
     }
 }

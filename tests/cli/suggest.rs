@@ -30,6 +30,32 @@ fn slips_and_removed_keys_of_flink_are_warned_of_and_nothing_else() {
     assert_eq!(warnings(&["--image=own", "-Dtaskmanager.heap.size=1g"]), "");
 }
 
+/// As commands print it, or as kubectl takes kinds; the names in `list` and in other commands are checked in different places.
+#[test]
+fn a_name_may_have_the_kind_before_it() {
+    let create = |name| Sandbox::new().run(&["create", name, "--image=flink:2.3.0", "--dry-run=client", "-o", "yaml"]);
+    for name in ["cluster/demo", "clusters/demo", "Clusters/demo"] {
+        let created = create(name);
+        assert_eq!(
+            (created.code, &created.stdout),
+            (Some(0), &create("demo").stdout),
+            "{created}"
+        );
+        let sandbox = Sandbox::new();
+        let jobs = job_table(&[job_row("default", "demo", "Running")]);
+        let path = "/apis/batch/v1/namespaces/default/jobs";
+        sandbox.server.expect(get(path)).answer(json(&jobs));
+        let path = "/apis/apps/v1/namespaces/default/deployments";
+        sandbox.server.expect(get(path)).answer(json(&deployment_table(&[])));
+        let listed = sandbox.run(&["list", name, "-o", "name"]);
+        assert_eq!((listed.code, listed.stdout.as_str()), (Some(0), "demo\n"), "{listed}");
+    }
+    for name in ["pods/demo", "clusterss/demo"] {
+        let refused = Sandbox::new().run(&["status", name]);
+        assert_eq!(refused.code, Some(2), "{refused}");
+    }
+}
+
 #[test]
 fn a_context_that_does_not_exist() {
     snapshot!(Sandbox::new().run(&["list", "--context", "tset"]));

@@ -9,7 +9,7 @@ use crate::fault::Plan;
 use crate::given::Given;
 use crate::run::program;
 use crate::server::Server;
-use crate::terminal::{self, Frame, SIZES, Session};
+use crate::terminal::{self, Frame, Line, SIZES, Session};
 use crate::world::World;
 use crate::{Worlds, side_by_side};
 
@@ -39,6 +39,10 @@ const UPGRADE: Case = Case {
         "✔ demo: job ",
         " runs, all 1 tasks",
         "demo: without processing for ",
+        " s: savepoint ",
+        " s, JobManager's end ",
+        " s, new objects ",
+        " s, start ",
         "cluster/demo upgraded",
         "next: kubectl flink status demo",
         "next: kubectl flink logs -f demo",
@@ -207,6 +211,9 @@ fn try_one(worlds: &Worlds, case: &Case, size: (u16, u16)) -> Result<(), String>
         }
         rest = after;
     }
+    if let Some(line) = broken_part(session.last()) {
+        return wrong(format!("{line:?} does not end with a whole part of the pause"));
+    }
     for waits in case.counts {
         let times = session.times(waits);
         if times.len() < 5 || !times.is_sorted() {
@@ -217,6 +224,17 @@ fn try_one(worlds: &Worlds, case: &Case, size: (u16, u16)) -> Result<(), String>
         }
     }
     Ok(())
+}
+
+/// A line of the time without processing that is wider than the terminal, or ends within one of its parts.
+fn broken_part(frame: &Frame) -> Option<&str> {
+    let is_first = |line: &&Line| line.text.contains("without processing for ");
+    let mut lines = frame.lines.iter().skip_while(|line| !is_first(line));
+    let first = lines.next().into_iter();
+    let of_pause = first.chain(lines.take_while(|line| line.text.starts_with("  ")));
+    let is_whole = |text: &str| [" s", " s,", " s:"].iter().any(|end| text.ends_with(end));
+    let mut broken = of_pause.filter(|line| line.is_wrapped || !is_whole(&line.text));
+    broken.next().map(|line| line.text.as_str())
 }
 
 /// With --plain a terminal gets words alone, as a pipe does.

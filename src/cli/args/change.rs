@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
@@ -32,7 +32,7 @@ pub(crate) struct ChangeArgs {
     /// Show what would be done, checked by the API server, and do nothing; none: do it
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
     pub(crate) dry_run: bool,
-    /// Rehearse the new version before the running job is stopped: see rehearse --help; --rehearse=false does not
+    /// Rehearse the new version before the running job is stopped (see rehearse --help); --rehearse=false: do not
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "false", default_missing_value = "true", hide_default_value = true)]
     rehearse: bool,
     /// Whether TaskManagers of the new version start beside the running ones before the job is stopped
@@ -53,7 +53,8 @@ pub(crate) struct ChangeArgs {
 /// Whether a change is a dry run. Its effect depends on the running version: there is no dry run without the API
 /// server.
 fn dry_run() -> impl TypedValueParser<Value = bool> {
-    clap::builder::PossibleValuesParser::new(["none", "client", "server"]).try_map(|place| match place.as_str() {
+    let places = ["none", "client", "server"].map(|place| PossibleValue::new(place).hide(place == "client"));
+    PossibleValuesParser::new(places).try_map(|place| match place.as_str() {
         "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
         place => Ok(place == "server"),
     })

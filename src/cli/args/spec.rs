@@ -36,17 +36,19 @@ pub(crate) struct SpecArgs {
     /// Task slots of each TaskManager; there are as many TaskManagers as the parallelism needs [new clusters: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     slots: Option<u32>,
-    /// Entry class of the job; Flink looks for a jar with a Main-Class where none is given
+    /// Entry class of the job; without it Flink looks for a jar with a Main-Class
     #[arg(long, visible_alias = "job-classname", value_name = "CLASS")]
     job_class: Option<String>,
-    /// SQL script to run as the job (Flink 2.0+), instead of a class: several INSERTs are one job in EXECUTE STATEMENT SET
+    /// SQL script to run as the job (Flink 2.0+), instead of a class; several INSERTs belong into one EXECUTE STATEMENT
+    /// SET
     #[arg(long, value_name = "FILE", conflicts_with_all = ["job_class", "arguments"])]
     sql: Option<PathBuf>,
     /// Jar of the job: a file, which is put on the image (--push-to), or a URI that Flink fetches before the job starts
     /// (Flink 1.19+), repeatable
     #[arg(long, value_name = "FILE|URI")]
     jar: Vec<String>,
-    /// Repository for the image with the jar: it is built on --image and pushed there, and the cluster gets it by its digest
+    /// Repository for the image with the jar: it is built on --image and pushed there, and the cluster uses it by its
+    /// digest
     #[arg(long, value_name = "REPOSITORY[:TAG]", requires = "jar")]
     push_to: Option<Reference>,
     /// Job ID, 32 hexadecimal digits
@@ -64,7 +66,7 @@ pub(crate) struct SpecArgs {
     /// Flink configuration, repeatable
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| key_value(&text)))]
     configuration: Vec<(String, String)>,
-    /// Flink's version, where the image's tag does not tell it
+    /// Flink's version, if the image's tag does not say it
     #[arg(long, value_name = "VERSION")]
     flink_version: Option<FlinkVersion>,
     /// Words that the image's entrypoint understands [default: by Flink's version]
@@ -76,7 +78,7 @@ pub(crate) struct SpecArgs {
     /// When the image is pulled [new clusters: IfNotPresent]
     #[arg(long, value_name = "POLICY", ignore_case = true)]
     image_pull_policy: Option<PullPolicy>,
-    /// Do not look at the image in its registry before the cluster is made
+    /// Do not check the image in its registry before the cluster is created
     #[arg(long)]
     pub(crate) no_image_check: bool,
     /// Secret with credentials for the image's registry, repeatable
@@ -106,7 +108,7 @@ pub(crate) struct SpecArgs {
     /// Folder in which checkpoints are written
     #[arg(long, value_name = "URI", value_parser = crate::model::flink::folder)]
     checkpoint_dir: Option<String>,
-    /// High availability with its data in this folder: by Kubernetes, unless --ha-zookeeper says otherwise
+    /// High availability with its data in this folder: by Kubernetes, or with --ha-zookeeper by ZooKeeper
     #[arg(long, value_name = "STORAGE_DIR", value_parser = crate::model::flink::folder)]
     ha: Option<String>,
     /// No high availability, whatever the file, the configuration file or the cluster says
@@ -118,13 +120,14 @@ pub(crate) struct SpecArgs {
     /// Node of ZooKeeper below which its data is kept [new clusters: /flink]
     #[arg(long, value_name = "PATH")]
     ha_zookeeper_root: Option<String>,
-    /// Make the service account, or for --service-account just the Role and its binding, that high availability needs
+    /// Create the ServiceAccount, Role and RoleBinding that high availability needs; with --service-account only the
+    /// Role and RoleBinding
     #[arg(long)]
     ha_create_rbac: bool,
     /// Number of JobManagers: one leads, the others stand by (with --ha) [new clusters: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOB_MANAGERS)))]
     jobmanager_replicas: Option<u32>,
-    /// Let Kubernetes clear the cluster away, but for its history, this long after its job has ended
+    /// Let Kubernetes delete the cluster, but not its history, this long after its job has ended
     #[arg(long, value_name = "DURATION", value_parser = values::seconds)]
     ttl_after_finished: Option<u32>,
     /// Expose Flink's web UI on this port of the nodes; it has no authentication
@@ -133,7 +136,8 @@ pub(crate) struct SpecArgs {
     /// What to do when the JobManager's container ends [new clusters: until-terminal]
     #[arg(long, value_name = "POLICY")]
     restart: Option<Restart>,
-    /// Leave containers beside Flink's as they are: the JobManager's are made native sidecars else, so that its Job can end
+    /// Leave containers beside Flink's as they are; otherwise those of the JobManager become native sidecars, so that
+    /// its Job can end
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     keep_sidecars: Option<bool>,
     /// Start Flink without the helper JVMs of the image's scripts: the plugin computes what they compute, and the JVM's

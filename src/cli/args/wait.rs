@@ -8,7 +8,7 @@ use crate::operations::interruption;
 /// Whether a command waits until what it asked for is so.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct WaitArgs {
-    /// Whether to wait for the end: the job runs, the savepoint is written, the Pods are gone
+    /// Whether to wait until it is done: the job runs, the savepoint is written, or the Pods are gone
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "true", default_missing_value = "true")]
     wait: bool,
     /// The same as --wait=false

@@ -36,7 +36,7 @@ const HELPER_TEXT: &str = "@kubectl-flink __complete %*\r\n";
 const NO_FILES: u8 = 4;
 const NO_SPACE: u8 = 2;
 
-/// Complete commands, flags and names: install it for kubectl, or print a script for a shell
+/// Install completion of commands, flags and names for kubectl, or print a script for a shell
 ///
 /// `completion install` is all that `kubectl flink` needs, where kubectl's own completion works (`kubectl completion
 /// --help`). The scripts complete the program under its own name, kubectl-flink.

@@ -17,9 +17,9 @@ use crate::output::terminal;
 
 /// Put jars and other files on a base image, and push it
 ///
-/// The files are one layer, whose bytes depend on nothing but theirs. Layers of the base stay in its registry where the
-/// image goes to the same one, and are copied from one to the other else. An image for several platforms stays one. The
-/// name with its digest is printed, for `create --image`.
+/// The files are one layer, whose bytes depend on the files only. If the image goes to the registry of its base, layers
+/// of the base stay there; otherwise they are copied. An image for several platforms stays one. The name with its
+/// digest is printed, for `create --image`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink image build --base flink:2.3.0 --jar ./app.jar --push registry/team/app:1.0\n  \

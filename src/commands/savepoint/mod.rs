@@ -19,8 +19,9 @@ use crate::operations::savepoint::take_of::{TakeOptions, take_savepoint};
 
 /// Take a savepoint of a running job and print its path; list, inspect, compare or dispose of savepoints
 ///
-/// The job keeps running. With --wait=false the trigger ID is printed instead of the path. The savepoint is in the history before Flink is asked for it: a command that was interrupted
-/// continues with the same savepoint when it is repeated. A cluster named as a subcommand, such as list: `savepoint -- list`.
+/// The job keeps running. With --wait=false the trigger ID is printed instead of the path. The savepoint is in the
+/// history before Flink is asked for it: a command that was interrupted continues with the same savepoint when it is
+/// repeated. For a cluster with the name of a subcommand, such as list, write `savepoint -- list`.
 #[derive(Debug, clap::Args)]
 #[command(subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:\n  \

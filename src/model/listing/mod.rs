@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use super::API_VERSION;
 use super::flink::FlinkVersion;
-use super::names::{APP_LABEL, MASTER, TASK_MANAGER};
+use super::names::{APP_LABEL, MASTER, TASK_MANAGER, without_kind};
 
 /// Up to this age, TaskManagers that are not ready count as starting. Ten minutes is also Kubernetes' default before it
 /// reports that a Deployment makes no progress.
@@ -353,7 +353,7 @@ pub(crate) struct Objects {
 /// When it is not a valid label value (apimachinery's `IsValidLabelValue`).
 pub(crate) fn check_name(name: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
-    let name = name.strip_prefix("cluster/").unwrap_or(name);
+    let name = without_kind(name);
     let bytes = name.as_bytes();
     let valid = bytes.len() <= 63
         && bytes.first().is_some_and(|&byte| plain(byte))

@@ -1,10 +1,10 @@
 //! Measures how long a job did not process data, and why.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::model::names::ClusterName;
 use crate::operations::wait::Healthy;
-use crate::progress::Pause;
+use crate::progress::{self, Pause};
 
 /// The times of a change, as far as this process saw them.
 #[derive(Default)]
@@ -60,10 +60,10 @@ impl Downtime {
         u64::try_from(time.as_millis()).ok()
     }
 
-    /// The times as text; empty if the job did not run, or another process ended it.
-    pub(crate) fn describe(&self) -> Vec<String> {
+    /// Reports the times; nothing if the job did not run, or another process ended it.
+    pub(crate) fn report(&self, name: &ClusterName) {
         let (Some(stopping), Some(tasks)) = (self.stopping, self.tasks) else {
-            return Vec::new();
+            return;
         };
         let seconds = |from: Instant, to: Instant| to.saturating_duration_since(from).as_secs_f64();
         let mut parts = Vec::new();
@@ -82,17 +82,11 @@ impl Downtime {
                 last = at;
             }
         }
-        let mut lines = vec![format!(
-            "without processing for {:.1} s: {}",
-            seconds(stopping, tasks),
-            parts.join(", ")
-        )];
+        let whole = format!("{name}: without processing for {:.1} s", seconds(stopping, tasks));
+        progress::parts(&whole, &parts);
         if let Some(checkpoint) = self.checkpoint {
-            lines.push(format!(
-                "first checkpoint completed {:.1} s after that",
-                Duration::as_secs_f64(&checkpoint.saturating_duration_since(tasks))
-            ));
+            let after = seconds(tasks, checkpoint);
+            progress::note(&format!("{name}: first checkpoint completed {after:.1} s after that"));
         }
-        lines
     }
 }

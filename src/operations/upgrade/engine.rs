@@ -433,10 +433,7 @@ impl UpgradeEngine {
 
     fn report(&mut self, journal: &Journal) -> Result<Report> {
         let name = &self.handle.name;
-        self.downtime
-            .describe()
-            .iter()
-            .for_each(|line| progress::note(&format!("{name}: {line}")));
+        self.downtime.report(name);
         match journal.step {
             Step::Done => Ok(Report::done(OperationResult {
                 revision: journal.new_revision,
