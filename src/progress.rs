@@ -82,7 +82,7 @@ pub(crate) fn warn(text: &str) {
 }
 
 /// Reports a whole and its parts, none of which is broken.
-pub fn parts(whole: &str, parts: &[String]) {
+pub(crate) fn parts(whole: &str, parts: &[String]) {
     if let Some(reporter) = REPORTER.get() {
         reporter.parts(whole, parts);
     }

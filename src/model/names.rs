@@ -33,8 +33,7 @@ pub(crate) const APPLY_SET: &str = "kubectl-flink/apply-set";
 pub(crate) const MAX_LENGTH: usize = 45;
 
 /// The NAME in `cluster/NAME`, as commands print it. As with kubectl, the kind may be plural, and in any case.
-#[must_use]
-pub fn without_kind(text: &str) -> &str {
+pub(crate) fn without_kind(text: &str) -> &str {
     let kinds = ["cluster", "clusters"];
     match text.split_once('/') {
         Some((kind, name)) if kinds.iter().any(|own| kind.eq_ignore_ascii_case(own)) => name,

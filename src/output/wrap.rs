@@ -9,7 +9,6 @@ pub(super) fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String
 }
 
 /// The whole and its parts, such as `whole: a, b`, broken between its parts as [`wrapped`] breaks words.
-#[must_use]
 pub(super) fn listed(whole: &str, parts: &[String], width: Option<usize>, indent: usize) -> String {
     let text = format!("{whole}: {}", parts.join(", "));
     let (whole, parts) = text.split_at(whole.len() + 1);
