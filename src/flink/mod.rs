@@ -20,11 +20,11 @@ use crate::kubernetes::retry;
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::model::flink::effective_config::Pair;
+use crate::model::flink::exceptions::Exceptions;
 use crate::model::flink::job_id::FlinkId;
 use crate::model::flink::live::CheckpointConfig;
 use crate::model::flink::overview::{FlinkView, JobState, JobsOverview, Overview};
 use crate::model::flink::rest::Errors;
-use crate::model::flink::rest::exceptions::Exceptions;
 use crate::model::flink::rest::operation::{OperationReply, Triggered};
 use crate::model::names::ClusterName;
 

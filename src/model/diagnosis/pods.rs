@@ -161,6 +161,12 @@ pub(super) fn older(since: Option<Timestamp>, now: Timestamp, grace: SignedDurat
     since.is_none_or(|since| now.duration_since(since) >= grace)
 }
 
+/// Whether Flink's container has run for at least `least`.
+pub(super) fn runs_for(pod: &Pod, now: Timestamp, least: SignedDuration) -> bool {
+    let running = main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
+    running.is_some_and(|running| older(running.started_at.as_ref().map(|at| at.0), now, least))
+}
+
 /// What keeps a Pod from running; nothing for a Pod that has ended, see [`crate::model::diagnosis::exits`].
 pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     if has_ended(pod) {

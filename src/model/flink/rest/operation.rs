@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::root_of;
+use crate::model::flink::exceptions::root_of;
 
 /// The status of a savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
