@@ -75,7 +75,6 @@ impl CreateArgs {
     }
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()> {
     Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
 }

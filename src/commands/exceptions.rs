@@ -29,7 +29,6 @@ pub(crate) struct ExceptionsArgs {
     max: u32,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

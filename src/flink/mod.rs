@@ -92,7 +92,6 @@ pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
     Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
 }
 
-/// A request for a savepoint.
 #[derive(Clone, Debug)]
 pub(crate) struct SavepointRequest {
     /// Chosen by the caller, so that a request can be repeated and its result looked up.
@@ -159,7 +158,6 @@ impl Flink {
         }
     }
 
-    /// The name of its cluster.
     pub(crate) const fn cluster_name(&self) -> &ClusterName {
         &self.name
     }

@@ -114,7 +114,6 @@ impl HistoryStore {
         self.forbidden = true;
     }
 
-    /// The history.
     pub(crate) fn history(&self) -> &History {
         &self.history
     }

@@ -230,12 +230,10 @@ impl Identity {
         self.resource
     }
 
-    /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its uid.
     pub(crate) fn uid(&self) -> &str {
         &self.uid
     }

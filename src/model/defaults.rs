@@ -128,7 +128,6 @@ pub(crate) struct Defaults {
 pub(crate) enum ConfigPath {
     /// `defaults`.
     Everywhere,
-    /// A context.
     Context(String),
     /// A namespace of a context.
     Namespace(String, String),

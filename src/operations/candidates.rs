@@ -29,7 +29,6 @@ pub(crate) struct KubeconfigNames {
     pub(crate) users: Vec<String>,
 }
 
-/// The names in the kubeconfig.
 pub(crate) fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok(KubeconfigNames::default());

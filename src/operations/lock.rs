@@ -83,7 +83,6 @@ pub(crate) struct Launch<'a> {
     pub(crate) basis: &'a Basis,
     /// The unfinished creation of another command.
     pub(crate) left: Option<&'a Journal>,
-    /// The command.
     pub(crate) command: &'a str,
     /// Number of its revision.
     pub(crate) number: u64,

@@ -37,7 +37,6 @@ const AHEAD: usize = 8;
 /// Time between two looks at an operation that replaces the job.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The selection of logs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogSelection {
     /// Only this role.
@@ -54,14 +53,12 @@ pub(crate) struct LogSelection {
     pub(crate) all_containers: bool,
 }
 
-/// A line and its container.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContainerLine<'a> {
     /// Unique number of the container.
     pub(crate) source: usize,
     /// The container.
     pub(crate) origin: &'a Origin,
-    /// The line.
     pub(crate) line: LogLine<'a>,
 }
 

@@ -14,7 +14,6 @@ use crate::model::names::{COMPONENT_LABEL, SAVEPOINT_READER};
 /// The result of a check.
 #[derive(Clone, Debug)]
 pub(super) enum Finding {
-    /// It is final.
     Final(Cause),
     /// It may be transient.
     Maybe(Note),

@@ -49,7 +49,6 @@ pub(crate) struct Exception {
     pub(crate) time: Option<Timestamp>,
     /// Its root cause: class and message in one line.
     pub(crate) cause: String,
-    /// Its class.
     pub(crate) class: String,
     /// The task in which it was thrown; absent if it concerns the whole job.
     pub(crate) task: Option<String>,

@@ -51,7 +51,6 @@ impl Found {
             .any(|(file, objects)| own.iter().any(|own| file.starts_with(own)) && !objects.is_empty())
     }
 
-    /// The Pods.
     pub(crate) fn pods(&self) -> Vec<Pod> {
         let pods = self.files.iter().filter(|(file, _)| file == "pods");
         pods.flat_map(|(_, pods)| pods)

@@ -59,7 +59,6 @@ pub(crate) struct ChangeOptions {
     pub(crate) no_rollback: bool,
     /// How long the new version may take to come up; `None`: there is none.
     pub(crate) timeout: Option<Duration>,
-    /// Whether this is a dry run.
     pub(crate) dry_run: bool,
     /// Whether to rehearse the new version before the running job is stopped.
     pub(crate) rehearse: bool,

@@ -16,7 +16,6 @@ use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
 /// Whether Flink's REST was reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// It answered.
     Answered,
     /// No process answers behind the Service.
     #[default]
