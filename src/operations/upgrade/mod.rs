@@ -329,7 +329,7 @@ pub(crate) async fn execute(
     handle.store.set_limits(how.history_limits);
     let entry = Entry {
         basis: Some(&Basis::of(&handle.live)),
-        holder: &holder,
+        journal: &journal,
         left: left.as_ref(),
     };
     let heartbeat = handle
@@ -343,7 +343,6 @@ pub(crate) async fn execute(
             if let Some(savepoint) = &requested {
                 history.record(savepoint.clone());
             }
-            history.journal = Some(journal.clone());
         })
         .await?;
     let mut drive = UpgradeEngine::new(handle, how).of_job(job);
