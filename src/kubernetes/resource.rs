@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::model::names::selector;
 
 /// A kind of object in the Kubernetes API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,6 +257,11 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.resource.kind, self.name)
     }
+}
+
+/// The query for what has the labels of these clusters and components; none: of all.
+pub(crate) fn label_query(names: &[&str], components: &[&str]) -> String {
+    format!("labelSelector={}", encode(&selector(names, components)))
 }
 
 /// Encodes text as the value of a query parameter.
