@@ -34,9 +34,9 @@ pub mod testing {
     pub use crate::model::flink::checkpoints::Checkpoints;
     pub use crate::model::flink::config_keys::doubt;
     pub use crate::model::flink::effective_config::of_log as effective_config_of_log;
+    pub use crate::model::flink::exceptions::Exceptions;
     pub use crate::model::flink::overview::{JobsOverview, Overview};
     pub use crate::model::flink::rest::Errors;
-    pub use crate::model::flink::rest::exceptions::Exceptions;
     pub use crate::model::flink::rest::operation::OperationReply;
     pub use crate::model::flink::savepoint_metadata::{Metadata, diff as diff_metadata};
     pub use crate::model::flink::{owned_key, without_effect};

@@ -47,7 +47,6 @@ pub(crate) struct ApplyArgs {
     launch: DeployArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ApplyArgs) -> Result<()> {
     args.launch
         .refuse_client_dry_run("what apply does depends on what there is")?;

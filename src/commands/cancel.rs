@@ -34,7 +34,6 @@ pub(crate) struct CancelArgs {
     output: OutputArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
     args.end.check()?;
     let name = ClusterName::new(&args.name)?;

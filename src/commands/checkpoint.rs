@@ -59,7 +59,6 @@ impl CheckpointType {
     }
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

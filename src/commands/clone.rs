@@ -43,7 +43,6 @@ pub(crate) struct CloneArgs {
     spec: SpecArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;

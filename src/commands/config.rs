@@ -56,7 +56,6 @@ impl ConfigArgs {
     }
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ConfigArgs) -> Result<()> {
     match (args.command, args.show) {
         (Some(_), Some(_)) => Err(Error::usage(

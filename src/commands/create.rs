@@ -41,14 +41,9 @@ pub(crate) struct CreateArgs {
 
 impl CreateArgs {
     /// The arguments of an `apply`: the files are the whole of the clusters.
-    pub(crate) fn of_files(
-        files: FileArgs,
-        launch: DeployArgs,
-        apply_set: Option<String>,
-        no_image_check: bool,
-    ) -> Self {
+    pub(crate) fn of_files(files: FileArgs, launch: DeployArgs, apply_set: Option<String>, unchecked: bool) -> Self {
         let mut spec = SpecArgs::default();
-        spec.no_image_check = no_image_check;
+        spec.no_image_check = unchecked;
         Self {
             name: None,
             files,
@@ -81,7 +76,6 @@ impl CreateArgs {
     }
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()> {
     Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
 }

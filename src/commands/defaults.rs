@@ -58,7 +58,6 @@ struct DefaultView<'a> {
     from: Option<String>,
 }
 
-/// Runs the command.
 pub(crate) fn run(connection: &ConnectionOptions, args: DefaultsArgs) -> Result<()> {
     match args.command {
         DefaultsCommand::Path => terminal::data(&format!("{}\n", config_file::path()?.display())),

@@ -87,7 +87,6 @@ impl DeleteArgs {
     }
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let how = args.options();

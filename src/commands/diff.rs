@@ -37,7 +37,6 @@ pub(crate) struct DiffArgs {
     spec: SpecArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
     as_diff(compare(connection, args).await)
 }

@@ -32,7 +32,6 @@ pub(crate) struct DoctorArgs {
     registry: RegistryArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Result<()> {
     if args.rbac {
         let objects = rights::role(&namespace(connection)?, &args.subject).map_err(Error::usage)?;

@@ -31,7 +31,6 @@ pub(crate) struct EditArgs {
     change: ChangeArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
     let mut handle = ClusterHandle::connected(connection, &args.name).await?;
     let name = handle.name.clone();

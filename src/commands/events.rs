@@ -45,7 +45,6 @@ enum EventType {
     Warning,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: &EventsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

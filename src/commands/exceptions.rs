@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::model::diagnosis::trace_summary;
 use crate::model::names::ClusterName;
 use crate::operations::job_status::away;
 use crate::output::exceptions::{headers, row};
@@ -28,7 +29,6 @@ pub(crate) struct ExceptionsArgs {
     max: u32,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
@@ -43,7 +43,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) ->
     };
     let exceptions = flink.answered(flink.exceptions(&job.jid, args.max).await?)?;
     let more = exceptions.is_truncated();
-    let found = exceptions.newest_first();
+    let found = exceptions.newest_first(trace_summary);
     let format = args.table.output;
     if found.is_empty() && format.is_for_people() {
         terminal::note(&format!("the job of {name} has thrown no exceptions"));

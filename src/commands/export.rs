@@ -33,7 +33,6 @@ enum Form {
     Kubernetes,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ExportArgs) -> Result<()> {
     let handle = ClusterHandle::connected(connection, &args.name).await?;
     let objects = match args.output {

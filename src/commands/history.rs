@@ -30,7 +30,6 @@ pub(crate) struct HistoryArgs {
     table: TableArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()> {
     let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
     let name = &handle.name;

@@ -49,7 +49,6 @@ pub(crate) struct ListArgs {
     sort_by: Option<SortKey>,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let cluster = connect(connection)?;
     if args.deleted {

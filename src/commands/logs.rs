@@ -69,7 +69,6 @@ enum RoleArg {
     Taskmanager,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
     LocalSet::new().run_until(print(connection, args)).await
 }

@@ -32,7 +32,6 @@ pub(crate) struct ManifestsArgs {
     rest_from: Vec<Cidr>,
 }
 
-/// Runs the command.
 pub(crate) fn run(args: &ManifestsArgs) -> Result<()> {
     if let Some(name) = &args.network_policy {
         return terminal::data(&network_policy(&ClusterName::new(name)?, &args.rest_from));

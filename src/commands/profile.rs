@@ -65,7 +65,6 @@ pub(crate) struct ProfileArgs {
     browser: bool,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     if let Some(path) = &args.output {

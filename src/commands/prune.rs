@@ -47,7 +47,6 @@ pub(crate) struct PruneArgs {
     output: OutputArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let is_dry_run = DryRun::is_on(args.dry_run);

@@ -49,7 +49,6 @@ pub(crate) struct RehearseArgs {
     spec: SpecArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let name = version.name.clone();

@@ -43,7 +43,6 @@ pub(crate) struct ReportArgs {
     output: Option<PathBuf>,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

@@ -27,7 +27,6 @@ pub(crate) struct RestartArgs {
     change: ChangeArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
     let each = async |name| Box::pin(restart_one(connection, &name, &args)).await;
     args.clusters.each(connection, each).await

@@ -33,7 +33,6 @@ pub(crate) struct PlainResumeArgs {
     launch: DeployArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
     if args.from_savepoint.is_some() && args.clusters.are_several() {
         return Err(Error::usage("--from-savepoint is the savepoint of one cluster"));

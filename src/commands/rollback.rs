@@ -32,7 +32,6 @@ pub(crate) struct RollbackArgs {
     change: ChangeArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
     let handle = ClusterHandle::connected(connection, &args.name).await?;
     let name = handle.name.clone();

@@ -29,7 +29,6 @@ pub(crate) struct RunArgs {
     create: CreateArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result<()> {
     if args.create.launch.does_not_wait() {
         return Err(

@@ -82,7 +82,6 @@ impl ResumeArgs {
     }
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
     let wanted = args.resume("savepoint-resume")?;
     let report = match Box::pin(open(&connect(connection)?, &wanted)).await? {

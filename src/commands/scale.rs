@@ -33,7 +33,6 @@ pub(crate) struct ScaleArgs {
     change: ChangeArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let handle = ClusterHandle::existing(&connect(connection)?, &name).await?;

@@ -74,7 +74,6 @@ enum Field {
     },
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
     let mut said = Config::default();
     let mut removed = Vec::new();

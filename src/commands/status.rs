@@ -35,7 +35,6 @@ pub(crate) struct StatusArgs {
     exit_code: bool,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

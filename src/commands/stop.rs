@@ -21,7 +21,6 @@ pub(crate) struct StopArgs {
     stop: StopWithSavepointArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
     args.stop.end.check()?;
     let each = async |name| Box::pin(stop_one(connection, &name, &args.stop)).await;

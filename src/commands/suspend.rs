@@ -19,7 +19,6 @@ pub(crate) struct SuspendArgs {
     stop: StopWithSavepointArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
     args.stop.end.check()?;
     let each = async |name| Box::pin(suspend_one(connection, &name, &args.stop)).await;

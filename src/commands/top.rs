@@ -34,7 +34,6 @@ pub(crate) struct TopArgs {
     once: bool,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
     let cluster = connect(connection)?;
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;

@@ -30,7 +30,6 @@ pub(crate) struct UiArgs {
     print_url: bool,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

@@ -48,7 +48,6 @@ pub(crate) struct UpgradeArgs {
     spec: SpecArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let (name, named) = (version.name.clone(), version.flags.from_savepoint.clone());

@@ -32,7 +32,6 @@ enum Output {
     Yaml,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: &VersionArgs) -> Result<()> {
     let server = if args.client {
         Ok(None)

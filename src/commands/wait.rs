@@ -37,7 +37,6 @@ const GOALS: &str = "Goals:\n  \
     savepoint        a savepoint is completed after the wait began, or one that was asked for before; its path is printed\n  \
     taskmanagers=N   Flink knows N TaskManagers or more";
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
     let each = async |name| Box::pin(wait_for(connection, name, &args)).await;
     args.clusters.each(connection, each).await

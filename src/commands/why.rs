@@ -24,7 +24,6 @@ pub(crate) struct WhyArgs {
     output: Format,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;

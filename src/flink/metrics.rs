@@ -10,9 +10,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Kind, Result};
 use crate::flink::{Flink, Reply, of_job};
+use crate::model::diagnosis::trace_summary;
+use crate::model::flink::exceptions::Exceptions;
 use crate::model::flink::job_id::FlinkId;
 use crate::model::flink::live::{
-    Checkpoints, Exceptions, JobDetail, Metric, RATES, Rates, Reach, Snapshot, TaskManagers, Vertex, whole,
+    Checkpoints, JobDetail, Metric, RATES, Rates, Reach, Snapshot, TaskManagers, Vertex, whole,
 };
 
 /// Maximum number of vertices with metrics. In a larger graph only the first ones are shown with rates.
@@ -106,7 +108,9 @@ impl Flink {
         snapshot.restarts = restarts.and_then(|metrics| whole(&metrics, &["numRestarts", "fullRestarts"]));
         snapshot.checkpoints = checkpoints;
         snapshot.checkpoint_config = config;
-        snapshot.exceptions = exceptions.map(Exceptions::newest_first).unwrap_or_default();
+        snapshot.exceptions = exceptions
+            .map(|all| all.newest_first(trace_summary))
+            .unwrap_or_default();
         snapshot.task_managers = task_managers;
         let detail = detail.unwrap_or_default();
         snapshot.state_since = snapshot.job.as_ref().and_then(|job| detail.since(&job.state));

@@ -20,11 +20,11 @@ use crate::kubernetes::retry;
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::model::flink::effective_config::Pair;
+use crate::model::flink::exceptions::Exceptions;
 use crate::model::flink::job_id::FlinkId;
 use crate::model::flink::live::CheckpointConfig;
 use crate::model::flink::overview::{FlinkView, JobState, JobsOverview, Overview};
 use crate::model::flink::rest::Errors;
-use crate::model::flink::rest::exceptions::Exceptions;
 use crate::model::flink::rest::operation::{OperationReply, Triggered};
 use crate::model::names::ClusterName;
 
@@ -92,7 +92,6 @@ pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
     Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
 }
 
-/// A request for a savepoint.
 #[derive(Clone, Debug)]
 pub(crate) struct SavepointRequest {
     /// Chosen by the caller, so that a request can be repeated and its result looked up.
@@ -159,7 +158,6 @@ impl Flink {
         }
     }
 
-    /// The name of its cluster.
     pub(crate) const fn cluster_name(&self) -> &ClusterName {
         &self.name
     }

@@ -18,9 +18,7 @@ pub(crate) struct DeletedCluster {
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) metadata: Metadata<String>,
-    /// Namespace.
     pub(crate) namespace: String,
-    /// Name.
     pub(crate) name: String,
     /// Number of its last revision.
     pub(crate) revision: Option<u64>,
@@ -28,7 +26,6 @@ pub(crate) struct DeletedCluster {
     pub(crate) created_at: Option<String>,
     /// Image of that revision.
     pub(crate) image: Option<String>,
-    /// Its parallelism.
     pub(crate) parallelism: Option<u64>,
     /// Path of the last savepoint.
     pub(crate) savepoint: Option<String>,

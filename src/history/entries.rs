@@ -107,7 +107,6 @@ pub struct Savepoint {
     pub(crate) trigger_id: String,
     /// Its Flink job.
     pub(crate) job_id: String,
-    /// Its progress.
     pub(crate) progress: Progress,
     /// Its path, once it is completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::holder::busy;
 use crate::error::{Error, Result};
 use crate::history::History;
-use crate::history::transaction::{Holder, Journal};
+use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{JOBS, Target};
@@ -58,10 +58,17 @@ impl Basis {
 pub(crate) struct Entry<'a> {
     /// The basis of its plan; `None`: it is not checked again.
     pub(crate) basis: Option<&'a Basis>,
-    /// The holder of the operation.
-    pub(crate) holder: &'a Holder,
+    /// Its journal, with its holder.
+    pub(crate) journal: &'a Journal,
     /// The unfinished operation of another command that this one continues or replaces.
     pub(crate) left: Option<&'a Journal>,
+}
+
+impl Entry<'_> {
+    /// The token of its holder.
+    pub(super) fn token(&self) -> &str {
+        self.journal.holder.as_ref().map_or("", |holder| &holder.token)
+    }
 }
 
 /// An object's uid; empty where it has none.
@@ -76,7 +83,7 @@ fn uid(object: &Value) -> String {
 /// Conflict, when another process works on the cluster, or has changed the basis of the plan.
 pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History, now: &History) -> Result<bool> {
     let open = now.open_journal();
-    if open.is_some_and(|journal| journal.is_held_by(&entry.holder.token)) {
+    if open.is_some_and(|journal| journal.is_held_by(entry.token())) {
         return Ok(true);
     }
     let is_left = |open: &Journal| entry.left.is_some_and(|left| open.is_same_as(left));
@@ -143,10 +150,10 @@ mod tests {
 
     /// What becomes of one that begins, given what it read, what there is, and what it continues with.
     fn enters(ground: &History, now: &History, left: Option<&Journal>) -> std::result::Result<bool, String> {
-        let (basis, holder) = (Basis::nothing(), holder("mine"));
+        let (basis, journal) = (Basis::nothing(), stop("mine", "2026-01-01T00:00:00Z"));
         let entry = Entry {
             basis: Some(&basis),
-            holder: &holder,
+            journal: &journal,
             left,
         };
         let name = ClusterName::new("demo").unwrap();

@@ -21,13 +21,10 @@ pub(crate) struct RevisionRow<'a> {
     pub(crate) by: Option<&'a str>,
     /// The command that created it.
     pub(crate) command: &'a str,
-    /// Its outcome.
     pub(crate) outcome: Option<&'a str>,
     /// The cause, if it is not successful.
     pub(crate) why: Option<&'a str>,
-    /// Its image.
     pub(crate) image: Option<&'a str>,
-    /// Its parallelism.
     pub(crate) parallelism: Option<u64>,
     /// Flink's version.
     pub(crate) flink_version: Option<&'a str>,

@@ -114,7 +114,6 @@ impl HistoryStore {
         self.forbidden = true;
     }
 
-    /// The history.
     pub(crate) fn history(&self) -> &History {
         &self.history
     }
@@ -194,7 +193,7 @@ impl HistoryStore {
         change(&mut self.history);
     }
 
-    /// Starts or takes over an operation, as `entry` describes: `change` puts the holder's journal into the history.
+    /// Starts or takes over an operation, as `entry` describes: `change` is written with its journal.
     /// This is the only way to start a change of a cluster: all data that was read before is checked here again.
     ///
     /// # Errors
@@ -202,7 +201,6 @@ impl HistoryStore {
     /// history has no room for the operation.
     pub(crate) async fn acquire_lock(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
         let name = self.name.clone();
-        let holder = entry.holder;
         if let Some(basis) = entry.basis {
             basis.check(&self.cluster, &name).await?;
         }
@@ -211,6 +209,7 @@ impl HistoryStore {
         let enter = |history: &mut History| {
             if !plan_basis::is_entered(&name, entry, &ground, history)? {
                 change(history);
+                history.journal = Some(entry.journal.clone());
                 room.set(history.room_until_end());
             }
             Ok(())
@@ -218,14 +217,14 @@ impl HistoryStore {
         let known = SystemTime::now();
         self.write_until(enter, || room.get()).await?;
         self.ground = self.history.clone();
-        self.token = Some(holder.token.clone());
+        self.token = Some(entry.token().to_owned());
         let stored = self.stored.as_ref().filter(|_| !self.forbidden);
         let stored = stored.map(|object| Identity::of(CONFIG_MAPS, object)).transpose()?;
         if stored.is_some() {
             let fence = self.cluster.fence();
-            fence.raise(self.target("get"), &holder.token, known, check_held);
+            fence.raise(self.target("get"), entry.token(), known, check_held);
         }
-        Ok(Heartbeat::new(&self.cluster, stored, &holder.token, &self.beats))
+        Ok(Heartbeat::new(&self.cluster, stored, entry.token(), &self.beats))
     }
 
     /// Checks that the cluster is unchanged since it was read: before reporting an error that a change may have caused.

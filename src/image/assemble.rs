@@ -32,7 +32,6 @@ pub(crate) struct Addition {
     pub(crate) layer: Option<NewLayer>,
     /// Environment variables.
     pub(crate) env: Vec<(String, String)>,
-    /// Labels.
     pub(crate) labels: Vec<(String, String)>,
     /// The text in the history.
     pub(crate) created_by: String,
@@ -47,7 +46,6 @@ pub(crate) struct Addition {
 pub(crate) struct Assembled {
     /// The configuration.
     pub(crate) config: Vec<u8>,
-    /// The manifest.
     pub(crate) manifest: Manifest,
     /// The manifest.
     pub(crate) bytes: Vec<u8>,

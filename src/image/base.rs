@@ -24,12 +24,9 @@ pub(crate) enum Origin {
     Archive(Archive),
 }
 
-/// An image of one platform.
 #[derive(Clone, Debug)]
 pub(crate) struct PlatformImage {
-    /// The platform.
     pub(crate) platform: Platform,
-    /// Its manifest.
     pub(crate) manifest: Manifest,
     /// Its configuration.
     pub(crate) config: Value,
@@ -53,7 +50,6 @@ pub(crate) struct Base {
 /// Which images of an index to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pick<'a> {
-    /// All.
     All,
     /// Those of these platforms, each of which must exist.
     Each(&'a [Platform]),

@@ -20,11 +20,9 @@ use crate::image::registry::blob_source::Source;
 /// The additions to a base.
 #[derive(Default)]
 pub(crate) struct BuildRequest {
-    /// Files.
     pub(crate) files: Vec<Chosen>,
     /// Environment variables.
     pub(crate) env: Vec<(String, String)>,
-    /// Labels.
     pub(crate) labels: Vec<(String, String)>,
     /// Whether it is a job's own layer, which replaces the job's previous one.
     pub(crate) of_job: bool,
@@ -32,7 +30,6 @@ pub(crate) struct BuildRequest {
 
 /// An image of one platform.
 pub(crate) struct BuiltImage {
-    /// The platform.
     pub(crate) platform: Platform,
     /// The result.
     pub(crate) assembled: Assembled,
@@ -42,15 +39,12 @@ pub(crate) struct BuiltImage {
 pub(crate) struct Built {
     /// One for each platform.
     pub(crate) images: Vec<BuiltImage>,
-    /// Its base.
     pub(crate) base: Base,
     /// The new layer.
     pub(crate) layer: Option<Arc<LayerFile>>,
     /// The manifest or index that the image's name refers to.
     pub(crate) bytes: Vec<u8>,
-    /// Its media type.
     pub(crate) media_type: &'static str,
-    /// Its digest.
     pub(crate) digest: Digest,
 }
 

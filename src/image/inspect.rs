@@ -48,7 +48,6 @@ pub(crate) enum Depth {
 
 /// The facts, and which layers were not read.
 pub(crate) struct Inspected {
-    /// The facts.
     pub(crate) facts: Facts,
     /// Bytes of skipped layers.
     pub(crate) unread: u64,

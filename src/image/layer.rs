@@ -21,7 +21,6 @@ const CHUNK: usize = 256 << 10;
 /// A file to add to an image.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
-    /// Its path.
     pub(crate) path: PathBuf,
     /// Its metadata for the layer.
     pub(crate) source: Source,
@@ -104,7 +103,6 @@ fn walk(folder: &Path, below: &str, plugin: &str, chosen: &mut Vec<Chosen>) -> R
     Ok(())
 }
 
-/// A layer.
 pub(crate) struct LayerFile {
     layout: Layout,
     stored: Stored,

@@ -10,7 +10,6 @@ const RELEASE: u64 = 16 << 10;
 /// A file of a layer that matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// Its size.
     pub(crate) size: u64,
     /// Its start, as far as it is needed.
     pub(crate) start: Vec<u8>,
@@ -26,7 +25,6 @@ pub(crate) enum Interest {
     Name,
     /// Its start too.
     Start(usize),
-    /// Nothing.
     Nothing,
 }
 

@@ -29,9 +29,7 @@ pub(crate) struct Source {
     pub(crate) name: String,
     /// Its target.
     pub(crate) place: TargetFolder,
-    /// Its size.
     pub(crate) size: u64,
-    /// Whether it is executable.
     pub(crate) executable: bool,
 }
 
@@ -42,7 +40,6 @@ pub(crate) struct Entry {
     pub(crate) path: String,
     /// Access rights.
     pub(crate) mode: u32,
-    /// Its content.
     pub(crate) content: Content,
 }
 
@@ -51,11 +48,9 @@ pub(crate) struct Entry {
 pub(crate) enum Content {
     /// A directory.
     Folder,
-    /// A file.
     File {
         /// Its index in the sources.
         source: usize,
-        /// Its size.
         size: u64,
     },
 }

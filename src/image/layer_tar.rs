@@ -22,7 +22,6 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    /// Its size.
     pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -36,7 +35,6 @@ impl Part {
 pub(crate) struct Layout {
     /// Its parts and their offsets.
     parts: Vec<(u64, Part)>,
-    /// Its size.
     pub(crate) size: u64,
 }
 

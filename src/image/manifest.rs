@@ -35,9 +35,7 @@ const MOST_PARTS: usize = 1000;
 pub(crate) struct Descriptor {
     /// The media type of the content.
     pub(crate) media_type: String,
-    /// Its digest.
     pub(crate) digest: Digest,
-    /// Its size.
     pub(crate) size: u64,
     /// The whole tree.
     pub(crate) value: Value,
@@ -193,7 +191,6 @@ impl Manifest {
         self.config.media_type == DOCKER_CONFIG
     }
 
-    /// Its media type.
     pub(crate) fn media_type(&self) -> &'static str {
         if self.is_docker() {
             DOCKER_MANIFEST

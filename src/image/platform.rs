@@ -15,7 +15,6 @@ pub(crate) struct Platform {
     pub(crate) os: String,
     /// Processor architecture, as Go names it.
     pub(crate) architecture: String,
-    /// Its variant.
     pub(crate) variant: Option<String>,
 }
 

@@ -21,12 +21,7 @@ pub(crate) enum Run {
     /// Given bytes.
     Bytes(Vec<u8>),
     /// A range of the data.
-    Data {
-        /// Its offset.
-        offset: u64,
-        /// Its length.
-        length: u64,
-    },
+    Data { offset: u64, length: u64 },
 }
 
 /// Data of a known length, as gzip.

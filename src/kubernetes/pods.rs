@@ -4,10 +4,10 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Deserialize;
 
 use super::api::Cluster;
-use super::resource::{PODS, Target, encode};
+use super::resource::{PODS, Target, label_query};
 use crate::error::Result;
 use crate::model::main_container;
-use crate::model::names::{ClusterName, selector};
+use crate::model::names::ClusterName;
 use crate::model::ownership::is_pod_of;
 
 /// A list, reduced to the fields in use. An answer without `items` is an error, not an empty list.
@@ -16,15 +16,10 @@ pub(crate) struct List<T> {
     pub(crate) items: Vec<T>,
 }
 
-/// The query for what has the labels of these clusters and components; none: of all.
-pub(crate) fn query(names: &[&str], components: &[&str]) -> String {
-    format!("labelSelector={}", encode(&selector(names, components)))
-}
-
 /// The Pods with the labels of these clusters and components; none: of all.
 pub(crate) async fn list(cluster: &Cluster, names: &[&str], components: &[&str]) -> Result<Vec<Pod>> {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let pods: Option<List<Pod>> = cluster.get_with(&target, &query(names, components)).await?;
+    let pods: Option<List<Pod>> = cluster.get_with(&target, &label_query(names, components)).await?;
     Ok(pods.map(|pods| pods.items).unwrap_or_default())
 }
 

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
 /// A kind of object in the Kubernetes API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,12 +231,10 @@ impl Identity {
         self.resource
     }
 
-    /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its uid.
     pub(crate) fn uid(&self) -> &str {
         &self.uid
     }
@@ -260,6 +259,18 @@ impl fmt::Display for Identity {
     }
 }
 
+/// The query for what has the labels of these clusters and components; none: of all.
+pub(crate) fn label_query(names: &[&str], components: &[&str]) -> String {
+    let term = |(key, values): (&str, &[&str])| match values {
+        [] => None,
+        [value] => Some(format!("{key}={value}")),
+        values => Some(format!("{key} in ({})", values.join(","))),
+    };
+    let terms = [(APP_LABEL, names), (COMPONENT_LABEL, components)];
+    let terms: Vec<String> = terms.into_iter().filter_map(term).collect();
+    format!("labelSelector={}", encode(&terms.join(",")))
+}
+
 /// Encodes text as the value of a query parameter.
 pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -277,6 +288,16 @@ pub(crate) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_selects_by_cluster_and_component() {
+        assert_eq!(label_query(&["a"], &[]), "labelSelector=app%3Da");
+        assert_eq!(label_query(&[], &["master"]), "labelSelector=component%3Dmaster");
+        assert_eq!(
+            label_query(&["a", "b"], &["master", "history"]),
+            "labelSelector=app%20in%20%28a%2Cb%29%2Ccomponent%20in%20%28master%2Chistory%29"
+        );
+    }
 
     #[test]
     fn nothing_in_a_query_value_separates() {

@@ -4,7 +4,7 @@ use http::Request;
 use serde_json::Value;
 
 use super::api::Cluster;
-use super::pods;
+use super::resource::label_query;
 use crate::model::names::{MASTER, TASK_MANAGER};
 use crate::model::usage::{Usages, usages};
 
@@ -17,7 +17,7 @@ pub(crate) async fn read(cluster: &Cluster, everywhere: bool) -> Option<Usages> 
     };
     let uri = format!(
         "/apis/metrics.k8s.io/v1beta1{place}/pods?{}",
-        pods::query(&[], &[MASTER, TASK_MANAGER])
+        label_query(&[], &[MASTER, TASK_MANAGER])
     );
     let request = Request::get(uri).body(Vec::new()).ok()?;
     let client = cluster.client();

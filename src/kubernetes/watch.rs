@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::api::Cluster;
-use super::resource::{Resource, Target, encode};
+use super::resource::{Resource, Target, encode, label_query};
 use super::retry::Pauses;
 use crate::error::{Error, Result};
 use crate::progress;
@@ -295,9 +295,9 @@ pub(crate) struct Objects<K> {
 }
 
 impl<K> Objects<K> {
-    /// The objects in `cluster`'s namespace with these labels.
-    pub(crate) fn with_labels(cluster: &Cluster, resource: Resource, selector: &str) -> Self {
-        Self::new(cluster, resource, format!("labelSelector={}", encode(selector)))
+    /// The objects in `cluster`'s namespace with the labels of these clusters and components; none: of all.
+    pub(crate) fn with_labels(cluster: &Cluster, resource: Resource, names: &[&str], components: &[&str]) -> Self {
+        Self::new(cluster, resource, label_query(names, components))
     }
 
     /// The objects in `cluster`'s namespace with these fields.

@@ -49,73 +49,61 @@ pub(crate) const OUTPUT: &[&str] = &["table", "wide", "json", "yaml", "name"];
 /// Values of `--surge`: whether TaskManagers of a new version start beside the running ones.
 pub(crate) const SURGE: &[&str] = &["auto", "always", "never"];
 
+const fn key(name: &'static str, form: Form, meaning: &'static str) -> Key {
+    Key { name, form, meaning }
+}
+
 /// All keys.
 pub(crate) const KEYS: &[Key] = &[
-    Key {
-        name: "image",
-        form: Form::Text,
-        meaning: "image of clusters that are created",
-    },
-    Key {
-        name: "savepoint-dir",
-        form: Form::Text,
-        meaning: "folder in which their savepoints are written",
-    },
-    Key {
-        name: "checkpoint-dir",
-        form: Form::Text,
-        meaning: "folder in which their checkpoints are written",
-    },
-    Key {
-        name: "ha",
-        form: Form::Text,
-        meaning: "storage folder of high availability, which they then have",
-    },
-    Key {
-        name: "service-account",
-        form: Form::Text,
-        meaning: "ServiceAccount of their Pods",
-    },
-    Key {
-        name: "direct-start",
-        form: Form::Bool,
-        meaning: "whether their Pods start Flink without the helper JVMs of the image's scripts, as --direct-start",
-    },
-    Key {
-        name: "access",
-        form: Form::Words(ACCESS),
-        meaning: "way to Flink's REST",
-    },
-    Key {
-        name: "output",
-        form: Form::Words(OUTPUT),
-        meaning: "format of what is listed and shown, by the commands that have it",
-    },
-    Key {
-        name: "prompts",
-        form: Form::Bool,
-        meaning: "whether to ask before something is deleted; false stands for --yes",
-    },
-    Key {
-        name: "image-check",
-        form: Form::Bool,
-        meaning: "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
-    },
-    Key {
-        name: "rehearse",
-        form: Form::Bool,
-        meaning: "whether a new version is rehearsed before the running job is stopped, as --rehearse",
-    },
-    Key {
-        name: "surge",
-        form: Form::Words(SURGE),
-        meaning: "whether TaskManagers of a new version start beside the running ones, as --surge",
-    },
-    Key {
-        name: "plain",
-        form: Form::Bool,
-        meaning: "words only, as --plain",
-    },
+    key("image", Form::Text, "image of clusters that are created"),
+    key(
+        "savepoint-dir",
+        Form::Text,
+        "folder in which their savepoints are written",
+    ),
+    key(
+        "checkpoint-dir",
+        Form::Text,
+        "folder in which their checkpoints are written",
+    ),
+    key(
+        "ha",
+        Form::Text,
+        "storage folder of high availability, which they then have",
+    ),
+    key("service-account", Form::Text, "ServiceAccount of their Pods"),
+    key(
+        "direct-start",
+        Form::Bool,
+        "whether their Pods start Flink without the helper JVMs of the image's scripts, as --direct-start",
+    ),
+    key("access", Form::Words(ACCESS), "way to Flink's REST"),
+    key(
+        "output",
+        Form::Words(OUTPUT),
+        "format of what is listed and shown, by the commands that have it",
+    ),
+    key(
+        "prompts",
+        Form::Bool,
+        "whether to ask before something is deleted; false stands for --yes",
+    ),
+    key(
+        "image-check",
+        Form::Bool,
+        "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
+    ),
+    key(
+        "rehearse",
+        Form::Bool,
+        "whether a new version is rehearsed before the running job is stopped, as --rehearse",
+    ),
+    key(
+        "surge",
+        Form::Words(SURGE),
+        "whether TaskManagers of a new version start beside the running ones, as --surge",
+    ),
+    key("plain", Form::Bool, "words only, as --plain"),
 ];
 
 /// Values by key.
@@ -140,7 +128,6 @@ pub(crate) struct Defaults {
 pub(crate) enum ConfigPath {
     /// `defaults`.
     Everywhere,
-    /// A context.
     Context(String),
     /// A namespace of a context.
     Namespace(String, String),

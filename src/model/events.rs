@@ -92,7 +92,6 @@ pub(crate) struct EventRow {
     pub(crate) reason: String,
     /// The object of the Event.
     pub(crate) object: Object,
-    /// The message.
     pub(crate) message: String,
     /// The component that reported it.
     pub(crate) source: Option<String>,
@@ -103,7 +102,6 @@ pub(crate) struct EventRow {
 pub(crate) struct Object {
     /// Kind, such as `Pod`.
     pub(crate) kind: String,
-    /// Name.
     pub(crate) name: String,
 }
 

@@ -104,9 +104,7 @@ fn string_length(text: &str) -> Option<usize> {
 pub(crate) enum Origin {
     /// The job, or a library of it.
     User,
-    /// Flink.
     Flink,
-    /// Java.
     Java,
 }
 
@@ -146,7 +144,6 @@ impl Frame {
 pub(crate) struct Line<'a> {
     /// Its depth in the tree.
     pub(crate) depth: usize,
-    /// The frame.
     pub(crate) frame: &'a Frame,
     /// Number of frames before it that are left out: each called the next one, and nothing else.
     pub(crate) left_out: usize,

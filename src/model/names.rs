@@ -125,17 +125,6 @@ pub(crate) fn labels(name: &ClusterName, component: &str) -> Vec<(&'static str, 
     ]
 }
 
-/// The label selector of what has the labels of these clusters and components; none: of all.
-pub(crate) fn selector(names: &[&str], components: &[&str]) -> String {
-    let term = |(key, values): (&str, &[&str])| match values {
-        [] => None,
-        [value] => Some(format!("{key}={value}")),
-        values => Some(format!("{key} in ({})", values.join(","))),
-    };
-    let terms = [(APP_LABEL, names), (COMPONENT_LABEL, components)];
-    terms.into_iter().filter_map(term).collect::<Vec<_>>().join(",")
-}
-
 /// Whether the plugin sets the label `key` itself.
 pub(crate) fn is_own_label(key: &str) -> bool {
     const RECOMMENDED: [&str; 4] = ["name", "instance", "component", "managed-by"];

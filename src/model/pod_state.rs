@@ -12,7 +12,6 @@ use super::manifests::revision_of;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodState {
-    /// Its name.
     pub(crate) name: String,
     /// `JobManager` or `TaskManager`.
     pub(crate) role: &'static str,
@@ -20,7 +19,6 @@ pub(crate) struct PodState {
     pub(crate) revision: Option<u64>,
     /// Its state, as in kubectl's column STATUS: `Running`, `Pending`, `ImagePullBackOff`, `OOMKilled`, `Terminating`.
     pub(crate) state: String,
-    /// Whether it is ready.
     pub(crate) ready: bool,
     /// How often Flink's container was restarted in it.
     pub(crate) restarts: u32,

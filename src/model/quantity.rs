@@ -37,14 +37,18 @@ impl Memory {
         self.bytes
     }
 
+    /// The number of the largest unit that keeps it whole.
+    fn whole(self) -> Option<(u64, &'static str)> {
+        let mut units = UNITS.iter();
+        let (unit, size) = units.find(|(_, size)| self.bytes > 0 && self.bytes.is_multiple_of(*size))?;
+        Some((self.bytes / size, unit))
+    }
+
     /// Flink's spelling, with the largest unit that keeps it whole: `1600m`.
     #[must_use]
     pub fn to_flink(self) -> String {
-        match UNITS
-            .iter()
-            .find(|(_, size)| self.bytes > 0 && self.bytes.is_multiple_of(*size))
-        {
-            Some((unit, size)) => format!("{}{unit}", self.bytes / size),
+        match self.whole() {
+            Some((number, unit)) => format!("{number}{unit}"),
             None => format!("{}b", self.bytes),
         }
     }
@@ -52,11 +56,8 @@ impl Memory {
     /// Kubernetes' spelling of the same: `1600Mi`.
     #[must_use]
     pub fn to_kubernetes(self) -> String {
-        match UNITS
-            .iter()
-            .find(|(_, size)| self.bytes > 0 && self.bytes.is_multiple_of(*size))
-        {
-            Some((unit, size)) => format!("{}{}i", self.bytes / size, unit.to_uppercase()),
+        match self.whole() {
+            Some((number, unit)) => format!("{number}{}i", unit.to_uppercase()),
             None => self.bytes.to_string(),
         }
     }

@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 pub(crate) struct Job {
     /// State of the job.
     pub(crate) state: String,
-    /// Its vertices.
     pub(crate) vertices: Vec<Vertex>,
 }
 
@@ -21,7 +20,6 @@ pub(crate) struct Job {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Vertex {
-    /// Its ID.
     pub(crate) id: String,
     /// Names of its operators.
     pub(crate) name: String,
@@ -59,7 +57,6 @@ pub(crate) struct Bounds {
 /// The data for the choice of the method.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScaleInput {
-    /// The job.
     pub(crate) job: Job,
     /// The requirements of its vertices, if the scheduler supports them.
     pub(crate) requirements: Requirements,

@@ -57,11 +57,8 @@ pub(crate) struct Variables<'a> {
 /// The three templates: trees in which variables are markers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Templates {
-    /// The Service.
     pub(crate) service: Value,
-    /// The Job.
     pub(crate) job: Value,
-    /// The Deployment.
     pub(crate) deployment: Value,
 }
 

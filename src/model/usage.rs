@@ -11,7 +11,6 @@ use super::names::APP_LABEL;
 pub(crate) struct Usage {
     /// Thousandths of a core.
     pub(crate) cpu_millis: u64,
-    /// Bytes.
     pub(crate) memory_bytes: u64,
 }
 

@@ -10,9 +10,9 @@ use crate::history::{HISTORY, History};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::kubeconfig::read_kubeconfig;
-use crate::kubernetes::resource::{CONFIG_MAPS, NAMESPACES, Target, encode};
+use crate::kubernetes::resource::{CONFIG_MAPS, NAMESPACES, Target, label_query};
 use crate::kubernetes::tables::{ListSelection, list};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName};
+use crate::model::names::{APP_LABEL, ClusterName};
 use crate::model::nearest::nearest;
 
 /// Maximum number of objects in a list of names.
@@ -29,7 +29,6 @@ pub(crate) struct KubeconfigNames {
     pub(crate) users: Vec<String>,
 }
 
-/// The names in the kubeconfig.
 pub(crate) fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
         return Ok(KubeconfigNames::default());
@@ -80,8 +79,7 @@ pub(crate) async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> E
 /// Names of the clusters in the namespace that have a history, also those that were deleted. One request.
 pub(crate) async fn remembered(cluster: &Cluster) -> Result<Vec<String>> {
     let target = Target::collection("list", CONFIG_MAPS, Some(cluster.namespace()));
-    let selector = encode(&format!("{COMPONENT_LABEL}={HISTORY}"));
-    let query = format!("labelSelector={selector}&limit={MOST}");
+    let query = format!("{}&limit={MOST}", label_query(&[], &[HISTORY]));
     let list = cluster.get_with(&target, &query).await?;
     Ok(names(&list.unwrap_or_default(), |item| {
         &item["metadata"]["labels"][APP_LABEL]

@@ -26,7 +26,6 @@ use crate::progress;
 
 /// A cluster as it was read.
 pub(crate) struct ClusterHandle {
-    /// Its name.
     pub(crate) name: ClusterName,
     /// Its objects.
     pub(crate) live: LiveObjects,

@@ -35,7 +35,6 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// Environment variable that disables the image check, whatever its value.
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
 
-/// An image to check.
 pub(crate) struct ImageCheck<'a> {
     registry: &'a RegistryOptions,
     /// Its platforms, if it was built here and everything else is known.

@@ -9,7 +9,7 @@ use crate::history::holder::this_process;
 use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
-use crate::history::transaction::{Ending, Holder, Journal, Kind, Step};
+use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::history::{History, Revision, RevisionOutcome, RevisionState, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
@@ -66,15 +66,14 @@ pub(crate) async fn begin_on(
     ending: Ending,
     basis: Option<&Basis>,
 ) -> Result<Heartbeat> {
-    let holder = this_process();
     let now = clock::now().to_string();
     let savepoint = savepoint::requested_by(&ending, &handle.origin(command), &now);
     let journal = Journal {
         old_revision: handle.live_revision(),
         step: Step::Stopping,
-        ..Journal::begin(Kind::Halt, command, holder.clone(), &now, ending)
+        ..Journal::begin(Kind::Halt, command, this_process(), &now, ending)
     };
-    enter(handle, &holder, &journal, savepoint, basis).await
+    enter(handle, &journal, savepoint, basis).await
 }
 
 /// A cluster that is being created, or whose objects the plugin takes over.
@@ -83,7 +82,6 @@ pub(crate) struct Launch<'a> {
     pub(crate) basis: &'a Basis,
     /// The unfinished creation of another command.
     pub(crate) left: Option<&'a Journal>,
-    /// The command.
     pub(crate) command: &'a str,
     /// Number of its revision.
     pub(crate) number: u64,
@@ -96,11 +94,10 @@ pub(crate) struct Launch<'a> {
 /// # Errors
 /// Conflict when another process works on the cluster, or has created it.
 pub(crate) async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<Heartbeat> {
-    let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
         new_revision: Some(launch.number),
-        ..Journal::begin(Kind::Halt, launch.command, holder.clone(), &now, Ending::Nothing)
+        ..Journal::begin(Kind::Halt, launch.command, this_process(), &now, Ending::Nothing)
     };
     let left = launch.left.and_then(|left| left.new_revision);
     let dropped = left.filter(|left| *left != launch.number);
@@ -112,11 +109,10 @@ pub(crate) async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> 
         if let Some(revision) = launch.revision {
             history.upsert_revision(revision.clone());
         }
-        history.journal = Some(journal.clone());
     };
     let entry = Entry {
         basis: Some(launch.basis),
-        holder: &holder,
+        journal: &journal,
         left: launch.left,
     };
     store.acquire_lock(&entry, change).await
@@ -124,16 +120,15 @@ pub(crate) async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> 
 
 /// Locks the cluster for `command`, which scales its job in place.
 pub(crate) async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32) -> Result<Heartbeat> {
-    let holder = this_process();
     let now = clock::now().to_string();
     let journal = Journal {
         old_revision: handle.live_revision(),
         parallelism: Some(parallelism),
         step: Step::Waiting,
-        ..Journal::begin(Kind::Scale, command, holder.clone(), &now, Ending::Nothing)
+        ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
     };
     let basis = Basis::of(&handle.live);
-    enter(handle, &holder, &journal, None, Some(&basis)).await
+    enter(handle, &journal, None, Some(&basis)).await
 }
 
 /// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
@@ -147,22 +142,21 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
     if missing.is_empty() {
         return Ok(());
     }
-    let holder = this_process();
     let now = clock::now().to_string();
     let left = handle.left_behind.clone();
     let is_left = left.is_some();
     let journal = match left {
         Some(left) => Journal {
-            holder: Some(holder.clone()),
+            holder: Some(this_process()),
             ..left
         },
         None => Journal {
             new_revision: handle.live_revision(),
-            ..Journal::begin(Kind::Halt, command, holder.clone(), &now, Ending::Nothing)
+            ..Journal::begin(Kind::Halt, command, this_process(), &now, Ending::Nothing)
         },
     };
     let basis = Basis::of(&handle.live);
-    let heartbeat = enter(handle, &holder, &journal, None, Some(&basis)).await?;
+    let heartbeat = enter(handle, &journal, None, Some(&basis)).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -178,7 +172,6 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
 
 async fn enter(
     handle: &mut ClusterHandle,
-    holder: &Holder,
     journal: &Journal,
     savepoint: Option<Savepoint>,
     basis: Option<&Basis>,
@@ -191,11 +184,10 @@ async fn enter(
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());
         }
-        history.journal = Some(journal.clone());
     };
     let entry = Entry {
         basis,
-        holder,
+        journal,
         left: left.as_ref(),
     };
     handle.store.acquire_lock(&entry, change).await

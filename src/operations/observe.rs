@@ -21,8 +21,8 @@ use crate::history::History;
 use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
-use crate::kubernetes::pods::{self, List};
-use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode};
+use crate::kubernetes::pods::List;
+use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, problems, root_cause};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink_pod::{self, Phase};
@@ -72,7 +72,7 @@ impl Observation {
 /// Other data that cannot be read is a remark.
 pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Observation> {
     let namespace = cluster.namespace();
-    let pods_query = pods::query(&[name.as_str()], &[MASTER, TASK_MANAGER]) + &format!("&limit={LIMIT}");
+    let pods_query = label_query(&[name.as_str()], &[MASTER, TASK_MANAGER]) + &format!("&limit={LIMIT}");
     let job = Target::object("get", JOBS, namespace, &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
     let pods = Target::collection("list", PODS, Some(namespace));
@@ -170,7 +170,7 @@ async fn while_up(
     mut asking: impl Future<Output = Snapshot> + Unpin,
 ) -> Snapshot {
     let target = Target::collection("list", PODS, Some(cluster.namespace()));
-    let query = pods::query(&[name.as_str()], &[MASTER]) + "&fieldSelector=status.phase%3DRunning";
+    let query = label_query(&[name.as_str()], &[MASTER]) + "&fieldSelector=status.phase%3DRunning";
     while is_up {
         let looking = async {
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -11,11 +11,11 @@ use crate::history::HISTORY;
 use crate::kubernetes::access_reviews::{self, AccountCheck};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{
-    CONFIG_MAPS, DEPLOYMENTS, JOBS, NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES, Target, encode,
+    CONFIG_MAPS, DEPLOYMENTS, JOBS, NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES, Target, label_query,
 };
 use crate::kubernetes::tables::{ListSelection, list_with_ends};
 use crate::model::listing::Inventory;
-use crate::model::names::{COMPONENT_LABEL, ClusterName};
+use crate::model::names::ClusterName;
 use crate::model::rights::Right;
 
 /// Oldest Kubernetes whose Tables of Jobs have all listed data: for older versions, lists read whole objects.
@@ -52,7 +52,7 @@ pub(crate) async fn preflight(cluster: &Cluster) -> Result<Preflight> {
         subresource: None,
         verb: "get",
     };
-    let label = format!("labelSelector={}", encode(&format!("{COMPONENT_LABEL}={HISTORY}")));
+    let label = label_query(&[], &[HISTORY]);
     let wanted = ListSelection {
         namespace: Some(namespace.to_owned()),
         selector: None,

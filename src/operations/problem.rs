@@ -43,7 +43,6 @@ pub(crate) struct Problem {
     pub(crate) severity: String,
     /// One sentence.
     pub(crate) message: String,
-    /// The evidence for it.
     pub(crate) evidence: Vec<String>,
     /// How to fix it.
     pub(crate) hints: Vec<String>,
@@ -65,7 +64,6 @@ impl From<&Cause> for Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationPart {
-    /// The command.
     pub(crate) command: String,
     /// The user and process that run it, or ran it last.
     pub(crate) by: Option<String>,

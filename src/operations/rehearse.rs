@@ -91,8 +91,7 @@ pub(crate) async fn rehearse(
 
 fn of(handle: &ClusterHandle) -> ShortJob<'_> {
     ShortJob {
-        cluster: &handle.cluster,
-        name: &handle.name,
+        handle,
         component: REHEARSAL,
         what: "rehearsal",
     }

@@ -17,7 +17,6 @@ pub(crate) struct OperationResult {
     pub(crate) kind: &'static str,
     /// Name of the cluster.
     pub(crate) cluster: String,
-    /// Its namespace.
     pub(crate) namespace: String,
     /// The revision that was made, or found.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,21 +73,18 @@ pub(crate) enum Report {
     Plan {
         /// The plan in words.
         text: String,
-        /// The objects.
         objects: Vec<Value>,
     },
     /// Objects, and the action on each.
     Objects {
         /// The action.
         done: &'static str,
-        /// The objects.
         objects: Vec<Value>,
     },
     /// The action on a cluster. A dry run has the cluster's objects too.
     Cluster {
         /// The action.
         result: Box<OperationResult>,
-        /// The objects.
         objects: Vec<Value>,
     },
 }

@@ -99,8 +99,7 @@ async fn in_volumes(handle: &ClusterHandle, paths: &[&str], limit: Option<Durati
     };
     let mut step = progress::Step::new(&format!("{name}: reading {}", paths.join(", ")));
     let reader = ShortJob {
-        cluster,
-        name,
+        handle,
         component: SAVEPOINT_READER,
         what: "reader of savepoints",
     };

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::history::holder;
-use crate::kubernetes::api::{Cluster, Mode};
+use crate::kubernetes::api::Mode;
 use crate::kubernetes::resource::{Identity, JOBS, Target};
 use crate::model::manifests::short_job::{Frame, HOLDER};
-use crate::model::names::ClusterName;
 use crate::model::ownership::{is_part, whose};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption;
@@ -24,10 +23,7 @@ const UNLIMITED: Duration = Duration::from_secs(60 * 60);
 /// A short-lived Job of a cluster.
 #[derive(Clone, Copy)]
 pub(crate) struct ShortJob<'a> {
-    /// The Kubernetes cluster.
-    pub(crate) cluster: &'a Cluster,
-    /// The Flink cluster.
-    pub(crate) name: &'a ClusterName,
+    pub(crate) handle: &'a ClusterHandle,
     /// Its role, which is the end of its name.
     pub(crate) component: &'static str,
     /// What it is, such as `rehearsal`.
@@ -51,19 +47,19 @@ pub(crate) fn frame(handle: &ClusterHandle, limit: Option<Duration>) -> Result<F
 }
 
 impl ShortJob<'_> {
-    /// Creates the Job, in place of one that an ended process left behind, and deletes it when `work` has ended. An interruption ends `work`, and waits until the Job is
-    /// deleted.
+    /// Creates the Job, in place of one that an ended process left behind, and deletes it when `work` has ended. An
+    /// interruption ends `work`, and waits until the Job is deleted.
     ///
     /// # Errors
     /// Conflict when the name is taken; those of `work`.
     pub(crate) async fn run<T>(&self, job: &Value, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let work = Box::pin(work);
+        let (cluster, work) = (&self.handle.cluster, Box::pin(work));
         Box::pin(interruption::deferred(async {
-            let target = Target::collection("create", JOBS, Some(self.cluster.namespace()));
-            let made = match self.cluster.create(&target, job, Mode::Real).await {
+            let target = Target::collection("create", JOBS, Some(cluster.namespace()));
+            let made = match cluster.create(&target, job, Mode::Real).await {
                 Err(error) if error.kind == Kind::Conflict => {
                     self.clear(error).await?;
-                    self.cluster.create(&target, job, Mode::Real).await
+                    cluster.create(&target, job, Mode::Real).await
                 }
                 made => made,
             };
@@ -72,7 +68,7 @@ impl ShortJob<'_> {
                 outcome = work => outcome,
                 () = interruption::announced() => Err(Error::new(Kind::Interrupted, "interrupted")),
             };
-            if let Err(error) = self.cluster.delete(&made, None).await {
+            if let Err(error) = cluster.delete(&made, None).await {
                 progress::warn(&format!(
                     "{made} could not be deleted, Kubernetes does it later: {error}"
                 ));
@@ -85,22 +81,23 @@ impl ShortJob<'_> {
     /// Deletes the Job of that name if the process that created it has ended on this machine; otherwise the error, that
     /// it exists.
     pub(crate) async fn clear(&self, error: Error) -> Result<()> {
-        let name = self.name.job_of(self.component);
-        let target = Target::object("get", JOBS, self.cluster.namespace(), &name);
-        let Some(job) = self.cluster.get::<Value>(&target).await? else {
+        let (cluster, name) = (&self.handle.cluster, &self.handle.name);
+        let target = Target::object("get", JOBS, cluster.namespace(), &name.job_of(self.component));
+        let Some(job) = cluster.get::<Value>(&target).await? else {
             return Ok(());
         };
         let holder = job["metadata"]["annotations"][HOLDER].as_str().unwrap_or_default();
         let holder = serde_json::from_str(holder).ok();
         let has_ended = holder.as_ref().and_then(holder::lives) == Some(false);
-        if !has_ended || !is_part(&job, self.name, self.component) {
+        if !has_ended || !is_part(&job, name, self.component) {
             return Err(self.taken_by(&job, error));
         }
-        self.cluster.delete(&Identity::of(JOBS, &job)?, None).await.map(drop)
+        cluster.delete(&Identity::of(JOBS, &job)?, None).await.map(drop)
     }
 
     fn taken_by(&self, job: &Value, error: Error) -> Error {
-        let (name, what, taken) = (self.name, self.what, self.name.job_of(self.component));
+        let (name, what) = (&self.handle.name, self.what);
+        let taken = name.job_of(self.component);
         if !is_part(job, name, self.component) {
             let message = format!(
                 "the name of its Job is taken: Job {taken} is no {what} of {name}: {}",
@@ -118,7 +115,7 @@ impl ShortJob<'_> {
         );
         Error { message, ..error }.hint(format!(
             "it ends by itself; `kubectl delete job {taken} -n {}` ends one that was left behind",
-            self.cluster.namespace()
+            self.handle.namespace()
         ))
     }
 }

@@ -36,9 +36,7 @@ pub(crate) struct ClusterStatus {
     pub(crate) metadata: Metadata<String>,
     /// Its state, as in `list`.
     pub(crate) status: Phase,
-    /// Namespace.
     pub(crate) namespace: String,
-    /// Name.
     pub(crate) name: String,
     /// When the status was read.
     pub(crate) observed_at: Timestamp,
@@ -80,7 +78,6 @@ pub(crate) struct ClusterPart {
     pub(crate) image: Option<String>,
     /// Flink's version: from Flink's REST, else from the creation, else from the image's tag.
     pub(crate) flink_version: Option<String>,
-    /// Parallelism.
     pub(crate) parallelism: Option<u32>,
     /// The kind of high availability, if any, from the arguments and the environment.
     pub(crate) high_availability: Option<String>,
@@ -92,9 +89,7 @@ pub(crate) struct ClusterPart {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct JobPart {
-    /// Its ID.
     pub(crate) id: String,
-    /// Its name.
     pub(crate) name: String,
     /// State, as Flink names it.
     pub(crate) state: String,
@@ -114,7 +109,6 @@ pub(crate) struct JobPart {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VertexPart {
-    /// Its ID.
     pub(crate) id: String,
     /// Names of its operators.
     pub(crate) name: String,
@@ -170,9 +164,7 @@ pub(crate) struct LastCheckpoint {
     pub(crate) completed_at: Option<Timestamp>,
     /// Bytes of all state.
     pub(crate) size_bytes: Option<u64>,
-    /// Its duration.
     pub(crate) duration_millis: Option<u64>,
-    /// Its path.
     pub(crate) path: Option<String>,
 }
 
@@ -198,7 +190,6 @@ pub(crate) struct TaskManagerPart {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SavepointPart {
-    /// Its path.
     pub(crate) path: Option<String>,
     /// When it was requested.
     pub(crate) requested_at: String,
@@ -227,9 +218,7 @@ pub(crate) struct StatusInput<'a> {
     pub(crate) observed: &'a Observed,
     /// The answers of Flink's REST.
     pub(crate) snapshot: &'a Snapshot,
-    /// The history.
     pub(crate) history: &'a History,
-    /// The problems.
     pub(crate) problems: &'a [Cause],
 }
 

@@ -22,7 +22,6 @@ pub(crate) struct StopOptions {
     pub(crate) drain: bool,
     /// Directory for the savepoint, if it is not the configured one.
     pub(crate) savepoint_dir: Option<String>,
-    /// Format of the savepoint.
     pub(crate) savepoint_format: SavepointFormat,
 }
 

@@ -11,7 +11,6 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, TermLike};
 /// Redraws in a second, at most.
 const REDRAWS: u8 = 20;
 
-/// The block.
 static BLOCK: LazyLock<MultiProgress> = LazyLock::new(|| {
     if cfg!(windows) {
         return MultiProgress::new();

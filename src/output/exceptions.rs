@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use crate::model::age::age;
-use crate::model::flink::rest::exceptions::Exception;
+use crate::model::flink::exceptions::Exception;
 
 /// The names of the columns.
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {

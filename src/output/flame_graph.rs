@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::flame_graph::{Frame, Origin, hottest};
+use crate::output::status::shortened;
 use crate::output::terminal::{DIM, WARN, clean, cut};
 
 /// Width of the picture, height of a frame, and width of a letter.
@@ -106,13 +107,6 @@ fn ratio(part: u64, whole: u64) -> f64 {
 
 fn percent(part: u64, whole: u64) -> String {
     format!("{:5.1}%", ratio(part, whole) * 100.0)
-}
-
-fn shortened(text: &str, letters: usize) -> String {
-    if text.chars().count() <= letters {
-        return text.to_owned();
-    }
-    text.chars().take(letters - 1).chain(['…']).collect()
 }
 
 fn escaped(text: &str) -> String {

@@ -4,16 +4,12 @@ use std::io::{IsTerminal, Read};
 
 use tokio::sync::mpsc;
 
-/// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     /// A character.
     Char(char),
-    /// Enter.
     Enter,
-    /// Escape.
     Escape,
-    /// Backspace.
     Backspace,
     /// The arrow up.
     Up,

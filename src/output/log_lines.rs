@@ -36,7 +36,6 @@ impl Keyword for LogFormat {
 /// Which lines are shown, and how.
 #[derive(Clone, Copy)]
 pub(crate) struct LogStyle<'a> {
-    /// Their format.
     pub(crate) format: LogFormat,
     /// Only lines in which this is found.
     pub(crate) grep: Option<&'a Regex>,

@@ -107,7 +107,6 @@ impl CustomColumns {
         text.split(',').map(column).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The headers.
     pub(crate) fn headers(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(header, _)| header.as_str())
     }

@@ -36,7 +36,6 @@ pub(crate) struct AdoptArgs {
     spec: SpecArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> {
     let Some(source) = args.from_flinkdeployment.clone() else {
         let name = ClusterName::new(args.name.as_deref().unwrap_or_default())?;

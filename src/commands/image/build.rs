@@ -68,7 +68,6 @@ pub(crate) struct BuildArgs {
     registry: RegistryArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(args: BuildArgs) -> Result<()> {
     let wanted = wanted(&args)?;
     if let Some(target) = args.push.as_ref().filter(|target| target.digest.is_some()) {

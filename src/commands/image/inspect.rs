@@ -37,7 +37,6 @@ pub(crate) struct InspectArgs {
     registry: RegistryArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(args: InspectArgs) -> Result<()> {
     let registries = Registries::new(&args.registry.options())?;
     let report = report(&registries, &args.image, args.platform.as_ref(), args.all_layers).await?;

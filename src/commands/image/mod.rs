@@ -26,7 +26,6 @@ enum ImageCommand {
     Inspect(Box<InspectArgs>),
 }
 
-/// Runs the command.
 pub(crate) async fn run(args: ImageArgs) -> Result<()> {
     match args.command {
         ImageCommand::Build(args) => Box::pin(image_build::run(*args)).await,

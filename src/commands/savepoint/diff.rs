@@ -41,7 +41,6 @@ struct Changes {
     operators: Vec<OperatorChange>,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
     let given: Vec<String> = [args.before, args.after].into_iter().flatten().collect();
     if given == ["-", "-"] {

@@ -41,7 +41,6 @@ pub(crate) struct DisposeArgs {
     output: OutputArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()> {
     args.wait
         .refuse_no_wait("the history may forget the savepoint only when its files are gone")?;

@@ -32,7 +32,6 @@ pub(crate) struct InspectArgs {
     output: ObjectFormat,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: InspectArgs) -> Result<()> {
     let path = |handle: Option<&ClusterHandle>| match (args.path, handle) {
         (None, Some(handle)) => savepoint_file::newest(handle, 1),

@@ -20,7 +20,6 @@ pub(crate) struct ListArgs {
     table: TableArgs,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
     let name = &handle.name;

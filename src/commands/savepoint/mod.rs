@@ -77,7 +77,6 @@ struct TakeArgs {
     yes: bool,
 }
 
-/// Runs the command.
 pub(crate) async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<()> {
     let (wait, output) = (args.wait, args.output);
     match (args.command, args.take) {

@@ -136,7 +136,6 @@ pub(crate) enum Ending {
     Savepoint {
         /// The ID that the process chose when it started the operation.
         trigger_id: String,
-        /// The job.
         job_id: String,
         /// `CANONICAL` or `NATIVE`.
         format: String,
@@ -149,12 +148,9 @@ pub(crate) enum Ending {
     },
     /// A cancel that keeps the job's last checkpoint.
     Checkpoint {
-        /// The job.
         job_id: String,
     },
-    /// A cancel.
     Cancel {
-        /// The job.
         job_id: String,
     },
     /// No job runs.

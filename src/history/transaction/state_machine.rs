@@ -7,7 +7,6 @@ use super::journal::{Ending, Journal, Step};
 pub(crate) enum Version {
     /// The target of the transaction.
     Target,
-    /// The previous one.
     Previous,
 }
 

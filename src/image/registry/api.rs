@@ -28,7 +28,6 @@ const LARGEST_ERROR: usize = 64 << 10;
 /// Longest time without data while a blob is read.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// A repository.
 #[derive(Clone)]
 pub(crate) struct Repository {
     pub(super) http: Http,
@@ -46,9 +45,7 @@ pub(crate) struct Repository {
 pub(crate) struct Fetched {
     /// The manifest or index.
     pub(crate) bytes: Bytes,
-    /// Its media type.
     pub(crate) media_type: String,
-    /// Its digest.
     pub(crate) digest: Digest,
 }
 

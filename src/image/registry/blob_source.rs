@@ -33,9 +33,7 @@ pub(crate) enum Source {
     Part {
         /// The file.
         path: PathBuf,
-        /// Its offset.
         offset: u64,
-        /// Its length.
         length: u64,
     },
     /// Another repository, by digest and size.

@@ -12,7 +12,6 @@ use crate::error::{Error, Kind, Result};
 /// The names of Docker Hub in Docker's and in Podman's configuration.
 const DOCKER_HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
 
-/// Credentials.
 #[derive(Clone)]
 pub(crate) enum Credentials {
     /// User and password.

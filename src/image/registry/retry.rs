@@ -31,10 +31,8 @@ impl Trouble {
     /// A transient failure.
     pub(crate) fn passing(error: Error) -> Self {
         Self {
-            error,
             passing: true,
-            wait: None,
-            status: None,
+            ..Self::from(error)
         }
     }
 }

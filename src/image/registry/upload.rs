@@ -41,7 +41,6 @@ pub(crate) enum Arrival {
 pub(crate) struct Upload<'a> {
     /// The target.
     pub(crate) to: &'a Repository,
-    /// The blob.
     pub(crate) blob: &'a Descriptor,
     /// Its bytes.
     pub(crate) source: &'a Source,

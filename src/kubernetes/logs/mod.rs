@@ -30,14 +30,13 @@ use crate::kubernetes::objects::{end_of_job, kept_pod};
 use crate::model::diagnosis::Role;
 use crate::model::flink_pod::{self, AfterEnd, Phase};
 use crate::model::log_lines::{LogLine, label};
-use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER, selector};
+use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
 /// Number of batches by which a reader may be ahead of the output.
 const AHEAD: usize = 8;
 /// Time between two looks at an operation that replaces the job.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The selection of logs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogSelection {
     /// Only this role.
@@ -54,14 +53,12 @@ pub(crate) struct LogSelection {
     pub(crate) all_containers: bool,
 }
 
-/// A line and its container.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContainerLine<'a> {
     /// Unique number of the container.
     pub(crate) source: usize,
     /// The container.
     pub(crate) origin: &'a Origin,
-    /// The line.
     pub(crate) line: LogLine<'a>,
 }
 
@@ -119,14 +116,7 @@ pub(crate) async fn open(
         }
         let (send, sources) = mpsc::unbounded_channel();
         let first = readers.take();
-        let watched = watch(
-            cluster.clone(),
-            names.to_vec(),
-            selector(&words, components),
-            readers,
-            send,
-            replaced,
-        );
+        let watched = watch(cluster.clone(), names.to_vec(), components, readers, send, replaced);
         return Ok(Interleaved::following(
             first,
             sources,
@@ -286,12 +276,13 @@ fn restarts(pod: &Pod, container: &str) -> Option<i32> {
 async fn watch(
     cluster: Cluster,
     names: Vec<ClusterName>,
-    selector: String,
+    components: &'static [&'static str],
     mut readers: Readers,
     send: mpsc::UnboundedSender<Source>,
     mut replaced: impl AsyncFnMut(&ClusterName) -> Result<bool>,
 ) -> Result<()> {
-    let pods = Objects::<Pod>::with_labels(&cluster, PODS, &selector);
+    let words: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
+    let pods = Objects::<Pod>::with_labels(&cluster, PODS, &words, components);
     let mut events = Watch::new(&cluster, pods).stream().boxed_local();
     // When to look whether there will be more Pods; `None`: not before another log has ended.
     let mut look = None;

@@ -12,7 +12,7 @@ use crate::kubernetes::objects::terminated_pods::TerminatedPods;
 use crate::kubernetes::resource::{Identity, PODS};
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::flink_pod::has_ended;
-use crate::model::names::{ClusterName, selector};
+use crate::model::names::ClusterName;
 use crate::model::ownership::is_pod_of;
 
 /// Grace period in seconds for a Pod that is no longer needed.
@@ -75,7 +75,6 @@ async fn wait(
     hurried: Hurry,
     timeout: Option<Duration>,
 ) -> Result<()> {
-    let selector = selector(&[name.as_str()], components);
     let mut known = BTreeSet::new();
     let mut may_linger = |pod: &Pod| {
         let lingers = match (hurried, pod.metadata.deletion_grace_period_seconds) {
@@ -91,7 +90,7 @@ async fn wait(
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     let mut left: Vec<String> = Vec::new();
     loop {
-        let pods = Objects::<Pod>::with_labels(cluster, PODS, &selector).in_one_piece();
+        let pods = Objects::<Pod>::with_labels(cluster, PODS, &[name.as_str()], components).in_one_piece();
         let mut events = Watch::new(cluster, pods).stream().boxed_local();
         let mut listed = false;
         loop {

@@ -8,14 +8,15 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, subject, suspicions};
-use crate::model::age::{age, time};
+use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
     Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, objects, pods, recovered, root_cause, stage,
     verdict,
 };
-use crate::model::flink::live::{Exception, Reach, Snapshot};
+use crate::model::flink::exceptions::Exception;
+use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
@@ -288,10 +289,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
     }
     let old_enough: Vec<_> = observed
         .pods_of(Role::TaskManager)
-        .filter(|pod| {
-            let running = pods::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
-            running.is_some_and(|running| pods::older(running.started_at.as_ref().map(|at| at.0), now, REGISTRATION))
-        })
+        .filter(|pod| pods::runs_for(pod, now, REGISTRATION))
         .collect();
     let known = usize::try_from(overview.taskmanagers).unwrap_or(usize::MAX);
     if old_enough.len() <= known {
@@ -346,7 +344,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
 fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let job = snapshot.job.as_ref()?;
     let newest = snapshot.exceptions.first();
-    let within = |exception: &Exception, limit| time(exception.at).is_some_and(|at| now.duration_since(at) <= limit);
+    let within = |exception: &Exception, limit| exception.time.is_some_and(|at| now.duration_since(at) <= limit);
     let recent = snapshot
         .exceptions
         .iter()
@@ -369,7 +367,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
         )
     } else if recent > 0 {
         let ago = newest
-            .and_then(|exception| time(exception.at))
+            .and_then(|exception| exception.time)
             .map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
         Cause::new(CauseKind::Restarted, format!("{about} failed{ago}, and was restarted"))
     } else {
@@ -377,7 +375,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     };
     let mut cause = cause.hint("kubectl flink exceptions shows the whole traces");
     if cause.kind == CauseKind::Restarted {
-        let failed = newest.and_then(|exception| time(exception.at));
+        let failed = newest.and_then(|exception| exception.time);
         cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
     }
     Some(match newest {
@@ -413,8 +411,8 @@ fn explained(cause: Cause, exception: &Exception) -> Cause {
         Some(task) => cause.evidence(format!("task {} failed", one_line(task))),
         None => cause,
     };
-    let Some(found) = root_cause(&exception.trace) else {
-        return cause.evidence(one_line(exception.trace.lines().next().unwrap_or_default()));
+    let Some(found) = root_cause(&exception.stack_trace) else {
+        return cause.evidence(one_line(exception.stack_trace.lines().next().unwrap_or_default()));
     };
     let mut cause = cause.with_log(&found);
     // Flink deserializes operators on TaskManagers: there the class is missing that the JobManager could load.
@@ -470,11 +468,8 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
             ));
         }
         Reach::Away => {
-            let long = observed.pods_of(Role::JobManager).any(|pod| {
-                let running = pods::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
-                running.is_some_and(|running| pods::older(running.started_at.as_ref().map(|at| at.0), now, SILENCE))
-            });
-            if !long {
+            let mut pods = observed.pods_of(Role::JobManager);
+            if !pods.any(|pod| pods::runs_for(pod, now, SILENCE)) {
                 let text = format!("the cluster is on its way up: {}", stage(observed));
                 return Some(Cause::new(CauseKind::Starting, text));
             }

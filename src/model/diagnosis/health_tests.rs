@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::fixtures::{
     JM, TM, at, cluster, deployment, event, flink, job, job_condition, now, pod, pod_with, running, terminated,
 };
-use crate::model::diagnosis::{Cause, CauseKind, Observed, is_wrong, problems};
-use crate::model::flink::live::{Checkpoints, Exceptions, Reach, Snapshot, Vertex};
+use crate::model::diagnosis::{Cause, CauseKind, Observed, is_wrong, problems, trace_summary};
+use crate::model::flink::exceptions::{Exception, Exceptions};
+use crate::model::flink::live::{Checkpoints, Reach, Snapshot, Vertex};
 use crate::model::flink::overview::FlinkView;
 
 /// A cluster whose job runs with all tasks, and Flink's answer.
@@ -44,7 +45,7 @@ fn kinds(found: &[Cause]) -> Vec<CauseKind> {
     found.iter().map(|cause| cause.kind).collect()
 }
 
-fn exceptions(traces: &[(&str, i64, Option<&str>)]) -> Vec<crate::model::flink::live::Exception> {
+fn exceptions(traces: &[(&str, i64, Option<&str>)]) -> Vec<Exception> {
     let entries: Vec<Value> = traces
         .iter()
         .map(|(trace, seconds, task)| {
@@ -52,7 +53,7 @@ fn exceptions(traces: &[(&str, i64, Option<&str>)]) -> Vec<crate::model::flink::
         })
         .collect();
     let reply: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": entries}})).unwrap();
-    reply.newest_first()
+    reply.newest_first(trace_summary)
 }
 
 fn checkpoints(history: &Value, latest: &Value) -> Checkpoints {

@@ -338,6 +338,11 @@ fn user_frame(throwable: &Throwable) -> Option<String> {
         .map(|frame| one_line(frame))
 }
 
+/// The root cause in a stack trace, or its first meaningful line.
+pub(crate) fn trace_summary(trace: &str) -> String {
+    root_cause(trace).map_or_else(|| first_line(trace), |cause| cause.summary())
+}
+
 /// The first meaningful line of a text such as REST's `errors: ["message
 /// \tat stack…"]`: without control characters, without the classes of wrapping exceptions before it, limited in length.
 pub(crate) fn first_line(text: &str) -> String {

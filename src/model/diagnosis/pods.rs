@@ -14,7 +14,6 @@ use crate::model::names::{COMPONENT_LABEL, SAVEPOINT_READER};
 /// The result of a check.
 #[derive(Clone, Debug)]
 pub(super) enum Finding {
-    /// It is final.
     Final(Cause),
     /// It may be transient.
     Maybe(Note),
@@ -159,6 +158,12 @@ fn join(reason: &str, message: Option<&str>) -> String {
 /// Whether `since` is at least `grace` ago. An unknown time counts as long ago: the fault exists.
 pub(super) fn older(since: Option<Timestamp>, now: Timestamp, grace: SignedDuration) -> bool {
     since.is_none_or(|since| now.duration_since(since) >= grace)
+}
+
+/// Whether Flink's container has run for at least `least`.
+pub(super) fn runs_for(pod: &Pod, now: Timestamp, least: SignedDuration) -> bool {
+    let running = main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
+    running.is_some_and(|running| older(running.started_at.as_ref().map(|at| at.0), now, least))
 }
 
 /// What keeps a Pod from running; nothing for a Pod that has ended, see [`crate::model::diagnosis::exits`].

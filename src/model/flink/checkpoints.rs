@@ -63,11 +63,8 @@ pub(crate) struct Counts {
     pub(crate) restored: u64,
     /// All checkpoints.
     pub(crate) total: u64,
-    /// In progress.
     pub(crate) in_progress: u64,
-    /// Completed.
     pub(crate) completed: u64,
-    /// Failed.
     pub(crate) failed: u64,
 }
 
@@ -94,9 +91,7 @@ pub(crate) struct Restored {
     /// When the job was restored, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
     pub(crate) restore_timestamp: Option<u64>,
-    /// Whether it is a savepoint.
     pub(crate) is_savepoint: bool,
-    /// Its path.
     pub(crate) external_path: Option<String>,
 }
 
@@ -108,7 +103,6 @@ pub struct Checkpoint {
     pub(crate) id: u64,
     /// `COMPLETED`, `FAILED` or `IN_PROGRESS`.
     pub(crate) status: String,
-    /// Whether it is a savepoint.
     pub(crate) is_savepoint: bool,
     /// When it was triggered, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]

@@ -51,7 +51,6 @@ pub(crate) fn is_secret(key: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Setting {
-    /// Its key.
     pub(crate) key: String,
     /// Its value in the JobManager.
     pub(crate) job_manager: Option<String>,

@@ -25,7 +25,6 @@ pub enum JobState {
     Failed,
     /// Being canceled.
     Cancelling,
-    /// Canceled.
     Canceled,
     /// Ended successfully, or stopped with a savepoint.
     Finished,
@@ -126,7 +125,6 @@ pub(crate) struct Tasks {
     pub(crate) initializing: u32,
     /// Ended successfully.
     pub(crate) finished: u32,
-    /// Failed.
     pub(crate) failed: u32,
 }
 
@@ -139,7 +137,6 @@ pub struct JobOverview {
     /// The name that the program gave to its job.
     #[serde(default)]
     pub(crate) name: String,
-    /// Its state.
     pub(crate) state: JobState,
     /// When it started, in milliseconds since 1970; at most 0 when Flink does not know.
     #[serde(default)]

@@ -49,7 +49,6 @@ pub(crate) struct Variable {
     pub(crate) key: &'static str,
     /// Name of the variable.
     pub(crate) name: &'static str,
-    /// Its value.
     pub(crate) value: String,
 }
 

@@ -13,7 +13,6 @@ pub(crate) enum Change {
     Gone(Key, Part),
     /// All Jobs: the watch lost its position, and the list was read again.
     AllJobs(Vec<(Key, Part)>),
-    /// All Deployments.
     AllDeployments(Vec<(Key, Part)>),
 }
 

@@ -17,15 +17,12 @@ pub(crate) enum SortKey {
     Status,
     /// By time of creation, the oldest first.
     Age,
-    /// By parallelism.
     Parallelism,
     /// By the number of desired TaskManagers, then of ready ones.
     TaskManagers,
-    /// By image.
     Image,
     /// By version of Flink.
     Flink,
-    /// By revision.
     Revision,
 }
 

@@ -12,7 +12,6 @@ use crate::model::flink::live::{Reach, Snapshot};
 pub(crate) struct LiveJob {
     /// Whether Flink answered in time.
     pub(crate) answered: bool,
-    /// Its ID.
     pub(crate) job_id: Option<String>,
     /// Its state, as Flink names it.
     pub(crate) state: Option<String>,

@@ -126,7 +126,6 @@ pub(crate) struct TaskManagers {
 /// One of the two parts of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The Job.
     JobManager(JobManager),
     /// The Deployment.
     TaskManagers(TaskManagers),
@@ -135,7 +134,6 @@ pub(crate) enum Part {
 /// Namespace and name of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
-    /// Namespace.
     pub(crate) namespace: String,
     /// Name: the label `app` of its parts.
     pub(crate) name: String,
@@ -164,9 +162,7 @@ impl Key {
 /// A cluster in a list: one part can be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parts {
-    /// The Job.
     pub(crate) job: Option<JobManager>,
-    /// The Deployment.
     pub(crate) deployment: Option<TaskManagers>,
 }
 
@@ -277,9 +273,7 @@ impl Parts {
 /// The name of a cluster in the place where Kubernetes' objects have theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Metadata<T> {
-    /// Name.
     pub(crate) name: T,
-    /// Namespace.
     pub(crate) namespace: T,
 }
 
@@ -302,9 +296,7 @@ pub(crate) struct ClusterRow<'a> {
     pub(crate) metadata: Metadata<&'a str>,
     /// Its state.
     pub(crate) status: Phase,
-    /// Namespace.
     pub(crate) namespace: &'a str,
-    /// Name.
     pub(crate) name: &'a str,
     /// Parallelism, if this plugin created the cluster.
     pub(crate) parallelism: Option<u32>,
@@ -340,9 +332,7 @@ pub(crate) struct Replicas {
 /// Names of the objects of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Objects {
-    /// The Job.
     pub(crate) job: Option<String>,
-    /// The Deployment.
     pub(crate) deployment: Option<String>,
 }
 

@@ -17,9 +17,7 @@ const HEAD: usize = 8;
 
 /// A container whose log is read.
 pub(crate) struct Container<'a> {
-    /// Its Pod.
     pub(crate) pod: &'a str,
-    /// Its name.
     pub(crate) name: &'a str,
     /// Whether its run before the present one.
     pub(crate) previous: bool,
@@ -27,7 +25,6 @@ pub(crate) struct Container<'a> {
 
 /// A log in a file, whose position is its end.
 pub(crate) struct Log {
-    /// The file.
     pub(crate) file: File,
     /// What is left out, or why it breaks off.
     pub(crate) note: Option<String>,

@@ -10,8 +10,7 @@ use crate::error::Result;
 use crate::kubernetes::api::{Cluster, ObjectList};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::objects::{LiveObjects, ha_config_maps};
-use crate::kubernetes::pods;
-use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target};
+use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target, label_query};
 use crate::model::flink::settings::ConfigMaps;
 use crate::model::names::{ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
 
@@ -51,7 +50,6 @@ impl Found {
             .any(|(file, objects)| own.iter().any(|own| file.starts_with(own)) && !objects.is_empty())
     }
 
-    /// The Pods.
     pub(crate) fn pods(&self) -> Vec<Pod> {
         let pods = self.files.iter().filter(|(file, _)| file == "pods");
         pods.flat_map(|(_, pods)| pods)
@@ -76,7 +74,7 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
         (DEPLOYMENTS, name.task_manager()),
         (CONFIG_MAPS, name.history()),
     ];
-    let parts = pods::query(&[name.as_str()], &[MASTER, TASK_MANAGER, REHEARSAL]) + "&";
+    let parts = label_query(&[name.as_str()], &[MASTER, TASK_MANAGER, REHEARSAL]) + "&";
     let lists = [
         (PODS, parts.as_str()),
         (REPLICA_SETS, parts.as_str()),

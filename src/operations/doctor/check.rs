@@ -14,7 +14,6 @@ use crate::model::manifests::FLINK_VERSION;
 use crate::model::names::ClusterName;
 use crate::operations::preflight::{account, preflight, roles};
 
-/// Checks a namespace.
 pub(crate) async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
     let preflight_answers = Box::pin(preflight(cluster)).await?;
     let namespace = cluster.namespace();
@@ -68,7 +67,6 @@ pub(crate) async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<
     Ok(found)
 }
 
-/// Checks a cluster.
 pub(crate) async fn check_cluster(
     cluster: &Cluster,
     name: &ClusterName,

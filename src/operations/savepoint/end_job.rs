@@ -41,7 +41,6 @@ pub(crate) enum CancelOutcome {
 /// How a JobManager ended after its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobManagerEnd {
-    /// By itself.
     ByItself(JobEnd),
     /// It did not end, so its Kubernetes Job is suspended.
     Suspended,

@@ -18,8 +18,8 @@ use crate::flink::{Flink, Reply};
 use crate::history::Savepoint;
 use crate::kubernetes::clock;
 use crate::model::flink::checkpoints::Checkpoints;
+use crate::model::flink::exceptions::Exceptions;
 use crate::model::flink::overview::{JobOverview, JobState};
-use crate::model::flink::rest::exceptions::Exceptions;
 use crate::operations::savepoint::running_tasks;
 
 /// Time until the failure of a savepoint reaches the tasks.

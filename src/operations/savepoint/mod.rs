@@ -61,9 +61,7 @@ pub(crate) struct Origin {
     pub(crate) reason: String,
     /// Flink's version from its REST.
     pub(crate) flink_version: Option<String>,
-    /// The image.
     pub(crate) image: Option<String>,
-    /// The revision.
     pub(crate) revision: Option<u64>,
 }
 

@@ -9,7 +9,6 @@ use crate::model::names::ClusterName;
 use crate::operations::savepoint::{self, Writing};
 use crate::progress;
 
-/// Format of a savepoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum SavepointFormat {
     #[default]

@@ -28,7 +28,6 @@ pub(crate) enum Wait {
     Look,
 }
 
-/// The outcome of a savepoint.
 pub(super) enum SavepointOutcome {
     /// Its path.
     Written(String),

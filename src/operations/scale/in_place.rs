@@ -18,7 +18,6 @@ use crate::progress;
 pub(crate) struct InPlaceScale<'a> {
     /// The command's name.
     pub(crate) command: &'a str,
-    /// The job.
     pub(crate) job_id: &'a str,
     /// The plan of the scaling.
     pub(crate) plan: &'a ScalePlan,

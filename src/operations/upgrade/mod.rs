@@ -59,7 +59,6 @@ pub(crate) struct ChangeOptions {
     pub(crate) no_rollback: bool,
     /// How long the new version may take to come up; `None`: there is none.
     pub(crate) timeout: Option<Duration>,
-    /// Whether this is a dry run.
     pub(crate) dry_run: bool,
     /// Whether to rehearse the new version before the running job is stopped.
     pub(crate) rehearse: bool,
@@ -330,7 +329,7 @@ pub(crate) async fn execute(
     handle.store.set_limits(how.history_limits);
     let entry = Entry {
         basis: Some(&Basis::of(&handle.live)),
-        holder: &holder,
+        journal: &journal,
         left: left.as_ref(),
     };
     let heartbeat = handle
@@ -344,7 +343,6 @@ pub(crate) async fn execute(
             if let Some(savepoint) = &requested {
                 history.record(savepoint.clone());
             }
-            history.journal = Some(journal.clone());
         })
         .await?;
     let mut drive = UpgradeEngine::new(handle, how).of_job(job);

@@ -55,9 +55,8 @@ pub(crate) async fn take_over(
     if how.no_wait && journal.rolls_back {
         return Err(wait_is_needed(&name));
     }
-    let holder = this_process();
     let mut taken = Journal {
-        holder: Some(holder.clone()),
+        holder: Some(this_process()),
         ..journal.clone()
     };
     if abort {
@@ -77,7 +76,7 @@ pub(crate) async fn take_over(
     };
     let entry = Entry {
         basis: Some(&Basis::of(&handle.live)),
-        holder: &holder,
+        journal: &taken,
         left: Some(journal),
     };
     let heartbeat = handle.store.acquire_lock(&entry, change).await?;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::flink::operation::CACHED;
 use crate::flink::{Flink, Reply};
-use crate::model::diagnosis::{CauseKind, root_cause};
+use crate::model::diagnosis::{CauseKind, root_cause, trace_summary};
+use crate::model::flink::exceptions::Exception;
 use crate::model::flink::overview::{JobOverview, JobState};
-use crate::model::flink::rest::exceptions::Exception;
 use crate::model::names::ClusterName;
 
 /// Number of failures after which a wait ends: the job would restart for ever, always with the same cause.
@@ -69,7 +69,7 @@ impl Failures {
                 Err(error) if error.is_denied() => return error,
                 Ok(_) | Err(_) => continue,
             };
-            let failures = exceptions.newest_first();
+            let failures = exceptions.newest_first(trace_summary);
             let known = before.get_or_insert_with(|| failures.iter().map(|failure| failure.time).collect());
             let new: Vec<&Exception> = failures.iter().filter(|one| !known.contains(&one.time)).collect();
             let fatal = failures.first().and_then(|newest| fatal(name, newest));
@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
     use crate::error::Kind;
-    use crate::model::flink::rest::exceptions::Exceptions;
+    use crate::model::flink::exceptions::Exceptions;
 
     fn failures(traces: &[&str]) -> Vec<Exception> {
         let entries = traces.iter().enumerate().map(|(at, trace)| {
@@ -141,7 +141,7 @@ mod tests {
         });
         let entries: Vec<_> = entries.collect();
         let exceptions: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": entries}})).unwrap();
-        exceptions.newest_first()
+        exceptions.newest_first(trace_summary)
     }
 
     #[test]

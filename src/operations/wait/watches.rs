@@ -23,7 +23,7 @@ use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
 use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
-use crate::model::names::{ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER, selector};
+use crate::model::names::{ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
 
 /// Interval at which the verdict is checked without news: grace periods depend on the time.
 const TICK: Duration = Duration::from_secs(1);
@@ -277,8 +277,11 @@ fn changes(cluster: &Cluster, name: &ClusterName, all: bool, scope: Scope) -> Lo
         }
     };
     if all {
-        let selector = selector(&[name.as_str()], &components);
-        let pods = Watch::new(cluster, Objects::with_labels(cluster, PODS, &selector)).stream();
+        let pods = Watch::new(
+            cluster,
+            Objects::with_labels(cluster, PODS, &[name.as_str()], &components),
+        )
+        .stream();
         watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
         // Only these of the many Events of a namespace are useful: warnings, and a new node that is starting.
         for selector in ["type=Warning", "reason=TriggeredScaleUp"] {

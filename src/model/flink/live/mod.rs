@@ -9,13 +9,13 @@ use serde::Deserialize;
 
 pub(crate) use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints};
 
-use crate::model::flink::numbers::{lenient, real};
+use crate::model::flink::exceptions::Exception;
+use crate::model::flink::numbers::real;
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
 
 /// Whether Flink's REST was reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// It answered.
     Answered,
     /// No process answers behind the Service.
     #[default]
@@ -183,67 +183,6 @@ pub(crate) fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
         .and_then(|metric| metric.value.as_deref()?.parse().ok())
 }
 
-/// A failure of the job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Exception {
-    /// When it happened, in milliseconds since 1970.
-    pub(crate) at: Option<u64>,
-    /// Stack trace with its causes.
-    pub(crate) trace: String,
-    /// The task that failed, such as `total (1/1)`; absent for a failure of the whole job.
-    pub(crate) task: Option<String>,
-}
-
-/// Reply of `GET /jobs/:id/exceptions`. Up to 1.20 it has `root-exception`, from 1.13 on `exceptionHistory`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Exceptions {
-    #[serde(rename = "root-exception")]
-    root: Option<String>,
-    #[serde(deserialize_with = "lenient")]
-    timestamp: Option<u64>,
-    #[serde(rename = "exceptionHistory")]
-    history: ExceptionHistory,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct ExceptionHistory {
-    entries: Vec<ExceptionEntry>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ExceptionEntry {
-    stacktrace: String,
-    #[serde(deserialize_with = "lenient")]
-    timestamp: Option<u64>,
-    task_name: Option<String>,
-}
-
-impl Exceptions {
-    /// All failures, newest first.
-    pub(crate) fn newest_first(self) -> Vec<Exception> {
-        let entries = self.history.entries.into_iter().map(|entry| Exception {
-            at: entry.timestamp,
-            trace: entry.stacktrace,
-            task: entry.task_name.filter(|name| !name.is_empty()),
-        });
-        let mut all: Vec<_> = entries.collect();
-        if all.is_empty()
-            && let Some(trace) = self.root
-        {
-            all.push(Exception {
-                at: self.timestamp,
-                trace,
-                task: None,
-            });
-        }
-        all.sort_by_key(|exception| std::cmp::Reverse(exception.at));
-        all
-    }
-}
-
 /// Reply of `GET /taskmanagers`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
@@ -285,27 +224,5 @@ mod tests {
         assert_eq!(whole(&single, &["numRestarts", "fullRestarts"]), Some(3));
         assert_eq!(whole(&single, &["x"]), None);
         assert_eq!(whole(&single, &["fullRestarts"]), None);
-    }
-
-    #[test]
-    fn exceptions_of_old_and_new_releases_are_the_same() {
-        let old: Exceptions = serde_json::from_str(
-            r#"{"root-exception":"java.lang.X: why","timestamp":5,"all-exceptions":[],"truncated":false}"#,
-        )
-        .unwrap();
-        assert_eq!(old.newest_first()[0].trace, "java.lang.X: why");
-        let new: Exceptions = serde_json::from_str(
-            r#"{"exceptionHistory":{"entries":[
-                {"exceptionName":"a.B","stacktrace":"a.B: one","timestamp":7,"taskName":"total (1/1)","concurrentExceptions":[]},
-                {"exceptionName":"a.B","stacktrace":"a.B: two","timestamp":9,"taskName":null}],"truncated":false}}"#,
-        )
-        .unwrap();
-        let all = new.newest_first();
-        assert_eq!(
-            (all[0].trace.as_str(), all[1].task.as_deref()),
-            ("a.B: two", Some("total (1/1)"))
-        );
-        let none: Exceptions = serde_json::from_str(r#"{"root-exception":null,"timestamp":null}"#).unwrap();
-        assert!(none.newest_first().is_empty());
     }
 }

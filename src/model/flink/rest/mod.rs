@@ -3,7 +3,6 @@
 //! One set of types is used for Flink 1.13 to 2.3: every field that any of them lacks has a default, unneeded fields
 //! are skipped, and numbers that Flink writes as text (`"NaN"`) count as absent.
 
-pub(crate) mod exceptions;
 pub(crate) mod operation;
 
 use serde::Deserialize;
@@ -30,15 +29,6 @@ impl Errors {
 
 fn is_headline(line: &str) -> bool {
     line.is_empty() || line.trim_end_matches('.') == "Internal server error"
-}
-
-/// The root cause in a stack trace: its last `Caused by:`, or its first line.
-fn root_of(trace: &str) -> &str {
-    let mut causes = trace.lines().filter_map(|line| line.trim().strip_prefix("Caused by: "));
-    causes
-        .next_back()
-        .or_else(|| trace.lines().next().map(str::trim))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

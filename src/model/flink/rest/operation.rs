@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::root_of;
+use crate::model::flink::exceptions::root_of;
 
 /// The status of a savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,6 @@ pub enum SavepointStatus {
 /// The status of any other operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperationStatus {
-    /// It is in progress.
     InProgress,
     /// It is done. A checkpoint has an ID.
     Completed(Option<u64>),

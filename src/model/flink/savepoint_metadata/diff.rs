@@ -34,7 +34,6 @@ impl Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorChange {
-    /// Its change.
     pub(crate) change: Change,
     /// The operator in the first savepoint.
     pub(crate) before: Option<Operator>,

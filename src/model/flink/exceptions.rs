@@ -3,8 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::root_of;
-use crate::model::diagnosis::{first_line, root_cause};
+use crate::model::age::time;
 use crate::model::flink::numbers::lenient;
 
 /// Reply of `GET /jobs/:id/exceptions`. Source: Flink's `JobExceptionsInfo` (up to 1.20) and
@@ -50,7 +49,6 @@ pub(crate) struct Exception {
     pub(crate) time: Option<Timestamp>,
     /// Its root cause: class and message in one line.
     pub(crate) cause: String,
-    /// Its class.
     pub(crate) class: String,
     /// The task in which it was thrown; absent if it concerns the whole job.
     pub(crate) task: Option<String>,
@@ -80,16 +78,17 @@ impl<'a> Failure<'a> {
 }
 
 impl Exceptions {
-    /// The exceptions, newest first.
-    pub(crate) fn newest_first(self) -> Vec<Exception> {
-        let mut found: Vec<Exception> = self.history.entries.into_iter().map(Entry::into_exception).collect();
+    /// The exceptions, newest first; `cause` finds the root cause in a stack trace.
+    pub(crate) fn newest_first(self, cause: fn(&str) -> String) -> Vec<Exception> {
+        let entries = self.history.entries.into_iter();
+        let mut found: Vec<Exception> = entries.map(|entry| entry.into_exception(cause)).collect();
         if let (true, Some(root)) = (found.is_empty(), self.root.filter(|root| !root.is_empty())) {
             let entry = Entry {
                 stacktrace: root,
                 timestamp: self.timestamp,
                 ..Entry::default()
             };
-            found.push(entry.into_exception());
+            found.push(entry.into_exception(cause));
         }
         found.sort_by_key(|exception| std::cmp::Reverse(exception.time));
         found
@@ -112,7 +111,7 @@ impl Exceptions {
 }
 
 impl Entry {
-    fn into_exception(self) -> Exception {
+    fn into_exception(self, cause: fn(&str) -> String) -> Exception {
         let class = match self.exception_name.as_str() {
             "" => {
                 let head = self.stacktrace.lines().next().unwrap_or_default();
@@ -122,11 +121,8 @@ impl Entry {
         };
         let present = |text: Option<String>| text.filter(|text| !text.is_empty() && text != "(unassigned)");
         Exception {
-            time: self
-                .timestamp
-                .and_then(|millis| i64::try_from(millis).ok())
-                .and_then(|millis| Timestamp::from_millisecond(millis).ok()),
-            cause: root_cause(&self.stacktrace).map_or_else(|| first_line(&self.stacktrace), |cause| cause.summary()),
+            time: time(self.timestamp),
+            cause: cause(&self.stacktrace),
             class,
             task: present(self.task_name),
             location: present(self.endpoint),
@@ -137,16 +133,26 @@ impl Entry {
     }
 }
 
+/// The root cause in a stack trace: its last `Caused by:`, or its first line.
+pub(super) fn root_of(trace: &str) -> &str {
+    let mut causes = trace.lines().filter_map(|line| line.trim().strip_prefix("Caused by: "));
+    causes
+        .next_back()
+        .or_else(|| trace.lines().next().map(str::trim))
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::diagnosis::trace_summary;
 
     const TRACE: &str = "org.apache.flink.runtime.JobException: Recovery is suppressed\\n\\tat a.B.c(B.java:1)\\nCaused by: java.lang.IllegalStateException: on purpose\\n\\tat org.example.Job.run(Job.java:7)\\n";
 
     fn read(text: &str) -> Vec<Exception> {
         serde_json::from_str::<Exceptions>(&text.replace("TRACE", TRACE))
             .unwrap()
-            .newest_first()
+            .newest_first(trace_summary)
     }
 
     #[test]
@@ -213,5 +219,27 @@ mod tests {
             [("b", 1), ("a", 0)]
         );
         assert_eq!(found[1].location, None);
+    }
+
+    #[test]
+    fn exceptions_of_old_and_new_releases_are_the_same() {
+        let old: Exceptions = serde_json::from_str(
+            r#"{"root-exception":"java.lang.X: why","timestamp":5,"all-exceptions":[],"truncated":false}"#,
+        )
+        .unwrap();
+        assert_eq!(old.newest_first(trace_summary)[0].stack_trace, "java.lang.X: why");
+        let new: Exceptions = serde_json::from_str(
+            r#"{"exceptionHistory":{"entries":[
+                {"exceptionName":"a.B","stacktrace":"a.B: one","timestamp":7,"taskName":"total (1/1)","concurrentExceptions":[]},
+                {"exceptionName":"a.B","stacktrace":"a.B: two","timestamp":9,"taskName":null}],"truncated":false}}"#,
+        )
+        .unwrap();
+        let all = new.newest_first(trace_summary);
+        assert_eq!(
+            (all[0].stack_trace.as_str(), all[1].task.as_deref()),
+            ("a.B: two", Some("total (1/1)"))
+        );
+        let none: Exceptions = serde_json::from_str(r#"{"root-exception":null,"timestamp":null}"#).unwrap();
+        assert!(none.newest_first(trace_summary).is_empty());
     }
 }
