@@ -117,10 +117,23 @@ fn cluster(place: &Place, stub: &Stub) {
     let container = pod["containers"][0].as_object_mut().unwrap();
     container.remove("ports");
     container.remove("livenessProbe");
+    container.remove("readinessProbe");
     container.insert("command".to_owned(), json!(["sleep", "100000"]));
     container.insert("args".to_owned(), json!([]));
     list["items"][2]["spec"]["replicas"] = json!(0);
     place.kubectl_with(&["create", "-f", "-"], &list.to_string()).ok();
+    // `status` does not wait for a Flink whose Pod is not up.
+    crate::place::soon("the Pod runs", || {
+        let phases = [
+            "get",
+            "pods",
+            "-l",
+            "app=demo",
+            "-o",
+            "jsonpath={.items[*].status.phase}",
+        ];
+        (place.kubectl(&phases) == "Running").then_some(())
+    });
 }
 
 const ID: &str = "5da11d271bfd178c970e0bcb3c48d706";
