@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::tables::ListSelection;
-use crate::operations::prune::{EndedCluster, ended};
+use crate::operations::prune::{EndedCluster, PruneOptions, ended};
 use crate::operations::report::OperationResult;
 use crate::output::terminal;
 
@@ -49,13 +49,18 @@ pub(crate) struct PruneArgs {
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> {
     let cluster = connect(connection)?;
-    let is_dry_run = DryRun::is_on(args.dry_run);
+    let how = PruneOptions {
+        older_than: args.older_than,
+        dry_run: DryRun::is_on(args.dry_run),
+        limit: (!args.timeout.is_zero()).then_some(args.timeout),
+        no_wait: args.wait.does_not_wait(),
+    };
     let wanted = ListSelection {
         namespace: (!args.all_namespaces).then(|| cluster.namespace().to_owned()),
         selector: args.selector,
         ..ListSelection::default()
     };
-    let found = ended(&cluster, &wanted, args.older_than, is_dry_run).await?;
+    let found = ended(&cluster, &wanted, &how).await?;
     let now = clock::now();
     if found.is_empty() {
         let place = if args.all_namespaces {
@@ -72,16 +77,15 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Resu
     for one in &found {
         terminal::note(&one.describe(now));
     }
-    if !is_dry_run {
+    if !how.dry_run {
         let names: Vec<_> = found.iter().map(|one| &one.handle.name).collect();
         confirm_deletion(&names, args.yes)?;
     }
-    let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    let remove = async |one: EndedCluster| args.output.done(&one.remove(limit, args.wait.does_not_wait()).await?);
+    let remove = async |one: EndedCluster| args.output.done(&one.remove(&how).await?);
     let mut failure = FirstFailure::default();
     for one in found {
         let name = one.handle.name.clone();
-        let outcome = if is_dry_run {
+        let outcome = if how.dry_run {
             let result = OperationResult::new(&one.handle.cluster, &name, "pruned");
             args.output.tried("", result)
         } else {

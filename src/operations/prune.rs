@@ -11,6 +11,7 @@ use crate::history::transaction::{Ending, Kind as Operation};
 use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
+use crate::kubernetes::objects::{Gone, pods_gone};
 use crate::kubernetes::tables::{self, ListSelection};
 use crate::model::age::age;
 use crate::model::job_end_time;
@@ -21,6 +22,18 @@ use crate::operations::lock as hold;
 use crate::operations::removal::Removal;
 use crate::operations::report::OperationResult;
 use crate::progress;
+
+/// How clusters are pruned.
+pub(crate) struct PruneOptions {
+    /// Only clusters whose job ended so long ago.
+    pub(crate) older_than: Option<Duration>,
+    /// Whether nothing is deleted.
+    pub(crate) dry_run: bool,
+    /// The time limit of the wait for the end of a cluster's Pods; `None`: there is none.
+    pub(crate) limit: Option<Duration>,
+    /// Whether to skip that wait.
+    pub(crate) no_wait: bool,
+}
 
 /// A cluster that has ended.
 pub(crate) struct EndedCluster {
@@ -33,19 +46,14 @@ pub(crate) struct EndedCluster {
 
 /// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended. Unless this is a
 /// dry run, it closes the operations of interrupted commands that had deleted everything.
-pub(crate) async fn ended(
-    cluster: &Cluster,
-    wanted: &ListSelection,
-    older_than: Option<Duration>,
-    is_dry_run: bool,
-) -> Result<Vec<EndedCluster>> {
+pub(crate) async fn ended(cluster: &Cluster, wanted: &ListSelection, how: &PruneOptions) -> Result<Vec<EndedCluster>> {
     let mut operations = Operations::of(cluster, wanted);
     let (inventory, _) = operations.beside(tables::list_with_ends(cluster, wanted)).await?;
-    if !is_dry_run && wanted.selector.is_none() {
+    if !how.dry_run && wanted.selector.is_none() {
         let open = operations.late().await;
         let deleted = open.iter().filter(|(key, _)| !inventory.contains_key(key));
         let deletes = deleted.filter(|(_, operation)| operation.text.starts_with("delete "));
-        join_all(deletes.map(|(key, _)| close(cluster, key))).await;
+        join_all(deletes.map(|(key, _)| close(cluster, key, how))).await;
     }
     let now = clock::now();
     let over = inventory
@@ -54,19 +62,27 @@ pub(crate) async fn ended(
     let reads = over.map(|(key, parts)| read(cluster, key, parts));
     let found = join_all(reads).await.into_iter();
     let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
-    Ok(found.filter(|one| is_due(one.ended_at, older_than, now)).collect())
+    Ok(found.filter(|one| is_due(one.ended_at, how.older_than, now)).collect())
 }
 
 /// Closes the operation of an interrupted `prune` or `delete` that had deleted everything: such a cluster only has a
-/// history. An error here does not affect the other clusters.
-async fn close(cluster: &Cluster, key: &Key) {
+/// history, and Pods that are about to end. An error here does not affect the other clusters.
+async fn close(cluster: &Cluster, key: &Key, how: &PruneOptions) {
     let Ok(name) = ClusterName::new(&key.name) else {
         return;
     };
     let closing = async {
         let mut handle = ClusterHandle::read(&cluster.in_namespace(&key.namespace), &name).await?;
         handle.left_behind = lock::unattended(&mut handle.store, &name, false).await?;
-        if handle.removal().await?.is_empty() {
+        let mut removal = handle.removal().await?;
+        let pods = std::mem::take(&mut removal.pods);
+        if removal.is_empty() {
+            if !pods.is_empty() && !how.no_wait {
+                progress::note(&format!(
+                    "waiting for the Pods of {name}, which an interrupted command deleted"
+                ));
+                pods_gone(&handle.cluster, &name, None, Gone::Deleted, how.limit).await?;
+            }
             hold::forget(&mut handle, false).await?;
             hold::close(&mut handle, None).await?;
         }
@@ -148,7 +164,7 @@ impl EndedCluster {
     ///
     /// # Errors
     /// Conflict when another process works on the cluster, or has changed it; those of deleting.
-    pub(crate) async fn remove(self, limit: Option<Duration>, no_wait: bool) -> Result<OperationResult> {
+    pub(crate) async fn remove(self, how: &PruneOptions) -> Result<OperationResult> {
         let Self {
             mut handle, removal, ..
         } = self;
@@ -157,7 +173,7 @@ impl EndedCluster {
         let step = progress::Step::new(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
         let heartbeat = hold::begin(&mut handle, "delete", Ending::Nothing).await?;
-        let removing = Box::pin(removal.carry_out_ended(&cluster, &name, limit, no_wait));
+        let removing = Box::pin(removal.carry_out_ended(&cluster, &name, how.limit, how.no_wait));
         let removed = match heartbeat.beside(removing).await {
             Ok(()) => hold::forget(&mut handle, false).await,
             failed => failed,
