@@ -4,7 +4,8 @@ use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, DEPLOYMENTS, HISTORY, JOB, JOBS, Made, PODS, SERVICE, made};
 use crate::objects::{deployment_row, deployment_table, job_row, job_table};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Outcome, Sandbox};
+use crate::scene::pod;
 use crate::server::{Server, delete, get, json, put, status};
 
 /// Lists two clusters, one of which has ended, and reads that one.
@@ -107,8 +108,9 @@ fn ages_are_measured_by_the_clock_of_the_server() {
 }
 
 /// A `prune` was killed after it had deleted everything.
-#[test]
-fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
+/// Runs `prune` after one that was interrupted when it had deleted all objects, and answers its lists of Pods with
+/// `lists`, one after the other. The operation is ended in the history.
+fn is_ended_after_an_interruption(flags: &[&str], lists: &[Value]) -> Outcome {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
     server.expect(get(JOBS)).answer(json(&job_table(&[])));
@@ -129,13 +131,15 @@ fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
         server.expect(get(path)).answer(status(404, "NotFound", "not found"));
     }
     server.expect(get(HISTORY)).answer(json(&history));
-    server
-        .expect(get(PODS).no_query("fieldSelector"))
-        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
+    for pods in lists {
+        server
+            .expect(get(PODS).no_query("fieldSelector"))
+            .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": pods})));
+    }
     server
         .expect(put(HISTORY).body(tree!({"metadata": {"resourceVersion": "5"}})))
         .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    let outcome = sandbox.run(&["prune", "--yes"]);
+    let outcome = sandbox.run(&[&["prune", "--yes"], flags].concat());
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let written = server
         .requests()
@@ -151,6 +155,24 @@ fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
         written["metadata"]["annotations"]["kubectl-flink/operation"].is_null(),
         "{written}"
     );
+    outcome
+}
+
+#[test]
+fn the_operation_of_an_interrupted_prune_is_ended_by_the_next_one() {
+    is_ended_after_an_interruption(&[], &[tree!([])]);
+}
+
+#[test]
+fn the_next_prune_waits_for_pods_of_an_interrupted_one() {
+    let waits = "waiting for the Pods of demo, which an interrupted command deleted";
+    let mut ending = pod("demo-master-xyz12", "master", &tree!({"phase": "Running"}));
+    ending["metadata"]["deletionTimestamp"] = tree!("2026-01-01T00:00:00Z");
+    let ending = tree!([ending]);
+    let outcome = is_ended_after_an_interruption(&[], &[ending.clone(), tree!([])]);
+    assert!(outcome.stderr.contains(waits), "{outcome}");
+    let outcome = is_ended_after_an_interruption(&["--wait=false"], &[ending]);
+    assert!(!outcome.stderr.contains(waits), "{outcome}");
 }
 
 #[test]
