@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use crate::answer::Gate;
 use crate::server::Server;
 
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-flink");
 /// Longest run of the program. It is long because machines of continuous integration are slow at times.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -128,7 +130,14 @@ impl Sandbox {
 
     /// The same with another signal.
     pub fn run_and_signal(&self, arguments: &[&str], text: &str, signal: &str) -> Outcome {
-        let mut command = self.command(arguments);
+        // The program leaves an ignored SIGHUP ignored, as the tests have it under nohup.
+        let mut command = if cfg!(target_os = "linux") {
+            let mut command = std::process::Command::new("env");
+            command.args(["--default-signal=HUP", PROGRAM]);
+            self.prepared(command, arguments)
+        } else {
+            self.command(arguments)
+        };
         command.stdin(Stdio::null());
         let send = |child: &mut Child, in_time: bool| {
             let signal = if in_time { signal } else { "-KILL" };
@@ -224,7 +233,10 @@ impl Sandbox {
 
     /// The program with its arguments and environment.
     fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
+        self.prepared(std::process::Command::new(PROGRAM), arguments)
+    }
+
+    fn prepared(&self, mut command: std::process::Command, arguments: &[&str]) -> std::process::Command {
         command
             .args(arguments)
             .env_clear()
