@@ -74,6 +74,6 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> R
         image.push().await?;
     }
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    rehearse::rehearse(&mut handle, &wanted, start, limit, "rehearse").await?;
+    rehearse::rehearse(&mut handle, &wanted, start, limit).await?;
     terminal::data(&format!("cluster/{name} rehearsed\n"))
 }

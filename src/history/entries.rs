@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The reason of a rehearsal's savepoint, whichever command rehearses: the job keeps running.
+pub(crate) const REHEARSE: &str = "rehearse";
+
 /// A version of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -163,6 +166,6 @@ impl Savepoint {
 
     /// Whether it was to end the job. It is not if the command leaves the job running.
     pub(crate) fn ends_job(&self) -> bool {
-        !["savepoint", "clone"].contains(&self.reason.as_str())
+        !["savepoint", "clone", REHEARSE].contains(&self.reason.as_str())
     }
 }

@@ -26,7 +26,7 @@ use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind};
 
 pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
-pub(crate) use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
+pub(crate) use entries::{Progress, REHEARSE, Revision, RevisionOutcome, RevisionState, Savepoint};
 
 /// Version of this format. A ConfigMap with a higher one is refused, never overwritten.
 pub(crate) const FORMAT: u32 = 1;

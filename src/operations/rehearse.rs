@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::SavepointRequest;
+use crate::history::REHEARSE;
 use crate::kubernetes::access_reviews::is_allowed;
 use crate::kubernetes::api::Mode;
 use crate::kubernetes::resource::{JOBS, Target};
@@ -32,7 +33,7 @@ pub(crate) enum Start {
     Path(Option<String>),
 }
 
-/// Rehearses `wanted`, and returns the path from which its job was restored; `command` is its name in the history.
+/// Rehearses `wanted`, and returns the path from which its job was restored.
 ///
 /// # Errors
 /// Job failed if the new version does not start or does not find its state; conflict if another rehearsal runs, or the
@@ -42,7 +43,6 @@ pub(crate) async fn rehearse(
     wanted: &TargetRevision,
     start: Start,
     limit: Option<Duration>,
-    command: &str,
 ) -> Result<Option<String>> {
     let name = handle.name.clone();
     let known = match &start {
@@ -56,7 +56,7 @@ pub(crate) async fn rehearse(
         Start::Savepoint(job, request) => {
             let mut step = WritingStep::of(&name);
             let report = |writing| step.update(writing);
-            let path = savepoint::take_or_join(handle, &job, &request, command, report).await?;
+            let path = savepoint::take_or_join(handle, &job, &request, REHEARSE, report).await?;
             step.done(&format!("{name}: savepoint {path}, the job keeps running"));
             Some(path)
         }

@@ -10,6 +10,11 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// A highly available cluster, with an older savepoint in its history.
 fn made() -> Made {
+    made_with_savepoint_of("savepoint")
+}
+
+/// The same, with the savepoint of this command.
+fn made_with_savepoint_of(reason: &str) -> Made {
     let flags = ["create", "demo", "--image", "flink:2.3.0", "--ha", "s3://b/ha"];
     let flags = [&flags[..], &["--dry-run=client", "-o", "json"]].concat();
     let list: Value = serde_json::from_str(&Sandbox::bare().run(&flags).stdout).unwrap();
@@ -17,7 +22,7 @@ fn made() -> Made {
     first["spec"]["spec"]["flinkConfiguration"] =
         tree!({"high-availability.type": "kubernetes", "high-availability.storageDir": "s3://b/ha"});
     let savepoints = tree!([{"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed", "revision": 1,
-        "path": "s3://b/old", "format": "CANONICAL", "reason": "savepoint", "requestedAt": "2026-01-01T00:00:00Z"}]);
+        "path": "s3://b/old", "format": "CANONICAL", "reason": reason, "requestedAt": "2026-01-01T00:00:00Z"}]);
     Made {
         service: list["items"][0].clone(),
         job: list["items"][1].clone(),
@@ -103,6 +108,20 @@ fn while_its_jobmanager_is_pending_no_command_takes_the_job_for_ended() {
             known(&sandbox.server, &made, &pods, true);
             refused(&sandbox.run(command), &["kubectl flink wait demo --for running"]);
         }
+    }
+}
+
+/// A rehearsal leaves the job running, so its savepoint does not show that the job has ended.
+#[test]
+fn a_rehearsals_savepoint_is_not_the_end_of_the_job() {
+    for reason in ["rehearse", "savepoint", "clone"] {
+        let mut made = made_with_savepoint_of(reason);
+        made.job["metadata"]["uid"] = tree!("u-1");
+        made.job["metadata"]["creationTimestamp"] = tree!("2026-01-01T00:00:00Z");
+        let sandbox = Sandbox::new();
+        known(&sandbox.server, &made, &pending(), true);
+        let outcome = sandbox.run(&["savepoint-resume", "demo"]);
+        refused(&outcome, &["kubectl flink wait demo --for running"]);
     }
 }
 

@@ -295,7 +295,7 @@ pub(crate) async fn execute(
     }
     if how.rehearse {
         let start = plan.rehearsal_start();
-        rehearse::rehearse(&mut handle, &wanted, start, how.timeout, command).await?;
+        rehearse::rehearse(&mut handle, &wanted, start, how.timeout).await?;
     }
     wanted.layer.nonce = revision_spec::nonce(&wanted.layer);
     let holder = this_process();
