@@ -314,6 +314,59 @@ fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
     assert_eq!(journal["start"], "s3://b/chk-2", "{journal}");
 }
 
+/// Flink does not take a cancel back, so the job ends, and the old version is started again.
+#[test]
+fn a_job_that_is_being_canceled_is_not_taken_for_unchanged() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = unfinished("stopping", &Value::Null);
+    left.journal["ending"] = tree!({"by": "cancel", "jobId": ID});
+    left.savepoints = tree!([]);
+    left.reads(server);
+    let jobs = |state: &str| {
+        let mut job = running_job();
+        job["state"] = tree!(state);
+        json(&tree!({"jobs": [job]}))
+    };
+    let overview = format!("{FLINK}/jobs/overview");
+    server.expect(get(&overview)).answer(jobs("CANCELLING"));
+    server
+        .expect(patch(&format!("{FLINK}/jobs/{ID}")).query("mode", "cancel"))
+        .answer(text(202, ""));
+    server.expect(get(&overview)).answer(jobs("CANCELLING"));
+    server.expect(get(&overview)).answer(jobs("CANCELED"));
+    replaces(server, 3);
+    server
+        .expect(task_managers().no_query("watch"))
+        .often()
+        .answer(json(&list(&tree!([]))));
+    comes_up(server, &left);
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    let journal = entry(&body_of_last_put(&sandbox), "journal");
+    assert_eq!(journal["step"], "rolled-back", "{journal}");
+}
+
+/// It runs, but its objects are incomplete: it is not closed as done.
+#[test]
+fn a_plain_resume_does_not_close_an_incomplete_one_of_another_version() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let mut left = unfinished("surging", &Value::Null);
+    left.journal["kind"] = tree!("resume");
+    left.journal["command"] = tree!("savepoint-resume");
+    left.journal["rollsBack"] = tree!(false);
+    left.savepoints = tree!([]);
+    left.reads(server);
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .often()
+        .answer(json(&tree!({"jobs": [running_job()]})));
+    let outcome = sandbox.run(&["resume", "demo"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("upgrade demo --continue"), "{outcome}");
+}
+
 /// A resume has no rollback: an aborted one ends as it is, and its savepoint stays in the history.
 #[test]
 fn an_aborted_resume_ends_without_a_rollback() {

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::{Reply, SavepointRequest, SavepointStatus, Then};
 use crate::history::transaction::{Ending, Journal, Kind as JournalKind, Step};
 use crate::history::{History, Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
-use crate::model::flink::overview::JobOverview;
+use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
@@ -252,7 +252,10 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
             let jobs = handle.jobs_or_end().await?;
             let job = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == *job_id));
             match job {
-                Some(job) if !job.state.is_terminal() => Ok(StopOutcome::Failed(not())),
+                // Flink does not take back a cancel that it has accepted: wait for its end.
+                Some(job) if !job.state.is_terminal() && job.state != JobState::Cancelling => {
+                    Ok(StopOutcome::Failed(not()))
+                }
                 job if matches!(journal.ending, Ending::Checkpoint { .. }) => {
                     let path = match job {
                         Some(_) => handle.cancel_after_checkpoint(job_id, true).await?,
@@ -262,6 +265,10 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
                         Some(path) => StopOutcome::Stopped(Some(path)),
                         None => lost(handle, journal, unknown_checkpoint(handle, job_id)),
                     })
+                }
+                Some(job) if !job.state.is_terminal() => {
+                    savepoint::cancel(&handle.flink, job_id).await?;
+                    Ok(StopOutcome::Stopped(None))
                 }
                 _ => Ok(StopOutcome::Stopped(None)),
             }
