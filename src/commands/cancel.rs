@@ -11,7 +11,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::report::OperationResult;
-use crate::operations::savepoint::{self, CancelOutcome, Wait};
+use crate::operations::savepoint::{self, CancelOutcome, JobManagerEnd, Wait};
 use crate::operations::upgrade::clean_up::await_jobmanager_end;
 use crate::output::terminal;
 use crate::progress;
@@ -74,8 +74,14 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
         let step = progress::Step::new(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
         step.end();
-        await_jobmanager_end(&mut handle).await?;
-        Ok(ended)
+        match await_jobmanager_end(&mut handle).await? {
+            // It gave no answer on the end of the job, and a job runs now.
+            Some(JobManagerEnd::Stays) if ended == CancelOutcome::Unseen => Err(Error::failure(format!(
+                "the JobManager of {name} was restarted while its job was being canceled, and runs a job again"
+            ))
+            .hint("repeat the command")),
+            _ => Ok(ended),
+        }
     };
     let what = format!("the end of the JobManager of {name}");
     let canceling = heartbeat.beside(Box::pin(canceling));

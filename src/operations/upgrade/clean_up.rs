@@ -37,7 +37,7 @@ impl CleanUp {
     /// Carries this out, after the job has ended as `ending` describes. It can be repeated.
     pub(crate) async fn carry_out(&self, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
         match self {
-            Self::JobManager => await_jobmanager_end(handle).await,
+            Self::JobManager => await_jobmanager_end(handle).await.map(drop),
             Self::TaskManagers => {
                 await_jobmanager_end(handle).await?;
                 task_managers_end(handle).await
@@ -90,17 +90,18 @@ impl Deletion {
     }
 }
 
-/// Waits until the JobManager has ended after its job, so that Kubernetes does not start it again unnoticed.
-pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<()> {
+/// Waits until the JobManager has ended after its job, so that Kubernetes does not start it again unnoticed. `None`: it
+/// had ended before, or stays up as configured.
+pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<Option<JobManagerEnd>> {
     let name = handle.name.clone();
     // A requested result that was never read would keep the JobManager running, and finally let it fail.
     savepoint::reconcile_pending(&handle.flink, &mut handle.store, Wait::Look).await?;
     if handle.job_end().is_some() || handle.live.job.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     if handle.jobmanager_stays() {
         progress::note(&format!("the JobManager of {name} stays up, as its configuration says"));
-        return Ok(());
+        return Ok(None);
     }
     let text = format!("{name}: the JobManager ends");
     let mut step = progress::Step::new(&text);
@@ -119,7 +120,7 @@ pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<(
             "the JobManager of {name} stays up: its program has another job"
         )),
     }
-    Ok(())
+    Ok(Some(end))
 }
 
 async fn task_managers_end(handle: &ClusterHandle) -> Result<()> {
