@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::flink::{SavepointRequest, Then};
 use crate::history::revision_spec;
+use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::clone;
@@ -105,7 +106,11 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
     there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
         // An interrupted clone may have created all objects without recording its end.
-        if !is_dry_run && lock::check(&mut there).await.is_ok() {
+        let is_clone = |left: &Journal| left.is_launch() && left.command == "clone";
+        if !is_dry_run
+            && there.store.history().open_journal().is_some_and(is_clone)
+            && lock::check(&mut there).await.is_ok()
+        {
             lock::close(&mut there, None).await?;
         }
         let namespace = target.namespace();
