@@ -3,6 +3,7 @@
 use serde_json::{Value, json as tree};
 
 use crate::change::{DEPLOYMENT, FLINK, HISTORY, JOB, JOBS, Made, PODS, SERVICE, made, reads};
+use crate::demo::position;
 use crate::objects::{deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
 use crate::server::{Server, get, json, patch, post, put, status};
@@ -38,6 +39,8 @@ fn a_cluster_that_was_created_suspended_is_started_as_it_is() {
     let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo resumed\n");
+    // As long as the Job is suspended, a repetition starts the cluster as it is.
+    assert!(position(&outcome, &format!("PATCH {DEPLOYMENT}")) < position(&outcome, &format!("PATCH {JOB}")));
 }
 
 fn history_list(server: &Server, names: &[&str]) {

@@ -376,7 +376,9 @@ pub(crate) async fn unsuspend(cluster: &Cluster, live: &LiveObjects, replicas: u
         Some(object) => cluster.merge_into(&object, patch).await.map(drop),
         None => Ok(()),
     };
-    futures::try_join!(merge(job, &suspend), merge(deployment, &scale)).map(|_| ())
+    // The Job last: as long as it is suspended, a repetition of an interrupted command knows that the cluster never ran.
+    merge(deployment, &scale).await?;
+    merge(job, &suspend).await
 }
 
 /// The start of the log of a running TaskManager; `None`: none runs.
