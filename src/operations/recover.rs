@@ -58,7 +58,8 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     if !made.access.is_empty() {
         handle.live.rights = Some(objects::rbac::read(&handle.cluster, &name).await?);
     }
-    let heartbeat = lock::begin(&mut handle, "restart", Ending::Nothing).await?;
+    // The command that must be repeated after an interruption.
+    let heartbeat = lock::begin(&mut handle, "restart --recover", Ending::Nothing).await?;
     let starting = async {
         objects::owners::remove_owner_references(&handle.cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;
