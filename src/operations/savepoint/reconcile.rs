@@ -74,7 +74,7 @@ enum Poll {
 }
 
 /// Reads the status of a savepoint, and writes its path to the history before the JobManager is released: see
-/// [`latch`]. Without the latch the JobManager may end as soon as the result is read once. `known` is a result that was
+/// [`result_hold`]. Without the hold the JobManager may end as soon as the result is read once. `known` is a result that was
 /// already read.
 async fn look(
     flink: &Flink,
