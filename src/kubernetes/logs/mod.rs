@@ -83,7 +83,7 @@ struct Source {
     batches: mpsc::Receiver<Batch>,
 }
 
-/// Opens the logs of the clusters, of which there is at least one. Call it within a [`tokio::task::LocalSet`], in which the
+/// Opens the logs of one or more clusters. Call it within a [`tokio::task::LocalSet`], in which the
 /// readers run. `replaced` looks whether an operation in progress starts the job of a cluster again, so that a followed log
 /// continues with its Pods.
 ///

@@ -267,7 +267,7 @@ pub(super) struct PodPage {
 pub(super) struct JobManagerPods {
     /// Clusters with a ready one.
     pub(super) ready: BTreeSet<Key>,
-    /// Those with several containers, of which not all are ready: Flink may have ended in them.
+    /// Pods with several containers that are not all ready: Flink may have ended in them.
     pub(super) partly_ready: Vec<Unready>,
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Parameters {
     pub(crate) jvm: String,
     /// Settings of the process, as `-D key=value`.
     pub(crate) dynamic: String,
-    /// Task slots for which they hold.
+    /// Number of task slots that these parameters are computed for.
     pub(crate) slots: String,
 }
 

@@ -9,7 +9,7 @@ use crate::model::names::{ClusterName, labels};
 /// Annotation with the process that created the Job, as JSON.
 pub(crate) const HOLDER: &str = "kubectl-flink/holder";
 
-/// Seconds for which an ended Job stays: long enough to read its log.
+/// Seconds until Kubernetes deletes an ended Job: long enough to read its log.
 const STAYS: u64 = 120;
 
 /// The facts about a short-lived Job that do not depend on what it runs.

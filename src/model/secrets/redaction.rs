@@ -175,7 +175,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A value of which only its name is known.
+    /// A value that is known only by its name.
     fn unknown(&mut self, name: &str, value: &mut Value) {
         let named = is_secret(name);
         match value {
