@@ -92,6 +92,23 @@ pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
     Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
 }
 
+/// Keys of requests for savepoints since Flink 1.15.
+const FORMAT: &str = "formatType";
+const TRIGGER_ID: &str = "triggerId";
+/// The format that all releases write.
+const CANONICAL: &str = "CANONICAL";
+/// Part of the refusal of a body with unknown keys. Source: `AbstractHandler`.
+pub(crate) const UNKNOWN_KEYS: &str = "did not match expected format";
+
+/// The form in which a request for a savepoint was last sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// With the trigger ID of the request: it may be repeated.
+    AsNew,
+    /// Without a trigger ID, for Flink 1.13 and 1.14: repeated, it would start another savepoint.
+    AsOld,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct SavepointRequest {
     /// Chosen by the caller, so that a request can be repeated and its result looked up.
@@ -132,15 +149,15 @@ impl SavepointRequest {
         Self::new(&self.format, self.directory.clone(), self.then)
     }
 
-    /// Path below the job, and body. The keys of the two requests are spelled differently, and Flink ignores unknown
-    /// keys. Source: `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
+    /// Path below the job, and body. The keys of the two requests are spelled differently. Source:
+    /// `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
     fn parts(&self) -> (&'static str, Value) {
         let (path, mut body, directory) = match self.then {
             Then::GoOn => ("savepoints", json!({ "cancel-job": false }), "target-directory"),
             Then::Stop { drain } => ("stop", json!({ "drain": drain }), "targetDirectory"),
         };
-        body["formatType"] = json!(self.format);
-        body["triggerId"] = json!(self.trigger_id);
+        body[FORMAT] = json!(self.format);
+        body[TRIGGER_ID] = json!(self.trigger_id);
         if let Some(given) = &self.directory {
             body[directory] = json!(given);
         }
@@ -214,9 +231,29 @@ impl Flink {
     }
 
     /// `POST /jobs/:id/savepoints` or `…/stop`. May be repeated with the same trigger ID (Flink 1.15+).
-    pub(crate) async fn trigger_savepoint(&self, job_id: &str, request: &SavepointRequest) -> Result<Reply<Triggered>> {
-        let (path, body) = request.parts();
-        self.post(&of_job(job_id, &format!("/{path}"))?, &body).await
+    ///
+    /// Flink 1.13 and 1.14 refuse a body with the keys of 1.15, before they start anything. They get the body that they
+    /// know, and choose the trigger ID: [`Reached::AsOld`].
+    pub(crate) async fn trigger_savepoint(
+        &self,
+        job_id: &str,
+        request: &SavepointRequest,
+    ) -> (Reached, Result<Reply<Triggered>>) {
+        let (path, mut body) = request.parts();
+        let path = match of_job(job_id, &format!("/{path}")) {
+            Ok(path) => path,
+            Err(error) => return (Reached::AsNew, Err(error)),
+        };
+        let reply = self.post(&path, &body).await;
+        match (&reply, body.as_object_mut()) {
+            (Ok(Reply::Refused(StatusCode::BAD_REQUEST, said)), Some(keys))
+                if said.contains(UNKNOWN_KEYS) && request.format == CANONICAL =>
+            {
+                keys.retain(|key, _| key != FORMAT && key != TRIGGER_ID);
+                (Reached::AsOld, self.post(&path, &body).await)
+            }
+            _ => (Reached::AsNew, reply),
+        }
     }
 
     /// `GET /jobs/:id/savepoints/:trigger`. The JobManager of a stopped job ends soon after its answer: if the answer

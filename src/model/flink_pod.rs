@@ -115,15 +115,26 @@ pub(crate) fn container_has_ended(pod: &Pod, container: &str) -> bool {
     pod_has_ended(pod) || own.any(|status| end_of(pod, status).is_some())
 }
 
+/// Whether Flink has ended for good in a Pod that has not: other containers keep it, or the kubelet has not reported its
+/// end yet, which takes a moment.
+pub(crate) fn outlives_flink(pod: &Pod) -> bool {
+    !pod_has_ended(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
+}
+
 /// Whether Flink has ended for good in a Pod that other containers keep.
 pub(crate) fn is_kept(pod: &Pod) -> bool {
-    !pod_has_ended(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
+    outlives_flink(pod) && !kept_by(pod).is_empty()
 }
 
 /// Like [`is_kept`], for a Pod that `job` controls.
 pub(crate) fn is_kept_of(pod: &Pod, job: &Value) -> bool {
+    is_kept(pod) && is_controlled_by(pod, job)
+}
+
+/// Whether `job` controls the Pod.
+pub(crate) fn is_controlled_by(pod: &Pod, job: &Value) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
-    is_kept(pod) && owners.any(|owner| job["metadata"]["uid"] == owner.uid.as_str())
+    owners.any(|owner| job["metadata"]["uid"] == owner.uid.as_str())
 }
 
 /// Names of the containers beside Flink's that have not ended.
@@ -290,6 +301,8 @@ mod tests {
         assert_eq!(kept_by(&pod), ["istio-proxy", "shipper"]);
         assert_eq!(injected(&pod, &job), ["istio-proxy"]);
         assert!(is_kept_of(&pod, &job));
+        let alone = self::pod("Running", "Never", &[("flink-master", exit(1)), ("logs", exit(0))]);
+        assert!(outlives_flink(&alone) && !is_kept(&alone));
         assert!(!is_kept_of(&pod, &json!({"metadata": {"uid": "other"}})));
         assert_eq!(ended_at(&pod).unwrap().to_string(), "2026-01-01T00:00:00Z");
         assert!(container_has_ended(&pod, "logs") && !container_has_ended(&pod, "shipper"));

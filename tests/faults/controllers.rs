@@ -197,13 +197,10 @@ impl World {
             () if has("scheduler-mode=reactive") => Scheduler::Reactive,
             () => Scheduler::Default,
         };
-        Flink::new(
-            id,
-            work + 1,
-            tasks.and_then(|text| text.parse().ok()).unwrap_or(1),
-            batch,
-            scheduler,
-        )
+        let tasks = tasks.and_then(|text| text.parse().ok()).unwrap_or(1);
+        let mut flink = Flink::new(id, work + 1, tasks, batch, scheduler);
+        flink.old = image_of(job).ends_with(":1.13.6");
+        flink
     }
 
     fn deployment(&mut self, path: &str, mut deployment: Value) {

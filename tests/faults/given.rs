@@ -21,6 +21,8 @@ pub enum Given {
     Adaptive,
     /// It runs in reactive mode.
     Reactive,
+    /// It runs with Flink 1.13.
+    Old,
     /// A change of it was killed when the job was canceled: its JobManager waits until the path of its state is read.
     Canceled,
     /// The same, and the JobManager has ended.
@@ -32,7 +34,7 @@ pub const LAST_CHECKPOINT: &[&str] = &["upgrade", "demo", "--env", "A=2", "--str
 /// The checkpoint that Flink kept of the job that it canceled.
 pub const KEPT: &str = "file:/checkpoints/chk-3";
 
-pub const GIVEN: [(Given, &[&[&str]]); 11] = [
+pub const GIVEN: [(Given, &[&[&str]]); 12] = [
     (Given::Nothing, &[]),
     (
         Given::Failed,
@@ -53,6 +55,7 @@ pub const GIVEN: [(Given, &[&[&str]]); 11] = [
     (Given::Changed, &[CREATE, &["upgrade", "demo", "--env", "A=1"]]),
     (Given::Adaptive, &[ADAPTIVE]),
     (Given::Reactive, &[REACTIVE]),
+    (Given::Old, &[OLD]),
     (Given::Canceled, &[CREATE, &["savepoint", "demo"]]),
     (Given::Lost, &[CREATE, &["savepoint", "demo"]]),
 ];
@@ -95,3 +98,5 @@ const REACTIVE: &[&str] = &[
     "-D",
     "scheduler-mode=reactive",
 ];
+
+const OLD: &[&str] = &["create", "demo", "--image", "flink:1.13.6", "--no-wait"];

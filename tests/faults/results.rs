@@ -132,6 +132,25 @@ const RESULTS: &[Expected] = &[
         "cloned",
         &["revision", "savepoint"],
     ),
+    (
+        Given::Old,
+        "savepoint demo",
+        "completed",
+        &["revision", "savepoint", "jobId"],
+    ),
+    (
+        Given::Old,
+        "stop demo --yes",
+        "stopped",
+        &["revision", "savepoint", "jobId"],
+    ),
+    (Given::Old, "upgrade demo --env A=2", "upgraded", ALL),
+    (
+        Given::Old,
+        "delete demo --yes --savepoint",
+        "deleted",
+        &["revision", "savepoint", "jobId"],
+    ),
     (Given::Running, "adopt demo", "unchanged", &["revision"]),
 ];
 

@@ -108,7 +108,8 @@ async fn end(cluster: &Cluster, pod: Unready) -> Option<(Key, Pod, JobState)> {
     let name = Target::object("get", PODS, &key.namespace, pod.name());
     let (job, pod) = futures::join!(cluster.get::<Value>(&job), cluster.get::<Pod>(&name));
     let (job, pod) = (job.ok()??, pod.ok()??);
-    let state = match flink_pod::after_end(&job, &pod).filter(|_| flink_pod::is_kept_of(&pod, &job))? {
+    let is_own = flink_pod::outlives_flink(&pod) && flink_pod::is_controlled_by(&pod, &job);
+    let state = match flink_pod::after_end(&job, &pod).filter(|_| is_own)? {
         AfterEnd::Completes => JobState::Complete,
         AfterEnd::Fails => JobState::Failed,
         AfterEnd::Restarts => JobState::Stuck,

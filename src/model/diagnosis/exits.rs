@@ -7,7 +7,7 @@ use super::observed::{Observed, Role, role_of};
 use super::pods::{self, Finding, memory_flag, role_word, who};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, PodContainer};
-use crate::model::flink_pod::{is_kept, is_native_sidecar};
+use crate::model::flink_pod::{is_native_sidecar, outlives_flink};
 
 /// The last end of a Pod's main container.
 pub(super) struct End<'a> {
@@ -218,11 +218,11 @@ pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) ->
     let last = ends.iter().max_by_key(|end| end.finished())?;
     let seen: u32 = ends.iter().map(|end| end.times).sum();
     // Kubernetes counts only those whose Pods have ended.
-    let kept = ends.iter().filter(|end| is_kept(end.pod)).count();
+    let running = ends.iter().filter(|end| outlives_flink(end.pod)).count();
     let failed = (observed.current_job())
         .and_then(|job| job.status.as_ref()?.failed)
         .map_or(0, |failed| u32::try_from(failed).unwrap_or(0));
-    let times = seen.max(failed + u32::try_from(kept).unwrap_or(0));
+    let times = seen.max(failed + u32::try_from(running).unwrap_or(0));
     let mut cause = jobmanager(last);
     if times > 1 {
         cause = cause.evidence(format!("the JobManager ended {times} times"));

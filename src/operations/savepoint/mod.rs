@@ -21,7 +21,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::flink::{Flink, Reply, SavepointRequest, SavepointStatus, Then};
+use crate::flink::{Flink, Reached, Reply, SavepointRequest, SavepointStatus, Then, UNKNOWN_KEYS};
 use crate::history::store::HistoryStore;
 use crate::history::transaction::Ending;
 use crate::history::{History, Savepoint};
@@ -249,7 +249,7 @@ pub(crate) async fn trigger(
     let mut latch = (request.then != Then::GoOn).then(|| result_hold::set(flink, &request.trigger_id));
     loop {
         let asked = flink.trigger_savepoint(job_id, request);
-        let (asked, _) = futures::join!(asked, OptionFuture::from(latch.take()));
+        let ((reached, asked), _) = futures::join!(asked, OptionFuture::from(latch.take()));
         let unclear = match asked {
             Ok(Reply::Answer(taken)) if taken.is_of(&request.trigger_id) => return Ok((savepoint, None)),
             // Before 1.15 Flink itself chooses the ID.
@@ -267,6 +267,8 @@ pub(crate) async fn trigger(
             Err(error) if error.is_denied() => {
                 return refused(flink, store, savepoint, error).await;
             }
+            // Nothing could be looked up, and a second request would start a second savepoint.
+            Ok(Reply::Away) | Err(_) if reached == Reached::AsOld => return Err(unknown_to_old(flink)),
             // The answer was lost, or Flink already knows the trigger: read its status.
             Ok(Reply::Refused(..) | Reply::Away) => None,
             Err(error) => {
@@ -305,9 +307,20 @@ fn unknown(flink: &Flink) -> Error {
         .hint("its trigger is in the history: repeat the command, and it is looked up first")
 }
 
+/// The answer of a Flink before 1.15 was lost, and with it the ID by which the savepoint can be looked up.
+fn unknown_to_old(flink: &Flink) -> Error {
+    flink
+        .away()
+        .context("the outcome of the savepoint is not known")
+        .hint("this Flink, before 1.15, chooses the ID of a savepoint: look into the savepoint directory before you repeat the command")
+}
+
 /// The error that Flink has not started a savepoint.
 fn refusal(flink: &Flink, said: &str, request: &SavepointRequest) -> Error {
     let error = flink.refused(said);
+    if said.contains(UNKNOWN_KEYS) {
+        return error.hint("native savepoints came with Flink 1.15");
+    }
     if request.directory.is_none() && said.contains("is not set") {
         return error.hint("--savepoint-dir URI says where to write it");
     }

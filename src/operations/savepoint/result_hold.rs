@@ -50,7 +50,8 @@ async fn hold(flink: &Flink, id: &str) -> Result<Held> {
         format: "CANONICAL".to_owned(),
         then: Then::GoOn,
     };
-    match flink.trigger_savepoint(NO_JOB, &request).await? {
+    let (_, reply) = flink.trigger_savepoint(NO_JOB, &request).await;
+    match reply? {
         Reply::Answer(taken) if !taken.is_of(id) => {
             read(flink, &taken.request_id).await;
             Ok(Held::TooOld)
