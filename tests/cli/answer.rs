@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::call::Request;
 use crate::whole::complete;
+use crate::world::Request;
 
 /// The longest that an answer is held open.
 const HOLD: Duration = Duration::from_secs(60);

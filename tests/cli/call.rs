@@ -1,10 +1,10 @@
-//! Requests: those that a test expects, and those that come. See [`crate::server`].
+//! Requests that a test expects. See [`crate::server`].
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
-use std::net::TcpStream;
 
 use serde_json::Value;
+
+use crate::world::Request;
 
 /// What a request must be like.
 #[derive(Clone, Debug)]
@@ -24,25 +24,21 @@ pub fn get(path: &str) -> Call {
 }
 
 /// A POST to `path`.
-#[allow(dead_code)]
 pub fn post(path: &str) -> Call {
     Call::new("POST", path)
 }
 
 /// A PUT to `path`.
-#[allow(dead_code)]
 pub fn put(path: &str) -> Call {
     Call::new("PUT", path)
 }
 
 /// A PATCH of `path`.
-#[allow(dead_code)]
 pub fn patch(path: &str) -> Call {
     Call::new("PATCH", path)
 }
 
 /// A DELETE of `path`.
-#[allow(dead_code)]
 pub fn delete(path: &str) -> Call {
     Call::new("DELETE", path)
 }
@@ -79,7 +75,6 @@ impl Call {
 
     /// The body is JSON that has all that `part` has: fields that `part` does not mention are free, in every object.
     /// Lists are compared as a whole, their items in the same way.
-    #[allow(dead_code)]
     pub fn body(mut self, part: Value) -> Self {
         self.body = Some(part);
         self
@@ -134,114 +129,4 @@ pub fn has(whole: &Value, part: &Value) -> bool {
         }
         _ => whole == part,
     }
-}
-
-/// A request that came.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    pub method: String,
-    /// Percent-decoded, without the query.
-    pub path: String,
-    /// Percent-decoded.
-    pub query: Vec<(String, String)>,
-    /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Request {
-    pub fn read(reader: &mut BufReader<TcpStream>) -> io::Result<Option<Self>> {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
-        let mut words = line.split_whitespace();
-        let (method, address) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let (path, query) = address.split_once('?').unwrap_or((address, ""));
-        let mut request = Self {
-            method: method.to_owned(),
-            path: decode(path),
-            query: query
-                .split('&')
-                .filter(|pair| !pair.is_empty())
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(name, value)| (decode(name), decode(value)))
-                .collect(),
-            ..Self::default()
-        };
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else {
-                break;
-            };
-            request.headers.push((name.to_lowercase(), value.trim().to_owned()));
-        }
-        let length = request
-            .header("content-length")
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(0);
-        request.body = vec![0; length];
-        reader.read_exact(&mut request.body)?;
-        Ok(Some(request))
-    }
-
-    /// Whether it asks for the operations that are unfinished.
-    #[allow(dead_code)]
-    pub fn asks_for_operations(&self) -> bool {
-        let mut query = self.query.iter();
-        self.path.ends_with("/configmaps") && query.any(|(_, value)| value == "kubectl-flink/operation=open")
-    }
-
-    /// Whether it asks for the Pods in which Flink may have ended beside others.
-    #[allow(dead_code)]
-    pub fn asks_for_running_pods(&self) -> bool {
-        let mut query = self.query.iter();
-        self.path.ends_with("/pods") && query.any(|(_, value)| value == "status.phase=Running")
-    }
-
-    /// Whether it asks for the metadata of one object, as every begin does of the Job that its plan was made from.
-    #[allow(dead_code)]
-    pub fn asks_for_metadata(&self) -> bool {
-        self.header("accept")
-            .is_some_and(|accept| accept.contains("as=PartialObjectMetadata;"))
-    }
-
-    /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let query: Vec<_> = self
-            .query
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let mark = if query.is_empty() { "" } else { "?" };
-        write!(f, "{} {}{mark}{}", self.method, self.path, query.join("&"))
-    }
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        bytes.push(match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                rest = after;
-                let digits = [*high, *low];
-                u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-            }
-            (b'+', _) => b' ',
-            (byte, _) => *byte,
-        });
-    }
-    String::from_utf8(bytes).unwrap()
 }

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use serde_json::json as tree;
 
-use crate::create::created;
-use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
+use crate::demo::{JOB, empty};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Answer, cut, get, json, patch, status};
+use crate::server::{Answer, cut, json, patch, status};
 use crate::snapshot;
 
 /// Each is refused with usage's exit code, before anything is sent: the sandbox fails on any request.
@@ -86,23 +85,12 @@ fn bad_input_is_refused_and_nothing_is_sent() {
 
 /// What the dry run of the Job is answered, and how the command ends. Nothing is created in any case.
 fn refused(answer: Answer, times: usize) -> Outcome {
-    refused_in(&Sandbox::new(), answer, times)
-}
-
-fn refused_in(sandbox: &Sandbox, answer: Answer, times: usize) -> Outcome {
-    let server = &sandbox.server;
-    server
-        .expect(patch(SERVICE).query("dryRun", "All"))
-        .answer(created(&tree!({})));
-    server
-        .expect(patch(DEPLOYMENT).query("dryRun", "All"))
-        .answer(created(&tree!({})));
-    server
-        .expect(patch(JOB).query("dryRun", "All"))
-        .times(times)
-        .answer(answer);
-    server.expect(get(HISTORY)).answer(status(404, "NotFound", "not found"));
-    sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--request-timeout", "2s"])
+    let sandbox = empty();
+    let dry_run = patch(JOB).query("dryRun", "All");
+    sandbox.server.expect(dry_run).times(times).answer(answer);
+    let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--request-timeout", "2s"]);
+    assert!(sandbox.world().objects.is_empty(), "{outcome}");
+    outcome
 }
 
 #[test]
@@ -142,13 +130,8 @@ fn a_missing_namespace() {
 /// The refused request might be a change of a foreign object, so the command checks whether there is one.
 #[test]
 fn an_invalid_object() {
-    let sandbox = Sandbox::new();
-    for path in [SERVICE, JOB, DEPLOYMENT] {
-        let missing = status(404, "NotFound", "not found");
-        sandbox.server.expect(get(path)).answer(missing);
-    }
     let said = "Job.batch \"demo-master\" is invalid: metadata.labels: Invalid value: \"a b\"";
-    snapshot!(refused_in(&sandbox, status(422, "Invalid", said), 1));
+    snapshot!(refused(status(422, "Invalid", said), 1));
 }
 
 #[test]

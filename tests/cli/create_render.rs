@@ -2,24 +2,13 @@
 
 use serde_json::Value;
 
+use crate::demo::client_run;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::snapshot;
 
-/// What `create demo --image flink:2.3.0 --dry-run=client -o yaml` and more arguments print.
-fn rendered(arguments: &[&str]) -> Outcome {
-    let mut all = vec![
-        "create",
-        "demo",
-        "--image",
-        "flink:2.3.0",
-        "--dry-run=client",
-        "-o",
-        "yaml",
-    ];
-    all.extend(arguments);
-    let outcome = Sandbox::bare().run(&all);
-    assert_eq!(outcome.code, Some(0), "{outcome}");
-    outcome
+/// What `create demo` with these flags makes.
+fn rendered(flags: &[&str]) -> Outcome {
+    client_run(&[&["-o", "yaml"], flags].concat())
 }
 
 #[test]

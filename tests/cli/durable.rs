@@ -2,71 +2,45 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOB, PODS, SERVICE, position};
+use crate::call::has;
+use crate::demo::{DEPLOYMENT, JOB, SERVICE, empty, position, running_with};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, delete, get, json, patch, post, put, status, text};
+use crate::server::{json, post, status};
 use crate::snapshot;
 
 const NAMESPACE: &str = "/api/v1/namespaces/default";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews";
+
 fn create(sandbox: &Sandbox, more: &[&str]) -> Outcome {
     let mut arguments = vec!["create", "demo", "--image", "flink:2.3.0", "--no-wait"];
     arguments.extend(more);
     sandbox.run(&arguments)
 }
 
-/// Answers the dry runs, and the read of the history.
-fn dry_runs(server: &Server) {
-    for path in [SERVICE, JOB, DEPLOYMENT] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(text(201, "{}"));
-    }
-    server.expect(get(HISTORY)).answer(status(404, "NotFound", "not found"));
-}
-
-fn recorded(server: &Server) {
-    let maps = format!("{NAMESPACE}/configmaps");
-    server
-        .expect(post(&maps))
-        .answer(json(&tree!({"metadata": {"resourceVersion": "1"}})));
-    server
-        .expect(put(HISTORY))
-        .answer(json(&tree!({"metadata": {"resourceVersion": "2"}})));
-}
-
 #[test]
 fn a_missing_right_of_the_account_is_reported_before_anything_exists() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    dry_runs(server);
+    let sandbox = empty();
     for verb in ["get", "list", "watch", "create", "update", "patch", "delete"] {
         let review = tree!({"spec": {"user": "system:serviceaccount:default:flink", "resourceAttributes": {"verb": verb, "resource": "configmaps"}}});
         let allowed = !["patch", "delete"].contains(&verb);
-        server
+        sandbox
+            .server
             .expect(post(REVIEWS).body(review))
             .answer(json(&tree!({"status": {"allowed": allowed}})));
     }
     let outcome = create(&sandbox, &["--ha", "s3://b/ha", "--service-account", "flink"]);
     assert_eq!(outcome.code, Some(4), "{outcome}");
+    assert!(sandbox.world().objects.is_empty(), "{outcome}");
     snapshot!(outcome);
 }
 
 #[test]
 fn create_works_without_the_right_to_review_the_account() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    dry_runs(server);
+    let sandbox = empty();
     // The first refusal ends the others, which are asked side by side.
-    server
-        .expect(post(REVIEWS))
-        .often()
-        .answer(status(403, "Forbidden", "no"));
-    recorded(server);
-    for path in [SERVICE, JOB, DEPLOYMENT] {
-        server.expect(patch(path).no_query("dryRun")).answer(text(201, "{}"));
-    }
+    let refused = status(403, "Forbidden", "no");
+    sandbox.server.expect(post(REVIEWS)).often().answer(refused);
     let outcome = create(&sandbox, &["--ha", "s3://b/ha"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(!outcome.stderr.contains("forbidden"), "{outcome}");
@@ -75,156 +49,58 @@ fn create_works_without_the_right_to_review_the_account() {
         .iter()
         .filter(|request| request.starts_with(&format!("POST {REVIEWS}")));
     assert!((1..=7).contains(&asked.count()), "{:#?}", outcome.requests);
+    assert!(!sandbox.object(JOB).is_null(), "{outcome}");
 }
 
 #[test]
 fn rights_are_there_before_the_pods_that_need_them() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    dry_runs(server);
+    let sandbox = empty();
     let account = format!("{NAMESPACE}/serviceaccounts/demo-high-availability");
     let role = format!("{RBAC}/roles/demo-high-availability");
     let binding = format!("{RBAC}/rolebindings/demo-high-availability");
-    // The binding has no dry run: the API server would look for the Role.
-    for path in [&account, &role] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(text(201, "{}"));
-    }
-    recorded(server);
-    for path in [&account, &role, &binding] {
-        server.expect(get(path)).answer(status(404, "NotFound", "not found"));
-        server.expect(patch(path).no_query("dryRun")).answer(text(201, "{}"));
-    }
-    for path in [SERVICE, JOB, DEPLOYMENT] {
-        server.expect(patch(path).no_query("dryRun")).answer(text(201, "{}"));
-    }
     let outcome = create(&sandbox, &["--ha", "s3://b/ha", "--ha-create-rbac"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
+    for path in [&account, &role, &binding] {
+        assert!(!sandbox.object(path).is_null(), "{path}: {outcome}");
+    }
+    // The binding has no dry run: the API server would look for the Role.
+    let tried = |request: &String| request.contains(&binding) && request.contains("dryRun");
+    assert!(!outcome.requests.iter().any(tried), "{outcome}");
     let places: Vec<_> = [&role, &binding, JOB]
         .map(|path| position(&outcome, &format!("PATCH {path}?")))
         .to_vec();
     assert!(places.is_sorted(), "{:#?}", outcome.requests);
 }
 
-#[test]
-fn a_job_with_a_time_to_live_owns_the_rest() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    dry_runs(server);
-    recorded(server);
-    server
-        .expect(
-            patch(JOB)
-                .no_query("dryRun")
-                .body(tree!({"spec": {"ttlSecondsAfterFinished": 3600}})),
-        )
-        .answer(json(&tree!({"metadata": {"name": "demo-master", "uid": "u-1"}})));
-    let owner = tree!({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "u-1"});
+/// The Job owns the Service and the Deployment.
+fn job_owns_the_rest(sandbox: &Sandbox) {
+    let uid = sandbox.object(JOB)["metadata"]["uid"].clone();
+    let owner = tree!({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": uid});
     for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(
-                patch(path)
-                    .no_query("dryRun")
-                    .body(tree!({"metadata": {"ownerReferences": [owner]}})),
-            )
-            .answer(text(201, "{}"));
+        let owners = &sandbox.object(path)["metadata"]["ownerReferences"];
+        assert!(owners.as_array().is_some_and(|owners| owners.len() == 1), "{owners}");
+        assert!(has(&owners[0], &owner), "{owners}");
     }
-    let outcome = create(&sandbox, &["--ttl-after-finished", "1h"]);
-    assert_eq!(outcome.code, Some(0), "{outcome}");
 }
 
-/// The objects and the history that `create demo` with `flags` leaves, its Job ended.
-fn ended(flags: &[&str], spec_more: &Value) -> [Value; 4] {
-    let mut arguments = vec![
-        "create",
-        "demo",
-        "--image",
-        "flink:2.3.0",
-        "--dry-run=client",
-        "-o",
-        "json",
-    ];
-    arguments.extend(flags);
-    let list: Value = serde_json::from_str(&Sandbox::bare().run(&arguments).stdout).unwrap();
-    let mut spec = tree!({
-        "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "demo"},
-        "spec": {"image": "flink:2.3.0", "job": {"parallelism": 1}},
-    });
-    spec["metadata"]["annotations"] = spec_more.clone();
-    let revision = tree!({"number": 1, "createdAt": "2026-01-01T00:00:00Z", "command": "create", "spec": spec});
-    let savepoint = tree!([{"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed",
-        "path": "s3://b/sp-1", "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}]);
-    let history = tree!({
-        "metadata": {"name": "demo-history", "resourceVersion": "5"},
-        "data": {"format": "1", "revision.1": revision.to_string(), "savepoints": savepoint.to_string()},
-    });
-    let [service, mut job, deployment] = [0, 1, 2].map(|at| list["items"][at].clone());
-    job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
-    [service, job, deployment, history]
+#[test]
+fn a_job_with_a_time_to_live_owns_the_rest() {
+    let sandbox = empty();
+    let outcome = create(&sandbox, &["--ttl-after-finished", "1h"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.object(JOB)["spec"]["ttlSecondsAfterFinished"], 3600);
+    job_owns_the_rest(&sandbox);
 }
 
 #[test]
 fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_them_to_the_new_one() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let [mut service, job, mut deployment, history] = ended(
-        &["--ttl-after-finished", "60"],
-        &tree!({"kubectl-flink/ttl-after-finished": "60"}),
-    );
-    let owned = tree!([{"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "u-1"}]);
-    for object in [&mut service, &mut deployment] {
-        object["metadata"]["ownerReferences"] = owned.clone();
-    }
-    for (path, object) in [
-        (SERVICE, &service),
-        (JOB, &job),
-        (DEPLOYMENT, &deployment),
-        (HISTORY, &history),
-    ] {
-        server.expect(get(path)).answer(json(object));
-    }
-    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
-        503,
-        "ServiceUnavailable",
-        "no endpoints available",
-    ));
-    for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(json(&tree!({})));
-    }
-    server
-        .expect(post("/apis/batch/v1/namespaces/default/jobs").query("dryRun", "All"))
-        .answer(text(201, "{}"));
-    let free = tree!({"metadata": {"ownerReferences": null}});
-    for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(patch(path).no_query("dryRun").body(free.clone()))
-            .answer(json(&tree!({})));
-    }
-    server.expect(delete(JOB)).answer(json(&tree!({})));
-    server
-        .expect(get(PODS))
-        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
-    server
-        .expect(put(HISTORY))
-        .times(2)
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    server
-        .expect(patch(JOB).no_query("dryRun"))
-        .answer(json(&tree!({"metadata": {"name": "demo-master", "uid": "u-2"}})));
-    for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(
-                patch(path)
-                    .no_query("dryRun")
-                    .body(tree!({"metadata": {"ownerReferences": [{"uid": "u-2"}]}})),
-            )
-            .answer(json(&tree!({})));
-    }
+    let sandbox = running_with(&["--ttl-after-finished", "60"]);
+    let outcome = sandbox.run(&["stop", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let old = sandbox.object(JOB)["metadata"]["uid"].clone();
     let outcome = sandbox.run(&["savepoint-resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_ne!(sandbox.object(JOB)["metadata"]["uid"], old, "{outcome}");
     for path in [SERVICE, DEPLOYMENT] {
         let freed = position(&outcome, &format!("PATCH {path}?"));
         assert!(
@@ -233,6 +109,7 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
             outcome.requests
         );
     }
+    job_owns_the_rest(&sandbox);
 }
 
 #[test]

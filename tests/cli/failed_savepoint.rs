@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::change::{FLINK, HISTORY, ID, completed, dry_runs, made, reads, resume, runs, starts_again, statistics};
-use crate::demo::{holds_result, releases};
-use crate::sandbox::Sandbox;
-use crate::server::{Server, get, json, patch, post, put, text};
+use crate::change::resume;
+use crate::demo::{FLINK, ID, running};
+use crate::server::{Server, get, json, post, text};
 use crate::snapshot;
 
 /// Milliseconds since 1970 by the clock of a JobManager that is decades behind.
@@ -24,8 +23,6 @@ fn has_state(server: &Server, state: &str, changed: bool) {
 
 /// A stop whose savepoint fails with `trace`.
 fn savepoint_fails(server: &Server, trace: &str) {
-    holds_result(server);
-    releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
         .answer(text(202, "{}"));
@@ -49,23 +46,18 @@ fn reports(server: &Server, completed: u8, root: &str, new: bool) {
         ));
 }
 
-fn stop_begins(server: &Server, writes: usize) {
-    reads(server, &made(&tree!([])));
-    runs(server);
-    dry_runs(server);
-    server
-        .expect(put(HISTORY))
-        .times(writes)
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+/// The job runs as the command looks.
+fn runs(server: &Server) {
+    has_state(server, "RUNNING", false);
 }
 
 #[test]
 fn a_savepoint_that_fails_leaves_the_job_running() {
-    let sandbox = Sandbox::new();
+    let sandbox = running();
     let server = &sandbox.server;
     let trace =
         "java.util.concurrent.CompletionException: x\nCaused by: java.io.IOException: No space left on device\n";
-    stop_begins(server, 3);
+    runs(server);
     savepoint_fails(server, trace);
     has_state(server, "RUNNING", false);
     reports(server, 0, "a.Old: x", false);
@@ -94,9 +86,9 @@ fn a_savepoint_that_breaks_its_task_is_reported_with_the_state_of_the_job() {
         ),
         (0, "FAILED", "Task has failed.", "and the job failed with it"),
     ] {
-        let sandbox = Sandbox::new();
+        let sandbox = running();
         let server = &sandbox.server;
-        stop_begins(server, 3);
+        runs(server);
         savepoint_fails(
             server,
             &format!("java.util.concurrent.CompletionException: x\nCaused by: a.CheckpointException: {reason}\n"),
@@ -114,9 +106,9 @@ fn a_savepoint_that_breaks_its_task_is_reported_with_the_state_of_the_job() {
 /// Flink's exceptions are seconds old, and hold those of the failure before.
 #[test]
 fn an_older_failure_is_not_blamed_on_the_savepoint() {
-    let sandbox = Sandbox::new();
+    let sandbox = running();
     let server = &sandbox.server;
-    stop_begins(server, 3);
+    runs(server);
     savepoint_fails(server, "a.CheckpointException: FailoverRegion is restarting.\n");
     for new in [false, false, true] {
         has_state(server, "RUNNING", true);
@@ -129,31 +121,14 @@ fn an_older_failure_is_not_blamed_on_the_savepoint() {
 
 #[test]
 fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
-    let sandbox = Sandbox::new();
+    let sandbox = running();
     let server = &sandbox.server;
-    reads(server, &made(&tree!([])));
     for state in ["RESTARTING", "RESTARTING", "RUNNING"] {
         has_state(server, state, true);
     }
-    dry_runs(server);
     let missing = "Checkpoint triggering task t (1/1) is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.";
     savepoint_fails(server, &format!("a.CheckpointException: {missing}\n"));
     has_state(server, "RUNNING", false);
-    holds_result(server);
-    releases(server);
-    server
-        .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
-        .answer(text(202, "{}"));
-    server
-        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
-        .answer(json(&completed()));
-    statistics(server);
-    // It takes seconds, so that a heartbeat may come between.
-    server
-        .expect(patch(HISTORY))
-        .often()
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    starts_again(server, 6);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     // Each request has a trigger ID of its own, and both are in the history.
@@ -164,9 +139,7 @@ fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
         .map(|request| serde_json::from_slice::<Value>(&request.body).unwrap()["triggerId"].clone())
         .collect();
     assert!(triggers.len() == 2 && triggers[0] != triggers[1], "{triggers:?}");
-    let written = requests.iter().rfind(|request| request.path == HISTORY).unwrap();
-    let history: Value = serde_json::from_slice(&written.body).unwrap();
-    let savepoints: Value = serde_json::from_str(history["data"]["savepoints"].as_str().unwrap()).unwrap();
+    let savepoints = sandbox.entry("savepoints");
     let recorded: Vec<_> = savepoints
         .as_array()
         .unwrap()

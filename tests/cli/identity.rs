@@ -2,17 +2,36 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, JOB, JOBS, PODS, SERVICE, made, reads};
-use crate::objects::{deployment_row, deployment_table, has_no_other_cluster, has_nothing_left, job_row, job_table};
-use crate::sandbox::Sandbox;
-use crate::server::{Answer, Call, Server, delete, get, json, patch, put, status, text};
+use crate::demo::{
+    DEPLOYMENT, DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, empty, made, reads, running, running_with,
+};
+use crate::objects::{deployment_row, deployment_table, job_row, job_table, minutes_ago};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{Call, Server, delete, get, json, patch, put, status, text};
 
 const NAMESPACE: &str = "/api/v1/namespaces/default";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
 
-/// A DELETE of the object that was read, and of no other one.
-fn of_uid(path: &str, uid: &str) -> Call {
-    delete(path).body(tree!({"kind": "DeleteOptions", "preconditions": {"uid": uid}}))
+/// Which objects of `demo` there are: its Job, its Deployment and its Service.
+fn left(sandbox: &Sandbox) -> [bool; 3] {
+    [JOB, DEPLOYMENT, SERVICE].map(|path| !sandbox.object(path).is_null())
+}
+
+/// Just before this request another object takes the place of this one, and its own Pods do not start.
+fn is_replaced(sandbox: &Sandbox, before: Call, path: &'static str) {
+    sandbox.server.expect(before).meanwhile(move |world| {
+        let mut object = world.objects[path].clone();
+        object["metadata"]["uid"] = tree!("another");
+        world.full = true;
+        world.store(path, object);
+    });
+}
+
+/// The command finds out, and ends.
+fn notices(outcome: &Outcome, object: &str) {
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let expected = format!("{object} was deleted or replaced meanwhile");
+    assert!(outcome.stderr.contains(&expected), "{outcome}");
 }
 
 fn missing(server: &Server, paths: &[&str]) {
@@ -21,9 +40,9 @@ fn missing(server: &Server, paths: &[&str]) {
     }
 }
 
-fn flink_is_away(server: &Server) {
-    let away = status(503, "ServiceUnavailable", "no endpoints available");
-    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
+/// A DELETE of the object that was read, and of no other one.
+fn of_uid(path: &str, uid: &str) -> Call {
+    delete(path).body(tree!({"kind": "DeleteOptions", "preconditions": {"uid": uid}}))
 }
 
 fn is_locked(server: &Server, writes: usize) {
@@ -51,125 +70,65 @@ fn redis_path(path: &str) -> String {
     path.replace("/demo-", "/redis-")
 }
 
+/// The world refuses a deletion for another uid, and calls one without a uid a violation.
 #[test]
 fn only_objects_that_were_read_are_deleted() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    reads(server, &made(1, &tree!([])));
-    flink_is_away(server);
-    is_locked(server, 1);
-    pods(server, 3, &tree!([]));
-    for (path, uid) in [
-        (JOB, "uid-of-jobs-demo-master"),
-        (DEPLOYMENT, "uid-of-deployments-demo-task-manager"),
-        (SERVICE, "uid-of-services-demo-master"),
-        (HISTORY, "uid-of-configmaps-demo-history"),
-    ] {
-        server.expect(of_uid(path, uid)).answer(json(&tree!({})));
-    }
+    let sandbox = running();
+    let uids = [JOB, DEPLOYMENT, SERVICE, HISTORY].map(|path| sandbox.object(path)["metadata"]["uid"].clone());
     let outcome = sandbox.run(&["delete", "demo", "--yes", "--purge"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(left(&sandbox), [false; 3]);
+    let requests = sandbox.server.requests();
+    let deletes = requests.iter().filter(|request| request.method == "DELETE");
+    let bound = deletes.map(|request| {
+        let options: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(options["kind"], "DeleteOptions", "{options}");
+        options["preconditions"]["uid"].clone()
+    });
+    assert_eq!(bound.collect::<Vec<_>>(), uids);
 }
 
 #[test]
 fn a_job_that_was_replaced_meanwhile_stays_and_so_does_the_rest() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    reads(server, &made(1, &tree!([])));
-    flink_is_away(server);
-    is_locked(server, 2);
-    pods(server, 1, &tree!([]));
-    let said = "Operation cannot be fulfilled on jobs.batch \"demo-master\": the UID in the precondition (a) does not \
-                match the UID in record (b). The object might have been deleted and then recreated";
-    server
-        .expect(of_uid(JOB, "uid-of-jobs-demo-master"))
-        .answer(status(409, "Conflict", said));
+    let sandbox = running();
+    is_replaced(&sandbox, delete(JOB), JOB);
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
-    assert_eq!(outcome.code, Some(8), "{outcome}");
-    assert!(
-        outcome
-            .stderr
-            .contains("Job demo-master was deleted or replaced meanwhile"),
-        "{outcome}"
-    );
+    notices(&outcome, "Job demo-master");
+    assert_eq!(left(&sandbox), [true; 3]);
 }
 
 #[test]
 fn only_objects_that_were_read_are_changed() {
-    for (code, reason, said) in [
-        (
-            422,
-            "Invalid",
-            "Service \"demo-master\" is invalid: metadata.uid: Invalid value: \"a\": field is immutable",
-        ),
-        (
-            409,
-            "Conflict",
-            "uid mismatch: the provided object specified uid a, and no existing object was found",
-        ),
-    ] {
-        let sandbox = Sandbox::new();
-        let server = &sandbox.server;
-        reads(server, &made(1, &tree!([])));
-        let jobs = tree!({"jobs": [{"jid": crate::demo::ID, "name": "j", "state": "RUNNING", "start-time": 1,
-            "end-time": -1, "tasks": {"total": 1, "running": 1}}]});
-        server
-            .expect(get(&format!("{FLINK}/jobs/overview")))
-            .answer(json(&jobs));
-        let bound = |uid: &str| tree!({"metadata": {"uid": uid}});
-        server
-            .expect(patch(SERVICE).body(bound("uid-of-services-demo-master")))
-            .answer(status(code, reason, said));
-        server
-            .expect(patch(DEPLOYMENT).body(bound("uid-of-deployments-demo-task-manager")))
-            .answer(json(&tree!({})));
-        server
-            .expect(crate::server::post(JOBS).query("dryRun", "All"))
-            .answer(text(201, "{}"));
-        let outcome = sandbox.run(&["savepoint-resume", "demo", "-p", "2"]);
-        assert_eq!(outcome.code, Some(8), "{outcome}");
-        let expected = "Service demo-master was deleted or replaced meanwhile";
-        assert!(outcome.stderr.contains(expected), "{outcome}");
-    }
-}
-
-/// The answer to a patch of an object that another one has replaced.
-fn replaced(name: &str) -> Answer {
-    let said = format!("\"{name}\" is invalid: metadata.uid: Invalid value: \"a\": field is immutable");
-    status(422, "Invalid", &said)
+    let dry_run = || patch(SERVICE).query("dryRun", "All");
+    let sandbox = running();
+    is_replaced(&sandbox, dry_run(), SERVICE);
+    notices(
+        &sandbox.run(&["savepoint-resume", "demo", "-p", "2"]),
+        "Service demo-master",
+    );
+    let sandbox = running();
+    sandbox
+        .server
+        .expect(dry_run())
+        .meanwhile(|world| world.remove(SERVICE));
+    notices(
+        &sandbox.run(&["savepoint-resume", "demo", "-p", "2"]),
+        "Service demo-master",
+    );
 }
 
 #[test]
 fn only_objects_that_were_read_are_scaled() {
-    let note = |uid: &str| tree!({"metadata": {"uid": uid, "annotations": {"kubectl-flink/parallelism": "3"}}});
-    for is_deployment in [true, false] {
-        let sandbox = Sandbox::new();
-        let server = &sandbox.server;
-        crate::scale::reads(server, crate::scale::ADAPTIVE);
-        let deployment = "uid-of-deployments-demo-task-manager";
-        let grow = patch(DEPLOYMENT).body(tree!({"metadata": {"uid": deployment}, "spec": {"replicas": 3}}));
-        is_locked(server, if is_deployment { 2 } else { 3 });
-        let left = if is_deployment {
-            server.expect(grow).answer(replaced("demo-task-manager"));
-            "Deployment demo-task-manager"
-        } else {
-            server.expect(grow).answer(json(&tree!({})));
-            crate::scale::overview(server, 3);
-            let path = format!("{FLINK}/jobs/{}/resource-requirements", crate::demo::ID);
-            server.expect(get(&path)).answer(json(&crate::scale::requirements(2)));
-            server.expect(put(&path)).answer(json(&tree!({})));
-            server
-                .expect(patch(JOB).body(note("uid-of-jobs-demo-master")))
-                .answer(replaced("demo-master"));
-            server
-                .expect(patch(DEPLOYMENT).body(note(deployment)))
-                .answer(json(&tree!({})));
-            "Job demo-master"
-        };
-        let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
-        assert_eq!(outcome.code, Some(8), "{outcome}");
-        let expected = format!("{left} was deleted or replaced meanwhile");
-        assert!(outcome.stderr.contains(&expected), "{outcome}");
+    let grows = patch(DEPLOYMENT).body(tree!({"spec": {"replicas": 3}}));
+    let noted = patch(JOB).body(tree!({"metadata": {"annotations": {"kubectl-flink/parallelism": "3"}}}));
+    for (before, path, object) in [
+        (grows, DEPLOYMENT, "Deployment demo-task-manager"),
+        (noted, JOB, "Job demo-master"),
+    ] {
+        let sandbox = running_with(&["-p", "2", "-D", "jobmanager.scheduler=adaptive"]);
+        is_replaced(&sandbox, before, path);
+        notices(&sandbox.run(&["scale", "demo", "-p", "3"]), object);
+        assert_eq!(sandbox.object(path)["metadata"]["uid"], "another");
     }
 }
 
@@ -178,12 +137,12 @@ fn only_objects_that_were_read_are_scaled() {
 fn only_the_job_that_was_read_is_suspended_after_a_stop() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let saved = tree!([{"triggerId": "0123456789abcdef0123456789abcdef", "jobId": crate::demo::ID, "reason": "stop",
+    let saved = tree!([{"triggerId": "0123456789abcdef0123456789abcdef", "jobId": ID, "reason": "stop",
         "progress": "completed", "path": "s3://b/sp-1", "requestedAt": "2026-01-01T00:00:00Z", "format": "CANONICAL",
         "revision": 1}]);
     let made = made(1, &saved);
     reads(server, &made);
-    let jobs = tree!({"jobs": [{"jid": crate::demo::ID, "name": "j", "state": "FINISHED", "start-time": 1,
+    let jobs = tree!({"jobs": [{"jid": ID, "name": "j", "state": "FINISHED", "start-time": 1,
         "end-time": 2, "tasks": {"total": 1, "running": 0}}]});
     server
         .expect(get(&format!("{FLINK}/jobs/overview")))
@@ -200,68 +159,46 @@ fn only_the_job_that_was_read_is_suspended_after_a_stop() {
     let other = tree!({"metadata": {"name": "demo-master", "uid": "another"}});
     server.expect(get(JOB)).often().answer(json(&other));
     let suspend = tree!({"metadata": {"uid": "uid-of-jobs-demo-master"}, "spec": {"suspend": true}});
-    server.expect(patch(JOB).body(suspend)).answer(replaced("demo-master"));
-    let outcome = sandbox.run(&["stop", "demo"]);
-    assert_eq!(outcome.code, Some(8), "{outcome}");
-    assert!(
-        outcome
-            .stderr
-            .contains("Job demo-master was deleted or replaced meanwhile"),
-        "{outcome}"
-    );
+    let said = "\"demo-master\" is invalid: metadata.uid: Invalid value: \"a\": field is immutable";
+    server
+        .expect(patch(JOB).body(suspend))
+        .answer(status(422, "Invalid", said));
+    notices(&sandbox.run(&["stop", "demo"]), "Job demo-master");
+}
+
+/// A world with a Redis, which is called as a cluster would be.
+fn with_redis() -> Sandbox {
+    let sandbox = empty();
+    sandbox.world().store(&redis_path(SERVICE), redis());
+    sandbox
 }
 
 #[test]
 fn a_service_that_only_has_the_name_is_not_deleted() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    server.expect(get(&redis_path(SERVICE))).answer(json(&redis()));
-    for path in [JOB, DEPLOYMENT, HISTORY] {
-        missing(server, &[&redis_path(path)]);
-    }
-    has_nothing_left(server, "redis");
-    has_no_other_cluster(server);
+    let sandbox = with_redis();
     let outcome = sandbox.run(&["delete", "redis", "--yes"]);
     assert_eq!(outcome.code, Some(3), "{outcome}");
     let expected = "Service redis-master is not a Flink cluster's: it is managed by Helm (release cache)";
     assert!(outcome.stderr.contains(expected), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 #[test]
 fn a_service_that_only_has_the_name_stays_where_the_rest_is_deleted() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let mut made = made(1, &tree!([]));
-    made.service["metadata"]["labels"] = tree!({"app": "demo"});
-    reads(server, &made);
-    flink_is_away(server);
-    is_locked(server, 2);
-    pods(server, 3, &tree!([]));
-    for path in [JOB, DEPLOYMENT] {
-        server.expect(delete(path)).answer(json(&tree!({})));
-    }
+    let sandbox = running();
+    sandbox.edit(SERVICE, |service| {
+        service["metadata"]["labels"] = tree!({"app": "demo"})
+    });
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let expected = "Service demo-master is not a Flink cluster's: its labels are app=demo; it stays";
     assert!(outcome.stderr.contains(expected), "{outcome}");
+    assert_eq!(left(&sandbox), [false, false, true]);
 }
 
 #[test]
 fn create_does_not_overwrite_a_foreign_service() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    server
-        .expect(patch(&redis_path(SERVICE)).query("dryRun", "All"))
-        .answer(json(&redis()));
-    for path in [JOB, DEPLOYMENT] {
-        let path = redis_path(path);
-        server
-            .expect(patch(&path).query("dryRun", "All"))
-            .answer(text(201, "{}"));
-        missing(server, &[&path]);
-    }
-    missing(server, &[&redis_path(HISTORY)]);
-    server.expect(get(&redis_path(SERVICE))).answer(json(&redis()));
+    let sandbox = with_redis();
     let outcome = sandbox.run(&["create", "redis", "--image", "flink:2.3.0"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(
@@ -269,26 +206,27 @@ fn create_does_not_overwrite_a_foreign_service() {
         "{outcome}"
     );
     assert!(!outcome.stderr.contains("delete redis"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 #[test]
 fn a_pod_that_only_has_the_label_is_not_waited_for() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    reads(server, &made(1, &tree!([])));
-    flink_is_away(server);
-    is_locked(server, 2);
-    let pod = |owners: &Value| {
-        tree!({"metadata": {"name": "web", "labels": {"app": "demo"}, "ownerReferences": owners},
-            "status": {"phase": "Running"}})
-    };
+    let sandbox = running();
+    let replica_set = tree!({"kind": "ReplicaSet", "metadata": {"name": "demo-5d4f7c8b9", "uid": "u"}});
+    let replica_sets = "/apis/apps/v1/namespaces/default/replicasets";
+    sandbox
+        .world()
+        .store(&format!("{replica_sets}/demo-5d4f7c8b9"), replica_set);
     let owner = tree!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "demo-5d4f7c8b9", "uid": "u", "controller": true}]);
-    pods(server, 3, &tree!([pod(&tree!([])), pod(&owner)]));
-    for path in [JOB, DEPLOYMENT, SERVICE] {
-        server.expect(delete(path)).answer(json(&tree!({})));
+    for (name, owners) in [("web", tree!([])), ("web-2", owner)] {
+        let pod = tree!({"kind": "Pod", "metadata": {"name": name, "namespace": "default", "labels": {"app": "demo"},
+            "ownerReferences": owners}, "status": {"phase": "Running"}});
+        sandbox.world().store(&format!("{PODS}/{name}"), pod);
     }
     let outcome = sandbox.run(&["delete", "demo", "--yes", "--timeout", "5s"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(left(&sandbox), [false; 3]);
+    assert!(!sandbox.object(&format!("{PODS}/web")).is_null(), "{outcome}");
 }
 
 #[test]
@@ -333,25 +271,16 @@ fn a_repetition_takes_what_is_left_when_the_three_objects_are_gone() {
 
 #[test]
 fn run_deletes_nothing_that_it_did_not_make() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(json(&tree!({})));
-    }
+    let sandbox = empty();
     let quota = "jobs.batch \"demo-master\" is forbidden: exceeded quota: small";
-    server
+    sandbox
+        .server
         .expect(patch(JOB).query("dryRun", "All"))
         .answer(status(403, "Forbidden", quota));
-    missing(server, &[HISTORY]);
     let outcome = sandbox.run(&["run", "demo", "--image", "flink:2.3.0", "--rm"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(outcome.stderr.contains("demo is left as it is"), "{outcome}");
-    assert!(
-        !outcome.requests.iter().any(|request| request.starts_with("DELETE")),
-        "{outcome}"
-    );
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 #[test]
@@ -413,46 +342,36 @@ fn an_empty_selector_is_refused_before_anything_is_asked() {
 
 #[test]
 fn delete_all_skips_and_reports_what_it_cannot_delete() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
+    let sandbox = running();
     let rows = [
         job_row("default", "demo", "Running"),
         job_row("default", "shop.v2", "Suspended"),
     ];
-    server.expect(get(JOBS)).answer(json(&job_table(&rows)));
+    sandbox.server.expect(get(JOBS)).answer(json(&job_table(&rows)));
     let rows = [deployment_row("default", "demo", "2/2")];
-    server.expect(get(DEPLOYMENTS)).answer(json(&deployment_table(&rows)));
-    reads(server, &made(1, &tree!([])));
-    flink_is_away(server);
-    is_locked(server, 2);
-    pods(server, 3, &tree!([]));
-    for path in [JOB, DEPLOYMENT, SERVICE] {
-        server.expect(delete(path)).answer(json(&tree!({})));
-    }
+    let deployments = get(DEPLOYMENTS);
+    sandbox
+        .server
+        .expect(deployments)
+        .answer(json(&deployment_table(&rows)));
     let outcome = sandbox.run(&["delete", "--all", "--yes"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo deleted\n");
     assert!(outcome.stderr.contains("cluster shop.v2 is skipped"), "{outcome}");
+    assert_eq!(left(&sandbox), [false; 3]);
 }
 
 #[test]
 fn a_cluster_that_is_being_changed_is_not_pruned() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let rows = [job_row("default", "demo", "Complete")];
-    server.expect(get(JOBS)).answer(json(&job_table(&rows)));
-    let rows = [deployment_row("default", "demo", "2/2")];
-    server.expect(get(DEPLOYMENTS)).answer(json(&deployment_table(&rows)));
-    let mut made = made(1, &tree!([]));
-    let at = crate::objects::minutes_ago(90);
-    made.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": at}]});
+    let sandbox = running();
+    sandbox.end("Complete", &minutes_ago(90));
     let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "replacing", "ending": {"by": "cancel", "jobId": crate::demo::ID}, "rollsBack": true, "back": false,
+        "step": "replacing", "ending": {"by": "cancel", "jobId": ID}, "rollsBack": true, "back": false,
         "oldRevision": 1, "newRevision": 2, "saved": "s3://b/sp-1"});
-    made.history["data"]["journal"] = tree!(journal.to_string());
-    reads(server, &made);
+    sandbox.put_entry("journal", &journal);
     let outcome = sandbox.run(&["prune", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "");
     assert!(outcome.stderr.contains("so it stays"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }

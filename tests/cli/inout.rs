@@ -2,72 +2,43 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::change::{DEPLOYMENT, FLINK, HISTORY, JOB, JOBS, Made, PODS, SERVICE, made, reads};
-use crate::demo::position;
-use crate::objects::{deployment_table, job_row, job_table};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, position, rendered, running, running_with};
 use crate::sandbox::Sandbox;
-use crate::server::{Server, get, json, patch, post, put, status};
+use crate::server::{patch, post, status};
 use crate::snapshot;
 
 /// `job.state: suspended` in its file.
 #[test]
 fn a_cluster_that_was_created_suspended_is_started_as_it_is() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let mut made = made(&tree!([]));
-    made.job["spec"]["suspend"] = tree!(true);
-    made.deployment["spec"]["replicas"] = tree!(0);
-    made.deployment["metadata"]["annotations"]["kubectl-flink/suspended-replicas"] = tree!("3");
-    reads(server, &made);
-    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
-        503,
-        "ServiceUnavailable",
-        "no endpoints available for service \"demo-master\"",
-    ));
-    server
-        .expect(get(PODS))
-        .times(2)
-        .answer(json(&tree!({"metadata": {"resourceVersion": "9"}, "items": []})));
-    server
-        .expect(put(HISTORY))
-        .times(2)
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-    let job = patch(JOB).body(tree!({"spec": {"suspend": false}}));
-    server.expect(job).answer(json(&made.job));
-    let deployment = patch(DEPLOYMENT).body(tree!({"spec": {"replicas": 3}}));
-    server.expect(deployment).answer(json(&made.deployment));
+    let sandbox = running();
+    sandbox.edit(JOB, |job| job["spec"]["suspend"] = tree!(true));
+    sandbox.edit(DEPLOYMENT, |deployment| {
+        deployment["spec"]["replicas"] = tree!(0);
+        deployment["metadata"]["annotations"]["kubectl-flink/suspended-replicas"] = tree!("3");
+    });
+    sandbox.world().gives_up = true;
+    while !sandbox.world().pods("demo", "master").is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo resumed\n");
+    assert_eq!(sandbox.object(JOB)["spec"]["suspend"], false, "{outcome}");
+    assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 3, "{outcome}");
     // As long as the Job is suspended, a repetition starts the cluster as it is.
     assert!(position(&outcome, &format!("PATCH {DEPLOYMENT}")) < position(&outcome, &format!("PATCH {JOB}")));
-}
-
-fn history_list(server: &Server, names: &[&str]) {
-    let items: Vec<Value> = names
-        .iter()
-        .map(|name| tree!({"metadata": {"namespace": "default", "name": format!("{name}-history"), "labels": {"app": name}}}))
-        .collect();
-    server
-        .expect(get("/api/v1/namespaces/default/configmaps").query("labelSelector", "component=history,app"))
-        .answer(json(&tree!({"kind": "PartialObjectMetadataList", "items": items})));
 }
 
 /// Only the histories of clusters that are gone are read.
 #[test]
 fn deleted_clusters_are_listed_from_their_histories() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
+    let sandbox = running();
     let savepoints = tree!([{"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed", "path": "s3://b/sp-1",
         "format": "CANONICAL", "reason": "delete", "requestedAt": "2026-01-01T00:00:00Z"}]);
-    history_list(server, &["demo", "there"]);
-    server
-        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
-        .answer(json(&job_table(&[job_row("default", "there", "Running")])));
-    server
-        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
-        .answer(json(&deployment_table(&[])));
-    server.expect(get(HISTORY)).answer(json(&made(&savepoints).history));
+    sandbox.put_entry("savepoints", &savepoints);
+    sandbox.delete_objects();
+    let there = sandbox.run(&["create", "there", "--image", "flink:2.3.0", "--no-wait"]);
+    assert_eq!(there.code, Some(0), "{there}");
     let outcome = sandbox.run(&["list", "--deleted", "-o", "json"]);
     let list: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(list["kind"], "DeletedClusterList", "{outcome}");
@@ -79,62 +50,32 @@ fn deleted_clusters_are_listed_from_their_histories() {
         "{outcome}"
     );
     assert_eq!(item["savepoint"], "s3://b/sp-1", "{outcome}");
-}
-
-/// Answers the dry runs with what was sent, as a server does that changes nothing.
-fn echoes(server: &Server, made: &Made, job: &Value) {
-    server
-        .expect(patch(SERVICE).query("dryRun", "All"))
-        .answer(json(&made.service));
-    server
-        .expect(patch(DEPLOYMENT).query("dryRun", "All"))
-        .answer(json(&made.deployment));
-    server.expect(post(JOBS).query("dryRun", "All")).answer(json(job));
+    let histories = outcome.requests.iter().filter(|request| request.contains("-history"));
+    assert_eq!(histories.count(), 1, "{outcome}");
 }
 
 #[test]
 fn the_exit_codes_of_diff_are_those_of_diff() {
-    let same = Sandbox::new();
-    let objects = made(&tree!([]));
-    reads(&same.server, &objects);
-    echoes(&same.server, &objects, &objects.job);
-    let outcome = same.run(&["diff", "demo"]);
+    let sandbox = running();
+    let outcome = sandbox.run(&["diff", "demo"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{outcome}");
 
-    let differs = Sandbox::new();
-    reads(&differs.server, &objects);
-    let mut job = objects.job.clone();
-    let container = &mut job["spec"]["template"]["spec"]["containers"][0];
-    container["image"] = tree!("flink:2.4.0");
-    container["env"] = tree!([{"name": "API_TOKEN", "value": "hunter2"}]);
-    job["metadata"]["uid"] = tree!("u");
-    job["status"] = tree!({});
-    echoes(&differs.server, &objects, &job);
     let flags = ["diff", "demo", "--image", "flink:2.4.0", "--env", "API_TOKEN=hunter2"];
-    snapshot!(differs.run(&flags));
+    snapshot!(sandbox.run(&flags));
 
-    let refused = Sandbox::new();
-    reads(&refused.server, &objects);
-    let no = || status(500, "InternalError", "the webhook is broken");
-    refused
-        .server
-        .expect(patch(SERVICE).query("dryRun", "All"))
-        .answer(no());
-    refused
-        .server
-        .expect(patch(DEPLOYMENT).query("dryRun", "All"))
-        .answer(no());
-    refused.server.expect(post(JOBS).query("dryRun", "All")).answer(no());
-    let outcome = refused.run(&["diff", "demo"]);
+    let broken = status(500, "InternalError", "the webhook is broken");
+    for call in [patch(SERVICE), patch(DEPLOYMENT), post(JOBS)] {
+        let call = call.query("dryRun", "All");
+        sandbox.server.expect(call).answer(broken.clone());
+    }
+    let outcome = sandbox.run(&["diff", "demo"]);
     assert_eq!(outcome.code, Some(9), "{outcome}");
     assert_eq!(Sandbox::new().run(&["diff"]).code, Some(2));
 }
 
 #[test]
 fn the_history_shows_revisions_and_the_whole_of_one() {
-    let sandbox = Sandbox::new();
-    let objects = made(&tree!([]));
-    reads(&sandbox.server, &objects);
+    let sandbox = running_with(&["-p", "2"]);
     let outcome = sandbox.run(&["history", "demo", "-o", "json"]);
     let list: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let item = &list["items"][0];
@@ -143,32 +84,26 @@ fn the_history_shows_revisions_and_the_whole_of_one() {
         (&tree!(1), &tree!(true), &tree!("create")),
         "{outcome}"
     );
-    reads(&sandbox.server, &objects);
     snapshot!(sandbox.run(&["history", "demo", "--revision", "1"]));
-    reads(&sandbox.server, &objects);
     assert_eq!(sandbox.run(&["history", "demo", "--revision", "7"]).code, Some(3));
 }
 
 #[test]
 fn an_export_is_taken_back_as_it_is() {
-    let sandbox = Sandbox::new();
-    let objects = made(&tree!([]));
-    reads(&sandbox.server, &objects);
+    let sandbox = running();
     let exported = sandbox.run(&["export", "demo"]);
     assert_eq!(exported.code, Some(0), "{exported}");
     let file = sandbox.file("exported.yaml", &exported.stdout);
     let again = sandbox.run(&["create", "-f", file.to_str().unwrap(), "--dry-run=client", "-o", "json"]);
     let list: Value = serde_json::from_str(&again.stdout).unwrap();
-    assert_eq!(list["items"][1], objects.job, "{again}");
-    assert_eq!(list["items"][2], objects.deployment, "{again}");
+    let [_, job, deployment] = rendered(&[]);
+    assert_eq!((&list["items"][1], &list["items"][2]), (&job, &deployment), "{again}");
 }
 
 /// The second cluster is checked before the first has to write a savepoint for it.
 #[test]
 fn a_clone_that_is_refused_takes_no_savepoint() {
-    let sandbox = Sandbox::new();
-    let objects = made(&tree!([]));
-    reads(&sandbox.server, &objects);
+    let sandbox = running();
     let forbidden = || status(403, "Forbidden", "exceeded quota: small");
     let path = |kind: &str, name: &str| format!("/{kind}/{name}");
     for target in [
@@ -183,6 +118,7 @@ fn a_clone_that_is_refused_takes_no_savepoint() {
     }
     let outcome = sandbox.run(&["clone", "demo", "copy"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
     let onto_itself = Sandbox::new().run(&["clone", "demo", "demo"]);
     assert_eq!(onto_itself.code, Some(2), "{onto_itself}");
 }
@@ -191,11 +127,7 @@ fn a_clone_that_is_refused_takes_no_savepoint() {
 #[cfg(unix)]
 #[test]
 fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
-    let editor = |script: &str| {
-        let sandbox = Sandbox::new().variable("KUBE_EDITOR", script);
-        reads(&sandbox.server, &made(&tree!([])));
-        sandbox
-    };
+    let editor = |script: &str| running().variable("KUBE_EDITOR", script);
     let unchanged = editor("true").run(&["edit", "demo"]);
     assert_eq!(
         (unchanged.code, unchanged.stdout.as_str()),
@@ -223,12 +155,10 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
 #[cfg(unix)]
 #[test]
 fn nothing_is_edited_in_the_midst_of_a_change() {
-    let sandbox = Sandbox::new().variable("KUBE_EDITOR", "touch edited");
-    let mut demo = made(&tree!([]));
+    let sandbox = running().variable("KUBE_EDITOR", "touch edited");
     let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
         "step": "stopping", "ending": {"by": "nothing"}, "oldRevision": 1, "newRevision": 2, "backRevision": 3});
-    demo.history["data"]["journal"] = tree!(journal.to_string());
-    reads(&sandbox.server, &demo);
+    sandbox.put_entry("journal", &journal);
     let outcome = sandbox.run(&["edit", "demo"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("upgrade demo --continue"), "{outcome}");

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOBS, SERVICE};
-use crate::sandbox::Sandbox;
-use crate::server::{get, json, patch, post, put, text};
-use crate::unfinished::{running_job, unfinished};
+use crate::demo::HISTORY;
+use crate::server::{get, put};
+use crate::unfinished::unfinished;
 
 #[test]
 fn an_unfinished_upgrade_blocks_other_changes() {
@@ -19,10 +18,9 @@ fn an_unfinished_upgrade_blocks_other_changes() {
         &["cancel", "demo", "--yes"],
     ];
     for command in commands {
-        let sandbox = Sandbox::new();
-        unfinished("replacing", &Value::Null).reads(&sandbox.server);
-        let outcome = sandbox.run(command);
+        let outcome = unfinished("replacing", &Value::Null).run(command);
         assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
         for expected in [
             "upgrade to revision 2",
             "the state is in s3://b/sp-1",
@@ -39,9 +37,7 @@ fn commands_that_are_not_blocked_report_its_progress() {
     let elsewhere = tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"});
     for command in [&["savepoint", "list", "demo"][..], &["history", "demo"]] {
         for holder in [&Value::Null, &elsewhere] {
-            let sandbox = Sandbox::new();
-            unfinished("replacing", holder).reads(&sandbox.server);
-            let outcome = sandbox.run(command);
+            let outcome = unfinished("replacing", holder).run(command);
             assert_eq!(outcome.code, Some(0), "{outcome}");
             for expected in [
                 "upgrade to revision 2",
@@ -62,10 +58,9 @@ fn a_lock_whose_holder_may_be_alive_is_respected() {
         &["stop", "demo"],
         &["delete", "demo", "--yes"],
     ] {
-        let sandbox = Sandbox::new();
-        unfinished("waiting", &elsewhere).reads(&sandbox.server);
-        let outcome = sandbox.run(command);
+        let outcome = unfinished("waiting", &elsewhere).run(command);
         assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
         assert!(
             outcome
                 .stderr
@@ -77,52 +72,40 @@ fn a_lock_whose_holder_may_be_alive_is_respected() {
 
 #[test]
 fn a_lock_with_a_live_heartbeat_is_not_taken_over() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let left = unfinished("waiting", &tree!({"who": "bob@other", "token": "t"}));
-    left.reads(server);
-    let mut later = left.history();
+    let sandbox = unfinished("waiting", &tree!({"who": "bob@other", "token": "t"}));
+    let mut later = sandbox.object(HISTORY);
     later["data"]["heartbeat"] = tree!("t-7");
-    server.expect(get(HISTORY)).answer(json(&later));
+    sandbox.server.expect(get(HISTORY)).meanwhile(|_| {});
+    sandbox.server.expect(get(HISTORY)).meanwhile(move |world| {
+        world.store(HISTORY, later);
+    });
     let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--take-over"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("its heartbeat continues"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 #[test]
 fn a_journal_of_a_newer_version_is_left_alone() {
-    let sandbox = Sandbox::new();
-    let mut left = unfinished("waiting", &Value::Null);
-    left.journal["version"] = tree!(2);
-    left.reads(&sandbox.server);
+    let sandbox = unfinished("waiting", &Value::Null);
+    sandbox.edit_entry("journal", |journal| journal["version"] = tree!(2));
     let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(outcome.stderr.contains("its journal is of version 2"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 #[test]
 fn the_second_of_two_changes_is_refused_with_the_name_of_the_first() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let mut left = unfinished("stopping", &tree!({"who": "bob@other", "token": "t"}));
-    let theirs = left.history();
-    left.journal["step"] = tree!("done");
-    left.savepoints = tree!([]);
-    left.reads(server);
-    server
-        .expect(get(&format!("{FLINK}/jobs/overview")))
-        .answer(json(&tree!({"jobs": [running_job()]})));
-    for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(json(&tree!({})));
-    }
-    server.expect(post(JOBS).query("dryRun", "All")).answer(text(201, "{}"));
-    server
-        .expect(put(HISTORY))
-        .answer(crate::server::status(409, "Conflict", "the object has been modified"));
-    server.expect(get(HISTORY)).answer(json(&theirs));
+    let sandbox = unfinished("stopping", &tree!({"who": "bob@other", "token": "t"}));
+    let theirs = sandbox.object(HISTORY);
+    sandbox.edit_entry("journal", |journal| journal["step"] = tree!("done"));
+    sandbox.put_entry("savepoints", &tree!([]));
+    sandbox.server.expect(put(HISTORY)).meanwhile(move |world| {
+        world.store(HISTORY, theirs);
+    });
     let outcome = sandbox.run(&["upgrade", "demo", "--image", "flink:2.3.2"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("by bob@other"), "{outcome}");
+    assert_eq!(outcome.changes().len(), 1, "{outcome}");
 }

@@ -94,6 +94,9 @@ mod unfinished;
 mod watching;
 mod whole;
 mod wild_files;
+#[path = "../world/mod.rs"]
+#[allow(dead_code)]
+mod world;
 
 /// A file that is not a module is not compiled, and its tests pass unseen.
 #[test]

@@ -112,30 +112,6 @@ pub fn minutes_ago(minutes: i64) -> String {
         .to_string()
 }
 
-/// Nothing is left of a cluster that has no history either: no Pod, and no rights.
-pub fn has_nothing_left(server: &crate::server::Server, app: &str) {
-    use crate::server::{get, status};
-    let namespace = "/namespaces/default";
-    let rbac = format!("/apis/rbac.authorization.k8s.io/v1{namespace}");
-    for place in [
-        format!("/api/v1{namespace}/serviceaccounts"),
-        format!("{rbac}/roles"),
-        format!("{rbac}/rolebindings"),
-    ] {
-        let path = format!("{place}/{app}-high-availability");
-        server.expect(get(&path)).answer(status(404, "NotFound", "not found"));
-    }
-    has_no_pods(server, app);
-}
-
-/// A cluster has no Pods.
-pub fn has_no_pods(server: &crate::server::Server, app: &str) {
-    use crate::server::{get, json as answer};
-    let pods = get("/api/v1/namespaces/default/pods").query("labelSelector", &format!("app={app}"));
-    let none = json!({"metadata": {"resourceVersion": "9"}, "items": []});
-    server.expect(pods).answer(answer(&none));
-}
-
 /// A cluster that does not exist is looked for under a name like its own, and there is none.
 pub fn has_no_other_cluster(server: &crate::server::Server) {
     use crate::server::{get, json};

@@ -3,101 +3,74 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOB, Made, PODS, SERVICE, made, reads};
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE, running};
 use crate::sandbox::Sandbox;
-use crate::server::{Server, delete, get, json, patch, put, status};
+use crate::server::Server;
 
-fn cluster() -> Made {
-    made(1, &tree!([]))
-}
-
-/// Answers what `delete` reads of a cluster.
-fn seen(server: &Server, made: &Made) {
-    reads(server, made);
-    let away = status(503, "ServiceUnavailable", "no endpoints available");
-    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
-    let none = tree!({"metadata": {"resourceVersion": "9"}, "items": []});
-    server.expect(get(PODS).no_query("watch")).answer(json(&none));
+/// Changes an object while a command asks.
+fn edit(server: &Server, path: &str, edit: impl FnOnce(&mut Value)) {
+    let mut world = server.world().unwrap();
+    let mut object = world.objects[path].clone();
+    edit(&mut object);
+    world.store(path, object);
 }
 
 #[test]
 fn delete_leaves_alone_what_was_replaced_while_it_asked() {
-    let mut replaced = cluster();
-    replaced.job["metadata"]["uid"] = tree!("another");
-    let mut changed = cluster();
-    let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "replacing", "ending": {"by": "nothing"}, "rollsBack": true, "oldRevision": 1, "newRevision": 2});
-    changed.history["data"]["journal"] = tree!(journal.to_string());
-    for now in [replaced, changed] {
-        let sandbox = Sandbox::new();
-        seen(&sandbox.server, &cluster());
-        let meanwhile = |server: &Server| seen(server, &now);
-        let outcome = sandbox.run_in_terminal(&["delete", "demo"], "delete cluster demo?", meanwhile, "y");
+    let is_replaced = |server: &Server| {
+        server.world().unwrap().full = true;
+        edit(server, JOB, |job| job["metadata"]["uid"] = tree!("another"));
+    };
+    let is_changed = |server: &Server| {
+        let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
+            "step": "replacing", "ending": {"by": "nothing"}, "rollsBack": true, "oldRevision": 1, "newRevision": 2});
+        edit(server, HISTORY, |history| {
+            history["data"]["journal"] = tree!(journal.to_string())
+        });
+    };
+    for meanwhile in [&is_replaced as &dyn Fn(&Server), &is_changed] {
+        let outcome = running().run_in_terminal(&["delete", "demo"], "delete cluster demo?", meanwhile, "y");
         assert_eq!(outcome.code, Some(8), "{outcome}");
         assert!(
             outcome.stdout.contains("demo is not what was shown any more"),
             "{outcome}"
         );
-        let writes = |request: &&String| !request.starts_with("GET ");
-        assert_eq!(outcome.requests.iter().find(writes), None, "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
     }
 }
 
 #[test]
 fn delete_deletes_what_it_has_shown() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    seen(server, &cluster());
-    let meanwhile = |server: &Server| {
-        seen(server, &cluster());
-        server
-            .expect(put(HISTORY))
-            .times(2)
-            .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-        let none = tree!({"metadata": {"resourceVersion": "9"}, "items": []});
-        server.expect(get(PODS).no_query("watch")).times(2).answer(json(&none));
-        for path in [JOB, DEPLOYMENT, SERVICE] {
-            server.expect(delete(path)).answer(json(&tree!({})));
-        }
-    };
-    let outcome = sandbox.run_in_terminal(&["delete", "demo"], "delete cluster demo?", meanwhile, "y");
+    let sandbox = running();
+    let outcome = sandbox.run_in_terminal(&["delete", "demo"], "delete cluster demo?", |_| {}, "y");
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.contains("cluster/demo deleted"), "{outcome}");
+    for path in [JOB, DEPLOYMENT, SERVICE] {
+        assert_eq!(sandbox.object(path), Value::Null, "{outcome}");
+    }
 }
 
-/// One that others made: its Service has only the name.
-fn by_hand() -> Made {
-    let mut made = cluster();
-    made.service["metadata"]["labels"] = tree!({"app": "demo"});
-    made.history = tree!({"metadata": {"name": "demo-history", "resourceVersion": "5"}, "data": {"format": "1"}});
-    made
+/// A cluster that others made: its Service has only the name.
+fn by_hand() -> Sandbox {
+    let sandbox = running();
+    sandbox.edit(SERVICE, |service| {
+        service["metadata"]["labels"] = tree!({"app": "demo"})
+    });
+    sandbox.edit(HISTORY, |history| history["data"] = tree!({"format": "1"}));
+    sandbox.world().violations.clear();
+    sandbox
 }
 
 #[test]
 fn adopt_takes_over_what_it_has_shown_and_nothing_else() {
-    let change = |path: &str, value: Value| {
-        let mut now = by_hand();
-        *now.deployment.pointer_mut(path).unwrap() = value;
-        now
-    };
-    let mut replaced = by_hand();
-    replaced.service["metadata"]["uid"] = tree!("another");
-    for (now, code) in [(change("/spec/replicas", tree!(7)), 8), (replaced, 8), (by_hand(), 0)] {
-        let sandbox = Sandbox::new();
-        reads(&sandbox.server, &by_hand());
-        let meanwhile = |server: &Server| {
-            reads(server, &now);
-            if code == 0 {
-                server
-                    .expect(put(HISTORY))
-                    .times(2)
-                    .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
-                for path in [JOB, DEPLOYMENT, SERVICE] {
-                    server.expect(patch(path)).answer(json(&tree!({})));
-                }
-            }
-        };
-        let outcome = sandbox.run_in_terminal(&["adopt", "demo"], "as cluster demo?", meanwhile, "y");
+    let is_scaled = |server: &Server| edit(server, DEPLOYMENT, |object| object["spec"]["replicas"] = tree!(7));
+    let is_replaced = |server: &Server| edit(server, SERVICE, |object| object["metadata"]["uid"] = tree!("another"));
+    for (meanwhile, code) in [
+        (&is_scaled as &dyn Fn(&Server), 8),
+        (&is_replaced, 8),
+        (&|_: &Server| {}, 0),
+    ] {
+        let outcome = by_hand().run_in_terminal(&["adopt", "demo"], "as cluster demo?", meanwhile, "y");
         assert_eq!(outcome.code, Some(code), "{outcome}");
         let expected = if code == 0 {
             "cluster/demo adopted"
@@ -105,6 +78,7 @@ fn adopt_takes_over_what_it_has_shown_and_nothing_else() {
             "are not what was shown any more"
         };
         assert!(outcome.stdout.contains(expected), "{outcome}");
+        assert_eq!(outcome.changes().is_empty(), code == 8, "{outcome}");
     }
 }
 

@@ -3,15 +3,13 @@
 use serde_json::{Value, json as tree};
 
 use crate::answer::Answer;
-use crate::change::{FLINK, HISTORY, ID, JOBS, made, reads, runs};
-use crate::demo::release;
-use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, delete, get, json, post, put, status, text};
+use crate::demo::{FLINK, ID, JOBS, PODS, running};
+use crate::sandbox::Outcome;
+use crate::server::{Server, delete, get, json, post, status, text};
 use crate::short_job::watched;
 
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const REHEARSAL: &str = "/apis/batch/v1/namespaces/default/jobs/demo-rehearsal";
-const PODS: &str = "/api/v1/namespaces/default/pods";
 const FROM: [&str; 4] = ["rehearse", "demo", "--from-savepoint", "s3://b/sp-1"];
 
 /// The Job of a rehearsal that `who` began.
@@ -59,11 +57,6 @@ fn refused(outcome: &Outcome, code: i32, texts: &[&str]) {
     }
 }
 
-fn begins(sandbox: &Sandbox) {
-    reads(&sandbox.server, &made(&tree!([])));
-    runs(&sandbox.server);
-}
-
 #[test]
 fn a_name_in_use_is_refused_before_a_savepoint_is_taken() {
     let foreign = tree!({"metadata": {"name": "demo-rehearsal", "uid": "u", "labels": {"app": "backup"}}});
@@ -83,8 +76,7 @@ fn a_name_in_use_is_refused_before_a_savepoint_is_taken() {
             ],
         ),
     ] {
-        let sandbox = Sandbox::new();
-        begins(&sandbox);
+        let sandbox = running();
         let server = &sandbox.server;
         let exists = status(409, "AlreadyExists", "jobs.batch \"demo-rehearsal\" already exists");
         checks(server, exists, true);
@@ -95,14 +87,12 @@ fn a_name_in_use_is_refused_before_a_savepoint_is_taken() {
 
 #[test]
 fn a_missing_right_is_reported_before_a_savepoint_is_taken() {
-    let sandbox = Sandbox::new();
-    begins(&sandbox);
+    let sandbox = running();
     checks(&sandbox.server, fine(), false);
     let texts = ["you may not delete jobs in namespace default", "doctor --rbac"];
     refused(&sandbox.run(&["rehearse", "demo"]), 4, &texts);
 
-    let sandbox = Sandbox::new();
-    begins(&sandbox);
+    let sandbox = running();
     let said = "jobs.batch is forbidden: User \"u\" cannot create resource \"jobs\" in API group \"batch\"";
     checks(&sandbox.server, status(403, "Forbidden", said), true);
     let texts = [
@@ -114,13 +104,8 @@ fn a_missing_right_is_reported_before_a_savepoint_is_taken() {
 
 #[test]
 fn a_job_that_does_not_run_has_no_savepoint_to_rehearse_from() {
-    let sandbox = Sandbox::new();
-    reads(&sandbox.server, &made(&tree!([])));
-    let jobs = tree!({"jobs": [{"jid": ID, "name": "j", "state": "FINISHED", "tasks": {"total": 1, "finished": 1}}]});
-    sandbox
-        .server
-        .expect(get(&format!("{FLINK}/jobs/overview")))
-        .answer(json(&jobs));
+    let sandbox = running();
+    sandbox.with_flink(|flink| flink.state = "FINISHED");
     let texts = [
         "the job of demo does not run",
         "--from-savepoint PATH rehearses from one that there is",
@@ -130,29 +115,21 @@ fn a_job_that_does_not_run_has_no_savepoint_to_rehearse_from() {
 
 #[test]
 fn without_a_folder_for_savepoints_no_job_is_made() {
-    let sandbox = Sandbox::new();
-    begins(&sandbox);
+    let sandbox = running();
     let server = &sandbox.server;
     checks(server, fine(), true);
-    server
-        .expect(put(HISTORY))
-        .times(2)
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     let said = "java.lang.IllegalStateException: Config key [state.savepoints.dir] is not set.";
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/savepoints")).body(tree!({"cancel-job": false})))
         .answer(text(400, &tree!({"errors": [said]}).to_string()));
-    // Nothing holds a JobManager whose job keeps running.
-    server.expect(release()).often().answer(text(404, "{}"));
     let texts = ["is not set", "--savepoint-dir URI says where to write it"];
     refused(&sandbox.run(&["rehearse", "demo"]), 1, &texts);
 }
 
 #[test]
 fn a_version_that_ends_is_refused_with_its_exception_and_its_job_is_deleted() {
-    let sandbox = Sandbox::new();
+    let sandbox = running();
     let server = &sandbox.server;
-    reads(server, &made(&tree!([])));
     checks(server, fine(), true);
     let mut ended = job("jane@laptop");
     ended["status"] = tree!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded",
@@ -187,9 +164,8 @@ fn a_version_that_ends_is_refused_with_its_exception_and_its_job_is_deleted() {
 #[test]
 fn an_interruption_deletes_its_job() {
     for signal in ["-INT", "-TERM"] {
-        let sandbox = Sandbox::new();
+        let sandbox = running();
         let server = &sandbox.server;
-        reads(server, &made(&tree!([])));
         checks(server, fine(), true);
         starts(server, &job("jane@laptop"), &tree!([]));
         // Not one that must have come before the signal is sent.

@@ -38,7 +38,6 @@ pub struct Outcome {
     /// Exit code; `None`: killed.
     pub code: Option<i32>,
     /// Requests in the order of their arrival, as `METHOD /path?query`, decoded.
-    #[allow(dead_code)]
     pub requests: Vec<String>,
     arguments: String,
 }
@@ -105,7 +104,6 @@ impl Sandbox {
     }
 
     /// Text for the program's standard input, which is empty otherwise.
-    #[allow(dead_code)]
     pub fn stdin(mut self, text: &str) -> Self {
         text.clone_into(&mut self.stdin);
         self
@@ -237,6 +235,7 @@ impl Sandbox {
     }
 
     fn prepared(&self, mut command: std::process::Command, arguments: &[&str]) -> std::process::Command {
+        self.server.begin();
         command
             .args(arguments)
             .env_clear()
@@ -279,9 +278,25 @@ impl Sandbox {
 
     /// The same text with what differs from run to run replaced.
     fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for written in self.server.world().iter().flat_map(|world| &world.disk) {
+            if written.path.starts_with("file:/savepoints/") {
+                text = text.replace(&written.path, "[SAVEPOINT]");
+            }
+        }
         text.replace(&self.server.url(), "[SERVER]")
             .replace(self.server.url().trim_start_matches("http://"), "[ADDRESS]")
             .replace(&self.home().display().to_string(), "[HOME]")
+    }
+}
+
+impl Outcome {
+    /// The requests that may change something.
+    pub fn changes(&self) -> Vec<&String> {
+        let reads = |request: &str| {
+            request.starts_with("GET") || request.contains("dryRun=All") || request.contains("accessreviews")
+        };
+        self.requests.iter().filter(|request| !reads(request)).collect()
     }
 }
 

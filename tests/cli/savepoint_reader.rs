@@ -9,22 +9,24 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json as tree};
 
 use crate::answer::Answer;
-use crate::change::{JOBS, dry_runs, made, reads};
+use crate::demo::{JOB, JOBS, PODS, running};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, delete, get, json, post, status, text};
 use crate::short_job::watched;
 
 const READER: &str = "/apis/batch/v1/namespaces/default/jobs/demo-savepoint-reader";
-const PODS: &str = "/api/v1/namespaces/default/pods";
 const INSPECT: [&str; 5] = ["savepoint", "inspect", "file:/storage/sp-1", "--of", "demo"];
 
 /// A cluster with a claim at /storage, and these savepoints in its history.
-fn exists(server: &Server, savepoints: &Value) {
-    let mut cluster = made(savepoints);
-    let pod = &mut cluster.job["spec"]["template"]["spec"];
-    pod["containers"][0]["volumeMounts"] = tree!([{"name": "storage", "mountPath": "/storage"}]);
-    pod["volumes"] = tree!([{"name": "storage", "persistentVolumeClaim": {"claimName": "claim"}}]);
-    reads(server, &cluster);
+fn exists(savepoints: &Value) -> Sandbox {
+    let sandbox = running();
+    sandbox.edit(JOB, |job| {
+        let pod = &mut job["spec"]["template"]["spec"];
+        pod["containers"][0]["volumeMounts"] = tree!([{"name": "storage", "mountPath": "/storage"}]);
+        pod["volumes"] = tree!([{"name": "storage", "persistentVolumeClaim": {"claimName": "claim"}}]);
+    });
+    sandbox.put_entry("savepoints", savepoints);
+    sandbox
 }
 
 /// The Job that `who` created.
@@ -112,9 +114,8 @@ fn savepoint(path: &str) -> Value {
 
 #[test]
 fn a_savepoint_in_a_claim_is_read_by_a_job_that_is_deleted() {
-    let sandbox = Sandbox::new();
+    let sandbox = exists(&tree!([]));
     let server = &sandbox.server;
-    exists(server, &tree!([]));
     runs(server, &tree!([ended()]));
     // The log may be complete only a little later.
     prints(server, "kubectl-flink: begin\n");
@@ -128,10 +129,9 @@ fn a_savepoint_in_a_claim_is_read_by_a_job_that_is_deleted() {
 
 #[test]
 fn without_a_path_the_newest_savepoints_of_the_history_are_read_by_one_job() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
     let paths = ["file:/storage/sp-1", "file:/storage/sp-2"].map(savepoint);
-    exists(server, &tree!(paths));
+    let sandbox = exists(&tree!(paths));
+    let server = &sandbox.server;
     runs(server, &tree!([ended()]));
     prints(server, &printed(&["counting", "with-extra"]));
     let outcome = sandbox.run(&["savepoint", "diff", "--of", "demo"]);
@@ -139,25 +139,22 @@ fn without_a_path_the_newest_savepoints_of_the_history_are_read_by_one_job() {
     assert!(outcome.stdout.contains("added"), "{outcome}");
     deleted(&outcome, 1);
 
-    let sandbox = Sandbox::new();
-    exists(&sandbox.server, &tree!([savepoint("s3://b/sp-1")]));
+    let sandbox = exists(&tree!([savepoint("s3://b/sp-1")]));
     let outcome = sandbox.run(&["savepoint", "inspect", "--of", "demo"]);
     refused(
         &outcome,
         2,
         &["aws s3 cp s3://b/sp-1/_metadata - | kubectl flink savepoint inspect -"],
     );
-    let sandbox = Sandbox::new();
-    exists(&sandbox.server, &tree!([savepoint("file:/storage/sp-1")]));
+    let sandbox = exists(&tree!([savepoint("file:/storage/sp-1")]));
     let outcome = sandbox.run(&["savepoint", "diff", "--of", "demo"]);
     refused(&outcome, 3, &["the history of demo has less than two savepoints"]);
 }
 
 #[test]
 fn a_savepoint_that_is_not_there_is_an_error_and_the_job_is_deleted() {
-    let sandbox = Sandbox::new();
+    let sandbox = exists(&tree!([]));
     let server = &sandbox.server;
-    exists(server, &tree!([]));
     runs(server, &tree!([ended()]));
     prints(server, "kubectl-flink: missing\nkubectl-flink: done\n");
     let outcome = sandbox.run(&INSPECT);
@@ -167,9 +164,8 @@ fn a_savepoint_that_is_not_there_is_an_error_and_the_job_is_deleted() {
 
 #[test]
 fn an_image_that_cannot_be_pulled_is_reported_and_the_job_is_deleted() {
-    let sandbox = Sandbox::new();
+    let sandbox = exists(&tree!([]));
     let server = &sandbox.server;
-    exists(server, &tree!([]));
     let waits = tree!({"waiting": {"reason": "ImagePullBackOff", "message": "manifest unknown"}});
     runs(server, &tree!([pod("Pending", &waits)]));
     let outcome = sandbox.run(&INSPECT);
@@ -201,9 +197,8 @@ fn obstacles_are_reported_before_anything_runs() {
         ),
     ];
     for (answer, code, texts) in refusals {
-        let sandbox = Sandbox::new();
+        let sandbox = exists(&tree!([]));
         let server = &sandbox.server;
-        exists(server, &tree!([]));
         server.expect(post(JOBS)).answer(answer);
         if code == 8 {
             server.expect(get(READER)).answer(json(&job("jane@laptop")));
@@ -212,8 +207,7 @@ fn obstacles_are_reported_before_anything_runs() {
         refused(&outcome, code, texts);
         deleted(&outcome, 0);
     }
-    let sandbox = Sandbox::new();
-    exists(&sandbox.server, &tree!([]));
+    let sandbox = exists(&tree!([]));
     let outcome = sandbox.run(&["savepoint", "inspect", "/data/sp-1", "--of", "demo"]);
     let texts = [
         "/data/sp-1 is in no volume of the JobManager of demo",
@@ -248,11 +242,8 @@ fn a_dry_run_compares_the_states_that_are_on_this_machine() {
             ],
         ),
     ] {
-        let sandbox = Sandbox::new();
-        let server = &sandbox.server;
-        reads(server, &made(&tree!([savepoint(&newest)])));
-        crate::change::runs(server);
-        dry_runs(server);
+        let sandbox = running();
+        sandbox.put_entry("savepoints", &tree!([savepoint(&newest)]));
         let upgrade = [
             "upgrade",
             "demo",
@@ -275,9 +266,8 @@ fn a_dry_run_compares_the_states_that_are_on_this_machine() {
 #[test]
 fn an_interruption_deletes_the_job() {
     for signal in ["-INT", "-TERM"] {
-        let sandbox = Sandbox::new();
+        let sandbox = exists(&tree!([]));
         let server = &sandbox.server;
-        exists(server, &tree!([]));
         runs(server, &tree!([]));
         let outcome = sandbox.run_and_signal(&INSPECT, "", signal);
         refused(&outcome, 130, &["interrupted"]);

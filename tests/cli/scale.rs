@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{
-    DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, Made, PODS, SERVICE, holds_result, made, position, releases, revision,
-};
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, Made, PODS, made, position, revision, running_with};
+use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
 use crate::server::{Server, get, json, patch, post, put, status, text};
 
@@ -26,13 +25,13 @@ fn jobs() -> Value {
     tree!({"jobs": [{"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 3, "running": 3}}]})
 }
 
-pub fn requirements(upper: u32) -> Value {
+fn requirements(upper: u32) -> Value {
     let of = |upper: u32| tree!({"parallelism": {"lowerBound": 1, "upperBound": upper}});
     tree!({"source": of(1), "keys": of(upper)})
 }
 
 /// Answers what every `scale` reads; `settings` are the JobManager's.
-pub fn reads(server: &Server, settings: &[(&str, &str)]) {
+fn reads(server: &Server, settings: &[(&str, &str)]) {
     reads_of(server, &two(), settings);
 }
 
@@ -68,7 +67,7 @@ fn reads_at(server: &Server, made: &Made, settings: &[(&str, &str)], parallelism
     }
 }
 
-pub fn overview(server: &Server, task_managers: u32) {
+fn overview(server: &Server, task_managers: u32) {
     let overview = tree!({"taskmanagers": task_managers, "slots-total": task_managers, "flink-version": "2.3.0"});
     server.expect(get(&format!("{FLINK}/overview"))).answer(json(&overview));
 }
@@ -105,19 +104,26 @@ fn written(server: &Server, key: &str) -> Vec<Value> {
     writes.map(|request| entry(&request.body)).collect()
 }
 
-/// The cluster as a scale to 3 has left it.
-fn left_behind(holder: &Value) -> Made {
-    let mut left = two();
+/// The journal of a scale to 3 that is unfinished; `holder` has the lock, or it is null.
+fn journal(holder: &Value) -> Value {
     let mut journal = tree!({"version": 1, "kind": "scale", "command": "scale", "startedAt": "2026-01-01T00:00:00Z",
         "step": "waiting", "ending": {"by": "nothing"}, "parallelism": 3});
     if !holder.is_null() {
         journal["holder"] = holder.clone();
     }
-    left.history["data"]["journal"] = tree!(journal.to_string());
+    journal
+}
+
+/// The cluster as a scale to 3 has left it.
+fn left_behind() -> Made {
+    let mut left = two();
+    left.history["data"]["journal"] = tree!(journal(&Value::Null).to_string());
     left
 }
 
-pub const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
+/// The flags of a cluster with two tasks.
+const TWO: &[&str] = &["-p", "2"];
+const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
 
 #[test]
 fn taskmanagers_start_before_the_job_gets_its_parallelism() {
@@ -173,13 +179,13 @@ fn taskmanagers_start_before_the_job_gets_its_parallelism() {
 #[test]
 fn a_scale_in_progress_blocks_other_changes() {
     let holder = tree!({"who": "bob@other", "token": "t", "process": "elsewhere/1/1"});
+    let sandbox = running_with(TWO);
+    sandbox.put_entry("journal", &journal(&holder));
     for command in [
         &["scale", "demo", "-p", "4"][..],
         &["upgrade", "demo", "--env", "A=1"],
         &["restart", "demo"],
     ] {
-        let sandbox = Sandbox::new();
-        crate::demo::reads(&sandbox.server, &left_behind(&holder));
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(8), "{outcome}");
         for expected in [
@@ -188,6 +194,7 @@ fn a_scale_in_progress_blocks_other_changes() {
         ] {
             assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
         }
+        assert!(outcome.changes().is_empty(), "{outcome}");
     }
 }
 
@@ -196,7 +203,7 @@ fn an_interrupted_scale_is_continued_or_makes_way() {
     // The job came to its parallelism by itself: all that is left is to record it.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let mut left = left_behind(&Value::Null);
+    let mut left = left_behind();
     left.job["metadata"]["annotations"]["kubectl-flink/parallelism"] = tree!("3");
     left.deployment["spec"]["replicas"] = tree!(3);
     reads_at(server, &left, ADAPTIVE, 3);
@@ -213,7 +220,7 @@ fn an_interrupted_scale_is_continued_or_makes_way() {
     // Another change reports it, and starts.
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    reads_at(server, &left_behind(&Value::Null), ADAPTIVE, 3);
+    reads_at(server, &left_behind(), ADAPTIVE, 3);
     server
         .expect(put(HISTORY))
         .times(2)
@@ -302,22 +309,7 @@ fn in_reactive_mode_only_the_deployment_changes() {
 
 #[test]
 fn without_either_it_goes_through_a_savepoint() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    reads(server, &[]);
-    for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(json(&tree!({})));
-    }
-    server
-        .expect(
-            post(JOBS)
-                .query("dryRun", "All")
-                .body(tree!({"metadata": {"annotations": {"kubectl-flink/parallelism": "5"}}})),
-        )
-        .answer(text(201, "{}"));
-    let outcome = sandbox.run(&["scale", "demo", "-p", "5", "--dry-run"]);
+    let outcome = running_with(TWO).run(&["scale", "demo", "-p", "5", "--dry-run"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains(
@@ -329,44 +321,19 @@ fn without_either_it_goes_through_a_savepoint() {
 
 #[test]
 fn through_a_savepoint_it_is_a_transaction_as_any_other() {
-    let sandbox = Sandbox::new();
+    let sandbox = running_with(TWO);
     let server = &sandbox.server;
-    reads(server, &[]);
-    for path in [SERVICE, DEPLOYMENT] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(json(&tree!({})));
-    }
-    server.expect(post(JOBS).query("dryRun", "All")).answer(text(201, "{}"));
-    server
-        .expect(put(HISTORY))
-        .often()
-        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
     // Flink refuses: nothing was changed, and the command says so.
-    holds_result(server);
-    releases(server);
     server
         .expect(post(&format!("{FLINK}/jobs/{ID}/stop")))
         .answer(text(500, r#"{"errors":["no savepoint today"]}"#));
-    server
-        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
-        .often()
-        .answer(text(404, r#"{"errors":["There is no savepoint operation."]}"#));
-    server
-        .expect(get(&format!("{FLINK}/jobs/overview")))
-        .often()
-        .answer(json(&jobs()));
     let outcome = sandbox.run(&["scale", "demo", "-p", "5", "--surge=never"]);
     assert_ne!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains("the scale of demo changed nothing"),
         "{outcome}"
     );
-    let requests = server.requests();
-    let mut writes = requests.iter().filter(|request| request.method == "PUT");
-    let first: Value = serde_json::from_slice(&writes.next().unwrap().body).unwrap();
-    let entry = |key: &str| -> Value { serde_json::from_str(first["data"][key].as_str().unwrap()).unwrap() };
-    let (journal, revision) = (entry("journal"), entry("revision.2"));
+    let (journal, revision) = (&written(server, "journal")[0], &written(server, "revision.2")[0]);
     for (field, value) in [
         ("command", tree!("scale")),
         ("step", tree!("stopping")),
@@ -385,21 +352,20 @@ fn scale_continues_its_own_unfinished_change_and_refuses_others() {
         (&["scale", "demo", "-p", "5"], "scale", 4, 8),
         (&["scale", "demo", "-p", "5"], "upgrade", 5, 8),
     ] {
-        let sandbox = Sandbox::new();
-        let mut left = two();
+        let sandbox = running_with(TWO);
         let journal = tree!({
             "version": 1, "kind": "change", "command": command, "startedAt": "2026-01-01T00:00:00Z", "step": "waiting",
             "ending": {"by": "savepoint", "triggerId": "1".repeat(32), "jobId": ID, "format": "CANONICAL"},
             "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "back": false,
             "saved": "s3://b/sp-1", "start": "s3://b/sp-1",
         });
-        left.history["data"]["revision.2"] = tree!(revision(2, "flink:2.3.0", parallelism).to_string());
-        left.history["data"]["journal"] = tree!(journal.to_string());
-        crate::demo::reads(&sandbox.server, &left);
+        sandbox.put_entry("journal", &journal);
+        sandbox.put_entry("revision.2", &revision(2, "flink:2.3.0", parallelism));
         let dry = sandbox.run(&[arguments, &["--dry-run"]].concat());
         assert_eq!(dry.code, Some(code), "{dry}");
         let expected = if code == 0 { "would continue" } else { "--continue" };
         assert!(dry.to_string().contains(expected), "{dry}");
+        assert!(dry.changes().is_empty(), "{dry}");
     }
 }
 
@@ -438,19 +404,12 @@ fn a_scale_that_is_needless_or_impossible_changes_nothing() {
 
 #[test]
 fn a_cluster_that_does_not_run_is_not_scaled() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let mut ended = two();
-    ended.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
-    crate::demo::reads(server, &ended);
-    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(status(
-        503,
-        "ServiceUnavailable",
-        "no endpoints available",
-    ));
+    let sandbox = running_with(TWO);
+    sandbox.end("Complete", &minutes_ago(1));
     let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("savepoint-resume demo -p 3"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 /// Asked again it would be refused again: the wait ends, and says so.

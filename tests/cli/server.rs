@@ -1,4 +1,8 @@
-//! A scripted API server for tests of the real binary.
+//! A scripted API server for tests of the real binary, alone or before a world.
+//!
+//! Where the requests and answers themselves are the subject of a test, it scripts them. Where only the state before and
+//! after a command matters, a [`World`] answers ([`Server::live_in`], [`crate::demo`]): then what a script has goes first,
+//! such as one refusal, and the world answers the rest.
 //!
 //! A test says which requests it expects, and how each is answered. An unexpected request fails the test, and
 //! so does an expected one that does not come; both are checked when the program has ended, in [`Sandbox::run`].
@@ -32,28 +36,45 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-#[allow(unused_imports)]
 pub use crate::answer::{Answer, cut, json, status, status_object, text, watch};
-#[allow(unused_imports)]
-pub use crate::call::{Call, Request, delete, get, patch, post, put};
+pub use crate::call::{Call, delete, get, patch, post, put};
+use crate::world::reply::Reply;
+use crate::world::{Request, World, stream};
 
 /// Number of times that no test comes near.
 const OFTEN: usize = usize::MAX / 2;
 
+/// What another client does in a world.
+type Change = Box<dyn FnOnce(&mut World) + Send>;
+
 #[derive(Default)]
 struct Script {
     expected: Vec<(Call, Answer, usize)>,
+    meanwhile: Vec<(Call, Change)>,
+    /// Requests whose answers are lost.
+    lost: Vec<Call>,
     in_order: bool,
     requests: Vec<Request>,
     unexpected: Vec<String>,
 }
 
-/// The server. It ends with the test's process.
+/// The server. Its connections end with the program, or with the test's process.
 pub struct Server {
     address: SocketAddr,
-    script: Arc<Mutex<Script>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    script: Mutex<Script>,
+    /// Answers what the script does not.
+    world: OnceLock<Mutex<World>>,
+    /// Whether a run has not asked for anything yet.
+    sleeps: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// An expectation that still needs its answer.
@@ -78,12 +99,12 @@ impl Expected<'_> {
 
     /// How it is answered.
     pub fn answer(self, answer: Answer) {
-        self.server
-            .script
-            .lock()
-            .unwrap()
-            .expected
-            .push((self.call, answer, self.times));
+        self.server.script().expected.push((self.call, answer, self.times));
+    }
+
+    /// Another client changes the world just before the world answers it.
+    pub fn meanwhile(self, change: impl FnOnce(&mut World) + Send + 'static) {
+        self.server.script().meanwhile.push((self.call, Box::new(change)));
     }
 }
 
@@ -93,17 +114,41 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
-            script: Arc::default(),
+            shared: Arc::default(),
         };
-        let script = Arc::clone(&server.script);
+        let shared = Arc::clone(&server.shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let script = Arc::clone(&script);
+                let shared = Arc::clone(&shared);
                 // A connection that the program closes is none of the server's business.
-                std::thread::spawn(move || drop(serve(stream, &script)));
+                std::thread::spawn(move || drop(shared.serve(stream)));
             }
         });
         server
+    }
+
+    /// From now on this world answers what the script does not.
+    pub fn live_in(&self, world: World) {
+        assert!(self.shared.world.set(Mutex::new(world)).is_ok(), "there is one world");
+        let shared = Arc::clone(&self.shared);
+        std::thread::spawn(move || stream::pass_time(shared.world.get().unwrap(), || shared.is_closed()));
+    }
+
+    /// The world that answers; none: all is scripted.
+    pub fn world(&self) -> Option<MutexGuard<'_, World>> {
+        Some(self.shared.world.get()?.lock().unwrap())
+    }
+
+    /// The program is about to run.
+    pub fn begin(&self) {
+        if let Some(mut world) = self.world() {
+            world.wake();
+        }
+        self.shared.sleeps.store(true, Ordering::SeqCst);
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.shared.script.lock().unwrap()
     }
 
     /// Where it listens, such as `http://127.0.0.1:40000`.
@@ -120,82 +165,151 @@ impl Server {
         }
     }
 
+    /// The world carries out the next such request, and its answer is lost: the connection is closed instead.
+    pub fn loses(&self, call: Call) {
+        self.script().lost.push(call);
+    }
+
     /// From now on requests must come in the order in which they were, and will be, written down.
-    #[allow(dead_code)]
     pub fn in_order(&self) {
-        self.script.lock().unwrap().in_order = true;
+        self.script().in_order = true;
     }
 
     /// The requests so far, in the order of their arrival.
     pub fn requests(&self) -> Vec<Request> {
-        self.script.lock().unwrap().requests.clone()
+        self.script().requests.clone()
     }
 
     /// What is wrong with the requests so far; empty: nothing.
     pub fn faults(&self) -> String {
-        let script = self.script.lock().unwrap();
+        let script = self.script();
         let mut faults = String::new();
         for request in &script.unexpected {
             faults = format!("{faults}  came unexpected: {request}\n");
+        }
+        for (call, _) in &script.meanwhile {
+            faults = format!("{faults}  did not come, so that nothing happened meanwhile: {call}\n");
         }
         let missing = |left: usize| left > 0 && left < OFTEN / 2;
         for (call, _, left) in script.expected.iter().filter(|(_, _, left)| missing(*left)) {
             faults = format!("{faults}  did not come ({left} left): {call}\n");
         }
+        for violation in self.world().iter().flat_map(|world| &world.violations) {
+            faults = format!("{faults}  must never happen: {violation}\n");
+        }
         faults
     }
 }
 
-fn serve(stream: TcpStream, script: &Mutex<Script>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut writer = stream.try_clone()?;
-    let mut reader = BufReader::new(stream);
-    while let Some(request) = Request::read(&mut reader)? {
-        let answer = script.lock().unwrap().answer(request);
-        if !answer.send(&mut writer)? {
-            writer.shutdown(std::net::Shutdown::Both)?;
-            break;
-        }
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
     }
-    Ok(())
+}
+
+impl Shared {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut writer = stream.try_clone()?;
+        let mut reader = BufReader::new(stream);
+        while let Some(request) = Request::read(&mut reader)? {
+            let answer = match self.answer(request) {
+                Ok(answer) => answer,
+                Err(Reply::Whole(code, body)) => text(code, &body).header("content-type", "application/json"),
+                Err(Reply::Watch(watch)) => {
+                    let world = self.world.get().unwrap();
+                    stream::watch(&mut writer, world, &watch, || self.is_closed(), |_| false)?;
+                    continue;
+                }
+            };
+            if !answer.send(&mut writer)? {
+                writer.shutdown(std::net::Shutdown::Both)?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer of the script, or else that of the world.
+    fn answer(&self, request: Request) -> Result<Answer, Reply> {
+        let mut script = self.script.lock().unwrap();
+        let answer = match (script.expected_answer(&request), self.world.get()) {
+            (Some(answer), _) => Ok(answer),
+            (None, Some(world)) => {
+                let mut world = world.lock().unwrap();
+                if self.sleeps.swap(false, Ordering::SeqCst) {
+                    world.wake();
+                }
+                if let Some(at) = script.meanwhile.iter().position(|(call, _)| call.fits(&request)) {
+                    script.meanwhile.remove(at).1(&mut world);
+                }
+                let reply = world.answer(&request);
+                match script.lost.iter().position(|call| call.fits(&request)) {
+                    Some(at) => {
+                        script.lost.remove(at);
+                        Ok(cut())
+                    }
+                    None => Err(reply),
+                }
+            }
+            (None, None) => match script.usual_answer(&request) {
+                // Most tests are not about it.
+                Some(answer) => return Ok(answer),
+                None => Ok(script.unexpected_answer(&request)),
+            },
+        };
+        script.requests.push(request);
+        answer
+    }
 }
 
 impl Script {
-    fn answer(&mut self, request: Request) -> Answer {
+    fn expected_answer(&mut self, request: &Request) -> Option<Answer> {
         let in_order = self.in_order;
         let mut open = self.expected.iter_mut().filter(|(_, _, left)| *left > 0);
         let found = if in_order {
-            open.next().filter(|(call, _, _)| call.fits(&request))
+            open.next().filter(|(call, _, _)| call.fits(request))
         } else {
-            open.find(|(call, _, _)| call.fits(&request))
+            open.find(|(call, _, _)| call.fits(request))
         };
-        let answer = if let Some((_, answer, left)) = found {
-            *left -= 1;
-            answer.completed(&request)
-        } else if let Some(again) = request
-            .asks_for_metadata()
-            .then(|| self.expected.iter().rfind(|(call, _, _)| call.fits(&request)))
-            .flatten()
-        {
-            // What every begin reads again: it is as it was, where a test does not say otherwise.
-            return again.1.completed(&request);
-        } else if request.asks_for_metadata() {
-            return status(404, "NotFound", "jobs.batch \"demo-master\" not found");
-        } else if request.asks_for_operations() {
-            // What every list for people asks beside all else, and most tests are not about.
-            return json(&serde_json::json!({"kind": "PartialObjectMetadataList", "items": []}));
-        } else if request.asks_for_running_pods() {
-            // The same: without the right to list Pods a list says what Jobs and Deployments say.
-            return status(403, "Forbidden", "pods is forbidden");
-        } else {
-            let headers: BTreeMap<_, _> = request.headers.iter().cloned().collect();
-            let body = String::from_utf8_lossy(&request.body);
-            self.unexpected
-                .push(format!("{request}\n      {headers:?}\n      {body}"));
-            status(500, "InternalError", "the test did not expect this request")
+        let (_, answer, left) = found?;
+        *left -= 1;
+        Some(answer.completed(request))
+    }
+
+    /// The answer to what many commands ask beside all else.
+    fn usual_answer(&self, request: &Request) -> Option<Answer> {
+        let asks_for = |collection: &str, term: &str| {
+            request.path.ends_with(collection) && request.query.iter().any(|(_, value)| value == term)
         };
-        self.requests.push(request);
-        answer
+        // What every begin reads again of the Job that its plan was made from.
+        let asks_for_metadata = request
+            .header("accept")
+            .is_some_and(|accept| accept.contains("as=PartialObjectMetadata;"));
+        if asks_for_metadata {
+            // It is as it was, where a test does not say otherwise.
+            let before = self.expected.iter().rfind(|(call, _, _)| call.fits(request));
+            let missing = || status(404, "NotFound", "jobs.batch \"demo-master\" not found");
+            return Some(before.map_or_else(missing, |(_, answer, _)| answer.completed(request)));
+        }
+        if asks_for("/configmaps", "kubectl-flink/operation=open") {
+            let none = serde_json::json!({"kind": "PartialObjectMetadataList", "items": []});
+            return Some(json(&none));
+        }
+        // Without the right to list Pods a list says what Jobs and Deployments say.
+        asks_for("/pods", "status.phase=Running").then(|| status(403, "Forbidden", "pods is forbidden"))
+    }
+
+    fn unexpected_answer(&mut self, request: &Request) -> Answer {
+        let headers: BTreeMap<_, _> = request.headers.iter().cloned().collect();
+        let body = String::from_utf8_lossy(&request.body);
+        self.unexpected
+            .push(format!("{request}\n      {headers:?}\n      {body}"));
+        status(500, "InternalError", "the test did not expect this request")
     }
 }
 

@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::change::JOBS;
+use crate::demo::{JOBS, PODS};
 use crate::server::{Server, get, json, watch};
 
-const PODS: &str = "/api/v1/namespaces/default/pods";
 const EVENTS: &str = "/api/v1/namespaces/default/events";
 
 /// The Job `demo-COMPONENT` is listed with its Pods, once each, and nothing changes after that.

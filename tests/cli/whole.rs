@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::call::Request;
+use crate::world::Request;
 
 /// Completes the body of an answer to `request`, or an event of a watch.
 pub fn complete(request: &Request, bytes: &mut Vec<u8>) {

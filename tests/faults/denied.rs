@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use crate::commands::{Command, Then};
 use crate::compare::{Depth, View, becomes};
 use crate::fault::Fault;
-use crate::rights::right;
 use crate::run::{Run, run};
 use crate::world::World;
+use crate::world::rights::named;
 use crate::{Mode, beside, ends_as_documented, failed, keeps_savepoints};
 
 /// A command and the right that it lacks, such as `delete jobs`.
@@ -41,12 +41,6 @@ pub fn cases_of(command: &'static Command, turn: usize, plain: &Run, mode: Mode,
         expected: Arc::clone(expected),
     })
     .collect()
-}
-
-/// The verb and the resource of a request.
-pub fn named(request: &str) -> String {
-    let (_, resource, verb) = right(request);
-    format!("{verb} {resource}")
 }
 
 pub fn try_case(case: &Case, given: &World) -> Result<(), String> {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::gate::Gate;
 use crate::registry::{Meddler, Met};
-use crate::reply::Reply;
 use crate::server::send;
+use crate::world::reply::Reply;
 
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

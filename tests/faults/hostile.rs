@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 
 use crate::commands::Command;
-use crate::reply::Reply;
 use crate::run::{Run, run_poisoned};
 use crate::world::World;
+use crate::world::reply::Reply;
 
 /// Clears the screen, sets the title, and begins a sequence with the one character that stands for two.
 const POISON: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}31m\r";

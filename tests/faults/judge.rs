@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::commands::{Command, Then};
 use crate::fault::Fault;
-use crate::flink::{CHECKPOINTS, Written};
 use crate::hostile::no_secret;
 use crate::run::Run;
 use crate::world::World;
+use crate::world::flink::{CHECKPOINTS, Written};
 
 /// Each savepoint that was written is in the history, or can be asked for.
 pub fn keeps_savepoints(world: &World) -> Result<(), String> {

@@ -24,8 +24,8 @@
 //! - What people see of a change on a terminal is a checklist ([`checklist`]).
 //! - What speaks to a registry of images meets the same faults there ([`images`]).
 //!
-//! The in-memory API server does not have everything: lists that server-side apply merges by a key are replaced as a whole
-//! ([`apply`]), and conflicts between field managers do not occur, since the program forces them; admission, quotas,
+//! The in-memory API server does not have everything: lists that server-side apply merges by a key are replaced as a
+//! whole, and conflicts between field managers do not occur, since the program forces them; admission, quotas,
 //! defaults, `status` as a subresource, finalizers and pages of lists are left to the test cluster (tests/e2e). A deleted
 //! object goes at once; only Pods take time. Access reviews say no to what [`world::World::denied`] has.
 //!
@@ -35,46 +35,38 @@
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-mod apply;
-#[path = "../cli/call.rs"]
-#[allow(dead_code)]
-mod call;
 #[cfg(target_os = "linux")]
 mod checklist;
 mod commands;
 mod compare;
-mod controllers;
 mod denied;
 #[path = "../schema/mod.rs"]
 #[allow(dead_code)]
 mod documents;
 mod ends;
 mod fault;
-mod flink;
 mod gate;
 mod given;
 mod hostile;
 mod images;
 mod judge;
-mod numbers;
 #[path = "../cli/pack.rs"]
 mod pack;
 mod pairs;
 #[path = "../cli/registry/mod.rs"]
 #[allow(dead_code)]
 mod registry;
-mod reply;
 mod results;
 mod rights;
 mod run;
-mod selector;
 mod server;
-mod table;
 #[cfg(target_os = "linux")]
 #[path = "../terminal/mod.rs"]
 #[allow(dead_code)]
 mod terminal;
 mod watches;
+#[path = "../world/mod.rs"]
+#[allow(dead_code)]
 mod world;
 
 use std::collections::BTreeMap;

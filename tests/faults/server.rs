@@ -4,17 +4,12 @@ use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use crate::call::Request;
 use crate::fault::Plan;
-use crate::flink::Flink;
 use crate::hostile;
 use crate::registry::{Meddler, Met};
-use crate::reply::{Reply, Watch, expired};
-use crate::world::World;
+use crate::world::reply::Reply;
+use crate::world::{Request, World, stream};
 
 pub struct Server {
     address: SocketAddr,
@@ -48,7 +43,7 @@ impl Server {
         let address = server.address;
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if shared.closed.load(Ordering::SeqCst) {
+                if shared.is_closed() {
                     return;
                 }
                 shared.connections.lock().unwrap().push(stream.try_clone().unwrap());
@@ -58,13 +53,8 @@ impl Server {
             }
         });
         let shared = Arc::clone(&server.shared);
-        wake(world);
-        std::thread::spawn(move || {
-            while !shared.closed.load(Ordering::SeqCst) {
-                shared.world.lock().unwrap().tick();
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        });
+        world.lock().unwrap().wake();
+        std::thread::spawn(move || stream::pass_time(&shared.world, || shared.is_closed()));
         server
     }
 
@@ -84,6 +74,10 @@ impl Drop for Server {
 }
 
 impl Shared {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     fn close(&self, address: SocketAddr) {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
@@ -103,7 +97,7 @@ impl Shared {
             let number = self.count.fetch_add(1, Ordering::SeqCst) + 1;
             self.requests.lock().unwrap().push(request.to_string());
             if number == 1 {
-                wake(&self.world);
+                self.world.lock().unwrap().wake();
             }
             match self.plan.before(number, &mut writer)? {
                 Met::Goes => {}
@@ -129,52 +123,15 @@ impl Shared {
             }
             match reply {
                 Reply::Whole(code, body) => send(&mut writer, code, "application/json", body.as_bytes(), usize::MAX)?,
-                Reply::Watch(watch) => self.watch(&mut writer, &watch, number)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn watch(&self, writer: &mut TcpStream, watch: &Watch, number: usize) -> io::Result<()> {
-        writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")?;
-        self.plan.watches.fetch_add(1, Ordering::SeqCst);
-        let mut after = watch.after;
-        while !self.closed.load(Ordering::SeqCst) {
-            let events: Vec<_> = {
-                let world = self.world.lock().unwrap();
-                let new = world.events.iter().rev().take_while(|event| event.version > after);
-                let mut new: Vec<_> = new.cloned().collect();
-                new.reverse();
-                new
-            };
-            for event in events {
-                after = after.max(event.version);
-                if event.collection == watch.collection && watch.selector.fits(&event.object) {
-                    if self.plan.expires(number, event.kind) {
-                        return write!(
-                            writer,
-                            "{}0\r\n\r\n",
-                            chunk(&json!({"type": "ERROR", "object": expired()}))
-                        );
-                    }
-                    write!(writer, "{}", chunk(&watch.event(&event)))?;
+                Reply::Watch(watch) => {
+                    self.plan.watches.fetch_add(1, Ordering::SeqCst);
+                    let expires = |kind: &str| self.plan.expires(number, kind);
+                    stream::watch(&mut writer, &self.world, &watch, || self.is_closed(), expires)?;
                 }
             }
-            std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }
-}
-
-/// A line of a watch.
-fn chunk(event: &Value) -> String {
-    let line = format!("{event}\n");
-    format!("{:x}\r\n{line}\r\n", line.len())
-}
-
-/// What passes between two runs is the test's time, and not that of the world.
-fn wake(world: &Mutex<World>) {
-    world.lock().unwrap().flinks.values_mut().for_each(Flink::wake);
 }
 
 pub fn send(writer: &mut TcpStream, code: u16, kind: &str, body: &[u8], most: usize) -> io::Result<()> {

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::selector::Selector;
-use crate::table;
-use crate::world::Event;
+use super::selector::Selector;
+use super::{Event, table};
 
 /// How a request is answered.
 pub enum Reply {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::call::Request;
+use super::Request;
 
 /// What a list or a watch asks for.
 #[derive(Clone, Debug, Default)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Revisions that a history keeps; older ones may go.
-const KEPT: usize = 10;
+/// Revisions that a history keeps where it does not say how many; older ones may go.
+const KEPT: u64 = 10;
 
 /// What was ever written under each number, by the path of its history and by that of its Job.
 #[derive(Clone, Default)]
@@ -55,7 +55,9 @@ impl Numbers {
         let revisions = of(new);
         let lost = old.map(of).unwrap_or_default();
         let lost = lost.keys().find(|number| !revisions.contains_key(*number));
-        if let Some(number) = lost.filter(|_| revisions.len() < KEPT) {
+        let limits: Value = serde_json::from_str(new["data"]["limits"].as_str().unwrap_or("null")).unwrap_or_default();
+        let kept = limits["revisions"].as_u64().unwrap_or(KEPT);
+        if let Some(number) = lost.filter(|_| (revisions.len() as u64) < kept) {
             return Some(format!("revision {number} is no longer in {path}"));
         }
         let operation = operation(new);

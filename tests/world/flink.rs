@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::call::Request;
-use crate::reply::Reply;
+use super::Request;
+use super::reply::Reply;
 
 /// Time that a savepoint takes.
 const WRITING: Duration = Duration::from_millis(60);
@@ -106,6 +106,22 @@ impl Flink {
             restored,
             ..Self::new(job_id, 0, tasks, false, Scheduler::Default)
         }
+    }
+
+    /// Its job was stopped by the request of this ID, whose result was not read.
+    pub fn was_stopped(&mut self, id: &str, path: &str, disk: &mut Vec<Written>) {
+        self.state = "FINISHED";
+        let trigger = Trigger {
+            asked: Instant::now(),
+            stop: true,
+            end: Some(Ok(path.to_owned())),
+            read: false,
+        };
+        self.triggers.insert((self.job_id.clone(), id.to_owned()), trigger);
+        disk.push(Written {
+            path: path.to_owned(),
+            work: self.work,
+        });
     }
 
     /// Whether the JobManager ends: its job has, and every result was read. Else it would stay for five minutes.

@@ -1,5 +1,16 @@
 //! A Kubernetes API server in memory: objects, server-side apply as far as it is used, dry runs, watches.
 
+mod apply;
+mod controllers;
+pub mod flink;
+mod numbers;
+pub mod reply;
+mod request;
+pub mod rights;
+mod selector;
+pub mod stream;
+mod table;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
@@ -9,13 +20,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::apply::{Applied, merge};
-use crate::call::Request;
-use crate::denied;
-use crate::flink::{Flink, Written};
-use crate::numbers::Numbers;
-use crate::reply::{Reply, Watch};
-use crate::selector::Selector;
+use apply::{Applied, merge};
+use flink::{Flink, Written};
+use numbers::Numbers;
+use reply::{Reply, Watch};
+pub use request::Request;
+use selector::Selector;
 
 #[derive(Clone, Default)]
 pub struct World {
@@ -35,6 +45,8 @@ pub struct World {
     pub deleted: Vec<String>,
     /// What must never happen, and did.
     pub violations: Vec<String>,
+    /// Whether its user gave up the state of `demo`: a job may start with less than its predecessor did.
+    pub gives_up: bool,
     /// Whether there is no room for Pods: none starts.
     pub full: bool,
     /// Verbs and resources, such as `delete jobs`, that the client may not use.
@@ -100,7 +112,7 @@ impl World {
             _ => {}
         }
         if !self.denied.is_empty() && request.path.starts_with("/api") {
-            let right = denied::named(&request.to_string());
+            let right = rights::named(&request.to_string());
             if self.denied.contains(&right) {
                 return Reply::fault(
                     403,
@@ -183,7 +195,7 @@ impl World {
             .collect();
         let metadata = json!({ "resourceVersion": self.version.to_string() });
         if as_table(request) {
-            return Reply::ok(crate::table::of(&place.collection, &items, &metadata));
+            return Reply::ok(table::of(&place.collection, &items, &metadata));
         }
         Reply::ok(json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}))
     }
