@@ -262,9 +262,9 @@ fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> R
     let outcome = lazy::command(argv).map(attempt);
     match outcome {
         Some(Ok(cli)) => Ok(cli),
-        Some(Err(help)) if is_asked_for(&help) => Err(print_clap_message(&help)),
+        Some(Err(help)) if is_asked_for(&help) => Err(print_clap_message(help)),
         // The whole command line reports the errors.
-        _ => attempt(Cli::command()).map_err(|error| print_clap_message(&error)),
+        _ => attempt(Cli::command()).map_err(print_clap_message),
     }
 }
 
@@ -274,10 +274,14 @@ fn is_asked_for(said: &clap::Error) -> bool {
 }
 
 /// Prints clap's message, and returns the exit code.
-fn print_clap_message(said: &clap::Error) -> ExitCode {
+fn print_clap_message(said: clap::Error) -> ExitCode {
     // Help and version go to stdout with success, everything else to stderr as a usage error.
-    let _ = said.print();
-    ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 })
+    if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = said.print();
+        return ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+    }
+    terminal::line(said.render().ansi().to_string().trim_end());
+    ExitCode::from(Kind::Usage.exit_code())
 }
 
 /// Runs the command; if a cluster does not exist, suggests one with a similar name.

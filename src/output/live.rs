@@ -12,8 +12,8 @@ use console::{Term, measure_text_width, truncate_str};
 use indicatif::{BinaryBytes, ProgressBar, ProgressState, ProgressStyle};
 
 use super::block::{self, beside};
-use super::terminal::{BAD, DIM, clean, cut, draws, note, warn};
-use super::wrap::{listed, wrapped};
+use super::terminal::{BAD, DIM, clean, cut, draws, line, line_width, note, warn};
+use super::wrap::listed;
 use crate::progress::{Reporter, Stage, StepReporter, TransferReporter};
 
 /// Style of what is finished.
@@ -60,16 +60,6 @@ fn took(time: Duration) -> String {
         seconds @ 10..120 => format!("{seconds}s"),
         seconds => format!("{}m{}s", seconds / 60, seconds % 60),
     }
-}
-
-/// Columns of a line that stays: some terminals wrap at the last one.
-fn columns() -> usize {
-    usize::from(Term::stderr().size().1).saturating_sub(1)
-}
-
-/// A line of the checklist that stays, broken between its words where it is longer than the terminal.
-fn stays(text: &str) {
-    beside(&wrapped(text, Some(columns()), 2));
 }
 
 /// A live line: a sign, a text and its time, cut to the width of the terminal.
@@ -150,8 +140,7 @@ impl Reporter for Terminal {
     }
 
     fn parts(&self, whole: &str, parts: &[String]) {
-        let width = draws().then(columns);
-        beside(&clean(&listed(whole, parts, width, 2)));
+        beside(&clean(&listed(whole, parts, line_width(), 2)));
     }
 
     fn draws(&self) -> bool {
@@ -212,7 +201,7 @@ impl Step {
     fn leave(&mut self, sign: char, style: Style, text: &str) {
         if let Some(live) = &mut self.live {
             let time = took(live.since.elapsed());
-            stays(&format!("{style}{sign}{style:#} {}  {DIM}{time}{DIM:#}", clean(text)));
+            line(&format!("{style}{sign}{style:#} {}  {DIM}{time}{DIM:#}", clean(text)));
             live.restart();
         }
     }
@@ -264,7 +253,7 @@ impl StepReporter for Step {
             if let Some((_, goal)) = stage.filter(|_| live.since.elapsed() >= SHORT) {
                 self.leave('✔', GOOD, &goal);
             }
-            stays(&format!("{GOOD}✔{GOOD:#} {}", clean(text)));
+            line(&format!("{GOOD}✔{GOOD:#} {}", clean(text)));
             self.live = None;
         } else if self.live.is_some() {
             self.leave('✔', GOOD, text);
@@ -316,8 +305,8 @@ impl TransferReporter for Transfers {
             took(since.elapsed())
         });
         match time.filter(|_| self.drawn) {
-            Some(time) => stays(&format!("{GOOD}✔{GOOD:#} {}  {DIM}{time}{DIM:#}", clean(text))),
-            None if self.drawn => stays(&format!("{GOOD}✔{GOOD:#} {}", clean(text))),
+            Some(time) => line(&format!("{GOOD}✔{GOOD:#} {}  {DIM}{time}{DIM:#}", clean(text))),
+            None if self.drawn => line(&format!("{GOOD}✔{GOOD:#} {}", clean(text))),
             None => note(text),
         }
     }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstyle::{AnsiColor, Style};
 
 use super::block;
+use super::wrap::wrapped;
 use crate::error::{Error, Kind, Result};
 
 /// Style of what matters less.
@@ -22,6 +23,8 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
 /// Style of hints.
 const HINT: Style = AnsiColor::Cyan.on_default();
+/// Columns of what a prompt adds to a question: ` [y/N] ` and the answer.
+const PROMPT_COLUMNS: usize = 10;
 
 /// Control characters except newline and tab become U+FFFD.
 #[must_use]
@@ -282,8 +285,23 @@ pub(crate) fn fail(error: &Error) {
     }
 }
 
-fn line(text: &str) {
-    block::beside(text);
+/// Lines on stderr. A terminal does not break them in the middle of a word; elsewhere they are not broken.
+pub(crate) fn line(text: &str) {
+    block::beside(&broken(text, line_width()));
+}
+
+/// The lines of the text, broken between their words into so many columns; what follows is two columns further right.
+fn broken(text: &str, width: Option<usize>) -> String {
+    let lines = text.split('\n').map(|line| {
+        let margin = line.len() - line.trim_start_matches(' ').len();
+        wrapped(line, width, margin + 2)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Columns of a line on stderr that stays: some terminals wrap at the last one. `None`: nothing is broken.
+pub(super) fn line_width() -> Option<usize> {
+    draws().then(|| usize::from(console::Term::stderr().size().1).saturating_sub(1))
 }
 
 /// Says what to do next, where people read it.
@@ -315,8 +333,17 @@ pub(crate) fn ask(question: &str) -> Result<()> {
         ))
         .hint("--yes answers it"));
     }
+    let question = clean(question);
+    // The answer is drawn over the prompt, which is one line for that.
+    let room = line_width().unwrap_or(usize::MAX);
+    let prompt = if console::measure_text_width(&question) + PROMPT_COLUMNS <= room {
+        &*question
+    } else {
+        line(&question);
+        "continue?"
+    };
     let answer = dialoguer::Confirm::new()
-        .with_prompt(clean(question))
+        .with_prompt(prompt)
         .default(false)
         .interact()
         .map_err(|e| Error::new(Kind::Interrupted, format!("no answer: {e}")))?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE, running};
 use crate::sandbox::Sandbox;
 use crate::server::Server;
+use crate::terminal::{Frame, SIZES};
 
 /// Changes an object while a command asks.
 fn edit(server: &Server, path: &str, edit: impl FnOnce(&mut Value)) {
@@ -79,6 +80,36 @@ fn adopt_takes_over_what_it_has_shown_and_nothing_else() {
         };
         assert!(outcome.stdout.contains(expected), "{outcome}");
         assert_eq!(outcome.changes().is_empty(), code == 8, "{outcome}");
+    }
+}
+
+/// The answer is drawn over a prompt of one line; a longer question stands above it.
+#[test]
+fn a_question_that_is_longer_than_the_terminal_is_asked_once() {
+    for size in SIZES {
+        let mut is_answered = false;
+        let press = |frame: &Frame| {
+            let asks = frame.text().contains("[y/N]") && !std::mem::replace(&mut is_answered, true);
+            asks.then_some("n")
+        };
+        let session = by_hand().run_on_screen(&["adopt", "demo"], size, press);
+        assert_eq!(
+            (session.code, session.too_wide()),
+            (Some(130), None),
+            "{size:?}: {session}"
+        );
+        let text = session.last().joined();
+        assert_eq!(
+            text.matches("make them the plugin's, as cluster demo?").count(),
+            1,
+            "{session}"
+        );
+        assert_eq!(
+            text.matches("continue?").count(),
+            usize::from(size.0 == 50),
+            "{session}"
+        );
+        assert!(text.ends_with("error: nothing was changed"), "{session}");
     }
 }
 

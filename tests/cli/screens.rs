@@ -227,6 +227,44 @@ fn causes_are_broken_between_words() {
     });
 }
 
+/// Notes, errors, hints and clap's own messages, at each size; a pipe gets each of them as one line.
+#[test]
+fn messages_are_broken_between_words_on_a_terminal_only() {
+    let jar = "the-orders.jar";
+    let cases: [(&[&str], &str); 2] = [
+        (
+            &["create", "demo", "--image=flink:2.3.0", "--jar", jar],
+            "hint: --jar the-orders.jar --push-to REPOSITORY puts it on the image and pushes that",
+        ),
+        (
+            &[
+                "create",
+                "demo",
+                "--image=flink:2.3.0",
+                "--dry-run=client",
+                "--output=name",
+                "-D",
+                "execution.checkpointing.intervall=10s",
+            ],
+            "warning: Flink has no key execution.checkpointing.intervall; did you mean execution.checkpointing.interval?",
+        ),
+    ];
+    for (arguments, line) in cases {
+        at_each_size(
+            arguments,
+            |_| (),
+            |session, _| {
+                assert!(session.last().joined().contains(line.trim()), "{session}");
+            },
+        );
+        let piped = Sandbox::new().run(arguments).stderr;
+        assert!(piped.lines().any(|printed| printed == line), "{piped}");
+    }
+    // Without redraws nothing is broken either: a screen reader reads sentences.
+    let plain = Sandbox::new().run_on_screen(&["--plain", "scale", "demo", "--replicas", "3"], (50, 20), |_| None);
+    assert_eq!(plain.code, Some(2), "{plain}");
+}
+
 /// A server of which the second look fails. Later more tasks run.
 fn with_a_blip(sandbox: &Sandbox) {
     five_vertices().script(sandbox);
