@@ -49,7 +49,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Re
     let (mut found, special) = futures::try_join!(check_namespace(&cluster), of_cluster)?;
     found.extend(special);
     match args.output.document() {
-        None => terminal::data(&findings(&found))?,
+        None => terminal::data(&findings(&found, terminal::width()))?,
         Some(format) => list(format, "DoctorReport", &found, terminal::data)?,
     }
     if found.iter().any(Finding::is_serious) {

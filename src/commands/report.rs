@@ -103,7 +103,7 @@ async fn texts(cluster: &Cluster, name: &ClusterName) -> Vec<Part> {
     let checked = async {
         let limited = tokio::time::timeout(DOCTOR, Box::pin(check_both(cluster, name)));
         let late = |_| Error::failure(format!("it took more than {} s", DOCTOR.as_secs()));
-        Ok(findings(&limited.await.map_err(late)??))
+        Ok(findings(&limited.await.map_err(late)??, None))
     };
     let (seen, checked): (Result<_>, _) = futures::join!(seen, checked);
     let (status, why) = match seen {

@@ -4,11 +4,22 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
+use super::wrap::wrapped;
 use crate::operations::doctor::Finding;
 use crate::output::terminal::clean;
 
-/// One line for each finding, and one below it with what to do.
-pub(crate) fn findings(findings: &[Finding]) -> String {
+/// Columns before the messages.
+const MARGIN: usize = 31;
+/// A narrower terminal has no room for the margin beside the rest of a message.
+const ROOMY: usize = 80;
+
+/// One line for each finding, and one below it with what to do, broken between their words into so many columns.
+pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
+    let margin = if width.is_some_and(|width| width < ROOMY) {
+        4
+    } else {
+        MARGIN
+    };
     let mut out = String::new();
     for finding in findings {
         let style = match finding.severity.as_str() {
@@ -17,16 +28,17 @@ pub(crate) fn findings(findings: &[Finding]) -> String {
             "ok" => AnsiColor::Green.on_default(),
             _ => Style::new().dimmed(),
         };
-        let _ = writeln!(
-            out,
+        let line = format!(
             "{style}{:<8}{style:#}   {:<17}   {}",
             finding.severity,
             finding.check,
             clean(&finding.message)
         );
+        let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         if let Some(mend) = &finding.mend {
             let style = AnsiColor::Cyan.on_default();
-            let _ = writeln!(out, "{:<8}   {:<17}   {style}hint:{style:#} {}", "", "", clean(mend));
+            let line = format!("{:margin$}{style}hint:{style:#} {}", "", clean(mend));
+            let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         }
     }
     out

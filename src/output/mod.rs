@@ -35,7 +35,7 @@ pub(crate) use doctor::findings;
 pub(crate) use printer::{Item, Line, Printer};
 pub(crate) use result::result;
 pub(crate) use structured::{document, documents, line, list, object};
-pub(crate) use table::{Columns, table, table_within};
+pub(crate) use table::{Columns, table_within};
 
 /// Format of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,12 +1,24 @@
 //! The screens of `savepoint inspect` and `savepoint diff`.
 
-use super::table;
+use super::table_within;
 use super::terminal;
 use crate::model::bytes::human;
 use crate::model::flink::savepoint_metadata::{Metadata, Operator, OperatorChange};
 
-/// The content of a savepoint.
-pub(crate) fn content(metadata: &Metadata) -> String {
+/// Columns that a narrow terminal does not show, the least important first: -o json has all.
+const OPTIONAL: &[&str] = &[
+    "IN FLIGHT",
+    "OPERATOR STATE",
+    "MAX",
+    "KEYED",
+    "STATES",
+    "STATE",
+    "UID",
+    "PARALLELISM",
+];
+
+/// The content of a savepoint, with its operators in so many columns.
+pub(crate) fn content(metadata: &Metadata, width: Option<usize>) -> String {
     let relative = metadata.files.iter().filter(|file| file.relative).count();
     let files = match (metadata.files.len(), relative) {
         (0, _) => "in the file itself".to_owned(),
@@ -38,7 +50,7 @@ pub(crate) fn content(metadata: &Metadata) -> String {
         "IN FLIGHT",
         "STATES",
     ];
-    text + &table(&headers, metadata.operators.iter().map(row))
+    text + &table_within(width, &headers, OPTIONAL, metadata.operators.iter().map(row))
 }
 
 fn row(operator: &Operator) -> Vec<String> {
@@ -61,7 +73,7 @@ fn row(operator: &Operator) -> Vec<String> {
 }
 
 /// The differences of two savepoints.
-pub(crate) fn changes(operators: &[OperatorChange]) -> String {
+pub(crate) fn changes(operators: &[OperatorChange], width: Option<usize>) -> String {
     let headers = ["CHANGE", "OPERATOR", "ID", "PARALLELISM", "MAX", "STATE"];
-    table(&headers, operators.iter().map(OperatorChange::columns))
+    table_within(width, &headers, OPTIONAL, operators.iter().map(OperatorChange::columns))
 }

@@ -11,8 +11,8 @@ use super::wrap::end_of;
 /// Spaces between columns, as in kubectl.
 const GAP: usize = 3;
 /// Columns that are cut first: names and paths are copied.
-const TEXTS: [&str; 9] = [
-    "VERTEX", "MESSAGE", "CAUSE", "FAILURE", "WHY", "IMAGE", "SOURCE", "BY", "LOCATION",
+const TEXTS: [&str; 10] = [
+    "VERTEX", "MESSAGE", "CAUSE", "FAILURE", "WHY", "IMAGE", "SOURCE", "BY", "LOCATION", "OPERATOR",
 ];
 /// Columns that are cut where that is not enough, at their beginnings: the ends of paths and Pods tell them apart.
 const NAMES: [&str; 5] = ["PATH", "FROM", "OBJECT", "POD", "NAME"];
@@ -24,7 +24,8 @@ const NARROW: usize = 12;
 const STATES: [&str; 7] = ["STATUS", "JOB", "JOB STATE", "STATE", "OUTCOME", "TYPE", "SEVERITY"];
 
 /// A table of `rows` below `headers`, with a newline at the end of each line.
-pub(crate) fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+#[cfg(test)]
+fn table(headers: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     Columns::new(headers).print(rows, true)
 }
 

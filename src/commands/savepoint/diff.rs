@@ -67,5 +67,5 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Resul
         terminal::note("the two have the same operators with the same state");
         return Ok(());
     }
-    terminal::data(&changes(&operators))
+    terminal::data(&changes(&operators, terminal::width()))
 }

@@ -40,7 +40,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: InspectArgs) -> Re
     for metadata in args.place.read(connection, path).await? {
         match args.output.document() {
             Some(format) => terminal::data(&object(format, "SavepointMetadata", &metadata)?)?,
-            None => terminal::data(&content(&metadata))?,
+            None => terminal::data(&content(&metadata, terminal::width()))?,
         }
     }
     Ok(())
