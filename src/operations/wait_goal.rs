@@ -28,6 +28,21 @@ pub(crate) enum Goal {
     TaskManagers(u32),
 }
 
+impl Goal {
+    /// The words of `--for`; a number follows the last one.
+    pub(crate) const WORDS: &[&str] = &[
+        "running",
+        "finished",
+        "failed",
+        "stopped",
+        "suspended",
+        "deleted",
+        "checkpoint",
+        "savepoint",
+        "taskmanagers=",
+    ];
+}
+
 impl FromStr for Goal {
     type Err = String;
 
@@ -44,10 +59,7 @@ impl FromStr for Goal {
             other => match other.strip_prefix("taskmanagers=").map(str::parse) {
                 Some(Ok(number)) => Self::TaskManagers(number),
                 _ => {
-                    return Err(
-                        "it must be running, finished, failed, stopped, suspended, deleted, checkpoint, savepoint or taskmanagers=N"
-                            .to_owned(),
-                    );
+                    return Err(format!("it must be one of {}N", Self::WORDS.join(", ")));
                 }
             },
         })

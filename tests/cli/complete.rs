@@ -39,6 +39,11 @@ fn commands_are_completed_with_descriptions() {
     let all = names(&sandbox, &[""]);
     assert!(all.contains(&"savepoint-resume".to_owned()), "{all:?}");
     assert!(all.iter().all(|name| !name.starts_with('-')), "{all:?}");
+    assert!(
+        all.contains(&"list".to_owned()) && !all.contains(&"get".to_owned()),
+        "{all:?}"
+    );
+    assert_eq!(names(&sandbox, &["ge"]), ["get"]);
     assert_eq!(names(&sandbox, &["savepoint", "l"]), ["list"]);
 }
 
@@ -55,6 +60,12 @@ fn flags_and_their_values_are_completed() {
     );
     // Shells complete what follows the equals sign.
     assert_eq!(names(&sandbox, &["list", "--output=w"]), ["wide"]);
+    assert_eq!(
+        names(&sandbox, &["wait", "demo", "--for", "s"]),
+        ["stopped", "suspended", "savepoint"]
+    );
+    assert_eq!(names(&sandbox, &["wait", "demo", "--for=t"]), ["taskmanagers="]);
+    assert_eq!(names(&sandbox, &["list", "--sort-by", "n"]), ["name", "namespace"]);
     assert!(names(&sandbox, &["list", "--conte"]).contains(&"--context".to_owned()));
 }
 

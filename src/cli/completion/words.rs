@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use clap::builder::Resettable;
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
@@ -14,8 +15,10 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::defaults::KEYS;
 use crate::model::flink::config_keys;
+use crate::model::listing::SortKey;
 use crate::model::names::ClusterName;
 use crate::operations::candidates as suggest;
+use crate::operations::wait_goal::Goal;
 
 /// Longest wait for candidates.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -23,6 +26,8 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// The typed words, as far as they decide the candidates.
 #[derive(Clone, Debug, Default)]
 pub struct Typed {
+    /// The word under the cursor.
+    current: String,
     /// Values of positional arguments, of all commands.
     positionals: Vec<String>,
     /// Values of `--jar`.
@@ -37,6 +42,7 @@ impl Typed {
     pub fn of(built: &Command, words: &[OsString]) -> Self {
         let connection = ConnectionArgs::augment_args(Command::new("connection"));
         let mut line = vec!["connection".to_owned()];
+        let current_word = words.last().map(|word| word.to_string_lossy().into_owned());
         let (mut positionals, mut jars) = (Vec::new(), Vec::new());
         let mut current = built;
         let mut words = words[..words.len().saturating_sub(1)]
@@ -68,6 +74,7 @@ impl Typed {
         }
         let matches = connection.try_get_matches_from(line);
         Self {
+            current: current_word.unwrap_or_default(),
             positionals,
             jars,
             connection: matches
@@ -123,6 +130,7 @@ enum Source {
     Defaults,
     /// Classes of the typed jars.
     Classes,
+    Fixed(&'static [&'static str]),
 }
 
 /// The source of an argument's values, by its name.
@@ -141,6 +149,8 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         ("from_savepoint", _) => Some(Source::Savepoints),
         ("configuration", "KEY=VALUE") => Some(Source::FlinkKeys),
         ("job_class", _) => Some(Source::Classes),
+        ("goal", _) => Some(Source::Fixed(Goal::WORDS)),
+        ("sort_by", _) => Some(Source::Fixed(SortKey::WORDS)),
         ("of", "NAME") => Some(Source::Remembered),
         ("revision" | "to_revision", _) => Some(Source::Revisions),
         ("path" | "paths", "PATH") if arg.is_positional() => Some(Source::Savepoints),
@@ -184,7 +194,17 @@ fn attach(command: Command, typed: &Arc<Typed>) -> Command {
             None if is_path(&arg) => arg.value_hint(ValueHint::AnyPath),
             None => arg,
         })
-        .mut_subcommands(|inner| attach(inner, typed))
+        .mut_subcommands(|inner| attach(by_its_name(inner, &typed.current), typed))
+}
+
+/// Hides the aliases of a command whose name fits the typed word: of all its names, clap offers the first in the alphabet.
+fn by_its_name(command: Command, typed: &str) -> Command {
+    let aliases: Vec<String> = command.get_all_aliases().map(str::to_owned).collect();
+    if command.get_name().starts_with(typed) {
+        command.visible_alias(Resettable::Reset).aliases(aliases)
+    } else {
+        command
+    }
 }
 
 fn candidates(source: Source, typed: &Arc<Typed>, current: &OsStr) -> Vec<CompletionCandidate> {
@@ -219,6 +239,7 @@ fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
             return Ok(keys.collect());
         }
         Source::Classes => return Ok(classes::of(&typed.jars)),
+        Source::Fixed(words) => return Ok(plain(words.iter().map(|&word| word.to_owned()).collect())),
         Source::FlinkKeys => {
             return Ok(config_keys::names()
                 .map(|key| (format!("{key}="), String::new()))

@@ -45,11 +45,7 @@ impl std::str::FromStr for SortKey {
             "flink" | "flinkVersion" => Self::Flink,
             "revision" => Self::Revision,
             _ => {
-                return Err(
-                    "sort by name, namespace, status, age, parallelism, taskmanagers, image, flink or \
-                            revision"
-                        .to_owned(),
-                );
+                return Err(format!("it must be one of {}", Self::WORDS.join(", ")));
             }
         })
     }
@@ -59,6 +55,19 @@ impl std::str::FromStr for SortKey {
 pub(crate) type Rank = (Option<i64>, Option<i64>, String, String);
 
 impl SortKey {
+    /// The words of `--sort-by`.
+    pub(crate) const WORDS: &[&str] = &[
+        "name",
+        "namespace",
+        "status",
+        "age",
+        "parallelism",
+        "taskmanagers",
+        "image",
+        "flink",
+        "revision",
+    ];
+
     /// The sort position of a cluster for this key.
     pub(crate) fn of(self, view: &ClusterRow<'_>) -> Rank {
         let number = |first: Option<i64>| (first, None, String::new(), String::new());
