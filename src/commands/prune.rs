@@ -17,7 +17,7 @@ use crate::output::terminal;
 /// Delete clusters whose jobs have ended; their histories stay
 ///
 /// What is left of such a cluster are idle TaskManagers, and the logs of its JobManager. Its last
-/// savepoint is in its history, so that savepoint-resume can bring it back.
+/// savepoint is in its history, so that resume can bring it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink prune\n  \

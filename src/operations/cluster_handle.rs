@@ -140,7 +140,7 @@ impl ClusterHandle {
 
     /// The hint for a cluster that only has a history left.
     pub(crate) fn remembered(name: &ClusterName) -> String {
-        format!("it has a history: `kubectl flink savepoint-resume {name}` brings it back")
+        format!("it has a history: `kubectl flink resume {name}` brings it back")
     }
 
     /// The error that the cluster has no object; `remembered` is the hint if it has a history.

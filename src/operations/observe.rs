@@ -191,7 +191,7 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
     let error = no_cluster(name, cluster.namespace());
     match history.last_savepoint() {
         Some(_) => error.hint(format!(
-            "it was deleted and its history is kept: `kubectl flink savepoint-resume {name}` brings it back from its last savepoint"
+            "it was deleted and its history is kept: `kubectl flink resume {name}` brings it back from its last savepoint"
         )),
         None if !history.revisions.is_empty() => {
             error.hint("it was deleted and its history is kept, but it has no savepoint")

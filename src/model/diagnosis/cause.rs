@@ -248,7 +248,7 @@ cause_kinds! {
         "Mend what the exception names; `kubectl flink restart NAME --recover` starts it again from its last checkpoint.",
     /// Flink says CANCELED.
     JobCanceled = "job-canceled",
-        "Start it again: `kubectl flink savepoint-resume NAME`.",
+        "Start it again: `kubectl flink resume NAME`.",
     /// The Job failed, and the cause is unknown.
     Unknown = "unknown",
         "See `kubectl flink events NAME` and `kubectl flink logs NAME`.",
@@ -371,7 +371,7 @@ cause_kinds! {
         "Make it a native sidecar by the switch that the hint names; `kubectl flink wait NAME` ends the Pod.",
     /// There is no JobManager: its Job is missing.
     NoJobManager = "no-jobmanager",
-        "`kubectl flink savepoint-resume NAME`, or `kubectl flink delete NAME`.",
+        "`kubectl flink resume NAME`, or `kubectl flink delete NAME`.",
     /// There is no Service, by whose name the JobManager is reached.
     NoService = "no-service",
         "`kubectl flink savepoint-resume NAME` creates it again.",

@@ -146,19 +146,19 @@ const EXITS: [Exit; 12] = [
         code: 163,
         kind: CauseKind::JobFailed,
         meaning: "Flink says that the job failed for good",
-        hint: "the root exception is in the JobManager's log: kubectl flink why",
+        hint: "the root exception is in the JobManager's log: kubectl flink why NAME",
     },
     Exit {
         code: 165,
         kind: CauseKind::JobFailed,
         meaning: "Flink does not know how the job ended",
-        hint: "the root exception is in the JobManager's log: kubectl flink why",
+        hint: "the root exception is in the JobManager's log: kubectl flink why NAME",
     },
     Exit {
         code: 239,
         kind: CauseKind::JobManagerFailed,
         meaning: "Flink ended itself after an uncaught exception",
-        hint: "the root exception is in the JobManager's log: kubectl flink why",
+        hint: "the root exception is in the JobManager's log: kubectl flink why NAME",
     },
 ];
 

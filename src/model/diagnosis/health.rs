@@ -172,8 +172,8 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     if observed.job.is_none() {
         found.push(
             Cause::new(CauseKind::NoJobManager, "there is no JobManager: the Job is missing")
-                .hint("bring it back from its last savepoint: kubectl flink savepoint-resume")
-                .hint("or take the rest of it away: kubectl flink delete"),
+                .hint("bring it back from its last savepoint: kubectl flink resume NAME")
+                .hint("or take the rest of it away: kubectl flink delete NAME"),
         );
         return found;
     }
@@ -192,7 +192,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
                 CauseKind::NoTaskManagers,
                 "there are no TaskManagers: the Deployment is missing or scaled to zero",
             )
-            .hint("kubectl flink resume or savepoint-resume starts them again"),
+            .hint("kubectl flink resume NAME or savepoint-resume NAME starts them again"),
         );
     }
     found.extend(unregistered(observed, now));
@@ -238,7 +238,7 @@ fn no_service(observed: &Observed) -> Option<Cause> {
             CauseKind::NoService,
             "the Service is missing: the JobManager cannot be reached by its name",
         )
-        .hint("kubectl flink savepoint-resume creates it again; so does kubectl apply with what `create --dry-run` prints")
+        .hint("kubectl flink savepoint-resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints")
     })
 }
 

@@ -168,7 +168,7 @@ const KNOWN: &[KnownFailure] = &[
             &["Slot request bulk is not fulfillable"],
         ],
         hints: &[
-            "too few slots: raise --slots, lower --parallelism, or see why TaskManagers do not register: kubectl flink why",
+            "too few slots: raise --slots, lower --parallelism, or see why TaskManagers do not register: kubectl flink why NAME",
         ],
     },
     KnownFailure {
@@ -432,7 +432,7 @@ const KNOWN: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::CheckpointsFailing,
         when: &[&["Exceeded checkpoint tolerable failure threshold"]],
-        hints: &["why a checkpoint failed is in the log: kubectl flink logs, with --grep checkpoint"],
+        hints: &["why a checkpoint failed is in the log: kubectl flink logs NAME --grep checkpoint"],
     },
     // The most general row: any other exception in main().
     KnownFailure {

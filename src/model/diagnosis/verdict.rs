@@ -81,7 +81,7 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
             });
         }
         JobState::Failed => Cause::new(CauseKind::JobFailed, format!("Flink says that {} FAILED", subject(job)))
-            .hint("the root exception is in the JobManager's log: kubectl flink why"),
+            .hint("the root exception is in the JobManager's log: kubectl flink why NAME"),
         JobState::Canceled => Cause::new(CauseKind::JobCanceled, format!("{} was canceled", subject(job)))
             .hint("start it again: kubectl flink create, or resume it from its last savepoint"),
         _ => return None,
@@ -271,7 +271,7 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
         // Without a time, which would print a new progress line each second.
         let text = format!("the job is {}: its tasks fail, or find no slots", job.state);
         let cause = Cause::new(CauseKind::Restarting, text);
-        return Some(cause.hint("the exception is in the JobManager's log: kubectl flink why"));
+        return Some(cause.hint("the exception is in the JobManager's log: kubectl flink why NAME"));
     }
     if wanted > overview.taskmanagers && !matches!(stage(observed), Stage::Running { .. }) {
         let text = format!("{} of {wanted} TaskManagers registered", overview.taskmanagers);

@@ -34,7 +34,7 @@ pub(crate) fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
         progress::note(&format!(
-            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink savepoint-resume {}` would take it up",
+            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink resume {}` would take it up",
             spec.name, spec.name
         ));
     }
