@@ -21,6 +21,7 @@ use crate::progress;
 /// What it did since its last savepoint is lost, unless its checkpoints are kept. The command ends when the JobManager
 /// has ended. The TaskManagers stay: `delete` deletes everything.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kubectl flink cancel demo --yes")]
 pub(crate) struct CancelArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

@@ -19,6 +19,7 @@ use crate::progress;
 /// A checkpoint belongs to Flink: it is what a failed job is restarted from, and Flink deletes it when it has newer
 /// ones. To keep state take a savepoint. With --wait=false the trigger ID is printed instead of the path.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kubectl flink checkpoint demo")]
 pub(crate) struct CheckpointArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

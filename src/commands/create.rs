@@ -16,7 +16,7 @@ use crate::operations::create::{CreateOptions, drafted};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
-    kubectl flink create demo --image registry/my-job:1.0 --job-class com.example.Job -- --input s3://bucket/in\n  \
+    kubectl flink create demo --image registry/my-job:1.0 --job-class com.example.Job -- --rate 9\n  \
     kubectl flink create demo --image flink:2.3.0 --jar ./app.jar --push-to registry/team/app\n  \
     kubectl flink create -f flinkdeployment.yaml\n  \
     kubectl flink create demo --image registry/my-job:1.0 --dry-run=client -o yaml")]

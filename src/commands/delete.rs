@@ -16,8 +16,9 @@ use crate::output::terminal;
 /// Delete clusters
 ///
 /// The JobManager goes first, then the TaskManagers, the Service and the data of high availability. The history stays,
-/// so that `savepoint-resume` can bring the cluster back; --purge deletes it too.
+/// so that `resume` can bring the cluster back; --purge deletes it too.
 #[derive(Debug, Default, clap::Args)]
+#[command(after_help = "Examples:\n  kubectl flink delete demo --savepoint\n  kubectl flink delete demo --purge")]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     which: SelectedClustersArgs,
@@ -80,7 +81,7 @@ impl DeleteArgs {
         self.output.done(&result)?;
         if resumable {
             let name = &result.cluster;
-            let step = format!("kubectl flink savepoint-resume {name} brings it back from its last savepoint");
+            let step = format!("kubectl flink resume {name} brings it back from its last savepoint");
             terminal::next_steps(&[step]);
         }
         Ok(())

@@ -16,6 +16,7 @@ use crate::output::{Format, Line, terminal};
 /// Those about its Service, Job, Deployment, Pods and claims, also about Pods that are gone. Kubernetes forgets Events
 /// after an hour, unless it is configured otherwise.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kubectl flink events demo -w")]
 pub(crate) struct EventsArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

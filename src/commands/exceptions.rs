@@ -15,6 +15,9 @@ use crate::output::{Format, Line, terminal};
 ///
 /// Those that Flink remembers: of the JobManager that runs, sixteen unless it is configured otherwise.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink exceptions demo\n  \
+    kubectl flink exceptions demo --stack-traces --max 1")]
 pub(crate) struct ExceptionsArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

@@ -16,7 +16,7 @@ use crate::output::{Format, terminal};
 /// A cluster is a Job NAME-master with the labels app=NAME and component=master, and a Deployment NAME-task-manager
 /// with the labels app=NAME and component=task-manager; one of them is enough to be listed.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = listing::STATES)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", listing::STATES))]
 pub(crate) struct ListArgs {
     /// Clusters to list; all where none is named
     #[arg(value_name = "NAME", value_parser = listing::check_name, conflicts_with_all = ["all_namespaces", "selector"])]
@@ -35,7 +35,7 @@ pub(crate) struct ListArgs {
     /// After the list, print a line for each change
     #[arg(short, long)]
     watch: bool,
-    /// List the clusters that exist only as history: `savepoint-resume` brings one back
+    /// List the clusters that exist only as history: `resume` brings one back
     #[arg(long, conflicts_with_all = ["live", "watch", "selector", "sort_by"])]
     deleted: bool,
     /// Show all labels as the last column
@@ -48,6 +48,11 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "COLUMN")]
     sort_by: Option<SortKey>,
 }
+
+const EXAMPLES: &str = "Examples:\n  \
+    kubectl flink list -A\n  \
+    kubectl flink list -l team=a -o wide\n  \
+    kubectl flink list -w";
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
     let cluster = connect(connection)?;

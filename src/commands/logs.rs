@@ -19,6 +19,10 @@ use crate::output::log_lines::{LogFormat, LogLines, LogStyle};
 /// Lines of all their Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
 /// Pods that take the place of others, and ends when the clusters' Jobs have ended and nothing writes any more.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink logs demo --tail 100 -f\n  \
+    kubectl flink logs demo --role jobmanager --previous\n  \
+    kubectl flink logs demo --since 10m --grep ERROR")]
 pub(crate) struct LogsArgs {
     /// Names of the clusters
     #[arg(value_name = "NAME", required = true)]

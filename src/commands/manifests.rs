@@ -17,6 +17,9 @@ use crate::output::terminal;
 /// itself. They have the variables ${FLINK_APPLICATION_NAME}, ${FLINK_IMAGE_NAME}, ${FLINK_JOB_PARALLELISM} and
 /// ${FLINK_JOB_ARGUMENTS}, which are replaced inside of values only.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink manifests ./templates\n  \
+    kubectl flink manifests --network-policy demo | kubectl apply -f -")]
 pub(crate) struct ManifestsArgs {
     /// Folder to write to; made where it does not exist
     #[arg(value_name = "DIR")]

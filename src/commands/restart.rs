@@ -16,6 +16,9 @@ use crate::operations::upgrade::change;
 /// New JobManager, new TaskManagers, the same spec: the running job is stopped with a savepoint and restarted from it, as
 /// in an upgrade.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink restart demo\n  \
+    kubectl flink restart demo --recover")]
 pub(crate) struct RestartArgs {
     #[command(flatten)]
     clusters: ClustersArgs,

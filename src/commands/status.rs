@@ -16,7 +16,10 @@ use crate::output::{Format, Printer, terminal};
 /// savepoint. If Flink's REST does not answer, it shows what Kubernetes knows. On a terminal what is too long is cut;
 /// -o wide cuts nothing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "`kubectl flink why NAME` explains what is wrong, with evidence from the logs.")]
+#[command(after_help = "Examples:\n  \
+    kubectl flink status demo\n  \
+    kubectl flink status demo -w\n\n\
+    `kubectl flink why NAME` explains what is wrong, with evidence from the logs.")]
 pub(crate) struct StatusArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

@@ -16,6 +16,9 @@ use crate::output::terminal;
 /// Flink stops its sources, writes the savepoint and ends the job, in one piece: nothing is processed after it. The
 /// command ends when the JobManager has ended. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink stop demo\n  \
+    kubectl flink stop demo --drain --savepoint-dir s3://bucket/savepoints")]
 pub(crate) struct StopArgs {
     #[command(flatten)]
     stop: StopWithSavepointArgs,

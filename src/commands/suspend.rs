@@ -14,6 +14,9 @@ use crate::output::terminal;
 /// zero replicas and the history. `resume` starts the cluster again from the savepoint. `stop` leaves the TaskManagers
 /// where they are. If the savepoint fails the job keeps running.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink suspend demo\n  \
+    kubectl flink suspend -l team=a")]
 pub(crate) struct SuspendArgs {
     #[command(flatten)]
     stop: StopWithSavepointArgs,

@@ -19,6 +19,9 @@ use crate::output::top::{self, TopView};
 /// pipe it is shown once. Keys: q quits, s sorts by the next column, / filters by name, arrows and Enter show the vertices of
 /// a cluster, Esc goes back.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink top\n  \
+    kubectl flink top demo")]
 pub(crate) struct TopArgs {
     /// One cluster, with its vertices and Pods
     #[arg(value_name = "NAME", conflicts_with = "all_namespaces", value_parser = check_name)]

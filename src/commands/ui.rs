@@ -15,6 +15,9 @@ use crate::output::terminal;
 ///
 /// The port is on 127.0.0.1 only, because the UI has no authentication. It stays open until Ctrl-C.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink ui demo\n  \
+    kubectl flink ui demo --port 8081 --no-browser")]
 pub(crate) struct UiArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

@@ -26,15 +26,18 @@ pub(crate) struct WaitArgs {
     timeout: Duration,
 }
 
-const GOALS: &str = "Goals:\n  \
+const GOALS: &str = "Examples:\n  \
+    kubectl flink wait demo\n  \
+    kubectl flink wait demo --for=taskmanagers=4 --timeout 5m\n\n\
+    Goals:\n  \
     running          all tasks of the job run\n  \
-    finished         the job has finished, or was stopped with a savepoint; not failed or canceled\n  \
+    finished         the job has finished, or was stopped with a savepoint\n  \
     failed           the job has failed for good\n  \
     stopped          no job runs: it has ended, however, or the cluster is gone\n  \
     suspended        no job runs, and there are no TaskManagers\n  \
     deleted          the Job and the Deployment are gone\n  \
-    checkpoint       a checkpoint is completed after the wait began; its path is printed\n  \
-    savepoint        a savepoint is completed after the wait began, or one that was asked for before; its path is printed\n  \
+    checkpoint       a checkpoint has completed since the wait began; prints its path\n  \
+    savepoint        a savepoint, requested before or after, has completed; prints its path\n  \
     taskmanagers=N   Flink knows N TaskManagers or more";
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {

@@ -14,7 +14,9 @@ use crate::output::{Format, Printer, terminal};
 /// One cause with what it was concluded from, and what to do: from the Job, its Pods and their Events, Flink's
 /// exceptions and the log of the container that failed. The exit code is 0 where nothing is wrong, else 6.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "All causes are in docs/causes.md.")]
+#[command(after_help = "Examples:\n  \
+    kubectl flink why demo\n\n\
+    All causes are in docs/causes.md.")]
 pub(crate) struct WhyArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

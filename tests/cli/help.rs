@@ -72,3 +72,29 @@ fn version() {
     let outcome = Sandbox::bare().run(&["--version"]);
     assert_eq!(outcome.stdout, format!("kubectl-flink {}\n", env!("CARGO_PKG_VERSION")));
 }
+
+/// Most users read them first, and copy them: a line that is broken would not run.
+#[test]
+fn commands_have_examples_that_fit_into_the_help() {
+    fn check(command: &clap::Command, path: &str) {
+        let name = format!("{path} {}", command.get_name());
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let known = ["options", "version", "bash", "zsh", "fish", "powershell", "install"];
+        let is_obvious = known.contains(&command.get_name())
+            || ["set", "defaults", "image"].iter().any(|group| path.ends_with(group));
+        let is_group = command.has_subcommands();
+        assert!(
+            is_obvious || is_group || help.contains("Examples:\n  kubectl flink "),
+            "{name}"
+        );
+        for line in help.lines().filter(|line| line.starts_with("  ")) {
+            assert!(line.chars().count() < 100, "{name}: {line}");
+        }
+        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+            check(inner, &name);
+        }
+    }
+    for command in Cli::command().get_subcommands() {
+        check(command, "flink");
+    }
+}

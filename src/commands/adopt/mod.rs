@@ -22,7 +22,7 @@ use crate::output::terminal;
 #[command(after_help = "Examples:\n  \
     kubectl flink adopt demo\n  \
     kubectl flink adopt --from-flinkdeployment orders\n  \
-    kubectl flink adopt orders-new --from-flinkdeployment orders --from-savepoint s3://bucket/savepoint-1")]
+    kubectl flink adopt new --from-flinkdeployment orders --from-savepoint s3://bucket/savepoint-1")]
 pub(crate) struct AdoptArgs {
     /// Name of the cluster; that of the FlinkDeployment where none is given
     #[arg(value_name = "NAME", required_unless_present = "from_flinkdeployment")]

@@ -23,8 +23,8 @@ use crate::output::terminal;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink image build --base flink:2.3.0 --jar ./app.jar --push registry/team/app:1.0\n  \
-    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --plugin ./s3 --lib ./driver.jar --push registry/team/app\n  \
-    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --platform linux/arm64 --output app.tar --tag app:1.0")]
+    kubectl flink image build --base flink:2.3.0 --plugin s3/ --lib db.jar --push registry/app:1.0\n  \
+    kubectl flink image build --base flink:2.3.0 --jar app.jar --output app.tar --tag app:1.0")]
 pub(crate) struct BuildArgs {
     /// Image to build on, or a file with one: an OCI layout, or what `docker save` writes
     #[arg(long, value_name = "IMAGE|FILE.tar")]

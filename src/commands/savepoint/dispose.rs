@@ -22,6 +22,7 @@ use crate::progress;
 /// Flink does it, so the cluster's JobManager must be up: it has the access that the files need. The history remembers
 /// that the savepoint is gone, so nothing is ever resumed from it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  kubectl flink savepoint dispose demo s3://bucket/savepoints/savepoint-1")]
 pub(crate) struct DisposeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

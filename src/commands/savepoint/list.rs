@@ -12,6 +12,9 @@ use crate::output::{Format, Line, terminal};
 ///
 /// Those in its history: the plugin never guesses from what lies in a folder. Names (-o name) are paths.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink savepoint list demo\n  \
+    kubectl flink savepoint list demo -o wide")]
 pub(crate) struct ListArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
