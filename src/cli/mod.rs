@@ -4,6 +4,7 @@ pub(crate) mod args;
 pub(crate) mod completion;
 pub(crate) mod config_file;
 pub(crate) mod description;
+mod habits;
 pub(crate) mod help;
 mod lazy;
 mod optional_value;
@@ -274,12 +275,13 @@ fn is_asked_for(said: &clap::Error) -> bool {
 }
 
 /// Prints clap's message, and returns the exit code.
-fn print_clap_message(said: clap::Error) -> ExitCode {
+fn print_clap_message(mut said: clap::Error) -> ExitCode {
     // Help and version go to stdout with success, everything else to stderr as a usage error.
     if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = said.print();
         return ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 });
     }
+    habits::answer(&mut said);
     terminal::line(said.render().ansi().to_string().trim_end());
     ExitCode::from(Kind::Usage.exit_code())
 }

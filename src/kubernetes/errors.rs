@@ -203,6 +203,20 @@ pub(crate) fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
     no_clusters(&[name.as_str()], namespace)
 }
 
+/// Kinds that users of kubectl put before names, or in place of them.
+const KINDS: [&str; 10] = [
+    "cluster",
+    "clusters",
+    "all",
+    "pod",
+    "pods",
+    "job",
+    "jobs",
+    "flinkdeployment",
+    "flinkdeployments",
+    "savepoints",
+];
+
 /// The error that there are no clusters of these names.
 pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let verb = if names.len() == 1 {
@@ -212,5 +226,11 @@ pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     };
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     let text = format!("there {verb} {} in namespace {namespace:?}", quoted.join(", "));
-    names.iter().take(1).fold(Error::not_found(text), Error::absent)
+    let error = names.iter().take(1).fold(Error::not_found(text), Error::absent);
+    match names.iter().find(|name| KINDS.contains(name)) {
+        Some(kind) => error.hint(format!(
+            "{kind} was read as a name: commands take the names of clusters, without a kind"
+        )),
+        None => error,
+    }
 }

@@ -12,7 +12,7 @@ use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::kubeconfig::read_kubeconfig;
 use crate::kubernetes::resource::{CONFIG_MAPS, NAMESPACES, Target, label_query};
 use crate::kubernetes::tables::{ListSelection, list};
-use crate::model::names::{APP_LABEL, ClusterName};
+use crate::model::names::{APP_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::nearest::nearest;
 
 /// Maximum number of objects in a list of names.
@@ -69,8 +69,14 @@ pub(crate) async fn nearest_cluster_of(cluster: &Cluster, mut error: Error) -> E
     let Ok(Ok(names)) = tokio::time::timeout(LIMIT, clusters(cluster)).await else {
         return error;
     };
-    let others = names.iter().map(String::as_str).filter(|other| *other != name);
-    if let Some(meant) = nearest(&name, others) {
+    let others = || names.iter().map(String::as_str).filter(|other| *other != name);
+    // The name of one of its objects or Pods.
+    let of_object = others().find(|other| {
+        [MASTER, TASK_MANAGER]
+            .iter()
+            .any(|part| name.starts_with(&format!("{other}-{part}")))
+    });
+    if let Some(meant) = of_object.or_else(|| nearest(&name, others())) {
         error.hints.insert(0, format!("did you mean {meant}?"));
     }
     error

@@ -98,3 +98,60 @@ fn commands_have_examples_that_fit_into_the_help() {
         check(command, "flink");
     }
 }
+
+/// Words of kubectl, helm and Flink's client, and what is offered instead.
+#[test]
+fn habits_of_other_tools_are_answered_with_what_does_the_same() {
+    for (typed, offered) in [
+        ("describe demo", "`kubectl flink status NAME`"),
+        ("rollout undo demo", "`rollback`"),
+        ("port-forward demo 8081", "`kubectl flink ui NAME`"),
+        ("exec demo -- bash", "`kubectl exec`"),
+        ("install demo", "`kubectl flink create NAME`"),
+        ("uninstall demo", "`kubectl flink delete NAME`"),
+        ("savepoints demo", "`kubectl flink savepoint list NAME`"),
+        ("apply -k dir", "`kubectl kustomize DIR | kubectl flink apply -f -`"),
+        ("scale demo --replicas 3", "-p N"),
+        ("scale demo --replicas=3", "-p N"),
+        ("logs demo -c jobmanager", "--role"),
+        ("delete -f demo.yaml", "the names of clusters"),
+        ("delete demo --force", "--cancel"),
+        ("get --all", "-A lists"),
+        ("stop --all", "-l app"),
+        ("suspend demo -A", "-n NAMESPACE"),
+        ("upgrade demo --install", "`kubectl flink apply -f FILE`"),
+        ("create demo --class com.example.Job", "--job-class"),
+        (
+            "create demo --image a:1 input.txt",
+            "arguments of the program come after --: `-- input.txt`",
+        ),
+        ("rollback demo 2", "--to-revision 2"),
+        ("delete --all-namespaces", "-n NAMESPACE --all"),
+    ] {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let outcome = Sandbox::bare().run(&words);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        let tips: Vec<&str> = outcome
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("  tip: "))
+            .collect();
+        assert!(
+            matches!(&tips[..], [tip] if tip.contains(offered)),
+            "{typed}: {outcome}"
+        );
+    }
+    // A flag that does not exist is no name, so that tip of clap leads nowhere. Program arguments are another matter.
+    for (typed, is_offered) in [("list --bogus", false), ("create demo --bogus", true)] {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let outcome = Sandbox::bare().run(&words);
+        assert_eq!(outcome.stderr.contains("'-- --bogus'"), is_offered, "{outcome}");
+    }
+    let number = Sandbox::bare().run(&["scale", "demo", "-p", "two"]);
+    assert!(
+        number
+            .stderr
+            .starts_with("error: invalid value 'two' for '--parallelism <N>': it must be a whole number\n"),
+        "{number}"
+    );
+}

@@ -231,7 +231,7 @@ fn causes_are_broken_between_words() {
 #[test]
 fn messages_are_broken_between_words_on_a_terminal_only() {
     let jar = "the-orders.jar";
-    let cases: [(&[&str], &str); 2] = [
+    let cases: [(&[&str], &str); 3] = [
         (
             &["create", "demo", "--image=flink:2.3.0", "--jar", jar],
             "hint: --jar the-orders.jar --push-to REPOSITORY puts it on the image and pushes that",
@@ -247,6 +247,10 @@ fn messages_are_broken_between_words_on_a_terminal_only() {
                 "execution.checkpointing.intervall=10s",
             ],
             "warning: Flink has no key execution.checkpointing.intervall; did you mean execution.checkpointing.interval?",
+        ),
+        (
+            &["scale", "demo", "--replicas", "3"],
+            "  tip: -p N is the parallelism; there are as many TaskManagers as it needs",
         ),
     ];
     for (arguments, line) in cases {

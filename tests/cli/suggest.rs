@@ -56,6 +56,24 @@ fn a_name_may_have_the_kind_before_it() {
     }
 }
 
+/// kubectl takes a kind before names.
+#[test]
+fn a_kind_in_place_of_a_name_is_named() {
+    let sandbox = Sandbox::new();
+    let path = "/apis/batch/v1/namespaces/default/jobs";
+    sandbox.server.expect(get(path)).often().answer(json(&job_table(&[])));
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    sandbox
+        .server
+        .expect(get(path))
+        .often()
+        .answer(json(&deployment_table(&[])));
+    let listed = sandbox.run(&["get", "clusters"]);
+    assert_eq!(listed.code, Some(3), "{listed}");
+    let hint = "\nhint: clusters was read as a name: commands take the names of clusters, without a kind\n";
+    assert!(listed.stderr.contains(hint), "{listed}");
+}
+
 #[test]
 fn a_context_that_does_not_exist() {
     snapshot!(Sandbox::new().run(&["list", "--context", "tset"]));
@@ -85,4 +103,33 @@ fn a_cluster_that_does_not_exist() {
             .answer(json(&deployment_table(&[])));
     }
     snapshot!(sandbox.run(&["list", "ordres"]));
+}
+
+/// As `kubectl get pods` shows it.
+#[test]
+fn the_name_of_an_object_leads_to_its_cluster() {
+    for name in ["orders-master", "orders-task-manager-6f57bcb5b9-fjld6"] {
+        let sandbox = Sandbox::new();
+        let jobs = job_table(&[job_row("default", "orders", "Running")]);
+        let path = "/apis/batch/v1/namespaces/default/jobs";
+        sandbox.server.expect(get(path)).times(2).answer(json(&jobs));
+        let path = "/apis/apps/v1/namespaces/default/deployments";
+        sandbox
+            .server
+            .expect(get(path))
+            .times(2)
+            .answer(json(&deployment_table(&[])));
+        let listed = sandbox.run(&["list", name]);
+        assert_eq!(listed.code, Some(3), "{listed}");
+        assert!(listed.stderr.contains("\nhint: did you mean orders?\n"), "{listed}");
+    }
+}
+
+/// Flink's own client takes it as its last argument.
+#[test]
+fn the_folder_of_a_savepoint_is_a_flag() {
+    let refused = Sandbox::bare().run(&["savepoint", "demo", "s3://bucket/savepoints"]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+    let hint = "\nhint: `kubectl flink savepoint demo --dir s3://bucket/savepoints` writes to this folder\n";
+    assert!(refused.stderr.contains(hint), "{refused}");
 }

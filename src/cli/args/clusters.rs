@@ -73,6 +73,17 @@ impl ClustersArgs {
     }
 }
 
+/// Refuses a folder behind a name: Flink's own client takes that of a savepoint there.
+pub(crate) fn no_folder(names: &[String]) -> Result<()> {
+    match names {
+        [.., name, folder] if folder.contains("://") => Err(Error::usage(format!("{folder} is no name of a cluster"))
+            .hint(format!(
+                "`kubectl flink savepoint {name} --dir {folder}` writes to this folder"
+            ))),
+        _ => Ok(()),
+    }
+}
+
 /// The clusters of a command that takes names, labels, or all.
 #[derive(Debug, Default, clap::Args)]
 #[command(group = clap::ArgGroup::new("which").required(true).multiple(false))]

@@ -7,7 +7,7 @@ mod list;
 
 use std::time::Duration;
 
-use crate::cli::args::clusters::ClustersArgs;
+use crate::cli::args::clusters::{ClustersArgs, no_folder};
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Result};
@@ -89,6 +89,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> 
         (Some(SavepointCommand::Inspect(args)), None) => inspect::run(connection, args).await,
         (Some(SavepointCommand::Diff(args)), None) => diff::run(connection, args).await,
         (None, Some(args)) => {
+            no_folder(&args.names)?;
             let clusters = ClustersArgs::of(args.names.clone(), args.selector.clone());
             let each = async |name| Box::pin(take(connection, &name, &args, (wait, output), &clusters)).await;
             clusters.each(connection, each).await

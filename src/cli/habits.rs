@@ -1,0 +1,262 @@
+//! Words of kubectl, helm and Flink's own client that are not commands or flags here: the error names what does the same.
+
+use std::error::Error as _;
+
+use clap::Error;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Commands of the others, and what to use here.
+const COMMANDS: &[(&[&str], &str)] = &[
+    (
+        &["describe", "info", "show", "inspect"],
+        "`kubectl flink status NAME` shows a cluster, and `kubectl flink why NAME` explains what is wrong with it",
+    ),
+    (
+        &["rollout"],
+        "`kubectl flink wait`, `history`, `rollback`, `restart`, `suspend` and `resume` are commands of their own",
+    ),
+    (
+        &["undo"],
+        "`kubectl flink rollback NAME` goes back to an earlier revision",
+    ),
+    (
+        &["install", "submit", "run-application", "start", "new"],
+        "`kubectl flink create NAME` starts a new cluster, and `kubectl flink resume NAME` one that was stopped",
+    ),
+    (
+        &["uninstall", "remove", "rm", "destroy"],
+        "`kubectl flink delete NAME` deletes a cluster",
+    ),
+    (
+        &["kill", "terminate"],
+        "`kubectl flink cancel NAME` ends the job without a savepoint",
+    ),
+    (
+        &["pause"],
+        "`kubectl flink suspend NAME` stops the job with a savepoint until `kubectl flink resume NAME`",
+    ),
+    (&["unpause"], "`kubectl flink resume NAME` starts a suspended cluster"),
+    (
+        &["port-forward", "proxy", "dashboard", "open"],
+        "`kubectl flink ui NAME` forwards Flink's REST and web UI to this machine",
+    ),
+    (
+        &["exec", "attach", "cp", "debug", "shell"],
+        "`kubectl flink status NAME` shows the Pods; `kubectl exec`, `attach`, `cp` and `debug` take their names",
+    ),
+    (
+        &["patch", "replace", "update", "modify"],
+        "`kubectl flink upgrade NAME`, `set` and `edit` change a cluster",
+    ),
+    (
+        &["autoscale", "rescale"],
+        "`kubectl flink scale NAME -p N` changes the parallelism",
+    ),
+    (
+        &["watch"],
+        "`kubectl flink list -w` and `kubectl flink status NAME -w` watch",
+    ),
+    (&["ps"], "`kubectl flink list` lists clusters"),
+    (
+        &["savepoints"],
+        "`kubectl flink savepoint list NAME` lists the savepoints of a cluster",
+    ),
+    (
+        &["checkpoints"],
+        "`kubectl flink status NAME` shows the checkpoints of a job",
+    ),
+    (
+        &["revisions", "revision"],
+        "`kubectl flink history NAME` lists the revisions of a cluster",
+    ),
+    (&["log"], "`kubectl flink logs NAME` prints logs"),
+    (
+        &["template", "lint", "render"],
+        "`kubectl flink create NAME … --dry-run=client -o yaml` prints the resources",
+    ),
+    (
+        &["explain", "api-resources"],
+        "`kubectl flink COMMAND --help` describes a command, and docs/operator.md the fields of a file",
+    ),
+    (
+        &["cluster-info", "auth"],
+        "`kubectl flink doctor` checks the connection and your rights",
+    ),
+    (
+        &["label", "annotate"],
+        "`kubectl label` and `kubectl annotate` take the Job NAME-master",
+    ),
+    (
+        &["push"],
+        "`kubectl flink image build --push REPOSITORY` pushes an image",
+    ),
+];
+
+/// Flags of the others: the command here, the flags, and what to use.
+const FLAGS: &[(&str, &[&str], &str)] = &[
+    (
+        "apply",
+        &["-k", "--kustomize"],
+        "`kubectl kustomize DIR | kubectl flink apply -f -`",
+    ),
+    (
+        "create",
+        &["-k", "--kustomize"],
+        "`kubectl kustomize DIR | kubectl flink create -f -`",
+    ),
+    ("create", &["-c", "--class"], "--job-class CLASS names the entry class"),
+    ("upgrade", &["-c", "--class"], "--job-class CLASS names the entry class"),
+    ("run", &["-c", "--class"], "--job-class CLASS names the entry class"),
+    (
+        "create",
+        &["--memory", "--cpu"],
+        "--jobmanager-memory, --taskmanager-memory, --jobmanager-cpu and --taskmanager-cpu",
+    ),
+    (
+        "upgrade",
+        &["--memory", "--cpu"],
+        "--jobmanager-memory, --taskmanager-memory, --jobmanager-cpu and --taskmanager-cpu",
+    ),
+    (
+        "upgrade",
+        &["-i", "--install"],
+        "`kubectl flink apply -f FILE` creates a cluster or changes it",
+    ),
+    (
+        "upgrade",
+        &["--set", "--values"],
+        "each setting has a flag, such as --image, -p and -D; -f FILE takes a FlinkDeployment",
+    ),
+    (
+        "upgrade",
+        &["--atomic", "--rollback-on-failure"],
+        "an upgrade that fails goes back by itself",
+    ),
+    (
+        "rollback",
+        &["--revision"],
+        "--to-revision N is the revision to go back to",
+    ),
+    (
+        "scale",
+        &["--replicas"],
+        "-p N is the parallelism; there are as many TaskManagers as it needs",
+    ),
+    (
+        "delete",
+        &["-f", "--filename", "--file"],
+        "delete takes the names of clusters, or -l LABELS",
+    ),
+    (
+        "delete",
+        &["--force", "--grace-period", "--now"],
+        "--cancel gives up what the job did since its last savepoint, and --yes skips the question",
+    ),
+    (
+        "delete",
+        &["--keep-history"],
+        "the history is kept, unless --purge is given",
+    ),
+    (
+        "delete",
+        &["-A", "--all-namespaces"],
+        "it works in one namespace: -n NAMESPACE --all",
+    ),
+    (
+        "logs",
+        &["-c", "--container", "--all-containers"],
+        "--all adds sidecars and init containers, and --role selects JobManager or TaskManagers",
+    ),
+    (
+        "logs",
+        &["-l", "--selector"],
+        "logs takes the names of clusters: `kubectl flink list -l LABELS -o name` prints them",
+    ),
+    (
+        "list",
+        &["--all"],
+        "-A lists the clusters of all namespaces, and --deleted those that exist only as history",
+    ),
+    ("list", &["--field-selector"], "-l LABELS selects by labels"),
+    ("ui", &["-p"], "--port PORT is the local port"),
+    (
+        "savepoint",
+        &["-d", "--targetDirectory"],
+        "--dir URI is the folder of the savepoint",
+    ),
+    (
+        "",
+        &["-A", "--all-namespaces"],
+        "it works in one namespace: -n NAMESPACE",
+    ),
+    ("", &["--all"], "-l app selects all clusters, where the command has -l"),
+];
+
+/// Puts what to use here into clap's error, instead of guesses that lead astray.
+pub(super) fn answer(error: &mut Error) {
+    let word = |kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.clone()),
+        _ => None,
+    };
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let takes_program_arguments = usage.contains("PROGRAM ARGUMENTS");
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let Some(word) = word(ContextKind::InvalidSubcommand) else {
+                return;
+            };
+            let known = COMMANDS.iter().find(|(words, _)| words.contains(&&*word));
+            if let Some((_, text)) = known {
+                error.remove(ContextKind::SuggestedSubcommand);
+                tip(error, text);
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            let Some(word) = word(ContextKind::InvalidArg) else {
+                return;
+            };
+            let command = usage
+                .split("kubectl flink ")
+                .nth(1)
+                .and_then(|rest| rest.split_whitespace().next());
+            let of_command = |(name, words, _): &&(&str, &[&str], &str)| {
+                words.contains(&&*word) && (name.is_empty() || Some(*name) == command)
+            };
+            if let Some((.., text)) = FLAGS.iter().find(of_command) {
+                error.remove(ContextKind::SuggestedArg);
+                tip(error, text);
+            } else if command == Some("rollback") && word.parse::<u64>().is_ok() {
+                tip(error, &format!("--to-revision {word} is the revision to go back to"));
+            } else if !word.starts_with('-') && takes_program_arguments {
+                tip(error, &format!("arguments of the program come after --: `-- {word}`"));
+            } else if !takes_program_arguments {
+                // clap's only text there says that the flag could be a name.
+                error.remove(ContextKind::Suggested);
+            }
+        }
+        ErrorKind::ValueValidation
+            if error
+                .source()
+                .is_some_and(|source| source.is::<std::num::ParseIntError>()) =>
+        {
+            let text = |kind| word(kind).unwrap_or_default();
+            let (value, flag) = (text(ContextKind::InvalidValue), text(ContextKind::InvalidArg));
+            *error = Error::raw(
+                ErrorKind::ValueValidation,
+                format!("invalid value '{value}' for '{flag}': it must be a whole number\n"),
+            );
+        }
+        _ => {}
+    }
+}
+
+fn tip(error: &mut Error, text: &str) {
+    error.insert(
+        ContextKind::Suggested,
+        ContextValue::StyledStrs(vec![StyledStr::from(text.to_owned())]),
+    );
+}
