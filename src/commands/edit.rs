@@ -27,6 +27,9 @@ pub(crate) struct EditArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
     name: String,
+    /// Do not check a new image in its registry before the cluster is changed
+    #[arg(long)]
+    no_image_check: bool,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -66,6 +69,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: EditArgs) -> Resul
     let start = edited.from_savepoint.clone();
     let mut wanted = TargetRevision::file(&handle, edited, flags, None).map_err(kept)?;
     wanted.restore_from = start;
+    if args.no_image_check {
+        wanted.registry = None;
+    }
     let changed = change(handle, wanted, &args.change.options(), "edit").await;
     changed
         .and_then(|report| args.change.output.print(&report))

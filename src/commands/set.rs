@@ -47,6 +47,9 @@ enum Field {
         /// Image with Flink, and your jar in /opt/flink/usrlib
         #[arg(value_name = "IMAGE")]
         image: String,
+        /// Do not check the image in its registry before the cluster is changed
+        #[arg(long)]
+        no_image_check: bool,
     },
     /// Set the default parallelism of the job; there are as many TaskManagers as it needs
     Parallelism {
@@ -77,8 +80,14 @@ enum Field {
 pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
     let mut said = Config::default();
     let mut removed = Vec::new();
+    let mut is_unchecked = false;
     let NamedChangeArgs { name, change: how } = match args.field {
-        Field::Image { of, image } => {
+        Field::Image {
+            of,
+            image,
+            no_image_check,
+        } => {
+            is_unchecked = no_image_check;
             // The tag may contain another version.
             said.flink_version = FlinkVersion::of_image(&image);
             said.image = Some(image);
@@ -103,6 +112,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
     said.name = Some(name);
     let mut wanted = TargetRevision::changed(&handle, said, None)?;
     wanted.remove_keys(&handle.name, &removed)?;
+    if is_unchecked {
+        wanted.registry = None;
+    }
     let changed = change(handle, wanted, &how.options(), "set").await?;
     how.output.print(&changed)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE, running};
 use crate::image_job::nodes;
 use crate::image_place::{jar, place, works};
 use crate::pack::{archive, gzip};
@@ -232,4 +232,34 @@ fn the_image_check_can_be_turned_off() {
     expect_create(&looking);
     works(&create(&looking, &image, &[]));
     assert_eq!(registry.log(), Vec::<String>::new());
+}
+
+/// The default counts for every command that changes the image.
+#[cfg(unix)]
+#[test]
+fn the_image_check_of_a_change_can_be_turned_off() {
+    let (_, registry) = place(1);
+    let image = registry.image("flink:1.20");
+    let editor = format!("sed -i s,flink:2.3.0,{image},");
+    let commands: [&[&str]; 3] = [
+        &["set", "image", "demo", &image, "--dry-run"],
+        &["edit", "demo", "--dry-run"],
+        &["upgrade", "demo", "--image", &image, "--dry-run"],
+    ];
+    for command in commands {
+        for way in ["flag", "file", "none"] {
+            let sandbox = running();
+            let home = sandbox.home().display().to_string();
+            let sandbox = sandbox.variable(VARIABLE, "").variable("TMPDIR", &home);
+            let sandbox = sandbox.variable("KUBE_EDITOR", &editor);
+            let flag: &[&str] = if way == "flag" { &["--no-image-check"] } else { &[] };
+            if way == "file" {
+                sandbox.file(".config/kubectl-flink/config.yaml", "defaults:\n  image-check: false\n");
+            }
+            let before = registry.log().len();
+            let outcome = sandbox.run(&[command, flag].concat());
+            assert_eq!(outcome.code, Some(0), "{way}: {outcome}");
+            assert_eq!(registry.log().len() == before, way != "none", "{way}: {outcome}");
+        }
+    }
 }
