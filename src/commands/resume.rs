@@ -6,8 +6,7 @@ use super::savepoint_resume::ResumeArgs;
 use crate::cli::args::clusters::ClustersArgs;
 use crate::cli::args::deploy::DeployArgs;
 use crate::error::{Error, Result};
-use crate::history::lock::unfinished;
-use crate::history::transaction::{Ending, Journal, Kind};
+use crate::history::transaction::{Ending, Journal};
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
@@ -71,13 +70,9 @@ async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &P
         )));
     }
     if may_run {
-        // One that was interrupted before its objects were complete is continued or given up, but not closed as done.
-        let is_incomplete = |left: &&Journal| left.kind == Kind::Resume && !left.yields();
-        if let Some(left) = handle.left_behind.as_ref().filter(is_incomplete) {
-            return Err(unfinished(&name, left));
-        }
-        // The interrupted resume is incomplete without TaskManagers.
-        if !args.launch.is_dry_run() && handle.replicas() > 0 {
+        // Without TaskManagers it stays open. A dry run writes nothing.
+        let waits = handle.replicas() == 0 && handle.left_behind.as_ref().is_some_and(Journal::yields);
+        if !waits {
             lock::close(&mut handle, None).await?;
         }
         return args.launch.wait_unchanged(&handle).await;

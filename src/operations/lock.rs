@@ -219,7 +219,13 @@ pub(crate) async fn end_of<T>(store: &mut HistoryStore, outcome: &Result<T>) {
 }
 
 /// Closes the operation of an interrupted command, now that its goal is reached. An operation that began since stays.
+///
+/// # Errors
+/// Conflict for an operation that was interrupted before its objects were complete.
 pub(crate) async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> Result<()> {
+    if let Some(left) = handle.left_behind.as_ref().filter(|left| left.is_between_versions()) {
+        return Err(lock::unfinished(&handle.name, left));
+    }
     let Some(left) = handle.left_behind.take().filter(|_| handle.store.exists()) else {
         return Ok(());
     };

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
 use crate::history::lock;
-use crate::history::transaction::{Ending, Kind as Operation};
+use crate::history::transaction::Ending;
 use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
@@ -113,7 +113,7 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
         }
         Err(error) => return Err(error),
     };
-    if let Some(change) = left.as_ref().filter(|left| left.kind == Operation::Change) {
+    if let Some(change) = left.as_ref().filter(|left| left.is_between_versions()) {
         progress::note(&format!("{}, so it stays", lock::unfinished(name, change).message));
         return Ok(None);
     }

@@ -239,15 +239,31 @@ fn resume(step: &str) -> Sandbox {
     sandbox
 }
 
-/// It runs, but its objects are incomplete: it is not closed as done.
+/// Its objects are incomplete, and it is not closed as done: not by a resume that finds the job running, nor by a command
+/// that finds it ended.
 #[test]
-fn a_plain_resume_does_not_close_an_incomplete_one_of_another_version() {
-    let sandbox = resume("surging");
-    sandbox.put_entry("savepoints", &tree!([]));
-    let outcome = sandbox.run(&["resume", "demo"]);
-    assert_eq!(outcome.code, Some(8), "{outcome}");
-    assert!(outcome.stderr.contains("upgrade demo --continue"), "{outcome}");
-    assert!(outcome.changes().is_empty(), "{outcome}");
+fn no_command_closes_an_incomplete_resume_of_another_version() {
+    for (command, step) in [
+        (&["resume", "demo"][..], "surging"),
+        (&["stop", "demo"], "replacing"),
+        (&["cancel", "demo", "--yes"], "replacing"),
+    ] {
+        let sandbox = resume(step);
+        if step == "surging" {
+            sandbox.put_entry("savepoints", &tree!([]));
+        } else {
+            sandbox.edit_entry("savepoints", |savepoints| {
+                savepoints[0]["reason"] = tree!("savepoint-resume");
+                savepoints[0]["revision"] = tree!(1);
+            });
+            sandbox.end("Complete", "2026-01-01T00:00:00Z");
+        }
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.stderr.contains("upgrade demo --continue"), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+        assert_eq!(sandbox.entry("journal")["step"], step, "{outcome}");
+    }
 }
 
 /// A resume has no rollback: an aborted one ends as it is, and its savepoint stays in the history.

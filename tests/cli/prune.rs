@@ -157,3 +157,17 @@ fn a_cluster_that_was_resumed_meanwhile_is_not_pruned() {
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
+
+/// The Job that has ended is that of the version before.
+#[test]
+fn a_cluster_between_two_versions_is_not_pruned() {
+    let sandbox = one_has_ended();
+    let journal = tree!({"version": 1, "kind": "resume", "command": "savepoint-resume", "step": "replacing",
+        "startedAt": "2026-01-01T00:00:00Z", "ending": {"by": "nothing"}, "oldRevision": 1, "newRevision": 2,
+        "start": "s3://b/sp-1"});
+    sandbox.put_entry("journal", &journal);
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{outcome}");
+    assert!(outcome.stderr.contains("so it stays"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}

@@ -254,6 +254,11 @@ impl Journal {
         self.kind == Kind::Scale || self.is_launch() || (self.kind == Kind::Resume && self.step == Step::Waiting)
     }
 
+    /// Whether it is between two versions when it is unfinished: it is continued or given up, but not closed as done.
+    pub(crate) fn is_between_versions(&self) -> bool {
+        self.kind.deploys() && !self.yields()
+    }
+
     /// Whether the previous version can be started again.
     pub(crate) fn can_go_back(&self) -> bool {
         self.kind == Kind::Change && self.old_revision.is_some()
