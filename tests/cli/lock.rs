@@ -4,7 +4,7 @@ use serde_json::{Value, json as tree};
 
 use crate::demo::HISTORY;
 use crate::server::{get, put};
-use crate::unfinished::unfinished;
+use crate::unfinished::{SAVED, unfinished};
 
 #[test]
 fn an_unfinished_upgrade_blocks_other_changes() {
@@ -108,4 +108,15 @@ fn the_second_of_two_changes_is_refused_with_the_name_of_the_first() {
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("by bob@other"), "{outcome}");
     assert_eq!(outcome.changes().len(), 1, "{outcome}");
+}
+
+/// A version starts from it, or the one before starts again from it.
+#[test]
+fn the_state_of_an_unfinished_operation_is_not_disposed_of() {
+    let sandbox = unfinished("waiting", &Value::Null);
+    sandbox.edit_entry("journal", |journal| journal["start"] = tree!("s3://b/another"));
+    let outcome = sandbox.run(&["savepoint", "dispose", "demo", SAVED, "--yes"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("upgrade demo --abort"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }

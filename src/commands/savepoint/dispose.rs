@@ -6,6 +6,7 @@ use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
+use crate::history::lock::unfinished;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::flink::arguments::JobManagerArguments;
@@ -75,6 +76,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Re
         .hint(format!(
             "`kubectl flink savepoint-resume {name}` first makes it start from a newer one"
         )));
+    }
+    if let Some(journal) = history.open_journal().filter(|journal| journal.needs(path)) {
+        return Err(unfinished(&name, journal).context(format!("{path} is needed")));
     }
     if history.savepoint_at(path).is_none() {
         terminal::warn(&format!(

@@ -274,6 +274,12 @@ impl Journal {
         self.ending.trigger_id().filter(|_| self.step == Step::Stopping)
     }
 
+    /// Whether a version starts, or may start again, from the state at `path`.
+    pub(crate) fn needs(&self, path: &str) -> bool {
+        let paths = [&self.saved, &self.start, &self.named];
+        paths.into_iter().flatten().any(|needed| needed == path)
+    }
+
     /// Its present or last holder.
     pub(crate) fn who(&self) -> &str {
         self.holder.as_ref().map_or("someone", |holder| &holder.who)
