@@ -75,14 +75,14 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
         let step = progress::Step::new(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
         step.end();
-        match await_jobmanager_end(&mut handle).await? {
-            // It gave no answer on the end of the job, and a job runs now.
-            Some(JobManagerEnd::Stays) if ended == CancelOutcome::Unseen => Err(Error::failure(format!(
-                "the JobManager of {name} was restarted while its job was being canceled, and runs a job again"
-            ))
-            .hint("repeat the command")),
-            _ => Ok(ended),
-        }
+        // It gave no answer on the end of the job.
+        let runs = match await_jobmanager_end(&mut handle).await? {
+            _ if ended != CancelOutcome::Unseen => return Ok(ended),
+            Some(JobManagerEnd::Stays) => "was restarted while its job was being canceled, and runs a job again",
+            None => "did not answer while its job was being canceled, and stays up",
+            Some(_) => return Ok(ended),
+        };
+        Err(Error::failure(format!("the JobManager of {name} {runs}")).hint("repeat the command"))
     };
     let what = format!("the end of the JobManager of {name}");
     let canceling = heartbeat.beside(Box::pin(canceling));

@@ -24,7 +24,8 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     lock::check(&mut handle).await?;
     let conflict = |why: String| Error::conflict(why);
     match handle.job_status().await? {
-        JobStatus::Unreachable(why) if handle.recovers() => {
+        // Without high availability too: a JobManager that does not answer may hold the job's only state.
+        JobStatus::Unreachable(why) if handle.live.job.is_some() && handle.job_end().is_none() => {
             let error = conflict(format!(
                 "the Job of {name} continues, and starts its JobManager again: {why}"
             ));

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, JOB, Made, PODS, SERVICE, revision};
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, Made, PODS, SERVICE, made as plain, revision, running_with};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, get, json, status};
+use crate::server::{Server, delete, get, json, put, status};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
@@ -146,6 +146,73 @@ fn a_failure_that_flink_did_not_call_final_leaves_what_can_be_restored() {
         assert_eq!(outcome.code, Some(8), "{outcome}");
         assert!(outcome.stderr.contains("has failed"), "{outcome}");
     }
+}
+
+/// A JobManager that stays up after its job does not show by its end that the job has ended.
+#[test]
+fn a_job_is_not_called_canceled_without_an_answer() {
+    let sandbox = running_with(&["-D", "execution.shutdown-on-application-finish=false"]);
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    let runs = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RUNNING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 1}}]});
+    sandbox.server.expect(overview.clone()).answer(json(&runs));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(overview).often().answer(away);
+    let outcome = sandbox.run(&["cancel", "demo", "--yes"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome}");
+    assert!(outcome.stderr.contains("stays up"), "{outcome}");
+}
+
+/// Nothing but its JobManager has the state of a job without high availability.
+#[test]
+fn a_job_without_high_availability_is_not_recovered_while_its_jobmanager_may_run() {
+    let mut made = plain(1, &tree!([]));
+    made.job["metadata"]["uid"] = tree!("u-1");
+    let mut runs = pending();
+    runs[0]["status"] = tree!({"phase": "Running"});
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &made, &runs, false);
+    refused(&sandbox.run(&["restart", "demo", "--recover"]), &["it does not answer"]);
+}
+
+/// What an interrupted recovery says is to be repeated is the command that continues it.
+#[test]
+fn an_interrupted_recovery_is_continued_by_the_command_that_it_names() {
+    let mut made = made();
+    made.job["metadata"]["uid"] = tree!("u-1");
+    made.job["status"] =
+        tree!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]});
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    known(server, &made, &tree!([]), true);
+    server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server.expect(delete(JOB)).answer(status(403, "Forbidden", "no"));
+    let outcome = sandbox.run(&["restart", "demo", "--recover"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    let requests = server.requests();
+    let begun = requests.iter().find(|request| request.method == "PUT").unwrap();
+    let begun: Value = serde_json::from_slice(&begun.body).unwrap();
+    let mut journal: Value = serde_json::from_str(begun["data"]["journal"].as_str().unwrap()).unwrap();
+    // Its process was killed.
+    journal["holder"] = Value::Null;
+    made.history["data"]["journal"] = tree!(journal.to_string());
+
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &made, &tree!([]), true);
+    let outcome = sandbox.run(&["history", "demo"]);
+    let named = outcome
+        .stderr
+        .split('`')
+        .find_map(|part| part.strip_prefix("kubectl flink "));
+    let named: Vec<&str> = named
+        .unwrap_or_else(|| panic!("no command in {outcome}"))
+        .split(' ')
+        .collect();
+    let continued = sandbox.run(&[&named[..], &["--dry-run"]].concat());
+    assert_eq!(continued.code, Some(0), "{continued}");
 }
 
 #[test]
