@@ -82,6 +82,8 @@ pub const PAIRS: &[Pair] = &[
         &["create", "demo", "--image", "flink:2.3.0", "--no-wait", "-p", "2"],
     ),
     pair(Given::Deleted, RESUME, RESUME),
+    pair(Given::Failed, CREATE, CREATE),
+    pair(Given::Failed, CREATE, &["delete", "demo", "--yes"]),
 ];
 
 /// One order of two commands, and what each of them does without the other.

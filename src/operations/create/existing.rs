@@ -92,7 +92,8 @@ pub(crate) async fn replace(
     Ok(Created::ended(&name, report))
 }
 
-/// Replaces a cluster whose creation failed with the described one.
+/// Replaces a cluster whose creation failed with the described one. `left`: its unfinished creation, which has no running
+/// process any more.
 ///
 /// # Errors
 /// `differs`, when the cluster came up or this is not known.
@@ -102,10 +103,11 @@ pub(crate) async fn replace_failed(
     own: Option<Templates>,
     image: Option<JobImage>,
     change: &ChangeOptions,
-    differs: Error,
+    (left, differs): (Option<Journal>, Error),
 ) -> Result<Created> {
     let mut handle = read(cluster, &spec.name, change).await?;
-    handle.left_behind = handle.store.history().open_journal().cloned();
+    // An operation that began since is not it.
+    handle.left_behind = left;
     let Some(failed) = FirstAttempt::find(&mut handle).await? else {
         return Err(differs);
     };

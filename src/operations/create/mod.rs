@@ -206,7 +206,7 @@ pub(crate) async fn create(
         return match &how.change {
             Some(change) if how.replace => replace(cluster, spec, given, image, (change, restore_from)).await,
             Some(change) if first_attempt::may_be(store.history(), revision(live)) => {
-                Box::pin(replace_failed(cluster, spec, given, image, change, differs)).await
+                Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
             }
             _ => Err(differs),
         };
