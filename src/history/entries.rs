@@ -141,6 +141,9 @@ pub struct Savepoint {
     /// When its files were deleted, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) disposed_at: Option<String>,
+    /// Whether it was to end the job; `None`: an earlier version of the plugin wrote the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stops_job: Option<bool>,
 }
 
 impl Savepoint {
@@ -161,11 +164,13 @@ impl Savepoint {
             completed_at: None,
             size: None,
             disposed_at: None,
+            stops_job: None,
         }
     }
 
-    /// Whether it was to end the job. It is not if the command leaves the job running.
+    /// Whether it was to end the job.
     pub(crate) fn ends_job(&self) -> bool {
-        !["savepoint", "clone", REHEARSE].contains(&self.reason.as_str())
+        let by_command = || !["savepoint", "clone", REHEARSE].contains(&self.reason.as_str());
+        self.stops_job.unwrap_or_else(by_command)
     }
 }

@@ -213,7 +213,10 @@ pub(crate) fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Optio
             job_id,
             format,
             ..
-        } => Some(requested(trigger_id, job_id, format, origin, now)),
+        } => Some(Savepoint {
+            stops_job: Some(true),
+            ..requested(trigger_id, job_id, format, origin, now)
+        }),
         _ => None,
     }
 }
@@ -239,7 +242,10 @@ pub(crate) async fn trigger(
         Some(known) => known.clone(),
         None => {
             let now = clock::now().to_string();
-            let savepoint = requested(&request.trigger_id, job_id, &request.format, &origin, &now);
+            let savepoint = Savepoint {
+                stops_job: Some(request.then != Then::GoOn),
+                ..requested(&request.trigger_id, job_id, &request.format, &origin, &now)
+            };
             store.update(|history| history.record(savepoint.clone())).await?;
             savepoint
         }
