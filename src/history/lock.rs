@@ -22,6 +22,18 @@ const STALE: Duration = Duration::from_secs(30);
 /// Time between two reads of it.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// The open operation of another process, which may be running. `checked` is the open operation if [`unattended`] has
+/// found that it has no process.
+pub(crate) fn elsewhere<'a>(store: &'a HistoryStore, checked: Option<&Journal>) -> Option<&'a Journal> {
+    let journal = store.history().open_journal().filter(|_| !store.holds())?;
+    let is_checked = checked.is_some_and(|checked| journal.is_same_as(checked));
+    let may_live = journal
+        .holder
+        .as_ref()
+        .is_some_and(|held| holder::lives(held) != Some(false));
+    Some(journal).filter(|_| may_live && !is_checked)
+}
+
 /// The open operation in the history, if it has no running process any more.
 ///
 /// # Errors

@@ -118,11 +118,6 @@ impl HistoryStore {
         &self.history
     }
 
-    /// The cluster of this history.
-    pub(crate) const fn name(&self) -> &ClusterName {
-        &self.name
-    }
-
     /// The ConfigMap as it was last read.
     pub(crate) fn identity(&self) -> Option<Identity> {
         Identity::of(CONFIG_MAPS, self.stored.as_ref()?).ok()

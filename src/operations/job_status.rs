@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::Reply;
+use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Step};
@@ -80,8 +81,8 @@ impl ClusterHandle {
         if let Reply::Answer(jobs) = &reply {
             self.collect_checkpoint(jobs).await?;
         }
-        let stops = self.store.history().open_savepoints().any(Savepoint::ends_job);
-        let settled = savepoint::reconcile_pending(&self.flink, &mut self.store, patience).await?;
+        let stops = self.own_open_savepoints().any(Savepoint::ends_job);
+        let settled = savepoint::reconcile_pending(self, patience).await?;
         if stops && settled.is_some() && self.job_end().is_none() && savepoint::job_has_ended(&self.flink).await? {
             return Ok(JobStatus::Stopped);
         }
@@ -111,8 +112,12 @@ impl ClusterHandle {
         })
     }
 
-    /// Records the last checkpoint of a job that an interrupted command canceled, and releases its JobManager.
+    /// Records the last checkpoint of a job that an interrupted command canceled, and releases its JobManager. One that may
+    /// be running reads it by itself.
     async fn collect_checkpoint(&mut self, jobs: &JobsOverview) -> Result<()> {
+        if lock::elsewhere(&self.store, self.left_behind.as_ref()).is_some() {
+            return Ok(());
+        }
         let Some(left) = self.store.history().open_journal().cloned() else {
             return Ok(());
         };

@@ -160,7 +160,7 @@ async fn until_savepoint(
     mut step: progress::Step,
 ) -> Result<String> {
     let mut handle = ClusterHandle::existing(cluster, name).await?;
-    let open = handle.store.history().open_savepoints().next_back().cloned();
+    let open = handle.own_open_savepoints().next_back().cloned();
     Ok(match open {
         Some(open) => {
             let mut step = WritingStep::after(step, name);

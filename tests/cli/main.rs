@@ -5,6 +5,7 @@
 
 mod answer;
 mod basis;
+mod beside;
 mod call;
 mod causes;
 mod causes_flink;

@@ -1,12 +1,13 @@
-//! Where a client is held at one of its requests while another one goes its way.
+//! Where a client is held at one of its requests, or from one on, while another one goes its way.
 
+use std::ops::RangeInclusive;
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// A gate before one request of a client. It is closed until [`Gate::open`].
+/// A gate before requests of a client. It is closed until [`Gate::open`].
 pub struct Gate {
-    /// Number of the request, counted from 1.
-    at: usize,
+    /// Numbers of the requests, counted from 1.
+    at: RangeInclusive<usize>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -21,6 +22,15 @@ struct State {
 
 impl Gate {
     pub fn new(at: usize) -> Self {
+        Self::of(at..=at)
+    }
+
+    /// One before the request of this number and all later ones.
+    pub fn from(at: usize) -> Self {
+        Self::of(at..=usize::MAX)
+    }
+
+    fn of(at: RangeInclusive<usize>) -> Self {
         Self {
             at,
             state: Mutex::default(),
@@ -30,7 +40,7 @@ impl Gate {
 
     /// Holds the request of this number back as long as the gate is closed.
     pub fn pass(&self, number: usize) {
-        if number != self.at {
+        if !self.at.contains(&number) {
             return;
         }
         self.change(|state| state.reached = true);

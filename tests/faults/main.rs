@@ -18,6 +18,7 @@
 //! texts would do something to a terminal, are faults too.
 //!
 //! - Two commands run beside each other, each held at one of its requests ([`pairs`]).
+//! - A command runs beside one that is about to stop the job, and is killed then ([`killed`]).
 //! - A watch ends since the server has its version no more, and what was deleted is missing from the new list ([`watches`]).
 //! - A command lacks one of its rights ([`denied`]).
 //! - What is printed for programs has the documented shape ([`results`]).
@@ -50,6 +51,7 @@ mod given;
 mod hostile;
 mod images;
 mod judge;
+mod killed;
 #[path = "../cli/pack.rs"]
 mod pack;
 mod pairs;
@@ -132,6 +134,7 @@ fn main() -> ExitCode {
     };
     let commands = COMMANDS.iter().map(Command::name);
     let names = commands
+        .chain(killed::names())
         .chain(images::names())
         .chain(pairs::names())
         .chain(results::names())
@@ -152,10 +155,11 @@ fn main() -> ExitCode {
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let worlds = made();
     let (mut total, mut failures) = (0, Vec::new());
-    let parts: [&dyn Fn() -> (usize, Vec<String>); 5] = [
+    let parts: [&dyn Fn() -> (usize, Vec<String>); 6] = [
         &|| try_commands(&worlds, &wanted, mode),
         &|| results::try_all(&worlds, &wanted),
         &|| pairs::try_all(&worlds, &wanted, mode),
+        &|| killed::try_all(&worlds, &wanted, mode),
         &|| watches::try_all(&worlds, &wanted, mode),
         &|| images::try_all(&wanted, mode),
     ];

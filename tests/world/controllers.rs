@@ -77,6 +77,15 @@ impl World {
         self.tick();
     }
 
+    /// The JobManager of `demo` fails, and Kubernetes starts another one.
+    pub fn restart_jobmanager(&mut self) {
+        for pod in self.pods("demo", "master") {
+            self.flinks.remove(&pod);
+            self.remove(&pod);
+        }
+        self.tick();
+    }
+
     fn end_pods(&mut self) {
         let now = k8s_openapi::jiff::Timestamp::now().as_millisecond();
         let gone: Vec<String> = self
@@ -146,12 +155,13 @@ impl World {
         if image_of(job).starts_with(MISSING) {
             return;
         }
-        let flink = self.start_job(&app, job);
+        let flink = self.start_job(&app, job, &self.objects[&pod]["metadata"]["uid"].clone());
         self.flinks.insert(pod, flink);
     }
 
-    /// A job resumes from its savepoint: with what that holds, and no more.
-    fn start_job(&mut self, app: &str, job: &Value) -> Flink {
+    /// A job resumes from its savepoint: with what that holds, and no more. Without an ID of its own it has another one in
+    /// each Pod, whose uid is given.
+    fn start_job(&mut self, app: &str, job: &Value, pod: &Value) -> Flink {
         let arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
             .as_array()
             .cloned()
@@ -180,8 +190,7 @@ impl World {
             }
             self.work = work;
         }
-        let id =
-            after("--job-id").unwrap_or_else(|| job["metadata"]["uid"].as_str().unwrap_or_default().replace('-', ""));
+        let id = after("--job-id").unwrap_or_else(|| pod.as_str().unwrap_or_default().replace('-', ""));
         if rehearsal {
             return Flink::rehearsal(id, restored, 1);
         }

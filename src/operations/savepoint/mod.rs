@@ -22,8 +22,9 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reached, Reply, SavepointRequest, SavepointStatus, Then, UNKNOWN_KEYS};
+use crate::history::lock;
 use crate::history::store::HistoryStore;
-use crate::history::transaction::Ending;
+use crate::history::transaction::{Ending, Journal};
 use crate::history::{History, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
@@ -80,6 +81,14 @@ impl ClusterHandle {
             }),
             revision: annotation(REVISION).and_then(|number| number.parse().ok()),
         }
+    }
+
+    /// The savepoints whose outcome is unknown, oldest first, without the one with which another process is about to stop
+    /// the job: that Flink does not know it yet does not mean that it failed.
+    pub(crate) fn own_open_savepoints(&self) -> impl DoubleEndedIterator<Item = &Savepoint> {
+        let other = lock::elsewhere(&self.store, self.left_behind.as_ref()).and_then(Journal::awaited_savepoint);
+        let open = self.store.history().open_savepoints();
+        open.filter(move |open| Some(open.trigger_id.as_str()) != other)
     }
 }
 
@@ -164,20 +173,20 @@ pub(crate) async fn take_or_join(
     command: &str,
     report: impl FnMut(Writing),
 ) -> Result<String> {
-    match open_of(&handle.store, job) {
+    match open_of(handle, job) {
         Some(open) => wait_for_savepoint(&handle.flink, &mut handle.store, open, None, report).await,
         None => take(handle, job, request, command, report).await,
     }
 }
 
 /// A savepoint of the job that an earlier command requested and that is still being written. Reports it.
-pub(crate) fn open_of(store: &HistoryStore, job: &JobOverview) -> Option<Savepoint> {
-    let mut open = store.history().open_savepoints();
+pub(crate) fn open_of(handle: &ClusterHandle, job: &JobOverview) -> Option<Savepoint> {
+    let mut open = handle.own_open_savepoints();
     let open = open.rfind(|open| open.job_id == job.jid).cloned();
     if open.is_some() {
         crate::progress::note(&format!(
             "{}: a savepoint is being written already, asked for by an earlier command",
-            store.name()
+            handle.name
         ));
     }
     open

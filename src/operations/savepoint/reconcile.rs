@@ -8,9 +8,11 @@ use tokio::time::Instant;
 use crate::error::{Error, Result};
 use crate::flink::operation::{BETWEEN_LOOKS, CACHED};
 use crate::flink::{Flink, Reply, SavepointStatus};
-use crate::history::Savepoint;
 use crate::history::store::HistoryStore;
+use crate::history::transaction::Holder;
+use crate::history::{History, Savepoint};
 use crate::kubernetes::retry::Pauses;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::{
     AWAY, MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, failure_cause, record, result_hold, unknown,
@@ -169,20 +171,23 @@ pub(super) async fn outcome(
 /// path of the newest one that is written.
 ///
 /// With [`Wait::Look`] savepoints in progress stay open. All stay open while Flink does not answer: a later command can
-/// read them.
-pub(crate) async fn reconcile_pending(
-    flink: &Flink,
-    store: &mut HistoryStore,
-    patience: Wait,
-) -> Result<Option<String>> {
-    let open: Vec<Savepoint> = store.history().open_savepoints().cloned().collect();
+/// read them. The one for which another process waits is left to that process.
+pub(crate) async fn reconcile_pending(handle: &mut ClusterHandle, patience: Wait) -> Result<Option<String>> {
+    // Before Flink is asked: a process that has ended asks nothing any more.
+    let open: Vec<Savepoint> = handle.own_open_savepoints().cloned().collect();
+    let ClusterHandle { flink, store, .. } = handle;
+    let holder = holder_of(store.history()).cloned();
     let mut newest = None;
     for savepoint in open {
-        if let Some(path) = settle_one(flink, store, savepoint, patience).await? {
+        if let Some(path) = settle_one(flink, store, savepoint, patience, holder.as_ref()).await? {
             newest = Some(path);
         }
     }
     Ok(newest)
+}
+
+fn holder_of(history: &History) -> Option<&Holder> {
+    history.open_journal()?.holder.as_ref()
 }
 
 async fn settle_one(
@@ -190,6 +195,7 @@ async fn settle_one(
     store: &mut HistoryStore,
     savepoint: Savepoint,
     patience: Wait,
+    holder: Option<&Holder>,
 ) -> Result<Option<String>> {
     let mut pauses = Pauses::new(Duration::from_millis(100), MAX_POLL);
     loop {
@@ -207,7 +213,14 @@ async fn settle_one(
             Poll::Refused(status, said) if !status.is_client_error() => return Err(flink.refused(&said)),
             Poll::Failed(cause) | Poll::Refused(_, cause) => cause,
         };
-        record::failure(store, savepoint, &cause).await?;
+        let failed = record::failed(savepoint, &cause);
+        let record = |history: &mut History| {
+            // A process that has taken the operation over since may have asked Flink again.
+            if holder_of(history) == holder {
+                history.record(failed.clone());
+            }
+        };
+        store.update(record).await?;
         return Ok(None);
     }
 }

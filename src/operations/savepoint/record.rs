@@ -50,11 +50,19 @@ pub(crate) async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint,
     }
 }
 
+/// A savepoint that Flink has not written.
+pub(crate) fn failed(savepoint: Savepoint, cause: &str) -> Savepoint {
+    Savepoint {
+        progress: Progress::Failed,
+        failure: Some(cause.chars().take(500).collect()),
+        ..savepoint
+    }
+}
+
 /// Records that Flink has not written the savepoint.
-pub(crate) async fn failure(store: &mut HistoryStore, mut savepoint: Savepoint, cause: &str) -> Result<()> {
-    savepoint.progress = Progress::Failed;
-    savepoint.failure = Some(cause.chars().take(500).collect());
-    store.update(|history| history.record(savepoint.clone())).await
+pub(crate) async fn failure(store: &mut HistoryStore, savepoint: Savepoint, cause: &str) -> Result<()> {
+    let failed = failed(savepoint, cause);
+    store.update(|history| history.record(failed.clone())).await
 }
 
 /// Records the failure and returns the error.

@@ -50,7 +50,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
     let report = |writing| step.update(writing);
     let request = SavepointRequest::new(how.format.as_rest(), how.directory.clone(), Then::GoOn);
     if how.no_wait {
-        let asked = match open_of(&handle.store, &job) {
+        let asked = match open_of(&handle, &job) {
             Some(open) => open,
             None => trigger(&mut handle, &job, &request, "savepoint", report).await?.0,
         };

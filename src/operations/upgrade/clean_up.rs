@@ -95,7 +95,7 @@ impl Deletion {
 pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<Option<JobManagerEnd>> {
     let name = handle.name.clone();
     // A requested result that was never read would keep the JobManager running, and finally let it fail.
-    savepoint::reconcile_pending(&handle.flink, &mut handle.store, Wait::Look).await?;
+    savepoint::reconcile_pending(handle, Wait::Look).await?;
     if handle.job_end().is_some() || handle.live.job.is_none() {
         return Ok(None);
     }

@@ -16,12 +16,13 @@ use crate::model::manifests::surge;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
 use crate::operations::report::{OperationResult, Report};
+use crate::operations::savepoint::{self, Wait};
 use crate::operations::upgrade::clean_up::{self, CleanUp};
 use crate::operations::upgrade::downtime::Downtime;
 use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::upgrade::{ChangeOptions, Surge, done};
-use crate::operations::{savepoint, wait};
+use crate::operations::wait;
 use crate::progress;
 
 /// An operation whose lock this process holds.
@@ -265,7 +266,12 @@ impl UpgradeEngine {
             _ => progress::Step::drawn(&format!("{name}: the JobManager ends")),
         };
         let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
-        if highly_available && journal.ending != Ending::Nothing && side == Version::Target {
+        let has_ended = journal.ending != Ending::Nothing && side == Version::Target;
+        if has_ended && let Err(error) = savepoint::reconcile_pending(&mut self.handle, Wait::Look).await {
+            // Of savepoints that other commands requested meanwhile: their results end with the JobManager.
+            tracing::debug!(%error, "the outcome of a savepoint is not known");
+        }
+        if highly_available && has_ended {
             // Flink removes the ended job from its store as it ends. A JobManager that is killed before leaves the job
             // there, and the next JobManager fails because of it (seen with 2.3: "Base job ID … is not found in the
             // recovered jobs").

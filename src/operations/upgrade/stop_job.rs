@@ -214,8 +214,7 @@ async fn status_of(handle: &ClusterHandle, savepoint: &Savepoint) -> Result<Opti
 }
 
 async fn settle(handle: &mut ClusterHandle) -> Result<()> {
-    let ClusterHandle { flink, store, .. } = handle;
-    savepoint::reconcile_pending(flink, store, Wait::Wait).await.map(drop)
+    savepoint::reconcile_pending(handle, Wait::Wait).await.map(drop)
 }
 
 /// Finds the outcome of a job that was to be ended, without another request to end it.
