@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::no_cluster;
 use crate::model::diagnosis::{Note, Observed, Stage};
@@ -173,26 +173,13 @@ async fn until_savepoint(
         None => {
             step.update(&format!("{name}: waiting for a savepoint"));
             let report = |text: &str| step.update(&format!("{name}: waiting for a savepoint, {text}"));
-            let before = last_trigger(&handle);
-            let found = match wait::until_condition(cluster, name, FlinkCondition::Savepoint, limit, report).await {
-                // Flink's statistics are seconds old, and this may have been the job's last savepoint: check the
-                // history.
-                Err(error) if error.kind == Kind::JobFailed => {
-                    let now = ClusterHandle::read(cluster, name).await?;
-                    let path = now.store.history().last_path().map(ToOwned::to_owned);
-                    path.filter(|_| last_trigger(&now) != before).ok_or(error)?
-                }
-                other => other?,
-            };
+            let last = handle.store.history().last_savepoint();
+            let sign = FlinkCondition::Savepoint(last.map(|last| last.trigger_id.as_str()));
+            let found = wait::until_condition(cluster, name, sign, limit, report).await?;
             step.end();
             found
         }
     })
-}
-
-fn last_trigger(handle: &ClusterHandle) -> Option<String> {
-    let last = handle.store.history().last_savepoint();
-    last.map(|savepoint| savepoint.trigger_id.clone())
 }
 
 fn of_end(cluster: &Cluster, name: &ClusterName, goal: Goal, end: End) -> Result<&'static str> {

@@ -85,12 +85,15 @@ pub struct Plan {
     pub hides_deletions: bool,
     /// Watches that were opened.
     pub watches: AtomicUsize,
+    /// Requests that came.
+    pub requests: AtomicUsize,
     /// When the program is ended, where that is not as usual.
     pub limit: Option<Duration>,
 }
 
 impl Meddler for Plan {
     fn before(&self, number: usize, writer: &mut TcpStream) -> io::Result<Met> {
+        self.requests.fetch_max(number, Ordering::SeqCst);
         if let Some(gate) = &self.gate {
             gate.pass(number);
         }

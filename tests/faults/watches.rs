@@ -13,6 +13,10 @@ use crate::{Mode, Worlds, shown, side_by_side};
 
 /// How long a command may take that has nothing left to wait for: a few pauses before a watch is opened again.
 const LIMIT: Duration = Duration::from_secs(15);
+/// How long one may take for which a change has to come to its end.
+const CHANGED: Duration = Duration::from_secs(60);
+/// Requests after which a command that polls has seen what there is.
+const POLLED: usize = 8;
 /// Time after which a command is ended that watches for ever.
 const WATCHED: Duration = Duration::from_secs(5);
 
@@ -53,6 +57,7 @@ const fn wait(given: Given, arguments: &'static [&'static str], meanwhile: Meanw
     }
 }
 
+const RESTART: Meanwhile = Meanwhile::Runs(&["restart", "demo"]);
 const DELETE: Meanwhile = Meanwhile::Runs(&["delete", "demo", "--yes", "--cancel"]);
 
 const WAITS: &[Wait] = &[
@@ -143,6 +148,43 @@ const WAITS: &[Wait] = &[
         End::Code(0),
     ),
     wait(Given::Running, &["list", "--watch"], DELETE, End::Prints("Deleted")),
+    // Another user's upgrade ends a job, and starts another one.
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "taskmanagers=2"],
+        Meanwhile::Runs(&["upgrade", "demo", "-p", "2"]),
+        End::Code(0),
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "checkpoint"],
+        RESTART,
+        End::Code(0),
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "savepoint"],
+        RESTART,
+        End::Code(0),
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "checkpoint"],
+        Meanwhile::Runs(&["stop", "demo"]),
+        End::Code(6),
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "taskmanagers=2"],
+        Meanwhile::Runs(&["stop", "demo"]),
+        End::Code(6),
+    ),
+    wait(
+        Given::Running,
+        &["wait", "demo", "--for", "taskmanagers=2"],
+        DELETE,
+        End::Code(3),
+    ),
 ];
 
 impl Wait {
@@ -153,6 +195,12 @@ impl Wait {
             Meanwhile::IsDeleted => " while it is deleted".to_owned(),
         };
         format!("watches: {:?}: {}{meanwhile}", self.given, self.arguments.join(" "))
+    }
+
+    /// Whether it only asks Flink, again and again.
+    fn polls(&self) -> bool {
+        let goals = ["checkpoint", "savepoint", "taskmanagers=2"];
+        self.arguments.last().is_some_and(|goal| goals.contains(goal))
     }
 }
 
@@ -183,13 +231,18 @@ fn try_wait(wait: &Wait, given: &World) -> Run {
     let endless = matches!(wait.end, End::Prints(_));
     let plan = Arc::new(Plan {
         hides_deletions: true,
-        limit: Some(if endless { WATCHED } else { LIMIT }),
+        limit: Some(match () {
+            () if endless => WATCHED,
+            () if wait.polls() => CHANGED,
+            () => LIMIT,
+        }),
         ..Plan::default()
     });
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| with_plan(&world, wait.arguments, &plan));
         let begun = Instant::now();
-        let waits = || plan.watches.load(Ordering::SeqCst) >= 2;
+        let polls = || wait.polls() && plan.requests.load(Ordering::SeqCst) >= POLLED;
+        let waits = || plan.watches.load(Ordering::SeqCst) >= 2 || polls();
         while wait.meanwhile != Meanwhile::Nothing && !waits() && begun.elapsed() < LIMIT && !waiting.is_finished() {
             std::thread::sleep(Duration::from_millis(10));
         }

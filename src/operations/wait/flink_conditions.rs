@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::returning::{is_replaced, job_uid};
 use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
+use crate::history::store::HistoryStore;
+use crate::history::{History, lock};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects::{end_of_job, kept_pod};
@@ -23,45 +26,64 @@ const JOB_POLL: Duration = Duration::from_secs(2);
 
 /// The condition of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FlinkCondition {
+pub(crate) enum FlinkCondition<'a> {
     /// A checkpoint that is completed after the wait began.
     Checkpoint,
-    /// A savepoint that is completed after the wait began.
-    Savepoint,
+    /// A savepoint that is completed after the wait began; the trigger ID of the last one in the history before.
+    Savepoint(Option<&'a str>),
     /// This number of registered TaskManagers.
     TaskManagers(u32),
 }
 
-/// Waits for `sign`, and returns the value to print: a path, or a number. `report` is called at every poll.
+/// Waits for `sign`, and returns the value to print: a path, or a number. `report` is called at every poll. An upgrade by
+/// another process does not end the wait.
 ///
 /// # Errors
-/// Job failed when the job has ended, so that the condition cannot be met any more; timed out after `timeout`.
+/// Job failed when the job has ended for good, so that the condition cannot be met any more; timed out after `timeout`.
 pub(crate) async fn until_condition(
     cluster: &Cluster,
     name: &ClusterName,
-    sign: FlinkCondition,
+    sign: FlinkCondition<'_>,
     timeout: Option<Duration>,
     mut report: impl FnMut(&str),
 ) -> Result<String> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
+    let mut job = job_uid(cluster, name).await?;
     let mut baseline = None;
     let mut asked_job: Option<Instant> = None;
     loop {
-        let look = look(&flink, sign, &mut baseline).await;
-        match look {
+        let mut ended = None;
+        match look(&flink, sign, &mut baseline).await {
             Ok(Progress::There(text)) => return Ok(text),
             Ok(Progress::NotYet(text)) => report(&text),
-            Ok(Progress::Ended(job)) => return Err(never(name, &format!("its job is {}", job.state))),
+            Ok(Progress::Ended(job)) => ended = Some(never(name, &format!("its job is {}", job.state))),
             Ok(Progress::Away) => {
                 report("Flink does not answer");
                 if asked_job.is_none_or(|at| at.elapsed() > JOB_POLL) {
                     asked_job = Some(Instant::now());
-                    check_job(cluster, name).await?;
+                    ended = check_job(cluster, name).await.err();
                 }
             }
             Err(error) if !error.is_transient() => return Err(error),
             Err(error) => tracing::debug!(%error, "Flink could not be asked"),
+        }
+        if let Some(error) = ended {
+            let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+            let mut may_come = is_replaced(cluster, name, job.as_ref(), left).await?;
+            // Flink's statistics are seconds old, and this may have been the job's last savepoint.
+            if let FlinkCondition::Savepoint(before) = sign {
+                let store = HistoryStore::open(cluster, name).await?;
+                if let Some(path) = savepoint_after(store.history(), before) {
+                    return Ok(path);
+                }
+                // Another process has stopped the job with a savepoint, and has not recorded its path yet.
+                may_come |= lock::elsewhere(&store, None).is_some_and(|other| other.awaited_savepoint().is_some());
+            }
+            if !may_come {
+                return Err(error);
+            }
+            job = job_uid(cluster, name).await?;
         }
         if timeout.is_some_and(|limit| begun.elapsed() >= limit) {
             let seconds = timeout.unwrap_or_default().as_secs();
@@ -74,9 +96,15 @@ pub(crate) async fn until_condition(
     }
 }
 
-/// The number of the newest checkpoint or savepoint, if there is any.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Newest(Option<u64>);
+/// The path of the last savepoint in the history, if it is not the one with the trigger ID `before`.
+fn savepoint_after(history: &History, before: Option<&str>) -> Option<String> {
+    let last = history.last_savepoint();
+    let newer = last.filter(|last| Some(last.trigger_id.as_str()) != before);
+    newer.and_then(|newer| newer.path.clone())
+}
+
+/// The job, and its newest checkpoint or savepoint when the wait began.
+type Baseline = (String, Option<u64>);
 
 enum Progress {
     There(String),
@@ -85,7 +113,7 @@ enum Progress {
     Away,
 }
 
-async fn look(flink: &Flink, sign: FlinkCondition, baseline: &mut Option<Newest>) -> Result<Progress> {
+async fn look(flink: &Flink, sign: FlinkCondition<'_>, baseline: &mut Option<Baseline>) -> Result<Progress> {
     if let FlinkCondition::TaskManagers(wanted) = sign {
         return Ok(match flink.overview().await? {
             Reply::Answer(overview) if overview.taskmanagers >= wanted => {
@@ -108,8 +136,14 @@ async fn look(flink: &Flink, sign: FlinkCondition, baseline: &mut Option<Newest>
         FlinkCondition::Checkpoint => statistics.latest.completed,
         _ => statistics.latest.savepoint,
     };
-    let newest = Newest(latest.as_ref().map(|latest| latest.id));
-    let before = *baseline.get_or_insert(newest);
+    let newest = latest.as_ref().map(|latest| latest.id);
+    let before = match baseline {
+        Some((job_id, before)) if *job_id == job.jid => *before,
+        // All checkpoints of a job that started meanwhile are new.
+        Some(_) => None,
+        None => newest,
+    };
+    *baseline = Some((job.jid.clone(), before));
     Ok(match latest {
         Some(latest) if newest > before => Progress::There(place(&latest)),
         _ if job.state.is_terminal() => Progress::Ended(job.clone()),
@@ -162,11 +196,11 @@ fn never(name: &ClusterName, why: &str) -> Error {
     ))
 }
 
-impl std::fmt::Display for FlinkCondition {
+impl std::fmt::Display for FlinkCondition<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Checkpoint => f.write_str("a checkpoint"),
-            Self::Savepoint => f.write_str("a savepoint"),
+            Self::Savepoint(_) => f.write_str("a savepoint"),
             Self::TaskManagers(number) => write!(f, "{number} TaskManagers"),
         }
     }

@@ -32,7 +32,7 @@ pub(crate) async fn until_over(
     let begun = Instant::now();
     loop {
         let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-        let before = job(cluster, name).await?;
+        let before = job_uid(cluster, name).await?;
         let end = until_ended(cluster, name, left, &mut report).await?;
         if !is_replaced(cluster, name, before.as_ref(), left).await? {
             return Ok(end);
@@ -59,7 +59,7 @@ pub(super) async fn is_replaced(
         waited = true;
         tokio::time::sleep(LOOK).await;
     }
-    let now = job(cluster, name).await?;
+    let now = job_uid(cluster, name).await?;
     Ok((waited && !operation.is_stale()) || (now.is_some() && now.as_ref() != before))
 }
 
@@ -116,8 +116,8 @@ pub(crate) fn replacements(cluster: &Cluster) -> impl AsyncFnMut(&ClusterName) -
     }
 }
 
-/// The uid of the Job.
-async fn job(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+/// The uid of the Job; `None`: there is none.
+pub(super) async fn job_uid(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let metadata = cluster.metadata(&target).await?;
     Ok(metadata.map(|metadata| metadata["uid"].as_str().unwrap_or_default().to_owned()))
