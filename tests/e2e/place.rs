@@ -26,6 +26,13 @@ pub fn counting_job() -> String {
     format!("counting-job:{}", flink_version())
 }
 
+/// Whether the tests run with this release or a later one.
+pub fn flink_is_since(major: u32, minor: u32) -> bool {
+    let version = flink_version();
+    let mut parts = version.split('.').map(|part| part.parse().expect("numbers"));
+    (parts.next(), parts.next()) >= (Some(major), Some(minor))
+}
+
 /// The release of Flink that is tested.
 pub fn flink_version() -> String {
     std::env::var("FLINK_VERSION").unwrap_or_else(|_| "2.3.0".to_owned())
