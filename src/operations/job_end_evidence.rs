@@ -44,12 +44,19 @@ impl ClusterHandle {
         if !highly_available || self.saved_at_its_end(last.map(|revision| revision.number)) {
             return Ok(JobStatus::Stopped);
         }
-        Ok(match self.kept_checkpoint().await? {
-            Some(true) => {
-                JobStatus::Unreachable("its Job is gone, and high availability keeps a checkpoint of it".to_owned())
-            }
-            Some(false) | None => JobStatus::Stopped,
-        })
+        self.by_kept_checkpoint("its Job is gone").await
+    }
+
+    /// The status of a highly available job whose Kubernetes Job ended in the way that `how` says, which is no end of
+    /// Flink's.
+    async fn by_kept_checkpoint(&self, how: &str) -> Result<JobStatus> {
+        let kept = match self.kept_checkpoint().await? {
+            Some(false) => return Ok(JobStatus::Stopped),
+            Some(true) => "high availability keeps a checkpoint of it",
+            // In ZooKeeper, for example.
+            None => "what high availability keeps of it cannot be seen",
+        };
+        Ok(JobStatus::Unreachable(format!("{how}, and {kept}")))
     }
 
     /// Whether the job has ended when its Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
@@ -66,15 +73,7 @@ impl ClusterHandle {
         if is_final || !self.is_highly_available() || self.saved_at_its_end(self.live_revision()) {
             return Ok(JobStatus::Stopped);
         }
-        Ok(match self.kept_checkpoint().await? {
-            Some(false) => JobStatus::Stopped,
-            Some(true) => {
-                JobStatus::Unreachable("its Job has failed, and high availability keeps a checkpoint of it".to_owned())
-            }
-            None => JobStatus::Unreachable(
-                "its Job has failed, and what high availability keeps of it cannot be seen".to_owned(),
-            ),
-        })
+        self.by_kept_checkpoint("its Job has failed").await
     }
 
     /// Whether the job has ended when Flink does not answer and its Kubernetes Job continues.
