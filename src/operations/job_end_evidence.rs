@@ -15,6 +15,7 @@ use crate::model::ha_config_maps::have_checkpoint;
 use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
+use crate::operations::recover::RECOVER;
 
 /// The first Pod of a Job is created within this time; a younger Pod replaces another one.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
@@ -107,20 +108,45 @@ impl ClusterHandle {
         {
             return Ok(self.kept(job, pod).await);
         }
-        let suspended = self.live.job.as_ref().is_some_and(|job| job["spec"]["suspend"] == true);
-        if pods.is_empty() && suspended && !self.has_run() {
+        if self.is_before_first_run(&pods) {
             return Ok(JobManager::NeverRan);
         }
         let Some(pod) = pods.iter().find(|pod| phase(pod) == Phase::Pending) else {
             let why = "its Job has no Pod that runs, nor one that waits";
             return Ok(JobManager::Missing(why.to_owned()));
         };
-        if pods.iter().all(objects::waits) && !self.has_run() && self.is_first(pod) {
-            return Ok(JobManager::NeverRan);
-        }
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let because = why_it_waits(pod).map_or_else(String::new, |why| format!(" ({why})"));
         Ok(JobManager::Missing(format!("its Pod {name} is Pending{because}")))
+    }
+
+    /// Whether no JobManager of the Job ever ran, so that its job has no state.
+    pub(crate) async fn never_ran(&self) -> Result<bool> {
+        if self.live.job.is_none() || self.job_end().is_some() || self.has_run() {
+            return Ok(false);
+        }
+        Ok(self.is_before_first_run(&objects::masters(&self.cluster, &self.name).await?))
+    }
+
+    /// Whether `pods` show that no JobManager of the Job ever ran: its first one waits for its image or a node, or the
+    /// Job was created suspended.
+    ///
+    /// A Job without Pods has not ended, but may have run: its Pods are deleted with their node, or when it is
+    /// suspended.
+    pub(crate) fn is_before_first_run(&self, pods: &[Pod]) -> bool {
+        let Some(job) = self
+            .live
+            .job
+            .as_ref()
+            .filter(|_| self.job_end().is_none() && !self.has_run())
+        else {
+            return false;
+        };
+        match pods.first() {
+            Some(_) => pods.iter().all(|pod| objects::waits(pod) && self.is_first(pod)),
+            // It gets this time when it starts for the first time (source: `syncJob` of the Job controller).
+            None => job["spec"]["suspend"] == true && job["status"]["startTime"].is_null(),
+        }
     }
 
     /// The meaning of a JobManager's end when other containers keep its Pod. If the JobManager has to be started again,
@@ -146,17 +172,28 @@ impl ClusterHandle {
 
     /// Whether the Job's JobManager is known to have run.
     fn has_run(&self) -> bool {
-        let job = self.live.job.as_ref();
-        let failed = job.and_then(|job| job["status"]["failed"].as_u64()).unwrap_or_default();
         let history = self.store.history();
         let revision = self.live_revision().and_then(|number| history.revision(number));
         let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
         let saved = |savepoint: &Savepoint| savepoint.revision.is_some() && savepoint.revision == self.live_revision();
-        failed > 0 || outcome == Some(RevisionState::Running) || history.savepoints.iter().any(saved)
+        // Only the Job of a job that has state is started again.
+        let recovered = history.journal.as_ref().is_some_and(|last| last.command == RECOVER);
+        self.ended_pods() > 0
+            || outcome == Some(RevisionState::Running)
+            || history.savepoints.iter().any(saved)
+            || recovered
+    }
+
+    /// The number of JobManagers that have ended, according to the Job. Pods that were evicted, or deleted, may be
+    /// missing in it.
+    pub(crate) fn ended_pods(&self) -> u64 {
+        let job = self.live.job.as_ref();
+        let count = |key: &str| job.and_then(|job| job["status"][key].as_u64()).unwrap_or_default();
+        count("failed") + count("succeeded")
     }
 
     /// Whether `pod` is the first of its Job: an evicted Pod does not count as a failed one.
-    fn is_first(&self, pod: &Pod) -> bool {
+    pub(crate) fn is_first(&self, pod: &Pod) -> bool {
         let job = self.live.job.as_ref();
         let started = job.and_then(|job| {
             let at = job["status"]["startTime"]
