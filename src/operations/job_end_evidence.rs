@@ -34,6 +34,16 @@ enum JobManager {
     Missing(String),
 }
 
+/// The exit code of Flink in a kept Pod.
+fn exit_code(pod: &Pod) -> i32 {
+    flink_pod::end(pod).map_or(0, |end| end.exit_code)
+}
+
+/// Whether Flink reported its job as failed for good when it ended in a kept Pod.
+fn is_final(pod: &Pod) -> bool {
+    exit_code(pod) == FAILED_FOR_GOOD
+}
+
 impl ClusterHandle {
     /// Whether the job of a cluster without a Kubernetes Job has ended.
     ///
@@ -67,6 +77,26 @@ impl ClusterHandle {
         }
         self.after_failure(self.live.job.as_ref().is_some_and(failed_for_good))
             .await
+    }
+
+    /// Whether the job has ended when a list shows its cluster as ended: its Job has, or only other containers keep the
+    /// Pod of its JobManager. Flink is not asked.
+    pub(super) async fn after_listed_end(&self) -> Result<JobStatus> {
+        let Some(job) = &self.live.job else {
+            return self.without_job().await;
+        };
+        if let Some(end) = self.job_end() {
+            return self.after_job(end).await;
+        }
+        let kept = objects::kept_pod(&self.cluster, &self.name, job).await?;
+        let end = kept
+            .as_ref()
+            .and_then(|pod| Some((flink_pod::after_end(job, pod)?, pod)));
+        match end {
+            Some((AfterEnd::Completes, _)) => Ok(JobStatus::Stopped),
+            Some((AfterEnd::Fails, pod)) => self.after_failure(is_final(pod)).await,
+            Some((AfterEnd::Restarts, _)) | None => Ok(JobStatus::Unreachable("its Job runs again".to_owned())),
+        }
     }
 
     async fn after_failure(&self, is_final: bool) -> Result<JobStatus> {
@@ -152,9 +182,9 @@ impl ClusterHandle {
     /// The meaning of a JobManager's end when other containers keep its Pod. If the JobManager has to be started again,
     /// this starts it, unless this is a dry run.
     async fn kept(&self, job: &Value, pod: &Pod) -> JobManager {
-        let code = flink_pod::end(pod).map_or(0, |end| end.exit_code);
+        let code = exit_code(pod);
         if flink_pod::after_end(job, pod) == Some(AfterEnd::Fails) {
-            return JobManager::Failed(code == FAILED_FOR_GOOD);
+            return JobManager::Failed(is_final(pod));
         }
         let mut why = format!(
             "it has ended with exit code {code}, and its Pod {} is kept by {}",

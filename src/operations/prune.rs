@@ -119,12 +119,17 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
         return Ok(None);
     }
     handle.left_behind = left;
-    if let Some(end) = handle.job_end()
-        && let JobStatus::Unreachable(why) = handle.after_job(end).await?
-    {
+    // It was listed before it was read.
+    if let JobStatus::Unreachable(why) = handle.after_listed_end().await? {
         let place = handle.namespace();
+        let ways = match handle.job_end() {
+            Some(_) => format!(
+                "; `kubectl flink restart {name} -n {place} --recover` starts it again, `kubectl flink delete {name} -n {place}` gives that up"
+            ),
+            None => String::new(),
+        };
         progress::note(&format!(
-            "cluster {name} of {place} has not ended: {why}, so it stays; `kubectl flink restart {name} -n {place} --recover` starts it again, `kubectl flink delete {name} -n {place}` gives that up"
+            "cluster {name} of {place} has not ended: {why}, so it stays{ways}"
         ));
         return Ok(None);
     }

@@ -121,6 +121,19 @@ fn a_job_that_can_be_recovered_is_not_pruned() {
     }
 }
 
+/// Another command started it again after the list.
+#[test]
+fn a_cluster_that_runs_when_it_is_read_is_not_pruned() {
+    let sandbox = running();
+    let listed = json(&job_table(&[job_row("default", "demo", "Complete")]));
+    sandbox.server.expect(get(JOBS)).answer(listed);
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let words = "cluster demo of default has not ended: its Job runs again, so it stays";
+    assert!(outcome.stderr.contains(words), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// Runs `prune` after one that was interrupted when it had deleted all objects, and of whose Pods `left` is not gone. The
 /// operation is ended in the history.
 fn is_ended_after_an_interruption(flags: &[&str], left: Option<&Value>) -> Outcome {
