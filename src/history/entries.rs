@@ -82,7 +82,23 @@ impl RevisionState {
     }
 }
 
+/// Commands whose revision does not continue with the state of the one before. `create --replace` does: it starts from
+/// the savepoint that was taken last.
+const BEGINNINGS: [&str; 3] = ["create", "clone", ADOPT];
+/// The command that takes over a cluster, whose job continues to run.
+pub(super) const ADOPT: &str = "adopt";
+
 impl Revision {
+    /// The savepoint or checkpoint that it starts from; `None`: it starts empty.
+    pub(crate) fn start(&self) -> Option<&str> {
+        self.spec.pointer("/spec/job/initialSavepointPath")?.as_str()
+    }
+
+    /// Whether it may be the first of its job.
+    pub(super) fn is_beginning(&self) -> bool {
+        BEGINNINGS.contains(&self.command.as_str())
+    }
+
     /// Whether a cluster may be restored as this revision: it was not given up for another one.
     pub(crate) fn is_wanted(&self) -> bool {
         let state = self.outcome.as_ref().map(|outcome| outcome.state);

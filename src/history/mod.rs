@@ -26,6 +26,7 @@ use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind};
 
 pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
+use entries::ADOPT;
 pub(crate) use entries::{Progress, REHEARSE, Revision, RevisionOutcome, RevisionState, Savepoint};
 
 /// Version of this format. A ConfigMap with a higher one is refused, never overwritten.
@@ -96,6 +97,32 @@ impl History {
     /// The path of that savepoint.
     pub(crate) fn last_path(&self) -> Option<&str> {
         self.last_savepoint()?.path.as_deref()
+    }
+
+    /// The newest known state of the job of revision `number`: the last savepoint that was taken of it, or what it
+    /// continued from. `None`: it began with this revision, and no savepoint of it is known. That of an earlier cluster
+    /// of the same name is not its state.
+    ///
+    /// Savepoints of a Job that has no revision count without a `number`, and for the Job when it is adopted.
+    pub(crate) fn state_of(&self, number: Option<u64>) -> Option<&str> {
+        let revision = number.and_then(|number| self.revision(number));
+        let is_of = |savepoint: &Savepoint| match savepoint.revision {
+            Some(of) => number.is_some_and(|number| of >= number),
+            None => number.is_none() || revision.is_some_and(|revision| revision.command == ADOPT),
+        };
+        let usable = |savepoint: &&Savepoint| {
+            savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none() && is_of(savepoint)
+        };
+        if let Some(saved) = self.savepoints.iter().rev().find(usable) {
+            return saved.path.as_deref();
+        }
+        let revision = revision?;
+        let start = revision.start()?;
+        let is_disposed = self
+            .savepoint_at(start)
+            .is_some_and(|known| known.disposed_at.is_some());
+        let continues = !revision.is_beginning() || self.last_path() == Some(start);
+        (continues && !is_disposed).then_some(start)
     }
 
     /// The savepoints whose outcome is unknown, oldest first: the command did not wait, or was interrupted.

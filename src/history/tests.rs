@@ -179,3 +179,56 @@ fn a_newer_format_is_refused() {
     object["data"]["format"] = json!(null);
     assert!(History::from_config_map(&object).is_err());
 }
+
+#[test]
+fn the_state_of_a_job_is_not_that_of_an_earlier_cluster() {
+    let made = |number: u64, command: &str, start: Option<&str>| Revision {
+        command: command.into(),
+        spec: json!({"spec": {"job": {"initialSavepointPath": start}}}),
+        ..revision(number, 0)
+    };
+    let of = |id: usize, number: Option<u64>| Savepoint {
+        revision: number,
+        ..savepoint(id, Progress::Completed)
+    };
+    let history = |last: Revision, savepoints: Vec<Savepoint>| History {
+        revisions: vec![made(1, "create", None), last],
+        savepoints,
+        ..History::default()
+    };
+    let first = || vec![of(1, Some(1))];
+    let fresh = history(made(2, "create", None), first());
+    assert_eq!(
+        (fresh.state_of(Some(1)), fresh.state_of(Some(2))),
+        (Some("file:///sp/1"), None)
+    );
+    // `create --replace`, and a creation that names a savepoint that is not in this history.
+    let replaced = history(made(2, "create", Some("file:///sp/1")), first());
+    assert_eq!(replaced.state_of(Some(2)), Some("file:///sp/1"));
+    assert_eq!(history(made(2, "create", Some("x")), first()).state_of(Some(2)), None);
+    // A change continues from where it started, until there is a savepoint of it.
+    let changed = made(2, "upgrade", Some("file:///chk-9"));
+    assert_eq!(
+        history(changed.clone(), first()).state_of(Some(2)),
+        Some("file:///chk-9")
+    );
+    let mut saved = history(changed, vec![of(1, Some(1)), of(2, Some(2))]);
+    assert_eq!(saved.state_of(Some(2)), Some("file:///sp/2"));
+    saved.dispose("file:///sp/2", "2026-01-02T00:00:00Z");
+    assert_eq!(saved.state_of(Some(2)), Some("file:///chk-9"));
+    let mut resumed = history(made(2, "resume", Some("file:///sp/1")), first());
+    resumed.dispose("file:///sp/1", "2026-01-02T00:00:00Z");
+    assert_eq!(resumed.state_of(Some(2)), None);
+    // Savepoints of a Job that the plugin has not created.
+    let foreign = || vec![of(1, None)];
+    assert_eq!(history(made(2, "create", None), foreign()).state_of(Some(2)), None);
+    assert_eq!(
+        history(made(2, "adopt", None), foreign()).state_of(Some(2)),
+        Some("file:///sp/1")
+    );
+    assert_eq!(
+        history(made(2, "create", None), foreign()).state_of(None),
+        Some("file:///sp/1")
+    );
+    assert_eq!(fresh.state_of(None), None);
+}

@@ -200,15 +200,8 @@ impl ClusterHandle {
 
     /// Whether the cluster was created suspended and never ran: it must be started, not resumed from any state.
     pub(crate) async fn was_created_suspended(&self) -> Result<bool> {
-        let Some(job) = &self.live.job else { return Ok(false) };
-        let revision = job["metadata"]["annotations"][REVISION].as_str();
-        let history = self.store.history();
-        let saved = history.savepoints.iter().any(|savepoint| {
-            savepoint
-                .revision
-                .is_some_and(|number| Some(number.to_string().as_str()) == revision)
-        });
-        Ok(job["spec"]["suspend"] == true && !saved && objects::never_ran(&self.cluster, &self.name).await?)
+        let suspended = self.live.job.as_ref().is_some_and(|job| job["spec"]["suspend"] == true);
+        Ok(suspended && self.never_ran().await?)
     }
 
     /// The number of TaskManagers before the cluster was suspended.
@@ -283,7 +276,7 @@ impl ClusterHandle {
 
     /// What is lost of a job that ends without a savepoint.
     pub(crate) fn what_is_lost(&self) -> String {
-        match self.store.history().last_path() {
+        match self.last_state() {
             Some(path) => format!("what it did since savepoint {path} is lost"),
             None => "all its state is lost, there is no savepoint".to_owned(),
         }
@@ -343,6 +336,15 @@ impl ClusterHandle {
             Some(_) => history.revision(self.live_revision()?),
             None => history.last_wanted(),
         }
+    }
+
+    /// The newest state of its job that the history knows, which is not that of an earlier cluster of this name.
+    pub(crate) fn last_state(&self) -> Option<&str> {
+        let history = self.store.history();
+        history.state_of(match &self.live.job {
+            Some(_) => self.live_revision(),
+            None => history.last_wanted().map(|revision| revision.number),
+        })
     }
 
     /// The result of an action, with the present revision.

@@ -15,6 +15,7 @@ use crate::model::ha_config_maps::have_checkpoint;
 use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
+use crate::operations::recover::RECOVER;
 
 /// The first Pod of a Job is created within this time; a younger Pod replaces another one.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
@@ -33,6 +34,16 @@ enum JobManager {
     Missing(String),
 }
 
+/// The exit code of Flink in a kept Pod.
+fn exit_code(pod: &Pod) -> i32 {
+    flink_pod::end(pod).map_or(0, |end| end.exit_code)
+}
+
+/// Whether Flink reported its job as failed for good when it ended in a kept Pod.
+fn is_final(pod: &Pod) -> bool {
+    exit_code(pod) == FAILED_FOR_GOOD
+}
+
 impl ClusterHandle {
     /// Whether the job of a cluster without a Kubernetes Job has ended.
     ///
@@ -44,12 +55,19 @@ impl ClusterHandle {
         if !highly_available || self.saved_at_its_end(last.map(|revision| revision.number)) {
             return Ok(JobStatus::Stopped);
         }
-        Ok(match self.kept_checkpoint().await? {
-            Some(true) => {
-                JobStatus::Unreachable("its Job is gone, and high availability keeps a checkpoint of it".to_owned())
-            }
-            Some(false) | None => JobStatus::Stopped,
-        })
+        self.by_kept_checkpoint("its Job is gone").await
+    }
+
+    /// The status of a highly available job whose Kubernetes Job ended in the way that `how` says, which is no end of
+    /// Flink's.
+    async fn by_kept_checkpoint(&self, how: &str) -> Result<JobStatus> {
+        let kept = match self.kept_checkpoint().await? {
+            Some(false) => return Ok(JobStatus::Stopped),
+            Some(true) => "high availability keeps a checkpoint of it",
+            // In ZooKeeper, for example.
+            None => "what high availability keeps of it cannot be seen",
+        };
+        Ok(JobStatus::Unreachable(format!("{how}, and {kept}")))
     }
 
     /// Whether the job has ended when its Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
@@ -61,20 +79,32 @@ impl ClusterHandle {
             .await
     }
 
+    /// Whether the job has ended when a list shows its cluster as ended: its Job has, or only other containers keep the
+    /// Pod of its JobManager. Flink is not asked.
+    pub(super) async fn after_listed_end(&self) -> Result<JobStatus> {
+        let Some(job) = &self.live.job else {
+            return self.without_job().await;
+        };
+        if let Some(end) = self.job_end() {
+            return self.after_job(end).await;
+        }
+        let kept = objects::kept_pod(&self.cluster, &self.name, job).await?;
+        let end = kept
+            .as_ref()
+            .and_then(|pod| Some((flink_pod::after_end(job, pod)?, pod)));
+        match end {
+            Some((AfterEnd::Completes, _)) => Ok(JobStatus::Stopped),
+            Some((AfterEnd::Fails, pod)) => self.after_failure(is_final(pod)).await,
+            Some((AfterEnd::Restarts, _)) | None => Ok(JobStatus::Unreachable("its Job runs again".to_owned())),
+        }
+    }
+
     async fn after_failure(&self, is_final: bool) -> Result<JobStatus> {
         // Without high availability a JobManager that is gone holds no state any more.
         if is_final || !self.is_highly_available() || self.saved_at_its_end(self.live_revision()) {
             return Ok(JobStatus::Stopped);
         }
-        Ok(match self.kept_checkpoint().await? {
-            Some(false) => JobStatus::Stopped,
-            Some(true) => {
-                JobStatus::Unreachable("its Job has failed, and high availability keeps a checkpoint of it".to_owned())
-            }
-            None => JobStatus::Unreachable(
-                "its Job has failed, and what high availability keeps of it cannot be seen".to_owned(),
-            ),
-        })
+        self.by_kept_checkpoint("its Job has failed").await
     }
 
     /// Whether the job has ended when Flink does not answer and its Kubernetes Job continues.
@@ -108,28 +138,53 @@ impl ClusterHandle {
         {
             return Ok(self.kept(job, pod).await);
         }
-        let suspended = self.live.job.as_ref().is_some_and(|job| job["spec"]["suspend"] == true);
-        if pods.is_empty() && suspended && !self.has_run() {
+        if self.is_before_first_run(&pods) {
             return Ok(JobManager::NeverRan);
         }
         let Some(pod) = pods.iter().find(|pod| phase(pod) == Phase::Pending) else {
             let why = "its Job has no Pod that runs, nor one that waits";
             return Ok(JobManager::Missing(why.to_owned()));
         };
-        if pods.iter().all(objects::waits) && !self.has_run() && self.is_first(pod) {
-            return Ok(JobManager::NeverRan);
-        }
         let name = pod.metadata.name.as_deref().unwrap_or_default();
         let because = why_it_waits(pod).map_or_else(String::new, |why| format!(" ({why})"));
         Ok(JobManager::Missing(format!("its Pod {name} is Pending{because}")))
     }
 
+    /// Whether no JobManager of the Job ever ran, so that its job has no state.
+    pub(crate) async fn never_ran(&self) -> Result<bool> {
+        if self.live.job.is_none() || self.job_end().is_some() || self.has_run() {
+            return Ok(false);
+        }
+        Ok(self.is_before_first_run(&objects::masters(&self.cluster, &self.name).await?))
+    }
+
+    /// Whether `pods` show that no JobManager of the Job ever ran: its first one waits for its image or a node, or the
+    /// Job was created suspended.
+    ///
+    /// A Job without Pods has not ended, but may have run: its Pods are deleted with their node, or when it is
+    /// suspended.
+    pub(crate) fn is_before_first_run(&self, pods: &[Pod]) -> bool {
+        let Some(job) = self
+            .live
+            .job
+            .as_ref()
+            .filter(|_| self.job_end().is_none() && !self.has_run())
+        else {
+            return false;
+        };
+        match pods.first() {
+            Some(_) => pods.iter().all(|pod| objects::waits(pod) && self.is_first(pod)),
+            // It gets this time when it starts for the first time (source: `syncJob` of the Job controller).
+            None => job["spec"]["suspend"] == true && job["status"]["startTime"].is_null(),
+        }
+    }
+
     /// The meaning of a JobManager's end when other containers keep its Pod. If the JobManager has to be started again,
     /// this starts it, unless this is a dry run.
     async fn kept(&self, job: &Value, pod: &Pod) -> JobManager {
-        let code = flink_pod::end(pod).map_or(0, |end| end.exit_code);
+        let code = exit_code(pod);
         if flink_pod::after_end(job, pod) == Some(AfterEnd::Fails) {
-            return JobManager::Failed(code == FAILED_FOR_GOOD);
+            return JobManager::Failed(is_final(pod));
         }
         let mut why = format!(
             "it has ended with exit code {code}, and its Pod {} is kept by {}",
@@ -147,17 +202,28 @@ impl ClusterHandle {
 
     /// Whether the Job's JobManager is known to have run.
     fn has_run(&self) -> bool {
-        let job = self.live.job.as_ref();
-        let failed = job.and_then(|job| job["status"]["failed"].as_u64()).unwrap_or_default();
         let history = self.store.history();
         let revision = self.live_revision().and_then(|number| history.revision(number));
         let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
         let saved = |savepoint: &Savepoint| savepoint.revision.is_some() && savepoint.revision == self.live_revision();
-        failed > 0 || outcome == Some(RevisionState::Running) || history.savepoints.iter().any(saved)
+        // Only the Job of a job that has state is started again.
+        let recovered = history.journal.as_ref().is_some_and(|last| last.command == RECOVER);
+        self.ended_pods() > 0
+            || outcome == Some(RevisionState::Running)
+            || history.savepoints.iter().any(saved)
+            || recovered
+    }
+
+    /// The number of JobManagers that have ended, according to the Job. Pods that were evicted, or deleted, may be
+    /// missing in it.
+    pub(crate) fn ended_pods(&self) -> u64 {
+        let job = self.live.job.as_ref();
+        let count = |key: &str| job.and_then(|job| job["status"][key].as_u64()).unwrap_or_default();
+        count("failed") + count("succeeded")
     }
 
     /// Whether `pod` is the first of its Job: an evicted Pod does not count as a failed one.
-    fn is_first(&self, pod: &Pod) -> bool {
+    pub(crate) fn is_first(&self, pod: &Pod) -> bool {
         let job = self.live.job.as_ref();
         let started = job.and_then(|job| {
             let at = job["status"]["startTime"]

@@ -18,6 +18,7 @@ use crate::model::job_end_time;
 use crate::model::listing::{JobState, Key, Parts, Status};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::job_status::JobStatus;
 use crate::operations::lock as hold;
 use crate::operations::removal::Removal;
 use crate::operations::report::OperationResult;
@@ -118,6 +119,20 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
         return Ok(None);
     }
     handle.left_behind = left;
+    // It was listed before it was read.
+    if let JobStatus::Unreachable(why) = handle.after_listed_end().await? {
+        let place = handle.namespace();
+        let ways = match handle.job_end() {
+            Some(_) => format!(
+                "; `kubectl flink restart {name} -n {place} --recover` starts it again, `kubectl flink delete {name} -n {place}` gives that up"
+            ),
+            None => String::new(),
+        };
+        progress::note(&format!(
+            "cluster {name} of {place} has not ended: {why}, so it stays{ways}"
+        ));
+        return Ok(None);
+    }
     let removal = handle.removal().await?;
     let listed = parts.job.as_ref();
     let job = handle.live.job.as_ref();

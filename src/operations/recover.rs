@@ -15,6 +15,9 @@ use crate::operations::upgrade::{ChangeOptions, done};
 use crate::operations::wait;
 use crate::progress;
 
+/// The command in the history, which must be repeated after an interruption.
+pub(crate) const RECOVER: &str = "restart --recover";
+
 /// Starts the last revision again: the same Job under the same IDs, so that Flink finds its high-availability data.
 ///
 /// # Errors
@@ -59,8 +62,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     if !made.access.is_empty() {
         handle.live.rights = Some(objects::rbac::read(&handle.cluster, &name).await?);
     }
-    // The command that must be repeated after an interruption.
-    let heartbeat = lock::begin(&mut handle, "restart --recover", Ending::Nothing).await?;
+    let heartbeat = lock::begin(&mut handle, RECOVER, Ending::Nothing).await?;
     let starting = async {
         objects::owners::remove_owner_references(&handle.cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;

@@ -56,7 +56,11 @@ impl ResumePlan {
 pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &ClusterHandle) -> Result<ResumePlan> {
     let name = &handle.name;
     let given = args.from_savepoint.map(ToOwned::to_owned);
-    let last = || handle.store.history().last_path().map(ToOwned::to_owned);
+    // The state of an earlier cluster of this name is better than none, and the report has its path.
+    let last = || {
+        let last = handle.last_state().or_else(|| handle.store.history().last_path());
+        last.map(ToOwned::to_owned)
+    };
     let no_savepoint = || {
         Error::not_found(format!("{name} does not run, and its history has no savepoint"))
             .hint("--from-savepoint PATH names one")

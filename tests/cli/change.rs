@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, empty, position, running};
 use crate::objects::minutes_ago;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{post, status};
+use crate::server::{get, json, post, status, text};
 use crate::snapshot;
 use crate::unfinished::{SAVED, TRIGGER, was_stopped};
 use crate::world::flink::Written;
@@ -13,7 +13,7 @@ use crate::world::flink::Written;
 fn savepoint(trigger: &str, path: Option<&str>) -> Value {
     let progress = if path.is_some() { "completed" } else { "requested" };
     tree!({"triggerId": trigger, "jobId": ID, "progress": progress, "path": path, "format": "CANONICAL",
-        "reason": "savepoint-resume", "requestedAt": "2026-01-01T00:00:00Z"})
+        "revision": 1, "reason": "savepoint-resume", "requestedAt": "2026-01-01T00:00:00Z"})
 }
 
 /// A world whose history has these savepoints.
@@ -89,6 +89,39 @@ fn a_lost_answer_to_the_stop_is_looked_up_not_repeated() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let stops = outcome.requests.iter().filter(|request| request.ends_with("/stop"));
     assert_eq!(stops.count(), 1, "{outcome}");
+}
+
+/// Flink's answer when its REST did not hear from its Dispatcher in time, which may take the request all the same.
+const NOT_TRIGGERED: &str = r#"{"errors": ["Internal server error while triggering savepoint operation"]}"#;
+
+#[test]
+fn a_stop_that_flink_answers_with_a_server_error_is_looked_up() {
+    let sandbox = running();
+    let written = Written {
+        path: SAVED.to_owned(),
+        work: 99,
+    };
+    sandbox.world().disk.push(written);
+    let stop = post(&format!("{FLINK}/jobs/{ID}/stop"));
+    sandbox.server.expect(stop).answer(text(500, NOT_TRIGGERED));
+    let status = tree!({"status": {"id": "COMPLETED"}, "operation": {"location": SAVED}});
+    let look = get(&format!("{FLINK}/jobs/{ID}/savepoints/*"));
+    sandbox.server.expect(look).answer(json(&status));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(sandbox.object(JOB).to_string().contains(SAVED), "{outcome}");
+}
+
+#[test]
+fn a_stop_that_flink_does_not_know_has_failed() {
+    let sandbox = running();
+    let stop = post(&format!("{FLINK}/jobs/{ID}/stop"));
+    sandbox.server.expect(stop).answer(text(500, NOT_TRIGGERED));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    let expected = "Internal server error while triggering";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
+    assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
 }
 
 #[test]

@@ -157,6 +157,55 @@ fn an_upgrade_whose_stop_did_not_reach_flink_is_aborted_without_changes() {
     assert_eq!(sandbox.entry("revision.2")["outcome"]["state"], "dropped");
 }
 
+/// Its JobManager has ended, or its Job is gone: the job may have been stopped with the savepoint before.
+#[test]
+fn a_stop_whose_outcome_was_not_read_is_not_aborted_as_unchanged() {
+    for is_gone in [false, true] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let mut left = unfinished("stopping", &Value::Null);
+        left.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
+        left.reads(server);
+        accepts_history(server);
+        let jobs = if is_gone { tree!([]) } else { tree!([left.job]) };
+        server.expect(get(crate::demo::JOBS)).often().answer(json(&list(&jobs)));
+        server
+            .expect(get(&format!("{FLINK}/*")))
+            .often()
+            .answer(text(503, "no endpoints available for service \"demo-master:8081\""));
+        let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        for expected in [
+            "has ended, and the path was not read",
+            "--from-savepoint PATH` starts revision 1 again from it",
+        ] {
+            assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
+        }
+        assert!(!outcome.stderr.contains("changed nothing"), "{outcome}");
+        let journal = entry(&body_of_last_put(&sandbox), "journal");
+        assert_eq!(journal["step"], "stopping", "{journal}");
+        assert!(journal["lost"].is_string(), "{journal}");
+    }
+}
+
+#[test]
+fn a_stop_is_not_aborted_as_unchanged_while_flink_does_not_tell_its_outcome() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    unfinished("stopping", &Value::Null).reads(server);
+    accepts_history(server);
+    let status = format!("jobs/{ID}/savepoints/{}", "1".repeat(32));
+    away(server, &status);
+    away(server, &status);
+    server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(json(&tree!({"jobs": [running_job()]})));
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_eq!(outcome.code, Some(7), "{outcome}");
+    let journal = entry(&body_of_last_put(&sandbox), "journal");
+    assert_eq!(journal["step"], "stopping", "{journal}");
+}
+
 /// Its API server was restarted, or its JobManager is not ready for a moment: it says nothing of the job.
 fn away(sandbox: &Sandbox, path: &str) {
     let call = get(&format!("{FLINK}/{path}"));

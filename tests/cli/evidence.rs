@@ -9,7 +9,7 @@ use crate::server::{Server, delete, get, json, put, status};
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// A highly available cluster, with an older savepoint in its history.
-fn made() -> Made {
+pub fn made() -> Made {
     made_with_savepoint_of("savepoint")
 }
 
@@ -35,7 +35,7 @@ fn made_with_savepoint_of(reason: &str) -> Made {
 }
 
 /// What is known of it: `pods`, and whether high availability keeps a checkpoint.
-fn known(server: &Server, made: &Made, pods: &Value, checkpoint: bool) {
+pub fn known(server: &Server, made: &Made, pods: &Value, checkpoint: bool) {
     for (path, object) in [
         (SERVICE, &made.service),
         (JOB, &made.job),
@@ -70,7 +70,7 @@ fn known(server: &Server, made: &Made, pods: &Value, checkpoint: bool) {
 }
 
 /// Takes the place of one that was drained.
-fn pending() -> Value {
+pub fn pending() -> Value {
     tree!([{"metadata": {"name": "demo-master-x", "creationTimestamp": "2026-01-02T00:00:00Z",
         "labels": {"app": "demo", "component": "master"}, "ownerReferences":
             [{"apiVersion": "batch/v1", "kind": "Job", "name": "demo-master", "uid": "u-1", "controller": true}]},
@@ -80,7 +80,7 @@ fn pending() -> Value {
 }
 
 /// Nothing was changed, and what is said helps.
-fn refused(outcome: &Outcome, words: &[&str]) {
+pub fn refused(outcome: &Outcome, words: &[&str]) {
     assert!(matches!(outcome.code, Some(1 | 8)), "{outcome}");
     for word in words {
         assert!(outcome.stderr.contains(word), "{word:?} is not in {outcome}");
@@ -224,6 +224,39 @@ fn a_job_that_is_gone_was_not_given_up_while_its_data_is_there() {
     refused(
         &sandbox.run(&["savepoint-resume", "demo", "--dry-run=server"]),
         &["its Job is gone", "kubectl flink restart demo --recover"],
+    );
+}
+
+/// In ZooKeeper it cannot be seen.
+#[test]
+fn a_job_that_is_gone_was_not_given_up_while_its_data_cannot_be_seen() {
+    let mut made = made();
+    let mut command = vec![
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--ha",
+        "s3://b/ha",
+        "--ha-zookeeper",
+        "zk-0:2181",
+    ];
+    command.extend(["--dry-run=client", "-o", "json"]);
+    let list: Value = serde_json::from_str(&Sandbox::bare().run(&command).stdout).unwrap();
+    made.job = Value::Null;
+    made.deployment = list["items"][2].clone();
+    let mut first = revision(1, "flink:2.3.0", 1);
+    first["spec"]["spec"]["flinkConfiguration"] = tree!({"high-availability.type": "zookeeper",
+        "high-availability.storageDir": "s3://b/ha", "high-availability.zookeeper.quorum": "zk-0:2181"});
+    made.history["data"]["revision.1"] = tree!(first.to_string());
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &made, &tree!([]), false);
+    refused(
+        &sandbox.run(&["savepoint-resume", "demo", "--dry-run=server"]),
+        &[
+            "its Job is gone, and what high availability keeps of it cannot be seen",
+            "kubectl flink restart demo --recover",
+        ],
     );
 }
 

@@ -73,6 +73,7 @@ mod registry;
 mod rehearse;
 mod releases;
 mod report;
+mod restore_point;
 mod sandbox;
 mod savepoint_files;
 mod savepoint_reader;

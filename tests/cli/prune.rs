@@ -97,6 +97,43 @@ fn ages_are_measured_by_the_clock_of_the_server() {
     }
 }
 
+/// Its Job has failed, but Flink has not reported its job as failed: `restart --recover` starts it again.
+#[test]
+fn a_job_that_can_be_recovered_is_not_pruned() {
+    for (checkpoint, stays) in [(true, true), (false, false)] {
+        let sandbox = Sandbox::new();
+        let server = &sandbox.server;
+        let rows = [job_row("default", "demo", "Failed")];
+        server.expect(get(JOBS)).answer(json(&job_table(&rows)));
+        let rows = [deployment_row("default", "demo", "2/2")];
+        server.expect(get(DEPLOYMENTS)).answer(json(&deployment_table(&rows)));
+        let mut made = crate::evidence::made();
+        made.job["metadata"]["uid"] = tree!("u-1");
+        made.job["status"] = tree!({"failed": 1001, "conditions": [{"type": "Failed", "status": "True",
+            "reason": "BackoffLimitExceeded", "lastTransitionTime": minutes_ago(90)}]});
+        crate::evidence::known(server, &made, &tree!([]), checkpoint);
+        let outcome = sandbox.run(&["prune", "--dry-run"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(outcome.stdout.contains("cluster/demo pruned"), !stays, "{outcome}");
+        let words = "its Job has failed, and high availability keeps a checkpoint of it, so it stays; \
+            `kubectl flink restart demo -n default --recover` starts it again";
+        assert_eq!(outcome.stderr.contains(words), stays, "{outcome}");
+    }
+}
+
+/// Another command started it again after the list.
+#[test]
+fn a_cluster_that_runs_when_it_is_read_is_not_pruned() {
+    let sandbox = running();
+    let listed = json(&job_table(&[job_row("default", "demo", "Complete")]));
+    sandbox.server.expect(get(JOBS)).answer(listed);
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let words = "cluster demo of default has not ended: its Job runs again, so it stays";
+    assert!(outcome.stderr.contains(words), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// Runs `prune` after one that was interrupted when it had deleted all objects, and of whose Pods `left` is not gone. The
 /// operation is ended in the history.
 fn is_ended_after_an_interruption(flags: &[&str], left: Option<&Value>) -> Outcome {

@@ -52,6 +52,31 @@ fn waits(server: &Server) {
     server.expect(get(PODS).query("watch", "true")).answer(quiet);
 }
 
+/// The Job controller created one more before it saw that the Job is deleted.
+#[test]
+fn a_jobmanager_that_starts_after_the_list_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(1, &tree!([])));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
+    server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    server.expect(delete(JOB)).answer(json(&tree!({})));
+    lists(server, &none());
+    lists(server, &left("Running"));
+    let first = left("Running")["items"][0].clone();
+    let mut second = first.clone();
+    second["metadata"]["name"] = tree!("demo-master-y");
+    let events = watch([("ADDED", second), ("DELETED", first)]).held();
+    server.expect(get(PODS).query("watch", "true")).answer(events);
+    let outcome = sandbox.run(&["delete", "demo", "--yes", "--timeout", "2s"]);
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    assert!(outcome.stderr.contains("there is still demo-master-y"), "{outcome}");
+}
+
 /// The Pod is still there when it is read again, after the time that it has to end.
 fn stays(server: &Server, phase: &str) {
     deletes(server);

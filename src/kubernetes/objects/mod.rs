@@ -208,11 +208,6 @@ fn check_native(manifests: &Manifests, made: &Value) -> Result<()> {
     }
 }
 
-/// Whether no JobManager of the cluster's Job ever ran: it has no Pods, or they wait for their image or a node.
-pub(crate) async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<bool> {
-    Ok(masters(cluster, name).await?.iter().all(waits))
-}
-
 /// The Pods of the cluster's JobManagers.
 pub(crate) async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
     pods::of_cluster(cluster, name, &[MASTER]).await

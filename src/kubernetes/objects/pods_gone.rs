@@ -125,13 +125,15 @@ async fn wait(
                 }
                 Some(Ok(Event::Applied(pod))) if running(&pod) => {
                     // Its controller created one more before it saw the change, or is ending one now.
-                    if hurried != Hurry::None && meant(&pod) {
+                    if meant(&pod) {
+                        if gone == Gone::Deleted {
+                            lingering.see(&pod);
+                        }
                         if let Some(pod) = may_linger(&pod) {
                             hurry(cluster, &pod).await;
                         }
-                        left.extend(pod.metadata.name.filter(|name| !left.contains(name)));
-                    } else if meant(&pod) {
-                        lingering.see(&pod);
+                        let name = pod.metadata.name.clone().filter(|_| lingering.matters(&pod));
+                        left.extend(name.filter(|name| !left.contains(name)));
                     }
                     continue;
                 }

@@ -98,7 +98,7 @@ async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
         };
         let pods = objects::masters(&handle.cluster, &handle.name).await?;
         let runs = pods.iter().any(|pod| flink_pod::phase(pod) == Phase::Running);
-        if !runs || failures(handle) > 0 || begun.elapsed() > PATIENCE {
+        if !runs || handle.ended_pods() > 0 || begun.elapsed() > PATIENCE {
             return Ok(job_status);
         }
         let text = format!("{}: waiting until its JobManager answers: {why}", handle.name);
@@ -124,13 +124,13 @@ pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
 /// Whether a job that Flink has keeps no state: not all of its tasks run, and none of its checkpoints was completed, now
 /// and when the age of Flink's statistics has passed.
 async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool> {
-    if job.is_healthy() || job.tasks.finished > 0 || failures(handle) > 0 {
+    if job.is_healthy() || job.tasks.finished > 0 || handle.ended_pods() > 0 {
         return Ok(false);
     }
     tokio::time::sleep(REFRESH).await;
     let pods = objects::masters(&handle.cluster, &handle.name).await?;
     let restarted = |pod: &Pod| flink_pod::main_status(pod).is_some_and(|status| status.restart_count > 0);
-    if pods.len() != 1 || pods.iter().any(restarted) {
+    if pods.len() != 1 || pods.iter().any(|pod| restarted(pod) || !handle.is_first(pod)) {
         // An earlier JobManager may have kept a checkpoint.
         return Ok(false);
     }
@@ -150,22 +150,19 @@ async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool>
     Ok(still && none)
 }
 
-/// The number of JobManagers that failed, according to the Job.
-fn failures(handle: &ClusterHandle) -> u64 {
-    let job = handle.live.job.as_ref();
-    job.and_then(|job| job["status"]["failed"].as_u64()).unwrap_or_default()
-}
-
 /// Whether all Pods of JobManagers waited for a node or an image until now, or ended before any checkpoint. `is_stopped`:
 /// a JobManager that waits is known to be the first one.
 async fn pods_kept_nothing(handle: &ClusterHandle, is_stopped: bool) -> Result<bool> {
     let pods = objects::masters(&handle.cluster, &handle.name).await?;
-    let failed = failures(handle);
     let ended: Vec<&Pod> = pods.iter().filter(|pod| flink_pod::has_ended(pod)).collect();
+    if ended.is_empty() {
+        return Ok(is_stopped && handle.is_before_first_run(&pods));
+    }
     let others_wait = pods.iter().all(|pod| flink_pod::has_ended(pod) || objects::waits(pod));
     // A Pod that was deleted could have run.
-    let complete = u64::try_from(ended.len()).is_ok_and(|ended| ended >= failed);
-    if !others_wait || !complete || (ended.is_empty() && !is_stopped) {
+    let complete = u64::try_from(ended.len()).is_ok_and(|ended| ended >= handle.ended_pods())
+        && ended.iter().any(|pod| handle.is_first(pod));
+    if !others_wait || !complete {
         return Ok(false);
     }
     for pod in ended {

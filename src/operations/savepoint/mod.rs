@@ -275,10 +275,13 @@ pub(crate) async fn trigger(
                 store.update(update).await?;
                 return Ok((savepoint, None));
             }
-            Ok(Reply::Refused(status, said)) if status != StatusCode::CONFLICT => {
+            Ok(Reply::Refused(status, said)) if status.is_client_error() && status != StatusCode::CONFLICT => {
                 let error = refusal(flink, &said, request);
                 return refused(flink, store, savepoint, error).await;
             }
+            // Flink's REST got no answer from its Dispatcher, which may carry the request out all the same. Source:
+            // `SavepointHandlers`, whose triggers answer with 500 to every failure of the call.
+            Ok(Reply::Refused(status, said)) if status.is_server_error() => Some(refusal(flink, &said, request)),
             Err(error) if error.is_denied() => {
                 return refused(flink, store, savepoint, error).await;
             }
@@ -293,7 +296,7 @@ pub(crate) async fn trigger(
         };
         match deferred(flink.savepoint(job_id, &savepoint.trigger_id)).await {
             Ok(Reply::Answer(status)) => return Ok((savepoint, Some(status))),
-            // Another server answered; the request has not reached Flink.
+            // Flink knows no such trigger: the request has not reached it, or was not carried out.
             Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
                 if let Some(error) = unclear {
                     return refused(flink, store, savepoint, error).await;

@@ -65,7 +65,8 @@ impl Plan {
         let namespace = handle.namespace();
         let running = !matches!(job_status, JobStatus::Stopped);
         let old = if running { Some(handle.current()?) } else { None };
-        let last = handle.store.history().last_path().map(ToOwned::to_owned);
+        let start = || handle.known_revision().and_then(Revision::start);
+        let last = handle.last_state().or_else(start).map(ToOwned::to_owned);
         let number = handle
             .next_generation()
             .max(old.as_ref().map_or(0, |(number, _)| number + 1));
@@ -112,7 +113,7 @@ impl Plan {
             (JobStatus::Stopped, _) => {
                 let start = match wanted.restore_from.clone() {
                     Some(path) => Some(path),
-                    None => after_end(handle, last).await?,
+                    None => after_end(handle).await?,
                 };
                 (Ending::Nothing, start, None, None)
             }

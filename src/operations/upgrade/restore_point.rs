@@ -1,10 +1,12 @@
 //! Finds the state from which the new version of a change starts, and what is lost.
 
+use k8s_openapi::jiff::Timestamp;
+
 use crate::error::{Error, Result};
 use crate::flink::Reply;
-use crate::history::RevisionState;
-use crate::kubernetes::objects;
+use crate::history::{Revision, RevisionState};
 use crate::model::flink::overview::JobOverview;
+use crate::model::job_end_time;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::path_not_read;
 use crate::operations::target_revision::TargetRevision;
@@ -50,32 +52,62 @@ pub(crate) fn silent(handle: &ClusterHandle, why: &str, last: Option<&str>) -> E
 }
 
 /// The state from which a cluster starts that does not run.
-pub(crate) async fn after_end(handle: &ClusterHandle, last: Option<String>) -> Result<Option<String>> {
+pub(crate) async fn after_end(handle: &ClusterHandle) -> Result<Option<String>> {
     let name = &handle.name;
     let history = handle.store.history();
+    let revision = handle.known_revision();
+    if failed_at_once(handle, revision) || handle.never_ran().await? {
+        // It has no state of its own: the next revision starts where it was to start.
+        let start = revision.map_or_else(
+            || handle.started_from(),
+            |revision| revision.start().map(ToOwned::to_owned),
+        );
+        return Ok(start);
+    }
+    let last = history.last_savepoint();
     if history.lost_savepoint().is_some() {
         let error = path_not_read(handle);
-        return Err(match last {
+        return Err(match last.and_then(|last| last.path.as_deref()) {
             Some(path) => error.hint(format!("--from-savepoint {path} resumes from the one before")),
             None => error,
         });
     }
-    if last.is_some() {
-        return Ok(last);
+    if let Some(path) = handle.last_state() {
+        return Ok(Some(path.to_owned()));
     }
-    // A revision that never ran has no state: it starts from its configured start.
-    let revision = history.last_wanted();
-    // A creation that did not come up while a command waited may have come up since.
-    let changed = revision.filter(|revision| revision.command != "create");
-    let outcome = changed.and_then(|revision| Some(revision.outcome.as_ref()?.state));
-    let never = outcome == Some(RevisionState::Failed);
-    if never || (handle.live.job.is_some() && objects::never_ran(&handle.cluster, name).await?) {
-        let layer = revision.map(crate::history::revision_spec::layer).transpose()?;
-        return Ok(layer.and_then(|layer| layer.from_savepoint));
-    }
-    Err(
-        Error::not_found(format!("{name} does not run, and its history has no savepoint"))
-            .hint("--from-savepoint PATH names one")
-            .hint("--strategy stateless begins empty"),
-    )
+    let error = match last {
+        Some(last) => {
+            let path = last.path.as_deref().unwrap_or_default();
+            let of = last
+                .revision
+                .map_or_else(String::new, |number| format!(" of revision {number}"));
+            Error::not_found(format!(
+                "{name} does not run, and its history has no savepoint of its job: {path} is older, a savepoint{of}"
+            ))
+            .hint(format!("--from-savepoint {path} starts from that one"))
+        }
+        None => Error::not_found(format!("{name} does not run, and its history has no savepoint")),
+    };
+    let start = revision.and_then(Revision::start);
+    let error = match start.filter(|start| last.and_then(|last| last.path.as_deref()) != Some(start)) {
+        Some(start) => error.hint(format!("--from-savepoint {start} starts where its job began")),
+        None if last.is_none() => error.hint("--from-savepoint PATH names one"),
+        None => error,
+    };
+    Err(error.hint("--strategy stateless begins empty"))
+}
+
+/// Whether the command that deployed `revision` saw its Job fail. A job that did not come up while a command waited may
+/// have come up since.
+fn failed_at_once(handle: &ClusterHandle, revision: Option<&Revision>) -> bool {
+    let Some(revision) = revision.filter(|revision| revision.command != "create") else {
+        return false;
+    };
+    let outcome = revision
+        .outcome
+        .as_ref()
+        .filter(|outcome| outcome.state == RevisionState::Failed);
+    let seen_at = outcome.and_then(|outcome| outcome.at.parse::<Timestamp>().ok());
+    let ended_at = handle.live.job.as_ref().and_then(job_end_time::ended_at);
+    seen_at.zip(ended_at).is_some_and(|(seen, ended)| ended <= seen)
 }

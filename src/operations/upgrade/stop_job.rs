@@ -140,13 +140,18 @@ async fn look_up(
     if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == job_id)) {
         return savepoint::take(handle, &job, request, command, report).await;
     }
+    Err(unread(&name, job_id))
+}
+
+/// The error that the JobManager ended before the outcome of a requested savepoint was read.
+fn unread(name: &ClusterName, job_id: &str) -> Error {
     let text = format!(
         "the JobManager of {name} that was asked for a savepoint of job {job_id} has ended, and the path was not read"
     );
-    Err(Error {
+    Error {
         state_missing: true,
         ..Error::conflict(text)
-    })
+    }
 }
 
 fn unknown_checkpoint(handle: &ClusterHandle, job_id: &str) -> Error {
@@ -208,6 +213,7 @@ async fn status_of(handle: &ClusterHandle, savepoint: &Savepoint) -> Result<Opti
     };
     match status {
         Reply::Answer(status) => Ok(Some(status)),
+        Reply::Refused(status, said) if !status.is_client_error() => Err(handle.flink.refused(&said)),
         Reply::Refused(..) => Ok(None),
         Reply::Away => Err(handle.flink.away()),
     }
@@ -221,15 +227,22 @@ async fn settle(handle: &mut ClusterHandle) -> Result<()> {
 pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Journal) -> Result<StopOutcome> {
     let not = || Error::conflict("it was given up before the job was ended");
     match &journal.ending {
-        Ending::Savepoint { trigger_id, .. } => {
+        Ending::Savepoint { trigger_id, job_id, .. } => {
             settle(handle).await?;
             let open = |handle: &ClusterHandle| {
                 let mut open = handle.store.history().open_savepoints();
                 open.any(|savepoint| savepoint.trigger_id == *trigger_id)
             };
-            // While Flink does not answer, the outcome is unknown, and nothing is decided.
-            if open(handle) && handle.jobs_or_end().await?.is_some() {
+            if open(handle) {
+                // Its JobManager has ended, and the job may have ended before, with the savepoint.
+                if handle.jobs_or_end().await?.is_none() {
+                    return Ok(lost(handle, journal, unread(&handle.name, job_id)));
+                }
                 settle(handle).await?;
+                // While Flink does not answer, the outcome is unknown, and nothing is decided.
+                if open(handle) {
+                    return Err(handle.flink.away());
+                }
             }
             if handle
                 .store
@@ -242,8 +255,6 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
             }
             Ok(match known(handle, trigger_id) {
                 Some(ended @ StopOutcome::Stopped(_)) => ended,
-                // Its JobManager has ended, and the job may have ended before, with the savepoint.
-                None if open(handle) && journal.named.is_some() => StopOutcome::Stopped(journal.named.clone()),
                 _ => StopOutcome::Failed(not()),
             })
         }

@@ -1,0 +1,220 @@
+//! From which state a cluster starts that does not run: that of its own job, and empty only if it never ran.
+
+use serde_json::{Value, json as tree};
+
+use crate::change::dry_runs;
+use crate::demo::{DEPLOYMENT, JOB, Made, SERVICE};
+use crate::evidence::{known, pending, refused};
+use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{json, patch, status};
+
+/// A revision that `command` made, which began at `start`, and its outcome.
+fn revision(number: u64, command: &str, start: Option<&str>, outcome: Option<&str>) -> Value {
+    let mut revision = crate::demo::revision(number, "flink:2.3.0", 1);
+    revision["command"] = tree!(command);
+    if let Some(start) = start {
+        revision["spec"]["spec"]["job"]["initialSavepointPath"] = tree!(start);
+    }
+    if let Some(outcome) = outcome {
+        revision["outcome"] = tree!({"state": outcome, "at": "2026-01-02T00:00:30Z"});
+    }
+    revision
+}
+
+fn savepoint(revision: u64, path: &str) -> Value {
+    tree!({"triggerId": format!("{revision:032}"), "jobId": "2".repeat(32), "progress": "completed", "revision": revision,
+        "path": path, "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"})
+}
+
+/// A cluster whose objects are those of the last of `revisions`.
+fn made(revisions: &[Value], savepoints: &[Value]) -> Made {
+    let mut made = crate::demo::made(1, &tree!(savepoints));
+    for revision in revisions {
+        let number = revision["number"].to_string();
+        made.history["data"][format!("revision.{number}")] = tree!(revision.to_string());
+        made.job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!(number);
+    }
+    made.job["metadata"]["uid"] = tree!("u-1");
+    made.job["metadata"]["creationTimestamp"] = tree!("2026-01-02T00:00:00Z");
+    made
+}
+
+/// The same, and Flink has reported its job as failed for good.
+fn failed(revisions: &[Value], savepoints: &[Value]) -> Made {
+    let mut made = made(revisions, savepoints);
+    let message = "Container flink-master for pod default/demo-master-x failed with exit code 163 matching FailJob rule at index 0";
+    made.job["status"] = tree!({"failed": 1, "conditions": [{"type": "Failed", "status": "True",
+        "reason": "PodFailurePolicy", "message": message, "lastTransitionTime": "2026-01-03T00:00:00Z"}]});
+    made
+}
+
+/// Runs `command` on it.
+fn run(made: &Made, pods: &Value, command: &[&str]) -> Outcome {
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, made, pods, false);
+    sandbox.run(command)
+}
+
+/// The plan of an upgrade.
+fn plan(made: &Made, pods: &Value) -> Outcome {
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, made, pods, false);
+    dry_runs(&sandbox.server);
+    let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=1", "--dry-run"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    outcome
+}
+
+/// Nothing was changed, and no savepoint was found.
+fn has_no_state(outcome: &Outcome, words: &[&str]) {
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    for word in words {
+        assert!(outcome.stderr.contains(word), "{word:?} is not in {outcome}");
+    }
+    let changes = outcome.requests.iter().filter(|request| !request.starts_with("GET "));
+    assert_eq!(changes.count(), 0, "{:#?}", outcome.requests);
+}
+
+const UPGRADE: &[&str] = &["upgrade", "demo", "--env", "A=1"];
+
+#[test]
+fn a_job_does_not_continue_from_a_savepoint_of_a_deleted_cluster() {
+    let before = revision(1, "create", None, Some("running"));
+    let other = savepoint(1, "s3://b/of-the-deleted-one");
+    let fresh = failed(
+        &[before.clone(), revision(2, "create", None, Some("running"))],
+        std::slice::from_ref(&other),
+    );
+    let words = [
+        "s3://b/of-the-deleted-one is older, a savepoint of revision 1",
+        "--from-savepoint s3://b/of-the-deleted-one starts from that one",
+        "--strategy stateless begins empty",
+    ];
+    has_no_state(&run(&fresh, &tree!([]), UPGRADE), &words);
+    has_no_state(&run(&fresh, &tree!([]), &["restart", "demo"]), &words);
+    // It began elsewhere, and that is named too.
+    let named = revision(2, "create", Some("s3://b/named"), Some("running"));
+    let outcome = run(
+        &failed(&[before.clone(), named], std::slice::from_ref(&other)),
+        &tree!([]),
+        UPGRADE,
+    );
+    has_no_state(&outcome, &["--from-savepoint s3://b/named starts where its job began"]);
+    // Its own savepoint is its state.
+    let revisions = [before, revision(2, "create", None, Some("running"))];
+    let own = failed(&revisions, &[other, savepoint(2, "s3://b/own")]);
+    let outcome = plan(&own, &tree!([]));
+    assert!(
+        outcome.stdout.contains("revision 3 starts from s3://b/own"),
+        "{outcome}"
+    );
+}
+
+#[test]
+fn a_job_that_never_ran_starts_where_it_was_to_start() {
+    let before = revision(1, "create", None, Some("running"));
+    let other = savepoint(1, "s3://b/of-the-deleted-one");
+    for (start, expected) in [
+        (None, "starts empty"),
+        (Some("s3://b/named"), "starts from s3://b/named"),
+    ] {
+        let waits = made(
+            &[before.clone(), revision(2, "create", start, None)],
+            std::slice::from_ref(&other),
+        );
+        let outcome = plan(&waits, &pending());
+        assert!(outcome.stdout.contains(&format!("revision 3 {expected}")), "{outcome}");
+    }
+}
+
+/// The savepoint of the stop is older than what the user, or the strategy, let the next version start from.
+#[test]
+fn a_version_that_was_started_from_another_state_continues_from_that() {
+    for start in ["s3://b/named", "s3://b/job/chk-900"] {
+        for outcome in ["failed", "running"] {
+            let revisions = [
+                revision(1, "create", None, Some("running")),
+                revision(2, "upgrade", Some(start), Some(outcome)),
+            ];
+            let outcome = plan(&failed(&revisions, &[savepoint(1, "s3://b/of-the-stop")]), &tree!([]));
+            let expected = format!("revision 3 starts from {start}");
+            assert!(outcome.stdout.contains(&expected), "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn a_job_that_ended_is_not_taken_for_one_that_never_ran_when_its_pod_is_gone() {
+    let revisions = [revision(1, "create", None, Some("running"))];
+    let mut complete = made(&revisions, &[]);
+    complete.job["status"] = tree!({"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]});
+    for made in [failed(&revisions, &[]), complete] {
+        let outcome = run(&made, &tree!([]), UPGRADE);
+        has_no_state(
+            &outcome,
+            &["its history has no savepoint", "--strategy stateless begins empty"],
+        );
+    }
+}
+
+/// It did not come up while `upgrade` waited, and may have come up between that and its end.
+#[test]
+fn a_version_that_ended_after_its_upgrade_gave_up_may_have_run() {
+    let revisions = [
+        revision(1, "create", None, Some("running")),
+        revision(2, "upgrade", None, Some("failed")),
+    ];
+    let mut later = failed(&revisions, &[]);
+    has_no_state(&run(&later, &tree!([]), UPGRADE), &["its history has no savepoint"]);
+    later.job["status"]["conditions"][0]["lastTransitionTime"] = tree!("2026-01-02T00:00:30Z");
+    let outcome = plan(&later, &tree!([]));
+    assert!(outcome.stdout.contains("revision 3 starts empty"), "{outcome}");
+}
+
+/// `cancel` suspends the Job of a JobManager that does not end. No outcome of its revision is known.
+#[test]
+fn a_job_that_was_canceled_is_not_taken_for_one_that_was_created_suspended() {
+    let mut canceled = made(&[revision(1, "create", None, None)], &[]);
+    canceled.job["spec"]["suspend"] = tree!(true);
+    canceled.job["metadata"]["annotations"]["kubectl-flink/job-ended"] = tree!("true");
+    let outcome = run(&canceled, &tree!([]), &["resume", "demo", "--no-wait"]);
+    has_no_state(&outcome, &["its history has no savepoint"]);
+}
+
+/// Kubernetes deletes the Pods of a Job that is suspended, and sets this time when one starts for the first time.
+#[test]
+fn a_job_that_was_suspended_by_hand_is_not_taken_for_one_that_never_ran() {
+    let mut suspended = made(&[revision(1, "create", None, None)], &[savepoint(0, "s3://b/older")]);
+    suspended.job["spec"]["suspend"] = tree!(true);
+    suspended.job["status"] = tree!({"startTime": "2026-01-02T00:00:00Z"});
+    let outcome = run(&suspended, &tree!([]), &["savepoint-resume", "demo"]);
+    refused(&outcome, &["its Job has no Pod that runs, nor one that waits"]);
+}
+
+/// No command waited for it, and its Pod is gone.
+#[test]
+fn a_job_that_ended_is_not_replaced_as_if_it_had_never_come_up() {
+    let mut ended = made(&[revision(1, "create", None, None)], &[]);
+    ended.job["status"] = tree!({"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]});
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    known(server, &ended, &tree!([]), false);
+    for path in [SERVICE, DEPLOYMENT] {
+        server
+            .expect(patch(path).query("dryRun", "All"))
+            .answer(json(&tree!({})));
+    }
+    let immutable = "Job.batch \"demo-master\" is invalid: spec.template: Invalid value: field is immutable";
+    server
+        .expect(patch(JOB).query("dryRun", "All"))
+        .answer(status(422, "Invalid", immutable));
+    let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--env", "A=1"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(
+        outcome
+            .stderr
+            .contains("already exists in namespace default with a different spec"),
+        "{outcome}"
+    );
+    assert!(!outcome.stderr.contains("never came up"), "{outcome}");
+}
