@@ -15,18 +15,15 @@ pub(crate) trait Reporter: Sync {
     fn parts(&self, whole: &str, parts: &[String]);
     /// Whether steps are drawn in place.
     fn draws(&self) -> bool;
-    /// Begins a step.
     fn step(&self, text: &str) -> Box<dyn StepReporter>;
     /// Begins a pause, whose time is counted until what is returned is dropped; `None`: it is not shown.
     fn pause(&self, text: &str) -> Option<Box<dyn Send>>;
-    /// Begins transfers.
     fn transfers(&self) -> Box<dyn TransferReporter>;
 }
 
 /// A stage of a step: stages follow each other, and a step may go back to an earlier one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stage<'a> {
-    /// Its place in the order.
     pub(crate) order: u8,
     /// Its name, for a line.
     pub(crate) text: &'a str,
@@ -42,13 +39,11 @@ pub(crate) struct Stage<'a> {
 pub(crate) trait StepReporter: Send {
     /// Whether it is drawn in place, with the time that it takes.
     fn is_drawn(&self) -> bool;
-    /// Changes the text.
     fn update(&mut self, text: &str);
     /// Shows the stage; the one before is finished, if it comes earlier in the order.
     fn stage(&mut self, stage: &Stage<'_>);
     /// Ends the step with its result.
     fn done(self: Box<Self>, text: &str);
-    /// Ends the step, which succeeded.
     fn end(self: Box<Self>);
 }
 
@@ -56,7 +51,6 @@ pub(crate) trait StepReporter: Send {
 pub(crate) trait TransferReporter: Send + Sync {
     /// `bytes` of a thing have been moved.
     fn moved(&self, name: &str, bytes: u64, size: u64);
-    /// A thing has arrived.
     fn arrived(&self, name: &str, text: &str);
 }
 
@@ -95,7 +89,6 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
-    /// Begins a pause.
     pub(crate) fn new(text: &str) -> Self {
         Self {
             _shown: REPORTER.get().and_then(|reporter| reporter.pause(text)),
@@ -103,11 +96,9 @@ impl Pause {
     }
 }
 
-/// One step of an operation in progress.
 pub(crate) struct Step(Option<Box<dyn StepReporter>>);
 
 impl Step {
-    /// Begins a step.
     pub(crate) fn new(text: &str) -> Self {
         Self(REPORTER.get().map(|reporter| reporter.step(text)))
     }
@@ -123,7 +114,6 @@ impl Step {
         self.0.as_ref().is_some_and(|step| step.is_drawn())
     }
 
-    /// Changes the text.
     pub(crate) fn update(&mut self, text: &str) {
         if let Some(step) = &mut self.0 {
             step.update(text);
@@ -148,14 +138,12 @@ impl Step {
         });
     }
 
-    /// Ends the step with its result.
     pub(crate) fn done(self, text: &str) {
         if let Some(step) = self.0 {
             step.done(text);
         }
     }
 
-    /// Ends the step, which succeeded.
     pub(crate) fn end(self) {
         if let Some(step) = self.0 {
             step.end();
@@ -167,19 +155,16 @@ impl Step {
 pub(crate) struct Transfers(Option<Box<dyn TransferReporter>>);
 
 impl Transfers {
-    /// None yet.
     pub(crate) fn new() -> Self {
         Self(REPORTER.get().map(|reporter| reporter.transfers()))
     }
 
-    /// `bytes` of a thing have been moved.
     pub(crate) fn moved(&self, name: &str, bytes: u64, size: u64) {
         if let Some(transfers) = &self.0 {
             transfers.moved(name, bytes, size);
         }
     }
 
-    /// A thing has arrived.
     pub(crate) fn arrived(&self, name: &str, text: &str) {
         if let Some(transfers) = &self.0 {
             transfers.arrived(name, text);

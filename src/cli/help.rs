@@ -86,7 +86,6 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Sets the help template of each command.
 pub(super) fn with_templates(command: clap::Command) -> clap::Command {
     let header = command.get_styles().get_header().to_owned();
     let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
@@ -137,7 +136,6 @@ pub fn without_shared_flags(command: clap::Command) -> clap::Command {
     })
 }
 
-/// The output of `options`.
 pub(super) fn options() -> String {
     let mut root = Root::command()
         .disable_version_flag(true)

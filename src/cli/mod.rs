@@ -226,7 +226,6 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit_code(outcome)
 }
 
-/// The exit code of the outcome. Reports an error.
 fn exit_code(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

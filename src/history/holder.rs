@@ -10,7 +10,6 @@ use crate::history::History;
 use crate::history::transaction::{Holder, Journal};
 use crate::model::names::ClusterName;
 
-/// This process, as a holder of operations.
 pub(crate) fn this_process() -> Holder {
     Holder {
         who: who(),

@@ -118,7 +118,6 @@ impl HistoryStore {
         &self.history
     }
 
-    /// The cluster of this history.
     pub(crate) const fn name(&self) -> &ClusterName {
         &self.name
     }
@@ -128,7 +127,6 @@ impl HistoryStore {
         Identity::of(CONFIG_MAPS, self.stored.as_ref()?).ok()
     }
 
-    /// Whether the ConfigMap exists.
     pub(crate) fn exists(&self) -> bool {
         self.stored.is_some()
     }

@@ -60,7 +60,6 @@ pub(crate) fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
     found
 }
 
-/// The nodes' platforms, if the image lacks one of them.
 pub(crate) fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     if image.is_empty() || nodes.is_empty() || nodes.iter().all(|node| runs(image, node)) {
         return None;

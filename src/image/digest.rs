@@ -20,7 +20,6 @@ impl Digest {
         Self::from_hasher(Sha256::new_with_prefix(bytes))
     }
 
-    /// The result of a hasher.
     pub(crate) fn from_hasher(hasher: Sha256) -> Self {
         let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("sha256:{hex}"))
@@ -32,7 +31,6 @@ impl Digest {
         &self.0
     }
 
-    /// The digits.
     pub(crate) fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
     }

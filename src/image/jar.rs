@@ -15,7 +15,6 @@ const NEAREST: usize = 3;
 /// Minimum similarity of a name to show, of 1.
 const LIKE: f64 = 0.6;
 
-/// The facts of a jar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Jar {
     /// The entry class in its manifest: `program-class`, Flink's own attribute, takes precedence over `Main-Class`.
@@ -199,7 +198,6 @@ pub(crate) mod tests {
     use std::io::{Cursor, Write};
     use zip::write::SimpleFileOptions;
 
-    /// A jar of these files.
     pub(crate) fn jar(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content) in files {

@@ -21,7 +21,6 @@ pub(crate) type Changes = BTreeMap<String, Option<Found>>;
 /// Which part of a layer's entry is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// Only its name.
     Name,
     /// Its start too.
     Start(usize),
@@ -68,7 +67,6 @@ pub(crate) fn note(changes: &mut Changes, path: &str, found: Found) {
     }
 }
 
-/// Whether a path is a deletion.
 pub(crate) fn is_deletion(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh."))
 }

@@ -11,7 +11,6 @@ use crate::error::Error;
 /// A platform such as `linux/amd64` or `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Platform {
-    /// Operating system.
     pub(crate) os: String,
     /// Processor architecture, as Go names it.
     pub(crate) architecture: String,

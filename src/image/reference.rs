@@ -11,17 +11,12 @@ use crate::error::Error;
 
 /// Registry of references without one.
 const DOCKER_HUB: &str = "docker.io";
-/// API host of Docker Hub.
 const DOCKER_HUB_API: &str = "registry-1.docker.io";
 
-/// An image reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
-    /// Host, and port if there is one.
     pub(crate) registry: String,
-    /// Path in the registry.
     pub(crate) repository: String,
-    /// Tag, if the name has one.
     pub(crate) tag: Option<String>,
     /// Digest, if the name has one. It takes precedence over the tag.
     pub(crate) digest: Option<Digest>,
@@ -51,7 +46,6 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
-    /// The same image with only its digest.
     pub(crate) fn pinned(&self, digest: &Digest) -> Self {
         Self {
             tag: None,

@@ -20,7 +20,6 @@ use crate::model::diagnosis::last_seen;
 use crate::model::events::Subject;
 use crate::model::names::ClusterName;
 
-/// The Events of one cluster.
 pub(crate) struct Events {
     watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
     /// The state of each Event when it was returned, by name.

@@ -15,9 +15,7 @@ use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 pub(crate) struct Resource {
     /// API group; empty for the core group.
     pub(crate) group: &'static str,
-    /// Version of the API.
     pub(crate) version: &'static str,
-    /// Kind, such as `Job`.
     pub(crate) kind: &'static str,
     /// Name in paths and in RBAC rules, such as `jobs`.
     pub(crate) plural: &'static str,
@@ -29,25 +27,17 @@ pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadataList
 pub(crate) const METADATA_OF_ONE: &str =
     "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
 const RBAC: &str = "rbac.authorization.k8s.io";
-/// Namespaces (v1).
 pub(crate) const NAMESPACES: Resource = Resource::of("", "v1", "Namespace", "namespaces");
-/// Services (v1).
 pub(crate) const SERVICES: Resource = Resource::of("", "v1", "Service", "services");
-/// Pods (v1).
 pub(crate) const PODS: Resource = Resource::of("", "v1", "Pod", "pods");
-/// ConfigMaps (v1).
 pub(crate) const CONFIG_MAPS: Resource = Resource::of("", "v1", "ConfigMap", "configmaps");
-/// ServiceAccounts (v1).
 pub(crate) const SERVICE_ACCOUNTS: Resource = Resource::of("", "v1", "ServiceAccount", "serviceaccounts");
 /// Roles (rbac.authorization.k8s.io/v1).
 pub(crate) const ROLES: Resource = Resource::of(RBAC, "v1", "Role", "roles");
 /// RoleBindings (rbac.authorization.k8s.io/v1).
 pub(crate) const ROLE_BINDINGS: Resource = Resource::of(RBAC, "v1", "RoleBinding", "rolebindings");
-/// Events (v1).
 pub(crate) const EVENTS: Resource = Resource::of("", "v1", "Event", "events");
-/// Jobs (batch/v1).
 pub(crate) const JOBS: Resource = Resource::of("batch", "v1", "Job", "jobs");
-/// Deployments (apps/v1).
 pub(crate) const DEPLOYMENTS: Resource = Resource::of("apps", "v1", "Deployment", "deployments");
 
 /// FlinkDeployments of Flink's operator (flink.apache.org/v1beta1).
@@ -82,7 +72,6 @@ impl Resource {
         }
     }
 
-    /// `apiVersion` of its objects.
     pub(crate) fn api_version(self) -> String {
         match self.group {
             "" => "v1".to_owned(),
@@ -103,7 +92,6 @@ impl Resource {
 /// The target of a request: its path, and its name in errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Kind of object.
     pub(crate) resource: Resource,
     /// Namespace; `None`: all.
     pub(crate) namespace: Option<String>,
@@ -111,12 +99,10 @@ pub(crate) struct Target {
     pub(crate) name: Option<String>,
     /// Subresource with what follows it, such as `log` or `proxy/jobs/overview`.
     pub(crate) subresource: Option<String>,
-    /// RBAC verb of the request.
     pub(crate) verb: &'static str,
 }
 
 impl Target {
-    /// The object `name` in `namespace`, for `verb`.
     pub(crate) fn object(verb: &'static str, resource: Resource, namespace: &str, name: &str) -> Self {
         Self {
             resource,
@@ -202,7 +188,6 @@ impl Identity {
         Self::new(resource, text("namespace"), text("name"), text("uid"))
     }
 
-    /// Like [`Self::of`], for a typed object.
     pub(crate) fn of_typed(resource: Resource, metadata: &ObjectMeta) -> Result<Self> {
         let ObjectMeta {
             namespace, name, uid, ..
@@ -226,7 +211,6 @@ impl Identity {
         }
     }
 
-    /// Its kind.
     pub(crate) const fn resource(&self) -> Resource {
         self.resource
     }
@@ -239,7 +223,6 @@ impl Identity {
         &self.uid
     }
 
-    /// The target of a request for `verb`.
     pub(crate) fn target(&self, verb: &'static str) -> Target {
         Target::object(verb, self.resource, &self.namespace, &self.name)
     }

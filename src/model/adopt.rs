@@ -162,7 +162,6 @@ fn replicas(deployment: &Value) -> Option<u32> {
     live.and_then(|replicas| u32::try_from(replicas).ok()).or_else(before)
 }
 
-/// The parallelism as a variable.
 const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
 /// The options without those that a resume sets again, and with the parallelism as a variable.

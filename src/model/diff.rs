@@ -15,7 +15,6 @@ pub(crate) struct Difference {
     pub(crate) path: String,
     /// The present value; `None`: there is none.
     pub(crate) live: Option<Value>,
-    /// The wanted value.
     pub(crate) wanted: Value,
 }
 

@@ -47,7 +47,6 @@ pub(crate) fn labelled(live: &Value, name: &ClusterName, component: &str) -> Val
 /// The labels and annotations for the objects of an adopted cluster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Marks {
-    /// The revision of the objects.
     pub(crate) revision: u64,
     /// The job's parallelism.
     pub(crate) parallelism: u32,

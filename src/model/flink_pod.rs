@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::main_container;
 
-/// The state of a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Its containers have not started.
@@ -25,15 +24,12 @@ pub(crate) enum Phase {
 /// Kubernetes' action on the Job of a JobManager that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AfterEnd {
-    /// The Job is complete.
     Completes,
-    /// The Job has failed.
     Fails,
     /// The Job starts another JobManager.
     Restarts,
 }
 
-/// Status of the container that runs Flink.
 pub(crate) fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
     let name = &main_container::of_pod(pod)?.name;
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
@@ -68,12 +64,10 @@ pub(crate) fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     end_of(pod, main_status(pod)?)
 }
 
-/// When Flink ended in this Pod.
 pub(crate) fn ended_at(pod: &Pod) -> Option<Timestamp> {
     Some(end(pod)?.finished_at.as_ref()?.0)
 }
 
-/// The state of the Pod.
 pub(crate) fn phase(pod: &Pod) -> Phase {
     match (end(pod), word(pod)) {
         (Some(end), _) if end.exit_code == 0 => Phase::Succeeded,

@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 /// Reply of `GET /jobs/:id`, with the fields that scaling needs. Source: Flink's `JobDetailsInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct Job {
-    /// State of the job.
     pub(crate) state: String,
     pub(crate) vertices: Vec<Vertex>,
 }
@@ -21,7 +20,6 @@ pub(crate) struct Job {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Vertex {
     pub(crate) id: String,
-    /// Names of its operators.
     pub(crate) name: String,
     /// Present number of tasks.
     pub(crate) parallelism: u32,
@@ -40,7 +38,6 @@ pub(crate) type Requirements = BTreeMap<String, Requirement>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Requirement {
-    /// Bounds of its parallelism.
     pub(crate) parallelism: Bounds,
 }
 
@@ -64,11 +61,9 @@ pub(crate) struct ScaleInput {
     pub(crate) scheduler: String,
     /// See [`Self::scheduler`].
     pub(crate) mode: String,
-    /// Flink's version.
     pub(crate) version: Option<FlinkVersion>,
     /// The recorded parallelism of the job.
     pub(crate) present: u32,
-    /// The wanted parallelism.
     pub(crate) wanted: u32,
     /// Slots of a TaskManager.
     pub(crate) slots: u32,
@@ -76,7 +71,6 @@ pub(crate) struct ScaleInput {
     pub(crate) new_slots: Option<u32>,
 }
 
-/// The method of scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScaleMethod {
     /// With the adaptive scheduler: the job restarts from its last checkpoint in the same JobManager.
@@ -87,18 +81,13 @@ pub(crate) enum ScaleMethod {
     Redeploy,
 }
 
-/// The plan of a scaling.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ScalePlan {
-    /// The method.
     pub(crate) way: ScaleMethod,
-    /// The reason for the method.
     pub(crate) why: String,
     /// Final parallelism of each vertex; empty for [`ScaleMethod::Redeploy`], where the program decides.
     pub(crate) targets: BTreeMap<String, u32>,
-    /// Number of needed TaskManagers.
     pub(crate) task_managers: u32,
-    /// Number of needed slots.
     pub(crate) slots: u32,
 }
 

@@ -198,7 +198,6 @@ fn field_ref(holder: &mut Value) {
     }
 }
 
-/// Removes the fields that have their default value.
 fn drop_defaults(value: &mut Value, defaults: &Value) {
     let (Some(fields), Some(defaults)) = (value.as_object_mut(), defaults.as_object()) else {
         return;

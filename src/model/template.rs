@@ -41,7 +41,6 @@ pub(crate) const BUILT_IN: [(&str, &str); 3] = [
     ),
 ];
 
-/// Values of the four variables.
 #[derive(Clone, Debug)]
 pub(crate) struct Variables<'a> {
     /// `${FLINK_APPLICATION_NAME}`.

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::names::APP_LABEL;
 
-/// A CPU and memory usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Thousandths of a core.

@@ -24,9 +24,7 @@ use crate::progress;
 /// The value for the last savepoint in the history.
 const LATEST: &str = "latest";
 
-/// What the clone is.
 pub(crate) struct ClonePlan {
-    /// The given configuration of the clone.
     pub(crate) flags: Config,
     /// The user's own templates.
     pub(crate) templates: Option<Templates>,
@@ -34,7 +32,6 @@ pub(crate) struct ClonePlan {
     pub(crate) other_cluster: bool,
     /// The given savepoint; [`LATEST`]: the last one in the history; `None`: a new one.
     pub(crate) from_savepoint: Option<String>,
-    /// Format of a new savepoint.
     pub(crate) savepoint_format: SavepointFormat,
     /// Folder for a new savepoint.
     pub(crate) savepoint_dir: Option<String>,

@@ -23,21 +23,16 @@ use crate::operations::removal::Removal;
 use crate::operations::report::OperationResult;
 use crate::progress;
 
-/// How clusters are pruned.
 pub(crate) struct PruneOptions {
     /// Only clusters whose job ended so long ago.
     pub(crate) older_than: Option<Duration>,
-    /// Whether nothing is deleted.
     pub(crate) dry_run: bool,
     /// The time limit of the wait for the end of a cluster's Pods; `None`: there is none.
     pub(crate) limit: Option<Duration>,
-    /// Whether to skip that wait.
     pub(crate) no_wait: bool,
 }
 
-/// A cluster that has ended.
 pub(crate) struct EndedCluster {
-    /// Its objects and its history.
     pub(crate) handle: ClusterHandle,
     removal: Removal,
     ended_at: Option<Timestamp>,

@@ -97,7 +97,6 @@ fn of(handle: &ClusterHandle) -> ShortJob<'_> {
     }
 }
 
-/// The Job of the rehearsal.
 fn job(handle: &ClusterHandle, wanted: &TargetRevision, path: Option<&str>, limit: Option<Duration>) -> Result<Value> {
     let frame = short_job::frame(handle, limit)?;
     rehearsal::job(&wanted.layer, &wanted.templates, handle.namespace(), path, &frame)

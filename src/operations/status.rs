@@ -28,31 +28,22 @@ const DURATIONS: usize = 20;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterStatus {
-    /// Version of this shape.
     pub(crate) api_version: &'static str,
-    /// `ClusterStatus`.
     pub(crate) kind: &'static str,
-    /// Its name.
     pub(crate) metadata: Metadata<String>,
-    /// Its state, as in `list`.
     pub(crate) status: Phase,
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// When the status was read.
     pub(crate) observed_at: Timestamp,
-    /// The data from Kubernetes.
     pub(crate) cluster: ClusterPart,
     /// Flink's job; absent if Flink does not answer or has none.
     pub(crate) job: Option<JobPart>,
-    /// The job's vertices.
     pub(crate) vertices: Vec<VertexPart>,
     /// Checkpoints; absent if Flink does not answer.
     pub(crate) checkpoints: Option<CheckpointPart>,
-    /// TaskManagers.
     pub(crate) task_managers: TaskManagerPart,
     /// The Pods, those of the newest revision first.
     pub(crate) pods: Vec<PodState>,
-    /// The newest savepoint of the history.
     pub(crate) last_savepoint: Option<SavepointPart>,
     /// The operation in progress, or an unfinished one; absent if there is neither.
     pub(crate) operation: Option<OperationPart>,
@@ -70,11 +61,8 @@ pub(crate) struct ClusterStatus {
 pub(crate) struct ClusterPart {
     /// State in one word, as in `list`.
     pub(crate) phase: Status,
-    /// Number of the revision that runs.
     pub(crate) revision: Option<u64>,
-    /// When the Job was created.
     pub(crate) created_at: Option<Timestamp>,
-    /// Image of Flink.
     pub(crate) image: Option<String>,
     /// Flink's version: from Flink's REST, else from the creation, else from the image's tag.
     pub(crate) flink_version: Option<String>,
@@ -85,7 +73,6 @@ pub(crate) struct ClusterPart {
     pub(crate) job_manager_restarts: u32,
 }
 
-/// Flink's job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct JobPart {
@@ -95,13 +82,10 @@ pub(crate) struct JobPart {
     pub(crate) state: String,
     /// Start time of this state.
     pub(crate) since: Option<Timestamp>,
-    /// When it was started.
     pub(crate) started_at: Option<Timestamp>,
     /// Number of restarts by Flink since the JobManager started.
     pub(crate) restarts: Option<u64>,
-    /// Number of running tasks.
     pub(crate) tasks_running: u32,
-    /// Number of all tasks.
     pub(crate) tasks_total: u32,
 }
 
@@ -110,23 +94,17 @@ pub(crate) struct JobPart {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VertexPart {
     pub(crate) id: String,
-    /// Names of its operators.
     pub(crate) name: String,
     /// State, as Flink names it.
     pub(crate) state: String,
-    /// Number of subtasks.
     pub(crate) parallelism: u32,
     /// Share of time in which its busiest subtask works, 0 to 1.
     pub(crate) busy: Option<f64>,
     /// Share of time in which a subtask waits for those downstream, 0 to 1.
     pub(crate) backpressured: Option<f64>,
-    /// Records read per second.
     pub(crate) records_in_per_second: Option<f64>,
-    /// Records written per second.
     pub(crate) records_out_per_second: Option<f64>,
-    /// Bytes read per second.
     pub(crate) bytes_in_per_second: Option<f64>,
-    /// Bytes written per second.
     pub(crate) bytes_out_per_second: Option<f64>,
 }
 
@@ -136,17 +114,12 @@ pub(crate) struct VertexPart {
 pub(crate) struct CheckpointPart {
     /// Milliseconds between two checkpoints; absent if checkpointing is disabled.
     pub(crate) interval_millis: Option<u64>,
-    /// Number of completed checkpoints.
     pub(crate) completed: u64,
-    /// Number of failed checkpoints.
     pub(crate) failed: u64,
-    /// Number of checkpoints in progress.
     pub(crate) in_progress: u64,
     /// Number of failed checkpoints since the last completed one.
     pub(crate) failed_in_a_row: u64,
-    /// The last completed checkpoint.
     pub(crate) last: Option<LastCheckpoint>,
-    /// The cause of the last failed checkpoint.
     pub(crate) last_failure: Option<String>,
     /// Durations of the last checkpoints, oldest first.
     pub(crate) recent_durations_millis: Vec<u64>,
@@ -154,48 +127,35 @@ pub(crate) struct CheckpointPart {
     pub(crate) restored_from: Option<String>,
 }
 
-/// A completed checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LastCheckpoint {
-    /// Its number.
     pub(crate) id: u64,
-    /// When it was completed.
     pub(crate) completed_at: Option<Timestamp>,
-    /// Bytes of all state.
     pub(crate) size_bytes: Option<u64>,
     pub(crate) duration_millis: Option<u64>,
     pub(crate) path: Option<String>,
 }
 
-/// TaskManagers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TaskManagerPart {
-    /// Number of desired Pods.
     pub(crate) desired: u32,
-    /// Number of ready Pods.
     pub(crate) ready: u32,
-    /// Number of TaskManagers registered with Flink.
     pub(crate) registered: Option<u32>,
-    /// Task slots of all registered TaskManagers.
     pub(crate) slots_total: Option<u32>,
-    /// Task slots that no job holds.
     pub(crate) slots_free: Option<u32>,
     /// Memory limit of each, in Kubernetes' notation.
     pub(crate) memory: Option<String>,
 }
 
-/// A savepoint of the history.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SavepointPart {
     pub(crate) path: Option<String>,
-    /// When it was requested.
     pub(crate) requested_at: String,
     /// `CANONICAL` or `NATIVE`.
     pub(crate) format: String,
-    /// Revision that wrote it.
     pub(crate) revision: Option<u64>,
 }
 
@@ -205,13 +165,10 @@ pub(crate) struct SavepointPart {
 pub(crate) struct OutcomePart {
     /// `pending`, `running`, `failed`, `rolled-back` or `dropped`.
     pub(crate) state: &'static str,
-    /// When it was found.
     pub(crate) at: String,
-    /// Why it failed.
     pub(crate) why: Option<String>,
 }
 
-/// The data of which a status consists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StatusInput<'a> {
     /// Objects, Pods and Events.
@@ -223,7 +180,6 @@ pub(crate) struct StatusInput<'a> {
 }
 
 impl ClusterStatus {
-    /// Builds the status from what was read.
     pub(crate) fn new(
         namespace: &str,
         name: &ClusterName,

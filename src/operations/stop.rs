@@ -35,7 +35,6 @@ pub(crate) enum Halt {
 }
 
 impl Halt {
-    /// The command.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -43,7 +42,6 @@ impl Halt {
         }
     }
 
-    /// The action.
     const fn done(self) -> &'static str {
         match self {
             Self::Stop => "stopped",

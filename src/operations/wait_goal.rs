@@ -14,7 +14,6 @@ use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::wait::{self, End, Failures, FlinkCondition};
 use crate::progress;
 
-/// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     Running,
@@ -54,7 +53,6 @@ impl FromStr for Goal {
     }
 }
 
-/// What was reached.
 pub(crate) enum Reached {
     /// The state of the cluster.
     Is(&'static str),

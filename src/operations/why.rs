@@ -13,7 +13,6 @@ use crate::operations::observe::{Observation, with_log, without_job};
 use crate::operations::problem::{OperationPart, Problem, problems as shown};
 use crate::operations::stop::STOPS;
 
-/// What is wrong with a cluster.
 pub(crate) struct Explanation {
     /// The problems, most urgent first.
     pub(crate) problems: Vec<Problem>,
@@ -25,7 +24,6 @@ pub(crate) struct Explanation {
     pub(crate) healthy: String,
 }
 
-/// Explains what was seen.
 pub(crate) async fn explain(
     cluster: &Cluster,
     name: &ClusterName,

@@ -16,7 +16,6 @@ use super::terminal::{BAD, DIM, clean, cut, draws, note, warn};
 use super::wrap::{listed, wrapped};
 use crate::progress::{Reporter, Stage, StepReporter, TransferReporter};
 
-/// Style of what is finished.
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// How long a note must hold before it is shown: Kubernetes repeats scheduling and mounts until they succeed.
 const HOLD: Duration = Duration::from_secs(3);

@@ -28,7 +28,6 @@ pub(crate) struct Line<T> {
 }
 
 impl<T> Line<T> {
-    /// The line of `item`.
     pub(crate) fn new(item: T, name: impl Into<String>, row: Vec<String>) -> Self {
         let name = name.into();
         Self { item, name, row }

@@ -5,7 +5,6 @@ use super::terminal;
 use crate::model::bytes::human;
 use crate::model::flink::savepoint_metadata::{Metadata, Operator, OperatorChange};
 
-/// The content of a savepoint.
 pub(crate) fn content(metadata: &Metadata) -> String {
     let relative = metadata.files.iter().filter(|file| file.relative).count();
     let files = match (metadata.files.len(), relative) {
@@ -60,7 +59,6 @@ fn row(operator: &Operator) -> Vec<String> {
     ]
 }
 
-/// The differences of two savepoints.
 pub(crate) fn changes(operators: &[OperatorChange]) -> String {
     let headers = ["CHANGE", "OPERATOR", "ID", "PARALLELISM", "MAX", "STATE"];
     table(&headers, operators.iter().map(OperatorChange::columns))

@@ -50,7 +50,6 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Columns as wide as their headers.
     pub(crate) fn new(headers: &[&str]) -> Self {
         Self {
             headers: headers.iter().map(|&header| header.to_owned()).collect(),
@@ -140,7 +139,6 @@ impl Columns {
         line
     }
 
-    /// The columns that are shown, with their widths.
     fn shown(&self) -> Vec<(usize, usize)> {
         let mut shown: Vec<(usize, usize)> = self.widths.iter().copied().enumerate().collect();
         let Some(room) = self.room else { return shown };
@@ -183,7 +181,6 @@ impl Columns {
         shown
     }
 
-    /// The texts of the columns that are shown.
     fn cut(&self, shown: &[(usize, usize)], cells: &[String]) -> Vec<String> {
         let shown = shown
             .iter()

@@ -14,13 +14,11 @@ use crate::error::{Error, Kind, Result};
 
 /// Style of what matters less.
 pub(super) const DIM: Style = Style::new().dimmed();
-/// Style of what is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 /// Style of what went wrong.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Style of what may go wrong.
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-/// Style of hints.
 const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// Control characters except newline and tab become U+FFFD.
@@ -69,7 +67,6 @@ pub(crate) struct Bulk {
 }
 
 impl Bulk {
-    /// To stdout.
     pub(crate) fn new() -> Self {
         let choice = anstream::AutoStream::choice(&std::io::stdout());
         Self {
@@ -135,7 +132,6 @@ pub(crate) fn width() -> Option<usize> {
     is_terminal().then(|| size().1)
 }
 
-/// Rows of the terminal.
 pub(crate) fn rows() -> usize {
     size().0
 }
@@ -163,7 +159,6 @@ impl Screen {
         }
     }
 
-    /// Whether it is redrawn in place.
     pub(crate) const fn is_in_place(&self) -> bool {
         self.in_place
     }

@@ -17,7 +17,6 @@ use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::Look;
 use crate::output::{charts, table_within};
 
-/// Style of the marked line.
 const MARK: Style = Style::new().invert();
 
 /// Columns by which clusters are sorted, in the order of the key `s`.
@@ -37,22 +36,17 @@ const OPTIONAL: &[&str] = &[
 /// What the user chose with keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TopView {
-    /// Index into [`SORTS`].
     sort: usize,
     /// Only clusters whose name contains this.
     filter: String,
-    /// Whether the filter is being typed.
     typing: bool,
-    /// The marked line.
     selected: usize,
-    /// Clusters in the order in which they are shown.
     shown: Vec<Key>,
     /// The cluster whose vertices are shown.
     pub(crate) opened: Option<Key>,
 }
 
 impl TopView {
-    /// A view of this cluster, or of all.
     pub(crate) fn of(opened: Option<Key>) -> Self {
         Self {
             opened,
@@ -209,7 +203,6 @@ fn clusters(
     table_within(width, headers, OPTIONAL, rows.into_iter().map(|(.., row)| row))
 }
 
-/// The table with its marked line.
 fn marked(table: &str, view: &TopView) -> String {
     let mark = |(index, line): (usize, &str)| {
         if index == view.selected + 1 {

@@ -20,7 +20,6 @@ pub(super) fn listed(whole: &str, parts: &[String], width: Option<usize>, indent
     )
 }
 
-/// The text, which consists of these pieces.
 fn filled<'a>(text: &str, pieces: impl Iterator<Item = &'a str>, width: Option<usize>, indent: usize) -> String {
     let Some(width) = width.filter(|width| *width > indent && measure_text_width(text) > *width) else {
         return text.to_owned();

@@ -49,14 +49,12 @@ pub(crate) enum DryRun {
 }
 
 impl DryRun {
-    /// Whether a command is a dry run.
     pub(crate) fn is_on(given: Option<Self>) -> bool {
         given.is_some_and(|given| given != Self::None)
     }
 }
 
 impl DeployArgs {
-    /// Whether this is a dry run.
     pub(crate) fn is_dry_run(&self) -> bool {
         DryRun::is_on(self.dry_run)
     }
@@ -92,7 +90,6 @@ impl DeployArgs {
         (!self.timeout.is_zero()).then_some(self.timeout)
     }
 
-    /// The requested limits of the history.
     pub(crate) fn history_limits(&self) -> Option<Limits> {
         self.limit.limits()
     }
@@ -127,7 +124,6 @@ impl DeployArgs {
         })
     }
 
-    /// The options of a `savepoint-resume`.
     pub(crate) fn resume_options(&self, savepoint_format: SavepointFormat, surge: Surge) -> ChangeOptions {
         ChangeOptions {
             savepoint_format,
@@ -137,7 +133,6 @@ impl DeployArgs {
         }
     }
 
-    /// Prints a report.
     pub(crate) fn print(&self, report: &Report) -> Result<()> {
         self.output.print(report)
     }

@@ -192,7 +192,6 @@ impl SpecArgs {
         })
     }
 
-    /// The configuration in the flags.
     pub(crate) fn layer(&self) -> Result<Config> {
         for (key, _) in &self.configuration {
             check_key(key, "-D ")?;
@@ -271,7 +270,6 @@ impl SpecArgs {
         own.chain(self.configuration.iter().cloned()).collect()
     }
 
-    /// The jars that Flink fetches.
     fn fetched_jars(&self) -> Result<Vec<String>> {
         let (fetched, local): (Vec<_>, Vec<_>) = self.jar.iter().cloned().partition(|jar| is_uri(jar));
         if let (Some(jar), None) = (local.first(), &self.push_to) {

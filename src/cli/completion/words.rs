@@ -25,7 +25,6 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub struct Typed {
     /// Values of positional arguments, of all commands.
     positionals: Vec<String>,
-    /// Values of `--jar`.
     jars: Vec<String>,
     connection: ConnectionOptions,
 }
@@ -107,7 +106,6 @@ pub(crate) fn takes_word(arg: &Arg) -> bool {
     arg.get_action().takes_values() && arg.get_num_args().is_none_or(|count| count.min_values() > 0)
 }
 
-/// The source of live values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Clusters,

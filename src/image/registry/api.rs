@@ -72,7 +72,6 @@ impl Repository {
         self
     }
 
-    /// A URL below the repository.
     pub(crate) fn address(&self, path: &str) -> Result<Uri> {
         let text = format!("{}/{path}", self.root);
         text.parse().map_err(|_| Error::usage(format!("{text} is no address")))
@@ -136,7 +135,6 @@ impl Repository {
         })
     }
 
-    /// Whether a blob exists.
     pub(crate) async fn has_blob(&self, digest: &Digest) -> Result<bool> {
         self.persist(async || {
             let uri = self.address(&format!("blobs/{digest}"))?;

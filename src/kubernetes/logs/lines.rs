@@ -37,7 +37,6 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Reads to the end.
     pub(super) async fn read<R: AsyncBufRead>(
         &mut self,
         mut answer: Pin<&mut R>,
@@ -108,7 +107,6 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Sends the collected lines.
     pub(super) async fn send(&mut self, send: &Sender<Batch>) -> Result<(), End> {
         if self.batch.is_empty() {
             return Ok(());

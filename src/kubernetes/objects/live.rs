@@ -27,14 +27,12 @@ pub(crate) struct LiveObjects {
     pub(crate) rights: Option<Vec<Identity>>,
     /// Objects that have one of the cluster's names but do not belong to it.
     pub(crate) foreign: Vec<Foreign>,
-    /// The objects that this process created.
     pub(crate) created: Vec<Identity>,
 }
 
 /// An object that has one of the cluster's names but does not belong to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Foreign {
-    /// Its kind.
     pub(crate) resource: Resource,
     /// The object on the API server.
     pub(crate) object: Value,
@@ -75,7 +73,6 @@ impl LiveObjects {
         }
     }
 
-    /// Adds an object that was applied.
     pub(super) fn applied(&mut self, resource: Resource, applied: Applied) {
         let identity = Identity::of(resource, &applied.object).ok();
         if applied.created {

@@ -37,7 +37,6 @@ pub(crate) use stale_task_managers::{
     apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone, surge_gone,
 };
 
-/// Reads the three objects in parallel.
 pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
     let namespace = cluster.namespace();
     let targets = [

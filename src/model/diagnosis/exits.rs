@@ -15,7 +15,6 @@ pub(super) struct End<'a> {
     pub(crate) state: &'a ContainerStateTerminated,
     /// Number of times the container ended, including this one.
     pub(crate) times: u32,
-    /// The container with its log.
     pub(crate) log: PodContainer,
 }
 

@@ -9,7 +9,6 @@ use super::observed::Observed;
 use super::{Cause, CauseKind, Grace, Note, Verdict, verdict};
 use crate::model::flink::overview::{FlinkView, JobsOverview, Overview};
 
-/// The present of all tests.
 pub(super) fn now() -> Timestamp {
     at(0)
 }

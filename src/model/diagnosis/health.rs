@@ -405,7 +405,6 @@ fn images(cause: Cause, observed: &Observed) -> Cause {
     }
 }
 
-/// Adds the details of an exception to the cause.
 fn explained(cause: Cause, exception: &Exception) -> Cause {
     let cause = match &exception.task {
         Some(task) => cause.evidence(format!("task {} failed", one_line(task))),

@@ -22,24 +22,19 @@ const OBJECTS_WITH_EVENTS: usize = 256;
 /// Kind and name of the object that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ObjectKey {
-    /// Kind, such as `Pod`.
     pub(crate) kind: String,
     /// Name in the cluster's namespace.
     pub(crate) name: String,
 }
 
-/// The observed state of one cluster.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
-    /// The Job of the JobManager.
     pub(crate) job: Option<Job>,
-    /// The Deployment of the TaskManagers.
     pub(crate) deployment: Option<Deployment>,
     /// Pods of both roles, by name.
     pub(crate) pods: BTreeMap<String, Pod>,
     /// The result of the last poll of Flink's REST. [`Observed::poll`] sets it.
     pub(crate) flink: FlinkView,
-    /// Whether the Service is known to be missing.
     pub(crate) service_is_missing: bool,
     /// The requested parallelism, if it is known: it determines the number of needed slots.
     pub(crate) parallelism: Option<u32>,
@@ -70,7 +65,6 @@ impl Observed {
         self.deployment = Some(deployment);
     }
 
-    /// Records that the Deployment is gone.
     pub(crate) fn delete_deployment(&mut self) {
         self.deployment = None;
     }
@@ -288,7 +282,6 @@ pub(crate) fn last_seen(event: &Event) -> Option<Timestamp> {
         .or_else(|| first_seen(event))
 }
 
-/// When the event was first seen.
 pub(crate) fn first_seen(event: &Event) -> Option<Timestamp> {
     (event.first_timestamp.as_ref().map(|t| t.0))
         .or_else(|| event.event_time.as_ref().map(|t| t.0))

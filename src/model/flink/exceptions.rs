@@ -45,7 +45,6 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Exception {
-    /// When it was thrown.
     pub(crate) time: Option<Timestamp>,
     /// Its root cause: class and message in one line.
     pub(crate) cause: String,
@@ -54,11 +53,9 @@ pub(crate) struct Exception {
     pub(crate) task: Option<String>,
     /// The host and port of its TaskManager.
     pub(crate) location: Option<String>,
-    /// The TaskManager's ID.
     pub(crate) task_manager: Option<String>,
     /// Exceptions of other tasks that were thrown together with it.
     pub(crate) concurrent: usize,
-    /// The whole stack trace.
     pub(crate) stack_trace: String,
 }
 

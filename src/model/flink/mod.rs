@@ -50,14 +50,12 @@ impl Keyword for Entrypoint {
 /// A Flink release, as far as the plugin distinguishes them: major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlinkVersion {
-    /// 1 or 2.
     pub(crate) major: u16,
     /// Such as 20 of 1.20.5.
     pub(crate) minor: u16,
 }
 
 impl FlinkVersion {
-    /// Version `major.minor`.
     pub(crate) const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }

@@ -42,12 +42,10 @@ const fn java_options(role: Role) -> ([&'static str; 2], &'static str) {
     }
 }
 
-/// An environment variable for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Variable {
     /// The key as the user wrote it; the last one, if there are several.
     pub(crate) key: &'static str,
-    /// Name of the variable.
     pub(crate) name: &'static str,
     pub(crate) value: String,
 }
@@ -61,7 +59,6 @@ pub(crate) fn is_for_scripts(key: &str) -> bool {
         || of_role(Role::TaskManager)
 }
 
-/// The variables for `configuration` in the containers of `role`.
 pub(crate) fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Variable> {
     let set = |key: &'static str| {
         let value = configuration.get(key)?.trim();

@@ -21,7 +21,6 @@ const CONF_DIR: &str = "/opt/flink/conf";
 /// `GlobalConfiguration.loadConfiguration`, 1.20: it reads the old file if it exists.
 const FILES: [&str; 2] = ["config.yaml", "flink-conf.yaml"];
 
-/// Settings of one role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     pairs: Vec<(String, String)>,
@@ -34,7 +33,6 @@ pub(crate) struct Settings {
 pub(crate) enum HighAvailability<'a> {
     /// ConfigMaps.
     Kubernetes,
-    /// A ZooKeeper.
     ZooKeeper,
     /// The user's own class.
     Other(&'a str),
@@ -57,7 +55,6 @@ impl<'a> HighAvailability<'a> {
         }
     }
 
-    /// Its name.
     pub(crate) const fn as_str(self) -> &'a str {
         match self {
             Self::Kubernetes => "kubernetes",
@@ -68,7 +65,6 @@ impl<'a> HighAvailability<'a> {
 }
 
 impl Settings {
-    /// The settings of the Flink container of a Pod template.
     pub(crate) fn of(template: &PodTemplateSpec) -> Self {
         Self::with_files(template, &ConfigMaps::new())
     }
@@ -123,12 +119,10 @@ impl Settings {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The other options in the arguments.
     pub(crate) const fn arguments(&self) -> &JobManagerArguments {
         &self.arguments
     }
 
-    /// The kind of high availability, if any.
     pub(crate) fn high_availability(&self) -> Option<HighAvailability<'_>> {
         HighAvailability::of(self.get("high-availability.type")?)
     }

@@ -102,7 +102,6 @@ impl Keys<'_> {
         found
     }
 
-    /// Merges `patch` into a pod template.
     fn patch(&mut self, at: &str, template: &mut Option<Value>, patch: &Value) {
         let base = template.get_or_insert_with(|| json!({}));
         self.faults.check(at, pod_template::merge(base, patch, MAIN_CONTAINER));

@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 
-/// A FlinkDeployment of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Source {
     /// File and document.

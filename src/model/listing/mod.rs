@@ -27,7 +27,6 @@ use super::names::{APP_LABEL, MASTER, TASK_MANAGER, without_kind};
 /// reports that a Deployment makes no progress.
 const START: SignedDuration = SignedDuration::from_mins(10);
 
-/// State of a Kubernetes Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobState {
     /// Neither finished nor suspended. Its Pod may not run yet, or temporarily not run.
@@ -83,9 +82,7 @@ impl JobState {
 /// The common data of both parts of a cluster. Kept small: there can be thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traits {
-    /// When the object was created.
     pub(crate) created: Option<Timestamp>,
-    /// Whether it is being deleted.
     pub(crate) deleting: bool,
     /// Image of Flink's container.
     pub(crate) image: Option<Box<str>>,
@@ -102,9 +99,7 @@ pub(crate) struct Traits {
 /// The Job of a cluster: Flink's JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JobManager {
-    /// The common data.
     pub(crate) traits: Traits,
-    /// The Job's state.
     pub(crate) state: JobState,
     /// When Flink ended, if only its Pod shows that.
     pub(crate) ended_at: Option<Timestamp>,
@@ -115,11 +110,8 @@ pub(crate) struct JobManager {
 /// The Deployment of a cluster: Flink's TaskManagers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskManagers {
-    /// The common data.
     pub(crate) traits: Traits,
-    /// Number of ready Pods.
     pub(crate) ready: u32,
-    /// Number of desired Pods.
     pub(crate) desired: u32,
 }
 
@@ -127,7 +119,6 @@ pub(crate) struct TaskManagers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     JobManager(JobManager),
-    /// The Deployment.
     TaskManagers(TaskManagers),
 }
 
@@ -170,7 +161,6 @@ pub(crate) struct Parts {
 pub(crate) type Inventory = BTreeMap<Key, Parts>;
 
 impl Parts {
-    /// Adds or replaces a part.
     pub(crate) fn put(&mut self, part: Part) {
         match part {
             Part::JobManager(job) => self.job = Some(job),
@@ -186,12 +176,10 @@ impl Parts {
         }
     }
 
-    /// Whether no part is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.job.is_none() && self.deployment.is_none()
     }
 
-    /// The state in one word.
     pub(crate) fn status(&self, now: Timestamp) -> Status {
         let job = self.job.as_ref();
         let tasks = self.deployment.as_ref();
@@ -231,7 +219,6 @@ impl Parts {
         self.leading().and_then(|traits| traits.created)
     }
 
-    /// The data of the cluster to show.
     pub(crate) fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> ClusterRow<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let traits = self.leading();
@@ -280,7 +267,6 @@ pub(crate) struct Metadata<T> {
 /// The state of a cluster in the place where Pods have theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Phase {
-    /// State in one word.
     pub(crate) phase: Status,
 }
 
@@ -288,13 +274,9 @@ pub(crate) struct Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterRow<'a> {
-    /// Version of this shape.
     pub(crate) api_version: &'static str,
-    /// `Cluster`.
     pub(crate) kind: &'static str,
-    /// Its name.
     pub(crate) metadata: Metadata<&'a str>,
-    /// Its state.
     pub(crate) status: Phase,
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
@@ -302,17 +284,14 @@ pub(crate) struct ClusterRow<'a> {
     pub(crate) parallelism: Option<u32>,
     /// TaskManagers; absent if there is no Deployment.
     pub(crate) task_managers: Option<Replicas>,
-    /// Image of Flink.
     pub(crate) image: Option<&'a str>,
     /// Version of Flink from the creation, or from the image's tag.
     pub(crate) flink_version: Option<String>,
-    /// Number of the running revision.
     pub(crate) revision: Option<u64>,
     /// When the Job was created, or the Deployment if there is no Job.
     pub(crate) created_at: Option<Timestamp>,
     /// Labels of the Job, or of the Deployment if there is no Job.
     pub(crate) labels: &'a BTreeMap<String, String>,
-    /// Names of the objects that exist.
     pub(crate) objects: Objects,
     /// The operation in progress, or an unfinished one; absent if there is neither, or it is unknown.
     pub(crate) operation: Option<&'a str>,
@@ -323,13 +302,10 @@ pub(crate) struct ClusterRow<'a> {
 /// Number of TaskManagers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Replicas {
-    /// Number of ready ones.
     pub(crate) ready: u32,
-    /// Number of desired ones.
     pub(crate) desired: u32,
 }
 
-/// Names of the objects of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Objects {
     pub(crate) job: Option<String>,

@@ -25,7 +25,6 @@ pub(crate) const SCRIPT: &str = r#"for file; do
 done
 echo "kubectl-flink: done"
 "#;
-/// Name of its container.
 pub(crate) const CONTAINER: &str = "flink-savepoint-reader";
 /// First word of the lines that are not a part of a file.
 const WORD: &str = "kubectl-flink: ";
@@ -111,7 +110,6 @@ pub(crate) fn job(of: &Value, name: &ClusterName, paths: &[&str], frame: &Frame)
     Ok(job)
 }
 
-/// The fields of `object` with these names.
 fn taken(object: &Value, names: &[&str]) -> Map<String, Value> {
     let all = object.as_object().into_iter().flatten();
     let own = all.filter(|(key, value)| names.contains(&key.as_str()) && !value.is_null());

@@ -43,7 +43,6 @@ pub(crate) fn surged(deployment: &Value, before: &Value) -> Value {
     surged
 }
 
-/// The number of Pods that start.
 pub(crate) fn number(deployment: &Value, before: &Value) -> u64 {
     replicas(deployment).min(replicas(before))
 }

@@ -15,7 +15,6 @@ pub(crate) struct LogRedaction<'a> {
 }
 
 impl<'a> LogRedaction<'a> {
-    /// For a log in which `redaction` replaces the secrets.
     pub(crate) const fn new(redaction: &'a Redaction) -> Self {
         Self {
             redaction,

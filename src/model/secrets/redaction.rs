@@ -158,7 +158,6 @@ impl Walk<'_> {
         }
     }
 
-    /// Hides a value; `named`: it has the name of a secret.
     fn hide(&mut self, value: &mut Value, named: bool) {
         if let Value::String(text) = value {
             self.saw(text, named);

@@ -23,9 +23,7 @@ pub(crate) const MAX_JOB_MANAGERS: u32 = 16;
 /// A validated cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
-    /// The cluster's name.
     pub(crate) name: ClusterName,
-    /// Image of both roles.
     pub(crate) image: String,
     /// Flink's version, if it was given or the image's tag contains it.
     pub(crate) flink_version: Option<FlinkVersion>,
@@ -33,7 +31,6 @@ pub struct Spec {
     pub(crate) parallelism: u32,
     /// Task slots per TaskManager.
     pub(crate) slots: u32,
-    /// Number of TaskManagers.
     pub(crate) task_managers: u32,
     /// The given configuration, for fields without a default: the source of everything else.
     pub(crate) layer: Config,

@@ -48,25 +48,17 @@ impl Flink {
     }
 }
 
-/// A scaling in place.
 pub(crate) struct Change<'a> {
-    /// The Kubernetes cluster.
     pub(crate) cluster: &'a Cluster,
-    /// The Flink cluster's name.
     pub(crate) name: &'a ClusterName,
     /// Its Job and its Deployment, as they were read.
     pub(crate) objects: [Option<Identity>; 2],
-    /// Its Flink REST client.
     pub(crate) flink: &'a Flink,
-    /// Flink's job.
     pub(crate) job_id: &'a str,
-    /// The wanted parallelism.
     pub(crate) wanted: u32,
-    /// The plan of the scaling.
     pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.
     pub(crate) replicas: u32,
-    /// The revision that runs.
     pub(crate) revision: Option<u64>,
     /// The time limit; `None`: there is none.
     pub(crate) limit: Option<Duration>,

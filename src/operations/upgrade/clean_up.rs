@@ -13,19 +13,13 @@ use crate::progress;
 
 /// What to end together with the job.
 pub(crate) enum CleanUp {
-    /// Its JobManager.
     JobManager,
-    /// Its JobManager and the TaskManagers.
     TaskManagers,
-    /// The whole cluster.
     Cluster(Box<Deletion>),
 }
 
-/// How a cluster is deleted.
 pub(crate) struct Deletion {
-    /// The objects to delete.
     pub(crate) removal: Removal,
-    /// Whether to delete the history too.
     pub(crate) purge: bool,
     /// Whether to skip the wait until the Pods are gone.
     pub(crate) no_wait: bool,

@@ -44,7 +44,6 @@ pub(crate) struct UpgradeEngine {
     pub(super) fault: Option<Error>,
     /// The running job, if this process has seen it.
     job: Option<JobOverview>,
-    /// ID of the job that came up.
     job_id: Option<String>,
 }
 
@@ -108,7 +107,6 @@ impl UpgradeEngine {
         self
     }
 
-    /// Completes the transaction, and reports it.
     pub(crate) async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
         let journal = self.run(heartbeat).await?;
         self.report(&journal)

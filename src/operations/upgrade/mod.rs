@@ -48,7 +48,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Time between two reads.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How a change is carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangeOptions {
     /// How the job's state is kept.
@@ -349,7 +348,6 @@ pub(crate) async fn execute(
     Box::pin(drive.finish(&heartbeat)).await
 }
 
-/// The error that a change has to be waited for.
 fn wait_is_needed(name: &ClusterName) -> Error {
     Error::usage(format!(
         "--wait=false is not possible: where the new version of {name} does not come up, this process starts the one before again"

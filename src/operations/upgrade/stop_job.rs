@@ -18,7 +18,6 @@ pub(crate) enum StopOutcome {
     Recorded,
     /// It has; the path of its state, if it was kept.
     Stopped(Option<String>),
-    /// It has not, and continues.
     Failed(Error),
     /// It has, and its last state is not in its place: where to look for it, and the error.
     Lost(String, Error),

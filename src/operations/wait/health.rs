@@ -29,16 +29,13 @@ const CHECKPOINT_STAGE: u8 = 6;
 /// A version that works.
 #[derive(Clone, Debug)]
 pub(crate) struct Healthy {
-    /// The result of the wait.
     pub(crate) outcome: WaitOutcome,
-    /// When all tasks ran.
     pub(crate) tasks_at: Instant,
     /// When the first checkpoint was completed; `None`: there was no wait for it, or the job takes none.
     pub(crate) checkpoint_at: Option<Instant>,
 }
 
 impl Healthy {
-    /// Describes the version.
     pub(crate) fn describe(&self) -> String {
         match &self.outcome {
             WaitOutcome::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),

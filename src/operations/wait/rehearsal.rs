@@ -16,7 +16,6 @@ use crate::operations::observe::with_fresh_log;
 /// How long a job may run without showing the state that it was restored from: Flink restores before the job runs.
 const SHOWN: Duration = Duration::from_secs(10);
 
-/// The observed state of a rehearsal.
 enum Seen {
     /// The job has its graph: the Pod, the job's ID, and whether Flink calls it running.
     Job(String, String, bool),

@@ -116,7 +116,6 @@ pub(crate) fn replacements(cluster: &Cluster) -> impl AsyncFnMut(&ClusterName) -
     }
 }
 
-/// The uid of the Job.
 async fn job(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let metadata = cluster.metadata(&target).await?;

@@ -27,25 +27,20 @@ pub(crate) enum Reach {
 /// All data that REST returned at one time. Data that a release does not have, or a right does not allow, is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Snapshot {
-    /// Whether it answered.
     pub(crate) reach: Reach,
     /// `GET /overview`.
     pub(crate) overview: Option<Overview>,
     /// The cluster's job in `GET /jobs/overview`.
     pub(crate) job: Option<JobOverview>,
-    /// The job's vertices.
     pub(crate) vertices: Vec<Vertex>,
     /// When the job entered its state, in milliseconds since 1970.
     pub(crate) state_since: Option<u64>,
     /// Number of restarts of the job since its JobManager started.
     pub(crate) restarts: Option<u64>,
-    /// Checkpoint statistics.
     pub(crate) checkpoints: Option<Checkpoints>,
-    /// Checkpoint configuration.
     pub(crate) checkpoint_config: Option<CheckpointConfig>,
     /// Exceptions, newest first.
     pub(crate) exceptions: Vec<Exception>,
-    /// Registered TaskManagers.
     pub(crate) task_managers: Option<Vec<TaskManager>>,
 }
 
@@ -103,11 +98,8 @@ impl JobDetail {
 pub(crate) struct Vertex {
     /// Its ID, 32 hexadecimal digits.
     pub(crate) id: String,
-    /// Names of its operators.
     pub(crate) name: String,
-    /// Number of subtasks.
     pub(crate) parallelism: u32,
-    /// State of the vertex.
     pub(crate) status: String,
     /// Its metrics, from another reply.
     #[serde(skip)]
@@ -164,7 +156,6 @@ impl Rates {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Metric {
-    /// Its name.
     pub(crate) id: String,
     /// Sum of all subtasks.
     #[serde(deserialize_with = "real")]
@@ -172,7 +163,6 @@ pub(crate) struct Metric {
     /// Maximum of all subtasks.
     #[serde(deserialize_with = "real")]
     pub(crate) max: Option<f64>,
-    /// The value, if there is only one.
     pub(crate) value: Option<String>,
 }
 
@@ -187,17 +177,14 @@ pub(crate) fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct TaskManagers {
-    /// The registered ones.
     pub(crate) taskmanagers: Vec<TaskManager>,
 }
 
-/// A registered TaskManager.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct TaskManager {
     /// Its ID, which starts with its address in official images.
     pub(crate) id: String,
-    /// Task slots.
     pub(crate) slots_number: u32,
     /// Task slots that no job holds.
     pub(crate) free_slots: u32,

@@ -11,7 +11,6 @@ use crate::model::flink::exceptions::root_of;
 /// The status of a savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavepointStatus {
-    /// Flink is writing it.
     InProgress,
     /// It is at this path.
     Completed(String),
@@ -40,7 +39,6 @@ pub(crate) struct Triggered {
 }
 
 impl Triggered {
-    /// Whether the trigger ID is the requested one.
     pub(crate) fn is_of(&self, trigger_id: &str) -> bool {
         self.request_id.is_empty() || self.request_id == trigger_id
     }
