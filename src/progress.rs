@@ -15,10 +15,10 @@ pub(crate) trait Reporter: Sync {
     fn parts(&self, whole: &str, parts: &[String]);
     /// Whether steps are drawn in place.
     fn draws(&self) -> bool;
-    fn step(&self, text: &str) -> Box<dyn StepReporter>;
+    fn step(&self, text: &str) -> Step;
     /// Begins a pause, whose time is counted until what is returned is dropped; `None`: it is not shown.
-    fn pause(&self, text: &str) -> Option<Box<dyn Send>>;
-    fn transfers(&self) -> Box<dyn TransferReporter>;
+    fn pause(&self, text: &str) -> Pause;
+    fn transfers(&self) -> Transfers;
 }
 
 /// A stage of a step: stages follow each other, and a step may go back to an earlier one.
@@ -42,6 +42,16 @@ pub(crate) trait StepReporter: Send {
     fn update(&mut self, text: &str);
     /// Shows the stage; the one before is finished, if it comes earlier in the order.
     fn stage(&mut self, stage: &Stage<'_>);
+    /// Shows a stage that waits for what its text says.
+    fn stage_of(&mut self, order: u8, text: &str, goal: &str) {
+        self.stage(&Stage {
+            order,
+            text,
+            waits: text,
+            goal,
+            note: None,
+        });
+    }
     /// Ends the step with its result.
     fn done(self: Box<Self>, text: &str);
     fn end(self: Box<Self>);
@@ -54,6 +64,13 @@ pub(crate) trait TransferReporter: Send + Sync {
     fn arrived(&self, name: &str, text: &str);
 }
 
+/// One step of an operation in progress.
+pub(crate) type Step = Box<dyn StepReporter>;
+/// Several transfers at once.
+pub(crate) type Transfers = Box<dyn TransferReporter>;
+/// A pause of the job: its time is counted until this is dropped.
+pub(crate) type Pause = Option<Box<dyn Send>>;
+
 static REPORTER: OnceLock<&'static dyn Reporter> = OnceLock::new();
 
 /// Installs the reporter of this process. The first one stays.
@@ -61,119 +78,88 @@ pub(crate) fn set_reporter(reporter: &'static dyn Reporter) {
     let _ = REPORTER.set(reporter);
 }
 
+fn reporter() -> &'static dyn Reporter {
+    REPORTER.get().copied().unwrap_or(&Silent)
+}
+
 /// Reports something that needs no action.
 pub(crate) fn note(text: &str) {
-    if let Some(reporter) = REPORTER.get() {
-        reporter.note(text);
-    }
+    reporter().note(text);
 }
 
 /// Reports something that may go wrong.
 pub(crate) fn warn(text: &str) {
-    if let Some(reporter) = REPORTER.get() {
-        reporter.warn(text);
-    }
+    reporter().warn(text);
 }
 
 /// Reports a whole and its parts, none of which is broken.
 pub(crate) fn parts(whole: &str, parts: &[String]) {
-    if let Some(reporter) = REPORTER.get() {
-        reporter.parts(whole, parts);
+    reporter().parts(whole, parts);
+}
+
+/// Begins a step.
+pub(crate) fn step(text: &str) -> Step {
+    reporter().step(text)
+}
+
+/// Begins a step that is shown only where it is drawn.
+pub(crate) fn drawn_step(text: &str) -> Step {
+    if reporter().draws() { step(text) } else { Box::new(Silent) }
+}
+
+/// Begins a pause.
+pub(crate) fn pause(text: &str) -> Pause {
+    reporter().pause(text)
+}
+
+/// Begins transfers.
+pub(crate) fn transfers() -> Transfers {
+    reporter().transfers()
+}
+
+/// Reports nothing.
+struct Silent;
+
+impl Reporter for Silent {
+    fn note(&self, _: &str) {}
+
+    fn warn(&self, _: &str) {}
+
+    fn parts(&self, _: &str, _: &[String]) {}
+
+    fn draws(&self) -> bool {
+        false
+    }
+
+    fn step(&self, _: &str) -> Step {
+        Box::new(Self)
+    }
+
+    fn pause(&self, _: &str) -> Pause {
+        None
+    }
+
+    fn transfers(&self) -> Transfers {
+        Box::new(Self)
     }
 }
 
-/// A pause of the job: its time is counted until this is dropped.
-#[derive(Default)]
-pub(crate) struct Pause {
-    _shown: Option<Box<dyn Send>>,
+impl StepReporter for Silent {
+    fn is_drawn(&self) -> bool {
+        false
+    }
+
+    fn update(&mut self, _: &str) {}
+
+    fn stage(&mut self, _: &Stage<'_>) {}
+
+    fn done(self: Box<Self>, _: &str) {}
+
+    fn end(self: Box<Self>) {}
 }
 
-impl Pause {
-    pub(crate) fn new(text: &str) -> Self {
-        Self {
-            _shown: REPORTER.get().and_then(|reporter| reporter.pause(text)),
-        }
-    }
-}
+impl TransferReporter for Silent {
+    fn moved(&self, _: &str, _: u64, _: u64) {}
 
-pub(crate) struct Step(Option<Box<dyn StepReporter>>);
-
-impl Step {
-    pub(crate) fn new(text: &str) -> Self {
-        Self(REPORTER.get().map(|reporter| reporter.step(text)))
-    }
-
-    /// Begins a step that is shown only where it is drawn.
-    pub(crate) fn drawn(text: &str) -> Self {
-        let reporter = REPORTER.get().filter(|reporter| reporter.draws());
-        Self(reporter.map(|reporter| reporter.step(text)))
-    }
-
-    /// Whether it is drawn in place, with the time that it takes.
-    pub(crate) fn is_drawn(&self) -> bool {
-        self.0.as_ref().is_some_and(|step| step.is_drawn())
-    }
-
-    pub(crate) fn update(&mut self, text: &str) {
-        if let Some(step) = &mut self.0 {
-            step.update(text);
-        }
-    }
-
-    /// Shows the stage; the one before is finished, if it comes earlier in the order.
-    pub(crate) fn stage(&mut self, stage: &Stage<'_>) {
-        if let Some(step) = &mut self.0 {
-            step.stage(stage);
-        }
-    }
-
-    /// Shows a stage that waits for what its text says.
-    pub(crate) fn stage_of(&mut self, order: u8, text: &str, goal: &str) {
-        self.stage(&Stage {
-            order,
-            text,
-            waits: text,
-            goal,
-            note: None,
-        });
-    }
-
-    pub(crate) fn done(self, text: &str) {
-        if let Some(step) = self.0 {
-            step.done(text);
-        }
-    }
-
-    pub(crate) fn end(self) {
-        if let Some(step) = self.0 {
-            step.end();
-        }
-    }
-}
-
-/// Several transfers at once.
-pub(crate) struct Transfers(Option<Box<dyn TransferReporter>>);
-
-impl Transfers {
-    pub(crate) fn new() -> Self {
-        Self(REPORTER.get().map(|reporter| reporter.transfers()))
-    }
-
-    pub(crate) fn moved(&self, name: &str, bytes: u64, size: u64) {
-        if let Some(transfers) = &self.0 {
-            transfers.moved(name, bytes, size);
-        }
-    }
-
-    pub(crate) fn arrived(&self, name: &str, text: &str) {
-        if let Some(transfers) = &self.0 {
-            transfers.arrived(name, text);
-        }
-    }
-}
-
-impl Default for Transfers {
-    fn default() -> Self {
-        Self::new()
-    }
+    fn arrived(&self, _: &str, _: &str) {}
 }

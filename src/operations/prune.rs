@@ -165,7 +165,7 @@ impl EndedCluster {
         } = self;
         let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
         let result = handle.result("pruned");
-        let step = progress::Step::new(&format!("{name}: deleting"));
+        let step = progress::step(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
         let heartbeat = hold::begin(&mut handle, "delete", Ending::Nothing).await?;
         let removing = Box::pin(removal.carry_out_ended(&cluster, &name, how.limit, how.no_wait));

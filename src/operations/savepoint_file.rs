@@ -97,7 +97,7 @@ async fn in_volumes(handle: &ClusterHandle, paths: &[&str], limit: Option<Durati
             savepoint_reader::job(&built.job, name, paths, &frame)?
         }
     };
-    let mut step = progress::Step::new(&format!("{name}: reading {}", paths.join(", ")));
+    let mut step = progress::step(&format!("{name}: reading {}", paths.join(", ")));
     let reader = ShortJob {
         handle,
         component: SAVEPOINT_READER,

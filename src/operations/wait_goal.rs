@@ -70,7 +70,7 @@ pub(crate) async fn reach(
     goal: Goal,
     limit: Option<Duration>,
 ) -> Result<Reached> {
-    let mut step = progress::Step::new(&format!("{name}: waiting"));
+    let mut step = progress::step(&format!("{name}: waiting"));
     let mut report = |stage: &Stage, note: Option<&Note>| {
         wait::show_stage(&mut step, name, stage, note);
     };

@@ -50,7 +50,7 @@ impl WritingStep {
     pub(crate) fn of(name: &ClusterName) -> Self {
         let what = format!("{name}: writing a savepoint");
         Self {
-            step: progress::Step::new(&what),
+            step: progress::step(&what),
             what,
             said: 0,
         }

@@ -33,7 +33,7 @@ pub(crate) async fn in_place(
     let revision = handle.live_revision();
     handle.store.set_limits(how.history_limits);
     let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
-    let mut step = progress::Step::new(&format!("{name}: scaling"));
+    let mut step = progress::step(&format!("{name}: scaling"));
     let change = Change {
         cluster: &handle.cluster,
         name: &name,

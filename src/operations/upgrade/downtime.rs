@@ -17,14 +17,14 @@ pub(crate) struct Downtime {
     tasks: Option<Instant>,
     checkpoint: Option<Instant>,
     /// Counts while the job does not process data.
-    pause: Option<Pause>,
+    pause: Pause,
 }
 
 impl Downtime {
     /// The job starts to end; `restarts`: another version starts after it.
     pub(crate) fn stopping(&mut self, name: &ClusterName, restarts: bool) {
         self.stopping = Some(Instant::now());
-        self.pause = restarts.then(|| Pause::new(&format!("{name}: the job is paused")));
+        self.pause = restarts.then(|| progress::pause(&format!("{name}: the job is paused"))).flatten();
     }
 
     /// The job has ended, by a savepoint or a cancel.

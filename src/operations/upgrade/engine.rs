@@ -259,8 +259,8 @@ impl UpgradeEngine {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
         let step = match journal.kind {
-            Kind::Change => progress::Step::new(&format!("{name}: the JobManager ends")),
-            _ => progress::Step::drawn(&format!("{name}: the JobManager ends")),
+            Kind::Change => progress::step(&format!("{name}: the JobManager ends")),
+            _ => progress::drawn_step(&format!("{name}: the JobManager ends")),
         };
         let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
         if highly_available && journal.ending != Ending::Nothing && side == Version::Target {
@@ -362,7 +362,7 @@ impl UpgradeEngine {
     async fn wait(&mut self, journal: &Journal, side: Version) -> Result<()> {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
-        let mut step = progress::Step::new(&format!("{name}: submitted"));
+        let mut step = progress::step(&format!("{name}: submitted"));
         let checked = side == Version::Target && journal.kind == Kind::Change;
         let begun = Instant::now();
         let up = wait::until_healthy(

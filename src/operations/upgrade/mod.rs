@@ -195,7 +195,7 @@ pub(crate) async fn unless_left_behind(
 /// Waits until the JobManager answers, and returns the state of its job.
 async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Option<Duration>) -> Result<JobStatus> {
     let name = handle.name.clone();
-    let mut step = progress::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
+    let mut step = progress::step(&format!("{name}: waiting until its JobManager runs again: {why}"));
     let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
     loop {
         tokio::time::sleep(LOOK).await;

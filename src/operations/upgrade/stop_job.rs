@@ -65,7 +65,7 @@ pub(crate) async fn end_job(
             }
         }
         Ending::Checkpoint { job_id } => {
-            let step = progress::Step::new(&format!("{}: canceling the job", handle.name));
+            let step = progress::step(&format!("{}: canceling the job", handle.name));
             match handle.cancel_after_checkpoint(job_id, job.is_none()).await? {
                 Some(path) => {
                     step.done(&format!("{}: canceled, its last checkpoint is {path}", handle.name));
@@ -75,7 +75,7 @@ pub(crate) async fn end_job(
             }
         }
         Ending::Cancel { job_id } => {
-            let step = progress::Step::new(&format!("{}: canceling the job", handle.name));
+            let step = progress::step(&format!("{}: canceling the job", handle.name));
             if let Reply::Answer(jobs) = handle.flink.jobs().await?
                 && jobs
                     .jobs
