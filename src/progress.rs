@@ -104,7 +104,11 @@ pub(crate) fn step(text: &str) -> Step {
 
 /// Begins a step that is shown only where it is drawn.
 pub(crate) fn drawn_step(text: &str) -> Step {
-    if reporter().draws() { step(text) } else { Box::new(Silent) }
+    if reporter().draws() {
+        step(text)
+    } else {
+        Box::new(Silent)
+    }
 }
 
 /// Begins a pause.

@@ -285,7 +285,6 @@ impl Flink {
         }
     }
 
-    /// The error for a reply without an answer.
     pub(crate) fn away(&self) -> Error {
         Error::unreachable(format!("Flink of cluster {} does not answer", self.name))
     }
@@ -341,7 +340,6 @@ impl Flink {
             .map_err(|e| self.not_understood(path, &e))
     }
 
-    /// The error for an answer that is not of the known form.
     pub(crate) fn not_understood(&self, path: &str, e: &dyn std::fmt::Display) -> Error {
         let path = path.split('?').next().unwrap_or_default();
         Error::failure(format!(

@@ -68,7 +68,6 @@ fn this_machine() -> Option<String> {
     Some(format!("{}/{}", boot.trim(), namespace.display()))
 }
 
-/// The error for an operation that another process holds.
 pub(crate) fn busy(name: &ClusterName, journal: &Journal) -> Error {
     Error::conflict(format!("{name} is being changed: {journal}; {}", journal.status_text()))
         .hint("wait until it is over")

@@ -72,7 +72,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide { &ALL } else { ALL.split_at(7).0 }
 }
 
-/// The columns of one revision. The current one is marked.
 pub(crate) fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.created_at.parse().ok();

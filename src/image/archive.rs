@@ -76,7 +76,6 @@ impl Archive {
         ))
     }
 
-    /// Reads a whole small blob.
     pub(crate) fn small(&self, digest: &Digest) -> Result<Bytes> {
         let (offset, size) = *self.blobs.get(digest).ok_or_else(|| missing(digest.as_str()))?;
         let bytes = read_part(&self.path, offset, size)?;

@@ -41,7 +41,6 @@ pub(crate) struct Assembled {
     pub(crate) config: Vec<u8>,
     pub(crate) manifest: Manifest,
     pub(crate) bytes: Vec<u8>,
-    /// The manifest's digest: the image's.
     pub(crate) digest: Digest,
 }
 

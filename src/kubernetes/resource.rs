@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
-/// A kind of object in the Kubernetes API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
     /// API group; empty for the core group.
@@ -124,7 +123,6 @@ impl Target {
         }
     }
 
-    /// The same object's `subresource`.
     #[must_use]
     pub(crate) fn subresource(mut self, subresource: impl Into<String>) -> Self {
         self.subresource = Some(subresource.into());
@@ -254,7 +252,6 @@ pub(crate) fn label_query(names: &[&str], components: &[&str]) -> String {
     format!("labelSelector={}", encode(&terms.join(",")))
 }
 
-/// Encodes text as the value of a query parameter.
 pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()

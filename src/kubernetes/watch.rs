@@ -136,7 +136,6 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// The events. The stream ends with the first error.
     pub(crate) fn stream(self) -> impl Stream<Item = Result<Event<S::Item>>> {
         futures::stream::unfold(Some(self), |watch| async {
             let mut watch = watch?;

@@ -47,7 +47,6 @@ impl Keyword for Restart {
     ];
 }
 
-/// When the kubelet pulls the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullPolicy {
     Always,
@@ -151,7 +150,6 @@ pub struct Config {
     pub(crate) arguments: Option<Vec<String>>,
     /// Flink configuration, merged key by key.
     pub(crate) configuration: BTreeMap<String, String>,
-    /// The kind of the image's entrypoint.
     pub(crate) entrypoint: Option<Entrypoint>,
     pub(crate) service_account: Option<String>,
     pub(crate) image_pull_policy: Option<PullPolicy>,

@@ -134,7 +134,6 @@ impl Frame {
     }
 }
 
-/// A line of the tree of the hottest frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     pub(crate) depth: usize,

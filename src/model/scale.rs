@@ -51,7 +51,6 @@ pub(crate) struct Bounds {
     pub(crate) upper_bound: u32,
 }
 
-/// The data for the choice of the method.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScaleInput {
     pub(crate) job: Job,
@@ -318,11 +317,17 @@ mod tests {
     }
 
     fn counting() -> Vec<Vertex> {
-        vec![
-            vertex("source", 1, 128),
-            vertex("keys", 2, 128),
-            vertex("total", 1, 128),
-        ]
+        [("source", 1), ("keys", 2), ("total", 1)]
+            .map(|(id, tasks)| vertex(id, tasks, 128))
+            .into()
+    }
+
+    fn bounds(lower_bound: u32, upper_bound: u32) -> Requirement {
+        let parallelism = Bounds {
+            lower_bound,
+            upper_bound,
+        };
+        Requirement { parallelism }
     }
 
     #[test]
@@ -332,16 +337,7 @@ mod tests {
         let targets: Vec<_> = made.targets.iter().map(|(id, n)| (id.as_str(), *n)).collect();
         assert_eq!(targets, [("keys", 3), ("source", 1), ("total", 1)]);
         assert_eq!((made.slots, made.task_managers), (3, 2));
-        let lower: Requirements = [(
-            "keys".to_owned(),
-            Requirement {
-                parallelism: Bounds {
-                    lower_bound: 2,
-                    upper_bound: 2,
-                },
-            },
-        )]
-        .into();
+        let lower = Requirements::from([("keys".to_owned(), bounds(2, 2))]);
         assert_eq!(
             made.requirements(&lower)["keys"],
             json!({"parallelism": {"lowerBound": 2, "upperBound": 3}})
@@ -360,11 +356,7 @@ mod tests {
     fn requirements_are_what_vertices_are_known_by() {
         let mut known = known(vec![vertex("source", 1, 128), vertex("keys", 1, 128)], 3);
         for (id, upper_bound) in [("source", 1), ("keys", 2)] {
-            let parallelism = Bounds {
-                lower_bound: 1,
-                upper_bound,
-            };
-            known.requirements.insert(id.to_owned(), Requirement { parallelism });
+            known.requirements.insert(id.to_owned(), bounds(1, upper_bound));
         }
         let made = plan(&known).unwrap();
         assert_eq!(
@@ -383,36 +375,19 @@ mod tests {
     #[test]
     fn everything_else_goes_through_a_savepoint_and_says_why() {
         let base = || known(counting(), 3);
-        for (known, why) in [
+        type Case = (fn(&mut ScaleInput), &'static str);
+        let cases: [Case; 4] = [
+            (|it| it.scheduler = "default".into(), "has not the adaptive scheduler"),
+            (|it| it.version = Some(FlinkVersion::new(1, 17)), "came with 1.18"),
+            (|it| it.new_slots = Some(4), "with 4 slots"),
             (
-                ScaleInput {
-                    scheduler: "default".into(),
-                    ..base()
-                },
-                "has not the adaptive scheduler",
-            ),
-            (
-                ScaleInput {
-                    version: Some(FlinkVersion::new(1, 17)),
-                    ..base()
-                },
-                "came with 1.18",
-            ),
-            (
-                ScaleInput {
-                    new_slots: Some(4),
-                    ..base()
-                },
-                "with 4 slots",
-            ),
-            (
-                ScaleInput {
-                    present: 1,
-                    ..known(vec![vertex("a", 1, 128), vertex("b", 1, 128)], 3)
-                },
+                |it| (it.present, it.job.vertices) = (1, vec![vertex("a", 1, 128), vertex("b", 1, 128)]),
                 "only the program knows",
             ),
-        ] {
+        ];
+        for (change, why) in cases {
+            let mut known = base();
+            change(&mut known);
             let made = plan(&known).unwrap();
             assert_eq!(made.way, ScaleMethod::Redeploy);
             assert!(made.why.contains(why), "{}", made.why);

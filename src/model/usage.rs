@@ -16,7 +16,6 @@ pub(crate) struct Usage {
 /// By namespace, cluster and Pod.
 pub(crate) type Usages = BTreeMap<(String, String, String), Usage>;
 
-/// Reads a PodMetricsList.
 pub(crate) fn usages(list: &Value) -> Usages {
     let items = list["items"].as_array().into_iter().flatten();
     items

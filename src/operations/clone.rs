@@ -26,7 +26,6 @@ const LATEST: &str = "latest";
 
 pub(crate) struct ClonePlan {
     pub(crate) flags: Config,
-    /// The user's own templates.
     pub(crate) templates: Option<Templates>,
     /// Whether it may be in another Kubernetes cluster.
     pub(crate) other_cluster: bool,

@@ -55,7 +55,6 @@ pub(crate) struct ClusterStatus {
     pub(crate) remarks: Vec<String>,
 }
 
-/// The data from Kubernetes about a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterPart {
@@ -89,7 +88,6 @@ pub(crate) struct JobPart {
     pub(crate) tasks_total: u32,
 }
 
-/// A vertex of the job's graph.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VertexPart {
@@ -171,7 +169,6 @@ pub(crate) struct OutcomePart {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StatusInput<'a> {
-    /// Objects, Pods and Events.
     pub(crate) observed: &'a Observed,
     /// The answers of Flink's REST.
     pub(crate) snapshot: &'a Snapshot,

@@ -68,8 +68,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Hal
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
     let open = handle.store.history().open_savepoints().next().is_some();
-    let earlier =
-        open.then(|| progress::step(&format!("{name}: waiting for the savepoint of an earlier command")));
+    let earlier = open.then(|| progress::step(&format!("{name}: waiting for the savepoint of an earlier command")));
     let job_status = handle.job_status().await?;
     if let Some(earlier) = earlier {
         earlier.end();

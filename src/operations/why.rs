@@ -61,7 +61,6 @@ async fn causes(cluster: &Cluster, survey: &Observation, now: Timestamp) -> (Vec
     (problems, is_wrong(&found))
 }
 
-/// How a job ended successfully.
 fn ended(survey: &Observation) -> Option<String> {
     let Verdict::Finished { .. } = verdict(&survey.observed, clock::now(), &Grace::default()) else {
         return None;
@@ -80,7 +79,6 @@ fn revision(survey: &Observation) -> Option<u64> {
     revision_of(&survey.observed.job.as_ref()?.metadata)
 }
 
-/// A sentence about a healthy cluster.
 fn healthy(survey: &Observation, now: Timestamp) -> String {
     let Some(job) = &survey.snapshot.job else {
         return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());

@@ -52,7 +52,6 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::BrightCyan,
 ];
 
-/// Formatted lines that are not written yet.
 pub(crate) struct LogLines<'a> {
     style: LogStyle<'a>,
     out: terminal::Bulk,

@@ -16,7 +16,6 @@ pub(crate) trait Item: Serialize {
     }
 }
 
-/// An item with its name and its row.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(crate) struct Line<T> {

@@ -253,12 +253,10 @@ pub(super) fn size() -> (usize, usize) {
     (rows.into(), columns.into())
 }
 
-/// Reports what needs no action.
 pub(crate) fn note(text: &str) {
     line(&clean(text));
 }
 
-/// Reports what may go wrong.
 pub(crate) fn warn(text: &str) {
     line(&format!("{WARN}warning:{WARN:#} {}", clean(text)));
 }

@@ -226,7 +226,6 @@ fn usage(usage: Option<Usage>) -> [String; 2] {
     }
 }
 
-/// One cluster: its vertices, and what its Pods use.
 fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Option<usize>) -> String {
     let mut out = match (&snapshot.job, &snapshot.reach) {
         (Some(job), _) => format!(
@@ -318,6 +317,16 @@ mod tests {
         used.iter().map(entry).collect()
     }
 
+    fn draw(inventory: &Inventory, usages: Option<&Usages>, view: &mut TopView, width: Option<usize>) -> String {
+        clusters(
+            inventory,
+            &BTreeMap::new(),
+            usages,
+            (view, width),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
     fn names(view: &TopView) -> Vec<&str> {
         view.shown.iter().map(|key| key.name.as_str()).collect()
     }
@@ -326,32 +335,18 @@ mod tests {
     fn keys_sort_filter_and_open() {
         let (inventory, usages) = (inventory(&["a", "b", "bc"]), usages(&[("a", 1), ("b", 9), ("bc", 5)]));
         let mut view = TopView::default();
-        let draw = |view: &mut TopView| {
-            clusters(
-                &inventory,
-                &BTreeMap::new(),
-                Some(&usages),
-                (view, Some(80)),
-                Timestamp::UNIX_EPOCH,
-            )
-        };
+        let draw = |view: &mut TopView| draw(&inventory, Some(&usages), view, Some(80));
         draw(&mut view);
         assert_eq!(names(&view), ["a", "b", "bc"]);
         assert!(view.press(keys::Key::Char('s')));
         draw(&mut view);
         assert_eq!(names(&view), ["b", "bc", "a"]);
-        for key in [
-            keys::Key::Char('/'),
-            keys::Key::Char('c'),
-            keys::Key::Char('x'),
-            keys::Key::Backspace,
-        ] {
-            assert!(view.press(key));
+        for key in ['/', 'c', 'x'] {
+            assert!(view.press(keys::Key::Char(key)));
         }
-        assert!(
-            view.head("here", Duration::from_secs(2), None, Timestamp::UNIX_EPOCH)
-                .contains("filter: c_")
-        );
+        assert!(view.press(keys::Key::Backspace));
+        let head = view.head("here", Duration::from_secs(2), None, Timestamp::UNIX_EPOCH);
+        assert!(head.contains("filter: c_"));
         assert!(view.press(keys::Key::Enter));
         draw(&mut view);
         assert_eq!(names(&view), ["bc"]);
@@ -363,19 +358,11 @@ mod tests {
 
     #[test]
     fn cpu_and_memory_stay_where_they_are_measured() {
-        let (inventory, usages) = (
-            inventory(&["a-cluster-with-a-name"]),
-            usages(&[("a-cluster-with-a-name", 7)]),
-        );
+        let name = "a-cluster-with-a-name";
+        let (inventory, usages) = (inventory(&[name]), usages(&[(name, 7)]));
         let print = |usages, width| {
             let mut view = TopView::default();
-            let text = clusters(
-                &inventory,
-                &BTreeMap::new(),
-                usages,
-                (&mut view, width),
-                Timestamp::UNIX_EPOCH,
-            );
+            let text = draw(&inventory, usages, &mut view, width);
             anstream::adapter::strip_str(text.lines().next().unwrap()).to_string()
         };
         assert_eq!(

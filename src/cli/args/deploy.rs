@@ -64,12 +64,10 @@ impl DeployArgs {
         self.wait.does_not_wait()
     }
 
-    /// Whether the confirmation prompt is skipped.
     pub(crate) fn yes(&self) -> bool {
         self.yes
     }
 
-    /// Whether this is a dry run without the API server.
     pub(crate) fn is_client_dry_run(&self) -> bool {
         self.dry_run == Some(DryRun::Client)
     }
@@ -94,7 +92,6 @@ impl DeployArgs {
         self.limit.limits()
     }
 
-    /// The options with which `create` changes an existing cluster.
     pub(crate) fn change_options(&self) -> ChangeOptions {
         ChangeOptions {
             strategy: Strategy::Savepoint,

@@ -285,7 +285,6 @@ impl SpecArgs {
         Ok(fetched)
     }
 
-    /// How to build and check the image.
     pub(crate) fn image_options(&self) -> Result<ImageOptions<'_>> {
         let build = self.push_to.as_ref().map(|target| {
             if target.digest.is_some() {
@@ -306,7 +305,6 @@ impl SpecArgs {
         })
     }
 
-    /// The directory for savepoints, if a flag sets it.
     pub(crate) fn savepoint_dir(&self) -> Option<String> {
         self.savepoint_dir.clone()
     }

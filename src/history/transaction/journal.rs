@@ -236,7 +236,6 @@ impl Journal {
         self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
     }
 
-    /// Whether it replaces a cluster whose creation failed.
     pub(crate) fn replaces_creation(&self) -> bool {
         self.kind == Kind::Resume && self.command == "create"
     }
@@ -261,12 +260,10 @@ impl Journal {
         self.ending.trigger_id().filter(|_| self.step == Step::Stopping)
     }
 
-    /// Its present or last holder.
     pub(crate) fn who(&self) -> &str {
         self.holder.as_ref().map_or("someone", |holder| &holder.who)
     }
 
-    /// Describes the state of the operation.
     pub(crate) fn status_text(&self) -> String {
         let saved = match (&self.saved, &self.start) {
             _ if self.lost.is_some() => "the state is not where it should be".to_owned(),

@@ -77,7 +77,6 @@ impl Repository {
         text.parse().map_err(|_| Error::usage(format!("{text} is no address")))
     }
 
-    /// The manifest or index of a tag or digest.
     pub(crate) async fn manifest(&self, selector: &str) -> Result<Fetched> {
         let response = self.persist(async || {
             let response = self.call(self.manifest_call(Method::GET, selector)?).await?;
@@ -275,7 +274,6 @@ impl Repository {
         self.login.header(&self.http, &self.scopes).await
     }
 
-    /// Whether a URL has the registry's own origin.
     fn is_own(&self, uri: &Uri) -> Result<bool> {
         Ok(same_origin(uri, &self.address("")?))
     }

@@ -38,7 +38,6 @@ impl Registries {
         self
     }
 
-    /// A repository, for reading or also for writing.
     pub(crate) fn repository(&self, reference: &Reference, push: bool) -> Repository {
         let host = reference.api_host();
         let named = self

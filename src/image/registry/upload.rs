@@ -51,7 +51,6 @@ struct Session {
 }
 
 impl Upload<'_> {
-    /// Ensures that the blob is in the repository.
     pub(crate) async fn run(&self) -> Result<Arrival> {
         let mut begun = None;
         if let Some(from) = self.from {

@@ -67,7 +67,6 @@ struct Metadata {
     metadata: Value,
 }
 
-/// Answer to a server-side apply.
 #[derive(Clone, Debug)]
 pub(crate) struct Applied {
     /// Whether the object did not exist before.
@@ -78,7 +77,6 @@ pub(crate) struct Applied {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Whether a request changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// It changes the object.

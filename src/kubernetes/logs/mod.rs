@@ -131,7 +131,6 @@ const fn components(role: Option<Role>) -> &'static [&'static str] {
     }
 }
 
-/// Name of the Pod's cluster.
 fn app_of(pod: &Pod) -> Option<&str> {
     Some(pod.metadata.labels.as_ref()?.get(APP_LABEL)?.as_str())
 }

@@ -58,7 +58,6 @@ impl fmt::Display for Foreign {
 }
 
 impl LiveObjects {
-    /// Whether none of the three exists.
     pub(crate) fn is_empty(&self) -> bool {
         self.service.is_none() && self.job.is_none() && self.deployment.is_none()
     }
@@ -97,7 +96,6 @@ impl LiveObjects {
         }
     }
 
-    /// The cluster's object of this kind.
     pub(crate) fn identity(&self, resource: Resource) -> Result<Option<Identity>> {
         let object = match resource {
             SERVICES => &self.service,

@@ -212,7 +212,6 @@ pub(crate) async fn never_ran(cluster: &Cluster, name: &ClusterName) -> Result<b
     Ok(masters(cluster, name).await?.iter().all(waits))
 }
 
-/// The Pods of the cluster's JobManagers.
 pub(crate) async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
     pods::of_cluster(cluster, name, &[MASTER]).await
 }
@@ -270,7 +269,6 @@ pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Ident
     cluster.apply(&target, object, onto, mode).await
 }
 
-/// The kind of one of a cluster's objects.
 fn resource_of(object: &Value) -> Result<Resource> {
     let kind = object["kind"].as_str().unwrap_or_default();
     [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]

@@ -283,7 +283,6 @@ impl Unready {
 }
 
 impl PodPage {
-    /// Adds its Pods to `found`, and returns the continuation of the next page.
     pub(super) fn add_to(self, found: &mut JobManagerPods) -> String {
         let column = TableColumns::of(self.column_definitions.unwrap_or_default()).ready;
         for row in self.rows.into_iter().flatten() {

@@ -229,7 +229,6 @@ pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) ->
     Some(Finding::of(cause, times >= grace.jobmanager_ends))
 }
 
-/// Ends of a TaskManager.
 pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let end = of(pod)?;
     if stale(&end, now, grace) {

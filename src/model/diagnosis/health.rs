@@ -123,7 +123,6 @@ fn is_deleting(observed: &Observed) -> bool {
         .any(|meta| meta.deletion_timestamp.is_some())
 }
 
-/// Whether the job has ended for good, successfully or not.
 fn has_ended(observed: &Observed) -> bool {
     objects::job_end(observed).is_some() || observed.last_job().is_some_and(|job| job.state.is_terminal())
 }

@@ -125,7 +125,6 @@ impl From<Cause> for Note {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Not decided: keep watching.
     Going {
         stage: Stage,
         /// The probable cause of a delay.

@@ -78,7 +78,6 @@ impl Faults {
         }
     }
 
-    /// Whether the current document has an error at `path`.
     pub(super) fn has(&self, path: &str) -> bool {
         self.found
             .iter()

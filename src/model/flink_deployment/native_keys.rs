@@ -285,7 +285,6 @@ impl Keys<'_> {
     }
 }
 
-/// The limit of the main container in a pod template.
 fn limit(template: Option<&Value>, resource: &str) -> Option<String> {
     let containers = template?["spec"]["containers"].as_array()?;
     let main = containers

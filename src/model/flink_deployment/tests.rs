@@ -235,6 +235,11 @@ fn configuration_values_are_what_flink_reads() {
     assert_eq!(layer.configuration, want);
 }
 
+/// A pod template with these resources of Flink's container.
+fn sized(resources: &serde_json::Value) -> serde_json::Value {
+    json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}})
+}
+
 fn roles(task_manager: &str) -> RoleConfig {
     one(&with_spec(&format!("  taskManager: {task_manager}"))).task_manager
 }
@@ -260,19 +265,13 @@ fn resources_are_the_request_and_the_rest_goes_to_the_pod_template() {
 
     let disk = roles("{resource: {ephemeralStorage: 2g}}");
     let resources = json!({"requests": {"ephemeral-storage": "2Gi"}, "limits": {"ephemeral-storage": "2Gi"}});
-    assert_eq!(
-        disk.pod_template,
-        Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
-    );
+    assert_eq!(disk.pod_template, Some(sized(&resources)));
 
     // As in the operator's own examples.
     let flinks = roles("{resources: {requests: {memory: 1024m}, limits: {memory: 2048m}}}");
     assert_eq!(flinks.memory, Some(Memory::from_bytes(1 << 30)));
     let resources = json!({"limits": {"memory": "2Gi"}});
-    assert_eq!(
-        flinks.pod_template,
-        Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
-    );
+    assert_eq!(flinks.pod_template, Some(sized(&resources)));
     for (resources, want) in [
         (
             "{requests: {cpu: 2}, limits: {cpu: 1}}",

@@ -84,7 +84,6 @@ impl JobState {
 pub(crate) struct Traits {
     pub(crate) created: Option<Timestamp>,
     pub(crate) deleting: bool,
-    /// Image of Flink's container.
     pub(crate) image: Option<Box<str>>,
     /// [`crate::model::manifests::PARALLELISM`].
     pub(crate) parallelism: Option<u32>,
@@ -96,7 +95,6 @@ pub(crate) struct Traits {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// The Job of a cluster: Flink's JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JobManager {
     pub(crate) traits: Traits,
@@ -122,7 +120,6 @@ pub(crate) enum Part {
     TaskManagers(TaskManagers),
 }
 
-/// Namespace and name of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) namespace: String,
@@ -299,7 +296,6 @@ pub(crate) struct ClusterRow<'a> {
     pub(crate) live: Option<&'a LiveJob>,
 }
 
-/// Number of TaskManagers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Replicas {
     pub(crate) ready: u32,
@@ -355,80 +351,58 @@ mod tests {
         }
     }
 
+    fn job(traits: &Traits, state: JobState) -> Option<JobManager> {
+        let (traits, ended_at, ready) = (traits.clone(), None, None);
+        Some(JobManager {
+            traits,
+            state,
+            ended_at,
+            ready,
+        })
+    }
+
+    fn tasks(traits: &Traits, ready: u32, desired: u32) -> Option<TaskManagers> {
+        let traits = traits.clone();
+        Some(TaskManagers { traits, ready, desired })
+    }
+
+    fn status(job: Option<JobManager>, deployment: Option<TaskManagers>, seconds: i64) -> Status {
+        Parts { job, deployment }.status(Timestamp::from_second(seconds).unwrap())
+    }
+
     /// As `suspend` leaves it, and not as `stop` does.
     #[test]
     fn a_stopped_cluster_without_taskmanagers_is_suspended() {
-        let with = |desired| {
-            let parts = Parts {
-                job: Some(JobManager {
-                    traits: Traits::default(),
-                    state: JobState::Complete,
-                    ended_at: None,
-                    ready: None,
-                }),
-                deployment: Some(TaskManagers {
-                    traits: Traits::default(),
-                    ready: 0,
-                    desired,
-                }),
-            };
-            parts.status(Timestamp::UNIX_EPOCH)
-        };
+        let plain = Traits::default();
+        let with = |desired| status(job(&plain, JobState::Complete), tasks(&plain, 0, desired), 0);
         assert_eq!((with(0), with(2)), (Status::Suspended, Status::Finished));
     }
 
     #[test]
     fn what_is_being_deleted_terminates_whatever_else_it_is() {
+        let plain = Traits::default();
         let deleting = Traits {
             deleting: true,
             ..Traits::default()
         };
-        let job = |traits, state| {
-            Some(JobManager {
-                traits,
-                state,
-                ended_at: None,
-                ready: None,
-            })
-        };
-        let tasks = |traits| {
-            Some(TaskManagers {
-                traits,
-                ready: 1,
-                desired: 1,
-            })
-        };
         for (job, deployment) in [
-            (job(deleting.clone(), JobState::Failed), None),
-            (None, tasks(deleting.clone())),
-            (job(Traits::default(), JobState::Running), tasks(deleting)),
+            (job(&deleting, JobState::Failed), None),
+            (None, tasks(&deleting, 1, 1)),
+            (job(&plain, JobState::Running), tasks(&deleting, 1, 1)),
         ] {
-            let parts = Parts { job, deployment };
-            assert_eq!(parts.status(Timestamp::UNIX_EPOCH), Status::Terminating);
+            assert_eq!(status(job, deployment, 0), Status::Terminating);
         }
     }
 
     #[test]
     fn ten_minutes_are_enough_to_start() {
+        let created = Some(Timestamp::UNIX_EPOCH);
         let traits = Traits {
-            created: Some(Timestamp::UNIX_EPOCH),
+            created,
             ..Traits::default()
         };
-        let parts = Parts {
-            job: Some(JobManager {
-                traits: traits.clone(),
-                state: JobState::Running,
-                ended_at: None,
-                ready: None,
-            }),
-            deployment: Some(TaskManagers {
-                traits,
-                ready: 1,
-                desired: 2,
-            }),
-        };
-        let status = |seconds| parts.status(Timestamp::from_second(seconds).unwrap());
-        assert_eq!((status(599), status(600)), (Status::Starting, Status::Degraded));
+        let after = |seconds| status(job(&traits, JobState::Running), tasks(&traits, 1, 2), seconds);
+        assert_eq!((after(599), after(600)), (Status::Starting, Status::Degraded));
     }
 
     #[test]

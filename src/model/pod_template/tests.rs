@@ -161,80 +161,51 @@ fn another_probe_replaces_ours() {
 #[test]
 fn what_makes_a_cluster_ours_cannot_be_patched() {
     for (patch, path) in [
-        (json!([]), "podTemplate: it must be a map"),
-        (json!({"spec": []}), "podTemplate.spec: it must be a map"),
-        (json!({"template": {}}), "podTemplate.template: "),
-        (json!({"kind": "Job"}), "podTemplate.kind: "),
+        ("[]", ": it must be a map"),
+        ("{spec: []}", ".spec: it must be a map"),
+        ("{template: {}}", ".template: "),
+        ("{kind: Job}", ".kind: "),
+        ("{metadata: {labels: {app: x}}}", ".metadata.labels.app: "),
         (
-            json!({"metadata": {"labels": {"app": "x"}}}),
-            "podTemplate.metadata.labels.app: ",
+            "{metadata: {labels: {component: null}}}",
+            ".metadata.labels.component: ",
+        ),
+        ("{metadata: {labels: null}}", ".metadata.labels: "),
+        ("{metadata: {labels: {$patch: replace}}}", ".metadata.labels.$patch: "),
+        ("{metadata: {annotations: {a: 1}}}", ".metadata.annotations.a: "),
+        ("{metadata: {finalizers: [a]}}", ".metadata.finalizers: "),
+        ("{spec: {restartPolicy: Always}}", ".spec.restartPolicy: "),
+        ("{spec: {containers: null}}", ".spec.containers: "),
+        ("{spec: {containers: {}}}", ".spec.containers: it must be a list"),
+        ("{spec: {containers: [a]}}", ".spec.containers[0]: it must be a map"),
+        (
+            "{spec: {containers: [{image: a}]}}",
+            ".spec.containers[0]: it lacks name",
         ),
         (
-            json!({"metadata": {"labels": {"component": null}}}),
-            "podTemplate.metadata.labels.component: ",
-        ),
-        (json!({"metadata": {"labels": null}}), "podTemplate.metadata.labels: "),
-        (
-            json!({"metadata": {"labels": {"$patch": "replace"}}}),
-            "podTemplate.metadata.labels.$patch: ",
+            "{spec: {containers: [{name: flink, args: []}]}}",
+            ".spec.containers[0].args: ",
         ),
         (
-            json!({"metadata": {"annotations": {"a": 1}}}),
-            "podTemplate.metadata.annotations.a: ",
+            "{spec: {containers: [{name: flink-main-container, command: null}]}}",
+            ".spec.containers[0].command: ",
         ),
         (
-            json!({"metadata": {"finalizers": ["a"]}}),
-            "podTemplate.metadata.finalizers: ",
+            "{spec: {containers: [{name: flink, $patch: delete}]}}",
+            ".spec.containers[0].$patch: ",
         ),
+        ("{spec: {containers: [{$patch: replace}]}}", ".spec.containers[0]: "),
         (
-            json!({"spec": {"restartPolicy": "Always"}}),
-            "podTemplate.spec.restartPolicy: ",
+            "{spec: {containers: [{name: a, env: [{value: x}]}]}}",
+            ".spec.containers[0].env[0]: it lacks name",
         ),
-        (json!({"spec": {"containers": null}}), "podTemplate.spec.containers: "),
-        (
-            json!({"spec": {"containers": {}}}),
-            "podTemplate.spec.containers: it must be a list",
-        ),
-        (
-            json!({"spec": {"containers": ["a"]}}),
-            "podTemplate.spec.containers[0]: it must be a map",
-        ),
-        (
-            json!({"spec": {"containers": [{"image": "a"}]}}),
-            "podTemplate.spec.containers[0]: it lacks name",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "flink", "args": []}]}}),
-            "podTemplate.spec.containers[0].args: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "flink-main-container", "command": null}]}}),
-            "podTemplate.spec.containers[0].command: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "flink", "$patch": "delete"}]}}),
-            "podTemplate.spec.containers[0].$patch: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"$patch": "replace"}]}}),
-            "podTemplate.spec.containers[0]: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "a", "env": [{"value": "x"}]}]}}),
-            "podTemplate.spec.containers[0].env[0]: it lacks name",
-        ),
-        (
-            json!({"spec": {"$retainKeys": ["a"]}}),
-            "podTemplate.spec.$retainKeys: ",
-        ),
-        (
-            json!({"spec": {"affinity": {"$patch": "x"}}}),
-            "podTemplate.spec.affinity.$patch: ",
-        ),
+        ("{spec: {$retainKeys: [a]}}", ".spec.$retainKeys: "),
+        ("{spec: {affinity: {$patch: x}}}", ".spec.affinity.$patch: "),
     ] {
+        let (patch, path) = (serde_yaml::from_str(patch).unwrap(), format!("podTemplate{path}"));
         let mut template = base();
         let error = merge(&mut template, &patch, "flink").unwrap_err();
-        assert!(error.message.starts_with(path), "{path}\n{error}");
+        assert!(error.message.starts_with(&path), "{path}\n{error}");
         assert_eq!(template, base(), "{patch}");
     }
     let two = faults(&json!({"a": 1, "spec": 2}));

@@ -48,7 +48,6 @@ const PLAIN_VARIABLES: &[&str] = &[
     "LC_ALL",
     "TZ",
 ];
-/// Replaces secrets, and knows those that it has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction {
     known: BTreeSet<String>,

@@ -51,7 +51,6 @@ pub(crate) async fn drafted(
 }
 
 pub(crate) struct CreateOptions<'a> {
-    /// How its image is built and checked.
     pub(crate) image: ImageOptions<'a>,
     pub(crate) dry_run: bool,
     /// The requested limits of the history; `None`: unchanged.
@@ -74,7 +73,6 @@ pub(crate) struct Created {
     pub(crate) record: Option<(HistoryStore, u64)>,
 }
 
-/// The next step after a creation.
 pub(crate) enum Then {
     /// Wait until the job runs, with this parallelism.
     Wait {

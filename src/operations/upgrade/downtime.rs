@@ -24,7 +24,9 @@ impl Downtime {
     /// The job starts to end; `restarts`: another version starts after it.
     pub(crate) fn stopping(&mut self, name: &ClusterName, restarts: bool) {
         self.stopping = Some(Instant::now());
-        self.pause = restarts.then(|| progress::pause(&format!("{name}: the job is paused"))).flatten();
+        self.pause = restarts
+            .then(|| progress::pause(&format!("{name}: the job is paused")))
+            .flatten();
     }
 
     /// The job has ended, by a savepoint or a cancel.
@@ -32,7 +34,6 @@ impl Downtime {
         self.ended = Some((by, Instant::now()));
     }
 
-    /// The JobManager has ended.
     pub(crate) fn gone(&mut self) {
         self.gone = Some(Instant::now());
     }

@@ -112,7 +112,6 @@ impl UpgradeEngine {
         self.report(&journal)
     }
 
-    /// Completes the operation, and returns its journal.
     async fn run(&mut self, heartbeat: &Heartbeat) -> Result<Journal> {
         let outcome = heartbeat.beside(Box::pin(self.drive())).await;
         let journal = self.journal()?;

@@ -355,7 +355,6 @@ fn wait_is_needed(name: &ClusterName) -> Error {
     .hint("--no-rollback gives that up")
 }
 
-/// The word for a command's success.
 pub(crate) fn done(command: &str) -> &'static str {
     match command {
         "upgrade" => "upgraded",

@@ -35,7 +35,6 @@ pub(crate) struct Plan {
     /// The new version, as far as it is known.
     pub(crate) spec: Spec,
     pub(crate) differences: Vec<String>,
-    /// A summary to report before it starts.
     pub(crate) summary: Option<String>,
 }
 

@@ -105,7 +105,6 @@ fn known(handle: &ClusterHandle, trigger_id: &str) -> Option<StopOutcome> {
     }
 }
 
-/// Whether the savepoint that the journal waits for has failed.
 fn failed(handle: &ClusterHandle) -> bool {
     let journal = handle.store.history().journal.as_ref();
     let trigger_id = journal.and_then(|journal| journal.ending.trigger_id());

@@ -185,7 +185,6 @@ async fn healthy_since(flink: &Flink) -> Option<i64> {
     Some(job.last_modification)
 }
 
-/// Adds the probable cause to a time-out error.
 async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Error {
     let Ok(survey) = Box::pin(observe(cluster, name)).await else {
         return error;

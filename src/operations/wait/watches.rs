@@ -61,7 +61,6 @@ pub(crate) enum Scope {
     TaskManagers,
 }
 
-/// The target of a wait, and how it is observed.
 pub(crate) struct Watching<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) name: &'a ClusterName,
