@@ -256,18 +256,12 @@ mod tests {
         // A manifest of OCI may leave its media type to the registry.
         let mut docker = image(DOCKER_CONFIG, DOCKER_LAYER_GZIP);
         docker.as_object_mut().unwrap().remove("mediaType");
-        let read = read(
-            docker.to_string().as_bytes(),
-            "application/vnd.docker.distribution.manifest.v2+json; x",
-        )
-        .unwrap();
-        let Document::Image(manifest) = read else {
+        let media_type = format!("{DOCKER_MANIFEST}; x");
+        let Document::Image(manifest) = read(docker.to_string().as_bytes(), &media_type).unwrap() else {
             panic!("no image")
         };
-        assert_eq!(
-            (manifest.media_type(), manifest.layer_type()),
-            (DOCKER_MANIFEST, DOCKER_LAYER_GZIP)
-        );
+        assert_eq!(manifest.media_type(), DOCKER_MANIFEST);
+        assert_eq!(manifest.layer_type(), DOCKER_LAYER_GZIP);
     }
 
     #[test]
@@ -276,10 +270,8 @@ mod tests {
         assert!(refusal(&old, "application/vnd.docker.distribution.manifest.v1+prettyjws").contains("schema 1"));
         let encrypted = image(OCI_CONFIG, "application/vnd.oci.image.layer.v1.tar+gzip+encrypted");
         assert!(refusal(&encrypted, OCI_MANIFEST).contains("encrypted"));
-        let chart = image(
-            "application/vnd.cncf.helm.config.v1+json",
-            "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
-        );
+        let helm = |part: &str| format!("application/vnd.cncf.helm.{part}");
+        let chart = image(&helm("config.v1+json"), &helm("chart.content.v1.tar+gzip"));
         assert!(refusal(&chart, OCI_MANIFEST).contains("vnd.cncf.helm.config"));
         let mut artifact = image(OCI_CONFIG, OCI_LAYER);
         artifact["artifactType"] = json!("application/spdx+json");

@@ -48,10 +48,11 @@ fn is_final(pod: &Pod, code: i32) -> bool {
 /// The end of a container that the kubelet does not restart.
 fn end_of<'a>(pod: &Pod, status: &'a ContainerStatus) -> Option<&'a ContainerStateTerminated> {
     let end = status.state.as_ref()?.terminated.as_ref()?;
-    (is_final(pod, end.exit_code) || pod_has_ended(pod)).then_some(end)
+    (is_final(pod, end.exit_code) || runs_nothing(pod)).then_some(end)
 }
 
-fn pod_has_ended(pod: &Pod) -> bool {
+/// Whether no process runs in the Pod any more.
+pub(crate) fn runs_nothing(pod: &Pod) -> bool {
     matches!(word(pod), Some("Succeeded" | "Failed"))
 }
 
@@ -94,11 +95,6 @@ pub(crate) fn has_ended(pod: &Pod) -> bool {
     matches!(phase(pod), Phase::Succeeded | Phase::Failed)
 }
 
-/// Whether no process runs in the Pod any more.
-pub(crate) fn runs_nothing(pod: &Pod) -> bool {
-    pod_has_ended(pod)
-}
-
 /// Whether a container of the Pod will not run again.
 pub(crate) fn container_has_ended(pod: &Pod, container: &str) -> bool {
     let statuses = pod
@@ -106,12 +102,12 @@ pub(crate) fn container_has_ended(pod: &Pod, container: &str) -> bool {
         .as_ref()
         .and_then(|status| status.container_statuses.as_ref());
     let mut own = statuses.into_iter().flatten().filter(|status| status.name == container);
-    pod_has_ended(pod) || own.any(|status| end_of(pod, status).is_some())
+    runs_nothing(pod) || own.any(|status| end_of(pod, status).is_some())
 }
 
 /// Whether Flink has ended for good in a Pod that other containers keep.
 pub(crate) fn is_kept(pod: &Pod) -> bool {
-    !pod_has_ended(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
+    !runs_nothing(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
 }
 
 /// Like [`is_kept`], for a Pod that `job` controls.

@@ -6,30 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::flink::FlinkVersion;
+use super::flink::live::{JobDetail, Vertex};
 use crate::error::{Error, Result};
-
-/// Reply of `GET /jobs/:id`, with the fields that scaling needs. Source: Flink's `JobDetailsInfo`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub(crate) struct Job {
-    pub(crate) state: String,
-    pub(crate) vertices: Vec<Vertex>,
-}
-
-/// A vertex of the job's graph.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Vertex {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    /// Present number of tasks.
-    pub(crate) parallelism: u32,
-    /// Maximum number of tasks with its present state; 0 or less: unknown.
-    pub(crate) max_parallelism: i64,
-    /// Vertices of one group share their slots (Flink 1.19+).
-    pub(crate) slot_sharing_group_id: String,
-    /// Tasks by state.
-    pub(crate) tasks: BTreeMap<String, u32>,
-}
 
 /// Reply of `GET /jobs/:id/resource-requirements` (Flink 1.18+): bounds of each vertex.
 pub(crate) type Requirements = BTreeMap<String, Requirement>;
@@ -53,7 +31,7 @@ pub(crate) struct Bounds {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScaleInput {
-    pub(crate) job: Job,
+    pub(crate) job: JobDetail,
     /// The requirements of its vertices, if the scheduler supports them.
     pub(crate) requirements: Requirements,
     /// `jobmanager.scheduler` and `scheduler-mode` of the running JobManager, in lower case.
@@ -229,7 +207,7 @@ fn check_limit(known: &ScaleInput, followers: &[&str]) -> Result<()> {
 }
 
 /// Slots for the targets: a group of vertices that share slots needs as many as its largest vertex has tasks.
-fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
+fn slots_for(job: &JobDetail, targets: &BTreeMap<String, u32>) -> u32 {
     let mut groups: BTreeMap<&str, u32> = BTreeMap::new();
     for vertex in &job.vertices {
         let target = targets.get(&vertex.id).copied().unwrap_or(vertex.parallelism);
@@ -262,7 +240,7 @@ impl ScalePlan {
     }
 
     /// Whether all vertices run with the target number of tasks.
-    pub(crate) fn is_reached(&self, job: &Job) -> bool {
+    pub(crate) fn is_reached(&self, job: &JobDetail) -> bool {
         !job.vertices.is_empty()
             && job.state == "RUNNING"
             && job.vertices.iter().all(|vertex| {
@@ -273,7 +251,7 @@ impl ScalePlan {
 }
 
 /// The progress of the job, such as `2 tasks of keys, 1 of total`.
-pub(crate) fn progress(job: &Job) -> String {
+pub(crate) fn progress(job: &JobDetail) -> String {
     let parts: Vec<String> = job
         .vertices
         .iter()
@@ -303,9 +281,10 @@ mod tests {
 
     fn known(vertices: Vec<Vertex>, wanted: u32) -> ScaleInput {
         ScaleInput {
-            job: Job {
+            job: JobDetail {
                 state: "RUNNING".into(),
                 vertices,
+                ..JobDetail::default()
             },
             scheduler: "adaptive".into(),
             version: Some(FlinkVersion::new(2, 3)),

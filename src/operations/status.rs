@@ -1,8 +1,6 @@
 //! Collects everything about one cluster for one screen: the tree behind `status` and its JSON.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -247,7 +245,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
     let job = observed.job.as_ref();
     let deployment = observed.deployment.as_ref();
     let meta = job.map(|job| &job.metadata).or(deployment.map(|it| &it.metadata));
-    let template = job_template(job).or(deployment_template(deployment));
+    let template = observed.job_template().or_else(|| observed.deployment_template());
     let image = template
         .and_then(main_container::of_template)
         .and_then(|container| container.image.clone());
@@ -282,7 +280,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
 pub(crate) fn parallelism(job: &Job) -> Option<u32> {
     let annotated = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
     annotated.or_else(|| {
-        let settings = Settings::of(job_template(Some(job))?);
+        let settings = Settings::of(&job.spec.as_ref()?.template);
         settings.get("parallelism.default")?.parse().ok()
     })
 }
@@ -318,14 +316,6 @@ fn parts(observed: &Observed) -> Parts {
             desired: number(deployment.spec.as_ref().and_then(|spec| spec.replicas)).unwrap_or(1),
         }),
     }
-}
-
-fn job_template(job: Option<&Job>) -> Option<&PodTemplateSpec> {
-    Some(&job?.spec.as_ref()?.template)
-}
-
-fn deployment_template(deployment: Option<&Deployment>) -> Option<&PodTemplateSpec> {
-    Some(&deployment?.spec.as_ref()?.template)
 }
 
 fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
@@ -396,7 +386,8 @@ fn task_managers(observed: &Observed, snapshot: &Snapshot) -> TaskManagerPart {
     let parts = parts(observed);
     let deployment = parts.deployment.as_ref();
     let overview = snapshot.overview.as_ref();
-    let memory = deployment_template(observed.deployment.as_ref())
+    let memory = observed
+        .deployment_template()
         .and_then(main_container::of_template)
         .and_then(|container| Some(container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.clone()));
     TaskManagerPart {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
@@ -52,6 +52,16 @@ impl Observed {
             self.forget_flink();
         }
         self.job = Some(job);
+    }
+
+    /// The Pod template of the Job.
+    pub(crate) fn job_template(&self) -> Option<&PodTemplateSpec> {
+        Some(&self.job.as_ref()?.spec.as_ref()?.template)
+    }
+
+    /// The Pod template of the Deployment.
+    pub(crate) fn deployment_template(&self) -> Option<&PodTemplateSpec> {
+        Some(&self.deployment.as_ref()?.spec.as_ref()?.template)
     }
 
     /// Records that the Job is gone, and its Flink with it.

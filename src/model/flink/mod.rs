@@ -407,7 +407,8 @@ mod tests {
             ("2.3.0-scala_2.12", (2, 3)),
             ("2.3-java17", (2, 3)),
         ] {
-            assert_eq!(text.parse(), Ok(FlinkVersion::new(want.0, want.1)), "{text}");
+            let found: FlinkVersion = text.parse().unwrap();
+            assert_eq!(found, FlinkVersion::new(want.0, want.1), "{text}");
         }
         for bad in ["", "2", "latest", "x.y", "2.x"] {
             assert!(bad.parse::<FlinkVersion>().is_err(), "{bad}");

@@ -71,8 +71,22 @@ fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, 
     let claims = section.take("claims");
     let claims_path = section.path("claims");
     section.finish(faults);
-    role.memory = amount(role, &lists, "memory", quantity::memory_flink, role_path, faults);
-    role.cpu = amount(role, &lists, "cpu", quantity::cpu, role_path, faults);
+    role.memory = amount(
+        role,
+        &lists,
+        "memory",
+        (quantity::memory_flink, Memory::to_kubernetes),
+        role_path,
+        faults,
+    );
+    role.cpu = amount(
+        role,
+        &lists,
+        "cpu",
+        (quantity::cpu, |cpu: Cpu| cpu.to_string()),
+        role_path,
+        faults,
+    );
     for (list, (path, amounts)) in LISTS.into_iter().zip(lists) {
         for (name, amount) in amounts {
             if name == "cpu" || name == "memory" || amount.is_null() {
@@ -95,11 +109,11 @@ fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, 
 }
 
 /// The role's amount of `name`: the request, else the limit. A higher limit is added to the pod template.
-fn amount<T: PartialOrd + Copy + ToAmount>(
+fn amount<T: PartialOrd + Copy>(
     role: &mut RoleConfig,
     lists: &[(String, Map<String, Value>); 2],
     name: &str,
-    parse: fn(&str) -> crate::error::Result<T>,
+    (parse, write): (fn(&str) -> crate::error::Result<T>, fn(T) -> String),
     role_path: &str,
     faults: &mut Faults,
 ) -> Option<T> {
@@ -119,7 +133,7 @@ fn amount<T: PartialOrd + Copy + ToAmount>(
                 list: "limits",
                 role_path,
             };
-            put(role, place, name, json!(limit.to_amount()), faults);
+            put(role, place, name, json!(write(limit)), faults);
         }
     }
     request.or(limit)
@@ -132,23 +146,6 @@ fn flag(role_path: &str, name: &str) -> &'static str {
         (true, _) => "--jobmanager-cpu",
         (false, "memory") => "--taskmanager-memory",
         (false, _) => "--taskmanager-cpu",
-    }
-}
-
-/// Converts to an amount in Kubernetes' notation.
-trait ToAmount {
-    fn to_amount(self) -> String;
-}
-
-impl ToAmount for Memory {
-    fn to_amount(self) -> String {
-        self.to_kubernetes()
-    }
-}
-
-impl ToAmount for Cpu {
-    fn to_amount(self) -> String {
-        self.to_string()
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod checkpoints;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 pub(crate) use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints};
@@ -59,18 +61,20 @@ impl Snapshot {
 
     /// The largest share of time for which a subtask of any vertex was backpressured, and that vertex.
     pub(crate) fn most_backpressured(&self) -> Option<(&Vertex, f64)> {
-        self.vertices
-            .iter()
-            .filter_map(|vertex| Some((vertex, vertex.rates.backpressured?)))
-            .max_by(|one, other| one.1.total_cmp(&other.1))
+        self.highest(|rates| rates.backpressured)
     }
 
     /// The busiest vertex, which backpressures those before it.
     pub(crate) fn busiest(&self) -> Option<(&Vertex, f64)> {
-        self.vertices
+        self.highest(|rates| rates.busy)
+    }
+
+    fn highest(&self, of: impl Fn(&Rates) -> Option<f64>) -> Option<(&Vertex, f64)> {
+        let known = self
+            .vertices
             .iter()
-            .filter_map(|vertex| Some((vertex, vertex.rates.busy?)))
-            .max_by(|one, other| one.1.total_cmp(&other.1))
+            .filter_map(|vertex| Some((vertex, of(&vertex.rates)?)));
+        known.max_by(|one, other| one.1.total_cmp(&other.1))
     }
 }
 
@@ -78,10 +82,11 @@ impl Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct JobDetail {
+    pub(crate) state: String,
     /// Its vertices, in the order of the data.
     pub(crate) vertices: Vec<Vertex>,
     /// When it entered each state, in milliseconds since 1970; 0: never.
-    pub(crate) timestamps: std::collections::BTreeMap<String, i64>,
+    pub(crate) timestamps: BTreeMap<String, i64>,
 }
 
 impl JobDetail {
@@ -94,13 +99,19 @@ impl JobDetail {
 
 /// A vertex of the job's graph: chained operators, with as many subtasks as its parallelism.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(crate) struct Vertex {
     /// Its ID, 32 hexadecimal digits.
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) parallelism: u32,
+    /// Maximum number of tasks with its present state; 0 or less: unknown.
+    pub(crate) max_parallelism: i64,
+    /// Vertices of one group share their slots (Flink 1.19+).
+    pub(crate) slot_sharing_group_id: String,
     pub(crate) status: String,
+    /// Tasks by state.
+    pub(crate) tasks: BTreeMap<String, u32>,
     /// Its metrics, from another reply.
     #[serde(skip)]
     pub(crate) rates: Rates,
