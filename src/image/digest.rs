@@ -85,10 +85,8 @@ mod tests {
     #[test]
     fn a_digest_is_that_of_sha256sum() {
         let digest = Digest::of(b"flink");
-        assert_eq!(
-            digest.as_str(),
-            "sha256:7f025323639628aa5e5d24bd56f43317552b140c71406d0eb5a555671bd534d2"
-        );
+        let expected = "sha256:7f025323639628aa5e5d24bd56f43317552b140c71406d0eb5a555671bd534d2";
+        assert_eq!(digest.as_str(), expected);
         assert_eq!(digest.short(), "7f0253236396");
         assert_eq!(digest.as_str().parse::<Digest>().unwrap(), digest);
     }

@@ -203,10 +203,8 @@ mod tests {
         let legacy =
             json!({ "config": { "Entrypoint": ["/docker-entrypoint.sh"], "Cmd": ["--help"], "User": "flink" } });
         let facts = Facts::of_config(&legacy, Some("2.3.0-java11"));
-        assert_eq!(
-            (facts.entrypoint, facts.java_version, facts.user.as_deref()),
-            (Some("legacy"), Some(11), Some("flink"))
-        );
+        let expected = (Some("legacy"), Some(11), Some("flink"));
+        assert_eq!((facts.entrypoint, facts.java_version, facts.user.as_deref()), expected);
         assert!(!facts.own_entrypoint);
         assert_eq!(
             Facts::of_config(&json!({}), None),

@@ -244,10 +244,8 @@ pub(crate) mod tests {
     #[test]
     fn manifests_are_read_as_java_reads_them() {
         let long = "Manifest-Version: 1.0\nMain-Class: com.example.a.very.long.package.name.that.does.not\n .fit.Job\n";
-        assert_eq!(
-            entry_class(long).as_deref(),
-            Some("com.example.a.very.long.package.name.that.does.not.fit.Job")
-        );
+        let expected = Some("com.example.a.very.long.package.name.that.does.not.fit.Job");
+        assert_eq!(entry_class(long).as_deref(), expected);
         let both = "Manifest-Version: 1.0\nMain-Class: a.Main\nprogram-class: a.Program\n";
         assert_eq!(entry_class(both).as_deref(), Some("a.Program"));
         assert_eq!(entry_class("main-class: a.B"), Some("a.B".to_owned()));

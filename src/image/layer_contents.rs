@@ -139,10 +139,8 @@ mod tests {
         assert_eq!(wanted("opt/flink/usrlib/a.jar", 1, home), Interest::Start(START_OF_JAR));
         assert_eq!(wanted("opt/flink/lib/flink-dist-2.3.0.jar", 1, home), Interest::Name);
         assert_eq!(wanted("opt/flink/plugins/s3/x.jar", 1, home), Interest::Name);
-        assert_eq!(
-            wanted("opt/java/openjdk/release", 1000, home),
-            Interest::Start(START_OF_JAR)
-        );
+        let expected = Interest::Start(START_OF_JAR);
+        assert_eq!(wanted("opt/java/openjdk/release", 1000, home), expected);
         assert_eq!(wanted("opt/java/openjdk/release", 1 << 20, home), Interest::Nothing);
         assert_eq!(wanted("opt/flinkish/usrlib/a.jar", 1, home), Interest::Nothing);
         assert_eq!(wanted("usr/bin/java", 1, home), Interest::Nothing);

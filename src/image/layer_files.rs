@@ -207,10 +207,8 @@ mod tests {
         ] {
             assert!(source_and_destination(bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            source_and_destination("C:\\x\\a:/b/c").unwrap(),
-            ("C:\\x\\a".to_owned(), "/b/c".to_owned())
-        );
+        let expected = ("C:\\x\\a".to_owned(), "/b/c".to_owned());
+        assert_eq!(source_and_destination("C:\\x\\a:/b/c").unwrap(), expected);
         assert_eq!(source_and_destination("a:/b/").unwrap().1, "/b/");
         assert!(lay_out(&[source("../x", TargetFolder::Usrlib)], FLINK_HOME).is_err());
         assert!(lay_out(&[source("x", TargetFolder::Plugin("..".to_owned()))], FLINK_HOME).is_err());

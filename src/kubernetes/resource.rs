@@ -273,10 +273,8 @@ mod tests {
     fn a_query_selects_by_cluster_and_component() {
         assert_eq!(label_query(&["a"], &[]), "labelSelector=app%3Da");
         assert_eq!(label_query(&[], &["master"]), "labelSelector=component%3Dmaster");
-        assert_eq!(
-            label_query(&["a", "b"], &["master", "history"]),
-            "labelSelector=app%20in%20%28a%2Cb%29%2Ccomponent%20in%20%28master%2Chistory%29"
-        );
+        let expected = "labelSelector=app%20in%20%28a%2Cb%29%2Ccomponent%20in%20%28master%2Chistory%29";
+        assert_eq!(label_query(&["a", "b"], &["master", "history"]), expected);
     }
 
     #[test]
@@ -289,14 +287,10 @@ mod tests {
         let job = Target::object("get", JOBS, "ns", "demo-master");
         assert_eq!(job.path(), "/apis/batch/v1/namespaces/ns/jobs/demo-master");
         let proxy = Target::object("get", SERVICES, "ns", "demo-master:8081").subresource("proxy/jobs/overview");
-        assert_eq!(
-            proxy.path(),
-            "/api/v1/namespaces/ns/services/demo-master:8081/proxy/jobs/overview"
-        );
+        let expected = "/api/v1/namespaces/ns/services/demo-master:8081/proxy/jobs/overview";
+        assert_eq!(proxy.path(), expected);
         assert_eq!(proxy.rbac_resource(), "services/proxy");
-        assert_eq!(
-            Target::collection("list", DEPLOYMENTS, None).path(),
-            "/apis/apps/v1/deployments"
-        );
+        let expected = "/apis/apps/v1/deployments";
+        assert_eq!(Target::collection("list", DEPLOYMENTS, None).path(), expected);
     }
 }

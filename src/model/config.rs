@@ -326,10 +326,8 @@ mod tests {
         let both = upper.merged_over(lower);
         assert_eq!(both.image.as_deref(), Some("new"));
         assert_eq!(both.parallelism, Some(3));
-        assert_eq!(
-            both.configuration,
-            BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())])
-        );
+        let expected = BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())]);
+        assert_eq!(both.configuration, expected);
         let mounts: Vec<_> = both.mounts.iter().map(ToString::to_string).collect();
         assert_eq!(mounts, ["claim:/more", "other:/data"]);
     }

@@ -370,10 +370,8 @@ mod tests {
         assert_eq!(image(&file, None, "billing"), "a by defaults");
         assert_eq!(image(&file, Some("other"), "billing"), "a by defaults");
         assert_eq!(image(&file, Some("prod"), "default"), "b by context prod");
-        assert_eq!(
-            image(&file, Some("prod"), "billing"),
-            "c by namespace billing of context prod"
-        );
+        let expected = "c by namespace billing of context prod";
+        assert_eq!(image(&file, Some("prod"), "billing"), expected);
         let effective = file.effective(Some("prod"), "billing");
         assert_eq!(effective.get("output").unwrap().0, "wide");
         assert_eq!(effective.get("prompts").unwrap().0, "false");
@@ -388,10 +386,8 @@ mod tests {
         let mut changed = file.clone();
         let place = ConfigPath::Namespace("new".into(), "n".into());
         changed.set(&place, "prompts", Some("true")).unwrap();
-        assert_eq!(
-            changed.tree()["contexts"]["new"],
-            json!({"namespaces": {"n": {"prompts": true}}})
-        );
+        let expected = json!({"namespaces": {"n": {"prompts": true}}});
+        assert_eq!(changed.tree()["contexts"]["new"], expected);
         changed.set(&place, "prompts", None).unwrap();
         assert_eq!(changed, file);
     }

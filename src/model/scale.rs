@@ -268,6 +268,9 @@ pub(crate) fn progress(job: &JobDetail) -> String {
 mod tests {
     use super::*;
 
+    /// A change of what is known, and why the job is redeployed then.
+    type Case = (fn(&mut ScaleInput), &'static str);
+
     fn vertex(id: &str, parallelism: u32, max_parallelism: i64) -> Vertex {
         Vertex {
             id: id.into(),
@@ -317,10 +320,8 @@ mod tests {
         assert_eq!(targets, [("keys", 3), ("source", 1), ("total", 1)]);
         assert_eq!((made.slots, made.task_managers), (3, 2));
         let lower = Requirements::from([("keys".to_owned(), bounds(2, 2))]);
-        assert_eq!(
-            made.requirements(&lower)["keys"],
-            json!({"parallelism": {"lowerBound": 2, "upperBound": 3}})
-        );
+        let expected = json!({"parallelism": {"lowerBound": 2, "upperBound": 3}});
+        assert_eq!(made.requirements(&lower)["keys"], expected);
         assert!(!made.is_required(&lower));
         let mut job = known(counting(), 3).job;
         assert!(!made.is_reached(&job));
@@ -338,10 +339,8 @@ mod tests {
             known.requirements.insert(id.to_owned(), bounds(1, upper_bound));
         }
         let made = plan(&known).unwrap();
-        assert_eq!(
-            (made.way, made.targets["source"], made.targets["keys"]),
-            (ScaleMethod::InPlace, 1, 3)
-        );
+        let expected = (ScaleMethod::InPlace, 1, 3);
+        assert_eq!((made.way, made.targets["source"], made.targets["keys"]), expected);
     }
 
     #[test]
@@ -354,7 +353,6 @@ mod tests {
     #[test]
     fn everything_else_goes_through_a_savepoint_and_says_why() {
         let base = || known(counting(), 3);
-        type Case = (fn(&mut ScaleInput), &'static str);
         let cases: [Case; 4] = [
             (|it| it.scheduler = "default".into(), "has not the adaptive scheduler"),
             (|it| it.version = Some(FlinkVersion::new(1, 17)), "came with 1.18"),

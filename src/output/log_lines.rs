@@ -184,10 +184,8 @@ mod tests {
     fn levels_are_found_where_they_stand() {
         let flink = "2026-01-01 10:00:00,001 ERROR org.apache.flink.Job [] - it failed";
         assert_eq!(level(flink).map(|(word, _)| word), Some("ERROR"));
-        assert_eq!(
-            level("2026-01-01T10:00:00Z [WARN] x").map(|(word, _)| word),
-            Some("WARN")
-        );
+        let expected = Some("WARN");
+        assert_eq!(level("2026-01-01T10:00:00Z [WARN] x").map(|(word, _)| word), expected);
         for line in [
             "",
             "at java.lang.Thread.run(Thread.java:840)",

@@ -266,10 +266,8 @@ mod tests {
             let text = table_within(Some(room), &headers, &["IMAGE", "AGE"], [row]);
             plain(&text)
         };
-        assert_eq!(
-            print(80),
-            "NAME   STATUS    AGE   IMAGE\nshop   Running   5d    registry.example/shop:2.3.0\n"
-        );
+        let expected = "NAME   STATUS    AGE   IMAGE\nshop   Running   5d    registry.example/shop:2.3.0\n";
+        assert_eq!(print(80), expected);
         assert_eq!(print(30), "NAME   STATUS    AGE\nshop   Running   5d\n");
         assert_eq!(print(15), "NAME   STATUS\nshop   Running\n");
         let long = "x".repeat(100);
@@ -312,18 +310,14 @@ mod tests {
     fn lines_after_the_first_print_stay_in_their_columns() {
         let mut columns = Columns::new(&["NAME", "STATUS"]);
         columns.print(rows(&[&["a-long-name", "Running"]]), true);
-        assert_eq!(
-            plain(&columns.print(rows(&[&["a", "Failed"]]), false)),
-            "a             Failed\n"
-        );
+        let expected = "a             Failed\n";
+        assert_eq!(plain(&columns.print(rows(&[&["a", "Failed"]]), false)), expected);
         assert_eq!(
             plain(&columns.print(rows(&[&["a-longer-name", "Failed"]]), false)),
             "a-longer-name   Failed\n"
         );
-        assert_eq!(
-            plain(&columns.print(rows(&[&["a", "Failed"]]), false)),
-            "a               Failed\n"
-        );
+        let expected = "a               Failed\n";
+        assert_eq!(plain(&columns.print(rows(&[&["a", "Failed"]]), false)), expected);
         assert_eq!(columns.print(rows(&[]), false), "");
     }
 

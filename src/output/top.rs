@@ -365,10 +365,8 @@ mod tests {
             let text = draw(&inventory, usages, &mut view, width);
             anstream::adapter::strip_str(text.lines().next().unwrap()).to_string()
         };
-        assert_eq!(
-            print(Some(&usages), Some(50)),
-            "NAME                    JOB   TASKS   CPU   MEMORY"
-        );
+        let expected = "NAME                    JOB   TASKS   CPU   MEMORY";
+        assert_eq!(print(Some(&usages), Some(50)), expected);
         assert!(!print(None, Some(120)).contains("CPU"));
         // A script counts columns.
         assert!(print(None, None).ends_with("CPU   MEMORY"));

@@ -188,10 +188,8 @@ mod tests {
     async fn half_a_line_is_one_only_where_nothing_follows() {
         let pieces = || vec![Ok(format!("{AT} a\n{AT} b").into_bytes())];
         let (lines, end) = read(pieces(), false).await;
-        assert_eq!(
-            (lines, end.unwrap()),
-            (vec!["a".to_owned(), "b".to_owned()], End::Whole)
-        );
+        let expected = (vec!["a".to_owned(), "b".to_owned()], End::Whole);
+        assert_eq!((lines, end.unwrap()), expected);
         let (lines, end) = read(pieces(), true).await;
         assert_eq!((lines, end.unwrap()), (vec!["a".to_owned()], End::Broken));
     }

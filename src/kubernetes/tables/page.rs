@@ -410,10 +410,8 @@ mod tests {
     #[test]
     fn the_image_is_that_of_flink() {
         let image = |containers: &[(&'static str, &'static str)]| flink(containers.iter().copied());
-        assert_eq!(
-            image(&[("istio-proxy", "istio"), ("flink-master", "flink")]),
-            Some("flink")
-        );
+        let expected = Some("flink");
+        assert_eq!(image(&[("istio-proxy", "istio"), ("flink-master", "flink")]), expected);
         assert_eq!(image(&[("main", "mine"), ("istio-proxy", "istio")]), Some("mine"));
         assert_eq!(image(&[]), None);
     }

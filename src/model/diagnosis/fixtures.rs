@@ -247,7 +247,7 @@ impl Case {
         let Self(what, observed) = self;
         let found = cause(&observed, what);
         assert_eq!(found.kind, kind, "{what}: {found:?}");
-        let text = [&[found.title.clone()], &*found.hints, &*found.evidence]
+        let text = [std::slice::from_ref(&found.title), &*found.hints, &*found.evidence]
             .concat()
             .join("\n");
         for word in words {

@@ -97,10 +97,8 @@ fn notes_of_a_job_that_does_not_get_going() {
     assert!(few.hints[0].contains("--slots"));
     observed.parallelism = Some(8);
     observed.poll(flink("CREATED", tasks, 2, (4, 4)));
-    assert_eq!(
-        note(&observed, "known").text,
-        "too few slots: all 2 TaskManagers are up with 4 slots, 8 are needed"
-    );
+    let expected = "too few slots: all 2 TaskManagers are up with 4 slots, 8 are needed";
+    assert_eq!(note(&observed, "known").text, expected);
     observed.parallelism = Some(4);
     observed.poll(flink("RESTARTING", json!({"total": 8}), 2, (4, 4)));
     assert!(

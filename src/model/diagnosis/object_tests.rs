@@ -146,10 +146,8 @@ fn exit_codes_of_the_jobmanager() {
             found.title
         );
         let log = found.log_of.unwrap();
-        assert_eq!(
-            (log.pod.as_str(), log.container.as_str(), log.previous),
-            (JM, "jobmanager", false)
-        );
+        let expected = (JM, "jobmanager", false);
+        assert_eq!((log.pod.as_str(), log.container.as_str(), log.previous), expected);
         // The Pod may be gone by then: the condition's message still has the code.
         observed.delete_pod(JM);
         let message = format!(

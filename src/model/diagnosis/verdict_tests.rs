@@ -193,10 +193,8 @@ fn stages_in_their_order() {
         "job created",
     );
     assert_eq!(texts[..5], began);
-    assert_eq!(
-        texts[5..],
-        [job, "tasks 3 of 4 running", "running, 4 tasks", "finished"]
-    );
+    let expected = [job, "tasks 3 of 4 running", "running, 4 tasks", "finished"];
+    assert_eq!(texts[5..], expected);
 }
 
 #[test]

@@ -254,9 +254,7 @@ mod tests {
 
     #[test]
     fn nothing_is_needed() {
-        assert_eq!(
-            serde_json::from_str::<Checkpoints>("{}").unwrap(),
-            Checkpoints::default()
-        );
+        let expected = Checkpoints::default();
+        assert_eq!(serde_json::from_str::<Checkpoints>("{}").unwrap(), expected);
     }
 }

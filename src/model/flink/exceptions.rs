@@ -194,10 +194,8 @@ mod tests {
         .unwrap();
         let newest = exceptions.newest().unwrap();
         assert_eq!(newest.timestamp, 2);
-        assert_eq!(
-            newest.root(),
-            "java.lang.UnsupportedOperationException: Not supported yet."
-        );
+        let expected = "java.lang.UnsupportedOperationException: Not supported yet.";
+        assert_eq!(newest.root(), expected);
         assert_eq!(serde_json::from_str::<Exceptions>("{}").unwrap().newest(), None);
     }
 
@@ -232,10 +230,8 @@ mod tests {
         )
         .unwrap();
         let all = new.newest_first(trace_summary);
-        assert_eq!(
-            (all[0].stack_trace.as_str(), all[1].task.as_deref()),
-            ("a.B: two", Some("total (1/1)"))
-        );
+        let expected = ("a.B: two", Some("total (1/1)"));
+        assert_eq!((all[0].stack_trace.as_str(), all[1].task.as_deref()), expected);
         let none: Exceptions = serde_json::from_str(r#"{"root-exception":null,"timestamp":null}"#).unwrap();
         assert!(none.newest_first(trace_summary).is_empty());
     }

@@ -124,18 +124,12 @@ mod tests {
             ("env.java.opts.taskmanager", " -XX:+UseG1GC "),
             ("state.backend.type", "rocksdb"),
         ];
-        assert_eq!(
-            of(&pairs, Role::JobManager),
-            ["FLINK_ENV_JAVA_OPTS_JM=-Da=default -Da=all -Db -Djm"]
-        );
-        assert_eq!(
-            of(&pairs, Role::TaskManager),
-            ["FLINK_ENV_JAVA_OPTS_TM=-Da=default -Da=all -Db -XX:+UseG1GC"]
-        );
-        assert_eq!(
-            of(&[("env.java.opts", "-Dold")], Role::TaskManager),
-            ["FLINK_ENV_JAVA_OPTS_TM=-Dold"]
-        );
+        let expected = ["FLINK_ENV_JAVA_OPTS_JM=-Da=default -Da=all -Db -Djm"];
+        assert_eq!(of(&pairs, Role::JobManager), expected);
+        let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Da=default -Da=all -Db -XX:+UseG1GC"];
+        assert_eq!(of(&pairs, Role::TaskManager), expected);
+        let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Dold"];
+        assert_eq!(of(&[("env.java.opts", "-Dold")], Role::TaskManager), expected);
         assert!(of(&[("env.java.opts.taskmanager", "-Dtm")], Role::JobManager).is_empty());
         assert!(of(&[("env.java.opts.all", "")], Role::JobManager).is_empty());
     }

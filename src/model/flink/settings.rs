@@ -331,10 +331,8 @@ mod tests {
         let settings = Settings::of(&template);
         assert_eq!(settings.high_availability(), Some(HighAvailability::Kubernetes));
         assert_eq!(settings.rpc_address(), Some("a"));
-        assert_eq!(
-            settings.state_paths(),
-            [("--savepoint-dir", "s3://b/s"), ("--from-savepoint", "/sp")]
-        );
+        let expected = [("--savepoint-dir", "s3://b/s"), ("--from-savepoint", "/sp")];
+        assert_eq!(settings.state_paths(), expected);
         assert_eq!(settings.get("not"), None);
         assert_eq!(Settings::of(&PodTemplateSpec::default()), Settings::default());
     }
@@ -400,10 +398,8 @@ mod tests {
         let file = at("/opt/flink/conf/config.yaml", Some("config.yaml"), &[]);
         assert_eq!(by(&file, &new).as_deref(), Some("kubernetes"));
         assert_eq!(by(&at("/elsewhere", None, &[]), &new), None);
-        assert_eq!(
-            by(&at("/my", None, &["--configDir", "/my"]), &new).as_deref(),
-            Some("kubernetes")
-        );
+        let expected = Some("kubernetes");
+        assert_eq!(by(&at("/my", None, &["--configDir", "/my"]), &new).as_deref(), expected);
         // What is on the command line is stronger.
         assert_eq!(
             by(&at("/opt/flink/conf", None, &["-Dhigh-availability.type=NONE"]), &new),

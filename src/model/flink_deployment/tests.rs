@@ -113,10 +113,8 @@ fn a_deployment_with_checkpoints_and_high_availability() {
     assert_eq!(layer.jars, None);
     assert_eq!(layer.job_class.as_deref(), Some("com.example.Job"));
     assert_eq!(layer.arguments.unwrap(), ["--topic", "in", "5"]);
-    assert_eq!(
-        layer.from_savepoint.as_deref(),
-        Some("s3://bucket/savepoints/savepoint-1")
-    );
+    let expected = Some("s3://bucket/savepoints/savepoint-1");
+    assert_eq!(layer.from_savepoint.as_deref(), expected);
     assert_eq!(layer.allow_non_restored_state, Some(true));
 }
 
@@ -150,15 +148,11 @@ fn pod_templates_and_logging() {
     ));
     assert_eq!(layer.pod_template.unwrap()["spec"]["volumes"][0]["name"], "logs");
     assert_eq!(layer.task_managers, Some(3));
-    assert_eq!(
-        layer.task_manager.pod_template,
-        Some(json!({"spec": {"nodeSelector": {"disk": "ssd"}}}))
-    );
+    let expected = Some(json!({"spec": {"nodeSelector": {"disk": "ssd"}}}));
+    assert_eq!(layer.task_manager.pod_template, expected);
     assert_eq!(layer.job_manager, RoleConfig::default());
-    assert_eq!(
-        layer.log_configuration,
-        map(&[("log4j-console.properties", "rootLogger.level = INFO\n")])
-    );
+    let expected = map(&[("log4j-console.properties", "rootLogger.level = INFO\n")]);
+    assert_eq!(layer.log_configuration, expected);
 }
 
 #[test]
@@ -351,8 +345,6 @@ fn written_for_the_operator() {
     let value = write(&layer);
     assert_eq!(value["spec"]["job"], json!({"upgradeMode": "savepoint"}));
     assert_eq!(value["spec"]["taskManager"], json!({"resource": {"cpu": 1.5}}));
-    assert_eq!(
-        value["spec"]["flinkConfiguration"]["high-availability"],
-        "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory"
-    );
+    let expected = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
+    assert_eq!(value["spec"]["flinkConfiguration"]["high-availability"], expected);
 }

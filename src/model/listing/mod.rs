@@ -351,22 +351,22 @@ mod tests {
         }
     }
 
-    fn job(traits: &Traits, state: JobState) -> Option<JobManager> {
-        let (traits, ended_at, ready) = (traits.clone(), None, None);
-        Some(JobManager {
-            traits,
+    fn job(traits: &Traits, state: JobState) -> JobManager {
+        JobManager {
+            traits: traits.clone(),
             state,
-            ended_at,
-            ready,
-        })
+            ended_at: None,
+            ready: None,
+        }
     }
 
-    fn tasks(traits: &Traits, ready: u32, desired: u32) -> Option<TaskManagers> {
+    fn tasks(traits: &Traits, ready: u32, desired: u32) -> TaskManagers {
         let traits = traits.clone();
-        Some(TaskManagers { traits, ready, desired })
+        TaskManagers { traits, ready, desired }
     }
 
-    fn status(job: Option<JobManager>, deployment: Option<TaskManagers>, seconds: i64) -> Status {
+    fn status(job: impl Into<Option<JobManager>>, tasks: impl Into<Option<TaskManagers>>, seconds: i64) -> Status {
+        let (job, deployment) = (job.into(), tasks.into());
         Parts { job, deployment }.status(Timestamp::from_second(seconds).unwrap())
     }
 
@@ -385,12 +385,12 @@ mod tests {
             deleting: true,
             ..Traits::default()
         };
-        for (job, deployment) in [
-            (job(&deleting, JobState::Failed), None),
-            (None, tasks(&deleting, 1, 1)),
-            (job(&plain, JobState::Running), tasks(&deleting, 1, 1)),
+        for status in [
+            status(job(&deleting, JobState::Failed), None, 0),
+            status(None, tasks(&deleting, 1, 1), 0),
+            status(job(&plain, JobState::Running), tasks(&deleting, 1, 1), 0),
         ] {
-            assert_eq!(status(job, deployment, 0), Status::Terminating);
+            assert_eq!(status, Status::Terminating);
         }
     }
 

@@ -107,10 +107,8 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
     };
     let own = made(layer());
     let kinds: Vec<_> = own.all().map(|object| object["kind"].as_str().unwrap()).collect();
-    assert_eq!(
-        kinds,
-        ["ServiceAccount", "Role", "RoleBinding", "Service", "Job", "Deployment"]
-    );
+    let expected = ["ServiceAccount", "Role", "RoleBinding", "Service", "Job", "Deployment"];
+    assert_eq!(kinds, expected);
     for object in &own.access {
         assert_eq!(object["metadata"]["name"], "demo-high-availability");
         let labels = &object["metadata"]["labels"];

@@ -208,10 +208,8 @@ mod tests {
         assert_eq!(rpc_port(&first, &first.job, &name), Ok(Some(OTHER_PORT)));
         let second = made(|it| it.rpc_port = Some(OTHER_PORT));
         let other = Some(OTHER_PORT.to_string());
-        assert_eq!(
-            (port_of(&second.job), port_of(&second.deployment)),
-            (other.clone(), other)
-        );
+        let expected = (other.clone(), other);
+        assert_eq!((port_of(&second.job), port_of(&second.deployment)), expected);
         let container = &second.job["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["livenessProbe"]["tcpSocket"]["port"], OTHER_PORT);
         // Nothing may follow the program's arguments, and the Service stays as it is.

@@ -171,10 +171,8 @@ fn memory_is_flinks_process_and_the_containers_limit() {
         ..layer()
     });
     let amounts = json!({"memory": "2Gi", "cpu": "500m"});
-    assert_eq!(
-        container(&made.job)["resources"],
-        json!({"requests": amounts, "limits": amounts})
-    );
+    let expected = json!({"requests": amounts, "limits": amounts});
+    assert_eq!(container(&made.job)["resources"], expected);
     let mut sizes = args(&made.job);
     sizes.retain(|one| one.contains("process.size"));
     assert_eq!(sizes, ["-Djobmanager.memory.process.size=2g"]);

@@ -84,10 +84,8 @@ fn lists_with_a_key_are_merged_and_others_replaced() {
     }}));
     let main = &template["spec"]["containers"][0];
     // What the patch says of a variable replaces where the base took it from.
-    assert_eq!(
-        main["env"],
-        json!([{"name": "POD_IP", "value": "::1"}, {"name": "A", "value": "1"}])
-    );
+    let expected = json!([{"name": "POD_IP", "value": "::1"}, {"name": "A", "value": "1"}]);
+    assert_eq!(main["env"], expected);
     assert_eq!(
         main["ports"],
         json!([
@@ -96,10 +94,8 @@ fn lists_with_a_key_are_merged_and_others_replaced() {
         ])
     );
     assert_eq!(template["spec"]["tolerations"], json!([{"key": "b"}]));
-    assert_eq!(
-        template["spec"]["volumes"],
-        json!([{"name": "tmp", "hostPath": {"path": "/tmp"}}, {"name": "more", "emptyDir": {}}])
-    );
+    let expected = json!([{"name": "tmp", "hostPath": {"path": "/tmp"}}, {"name": "more", "emptyDir": {}}]);
+    assert_eq!(template["spec"]["volumes"], expected);
     assert_eq!(
         template["spec"]["topologySpreadConstraints"].as_array().unwrap().len(),
         2
@@ -126,10 +122,8 @@ fn maps_are_merged_and_null_deletes() {
     assert_eq!(spec.get("tolerations"), None);
     // A null that has nothing to delete does not reach the object.
     assert_eq!(spec["affinity"], json!({"nodeAffinity": {"y": 1}}));
-    assert_eq!(
-        spec["containers"][0]["resources"],
-        json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}})
-    );
+    let expected = json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}});
+    assert_eq!(spec["containers"][0]["resources"], expected);
 }
 
 #[test]
@@ -141,10 +135,8 @@ fn directives_delete_and_replace() {
     }}));
     assert_eq!(template["spec"]["securityContext"], json!({"runAsUser": 1}));
     assert_eq!(template["spec"]["volumes"], json!([]));
-    assert_eq!(
-        template["spec"]["containers"][0]["env"],
-        json!([{"name": "A", "value": "1"}])
-    );
+    let expected = json!([{"name": "A", "value": "1"}]);
+    assert_eq!(template["spec"]["containers"][0]["env"], expected);
 }
 
 #[test]
@@ -152,10 +144,8 @@ fn another_probe_replaces_ours() {
     let template = merged(&json!({"spec": {"containers": [
         {"name": "flink", "livenessProbe": {"httpGet": {"port": 8081}}},
     ]}}));
-    assert_eq!(
-        template["spec"]["containers"][0]["livenessProbe"],
-        json!({"httpGet": {"port": 8081}, "periodSeconds": 60})
-    );
+    let expected = json!({"httpGet": {"port": 8081}, "periodSeconds": 60});
+    assert_eq!(template["spec"]["containers"][0]["livenessProbe"], expected);
 }
 
 #[test]
@@ -228,10 +218,8 @@ fn mounts_share_a_volume_per_claim() {
     );
     let volumes = template["spec"]["volumes"].as_array().unwrap();
     assert_eq!(volumes.len(), 3);
-    assert_eq!(
-        volumes[1],
-        json!({"name": "claim-data", "persistentVolumeClaim": {"claimName": "data"}})
-    );
+    let expected = json!({"name": "claim-data", "persistentVolumeClaim": {"claimName": "data"}});
+    assert_eq!(volumes[1], expected);
     // Dots are not allowed in the name of a volume.
     assert_eq!(volumes[2]["name"], mounts[2]["name"]);
     assert!(!volumes[2]["name"].as_str().unwrap().contains('.'));
@@ -250,10 +238,8 @@ fn variables_are_set_as_typed() {
         &map(&[("A", "$(POD_IP)$HOME"), ("POD_IP", "x")]),
     )
     .unwrap();
-    assert_eq!(
-        template["spec"]["containers"][0]["env"],
-        json!([{"name": "POD_IP", "value": "x"}, {"name": "A", "value": "$$(POD_IP)$HOME"}])
-    );
+    let expected = json!([{"name": "POD_IP", "value": "x"}, {"name": "A", "value": "$$(POD_IP)$HOME"}]);
+    assert_eq!(template["spec"]["containers"][0]["env"], expected);
 }
 
 #[test]
@@ -261,10 +247,8 @@ fn log_files_are_annotations_mounted_one_by_one() {
     let mut template = base();
     let name = "log4j-console.properties";
     add_log_configuration(&mut template, "flink", &map(&[(name, "a = $(b)\n")])).unwrap();
-    assert_eq!(
-        template["metadata"]["annotations"],
-        json!({"kubectl-flink/log.log4j-console.properties": "a = $(b)\n"})
-    );
+    let expected = json!({"kubectl-flink/log.log4j-console.properties": "a = $(b)\n"});
+    assert_eq!(template["metadata"]["annotations"], expected);
     assert_eq!(
         template["spec"]["containers"][0]["volumeMounts"],
         json!([{

@@ -154,19 +154,15 @@ mod tests {
             savepoint(json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
             SavepointStatus::InProgress
         );
-        assert_eq!(
-            savepoint(json!({"status": {"id": "IN_PROGRESS"}})),
-            SavepointStatus::InProgress
-        );
+        let expected = SavepointStatus::InProgress;
+        assert_eq!(savepoint(json!({"status": {"id": "IN_PROGRESS"}})), expected);
         assert_eq!(
             savepoint(json!({"status": {"id": "COMPLETED"}, "operation": {"location": "file:///sp"}})),
             SavepointStatus::Completed("file:///sp".into())
         );
         let trace = "java.util.concurrent.CompletionException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet\n\tat c.D\n";
-        assert_eq!(
-            savepoint(failed(trace)),
-            SavepointStatus::Failed("java.lang.UnsupportedOperationException: Not supported yet".into())
-        );
+        let expected = SavepointStatus::Failed("java.lang.UnsupportedOperationException: Not supported yet".into());
+        assert_eq!(savepoint(failed(trace)), expected);
         assert!(matches!(
             savepoint(json!({"status": {"id": "COMPLETED"}, "operation": {}})),
             SavepointStatus::Failed(_)
@@ -197,10 +193,8 @@ mod tests {
             status(json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
             OperationStatus::InProgress
         );
-        assert_eq!(
-            status(failed("java.io.IOException: gone\n\tat x\n")),
-            OperationStatus::Failed("java.io.IOException: gone".into())
-        );
+        let expected = OperationStatus::Failed("java.io.IOException: gone".into());
+        assert_eq!(status(failed("java.io.IOException: gone\n\tat x\n")), expected);
     }
 
     #[test]
