@@ -176,11 +176,16 @@ pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
     }
 }
 
+/// What is said of an end by the kernel's OOM killer.
+pub(super) fn killed_for_memory(subject: &str) -> String {
+    format!("{subject} was killed: it used more memory than its limit (OOMKilled)")
+}
+
 fn out_of_memory(role: Role, subject: &str) -> Cause {
     let flag = memory_flag(role);
     Cause::new(
         CauseKind::OutOfMemory,
-        format!("{subject} was killed: it used more memory than its limit (OOMKilled)"),
+        killed_for_memory(subject),
     )
     .hint(format!("give it more memory by {flag}"))
     .hint(match role {
