@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::fields::{Faults, Section};
 use crate::model::config::RoleConfig;
 use crate::model::pod_template::MAIN_CONTAINER;
-use crate::model::quantity::{self, Cpu, Memory};
+use crate::model::quantity::{self, Memory};
 
 const LISTS: [&str; 2] = ["requests", "limits"];
 

@@ -259,7 +259,7 @@ mod tests {
                 |it| available(it, "zk:2181").ha_create_rbac = Some(true),
                 "nothing to make",
             ),
-            (|it| drop(available(it, "zk:2181,:x")), "\"zk:2181,:x\""),
+            (|it| available(it, "zk:2181,:x", None), "\"zk:2181,:x\""),
             (
                 |it| (it.ha, it.zookeeper_root) = (Some("/ha".into()), Some("/a".into())),
                 "needs a ZooKeeper",
@@ -271,9 +271,9 @@ mod tests {
         }
     }
 
-    fn available<'a>(config: &'a mut Config, zookeeper: &str) -> &'a mut Config {
+    fn available(config: &mut Config, zookeeper: &str, rbac: Option<bool>) {
         (config.ha, config.zookeeper) = (Some("/ha".into()), Some(zookeeper.into()));
-        config
+        config.ha_create_rbac = rbac;
     }
 
     #[test]
