@@ -255,10 +255,7 @@ mod tests {
                 "used by high availability only",
             ),
             (|it| it.ha_create_rbac = Some(true), "those of high availability"),
-            (
-                |it| available(it, "zk:2181").ha_create_rbac = Some(true),
-                "nothing to make",
-            ),
+            (|it| available(it, "zk:2181", Some(true)), "nothing to make"),
             (|it| available(it, "zk:2181,:x", None), "\"zk:2181,:x\""),
             (
                 |it| (it.ha, it.zookeeper_root) = (Some("/ha".into()), Some("/a".into())),
