@@ -199,12 +199,18 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::history::tests::revision;
     use crate::history::transaction::{Ending, Holder, Kind};
-    use crate::history::{Limits, RevisionOutcome, RevisionState};
+    use crate::history::{Limits, RevisionOutcome, RevisionState, tests};
 
     fn name() -> ClusterName {
         ClusterName::new("demo").unwrap()
+    }
+
+    fn revision(number: u64, bytes: usize) -> Revision {
+        Revision {
+            created_at: format!("2026-01-01T00:{number:02}:00Z"),
+            ..tests::revision(number, bytes)
+        }
     }
 
     fn values(object: &Value) -> usize {

@@ -18,7 +18,7 @@ fn savepoint(id: usize, progress: Progress) -> Savepoint {
 pub(super) fn revision(number: u64, bytes: usize) -> Revision {
     Revision {
         number,
-        created_at: format!("2026-01-01T00:{number:02}:00Z"),
+        created_at: "2026-01-01T00:00:00Z".into(),
         command: "create".into(),
         spec: json!({"args": "x".repeat(bytes)}),
         templates: None,
