@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-/// Result of everything in this crate.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What sort of failure it is. Each kind has one exit code, which scripts may rely on.
@@ -72,7 +71,6 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of `kind` that says `message`.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -91,47 +89,38 @@ impl Error {
         self
     }
 
-    /// An error of [`Kind::Usage`].
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// An error of [`Kind::Failure`].
     pub(crate) fn failure(message: impl Into<String>) -> Self {
         Self::new(Kind::Failure, message)
     }
 
-    /// An error of [`Kind::Conflict`].
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
     }
 
-    /// An error of [`Kind::NotFound`].
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, message)
     }
 
-    /// An error of [`Kind::JobFailed`].
     pub(crate) fn job_failed(message: impl Into<String>) -> Self {
         Self::new(Kind::JobFailed, message)
     }
 
-    /// An error of [`Kind::TimedOut`].
     pub(crate) fn timed_out(message: impl Into<String>) -> Self {
         Self::new(Kind::TimedOut, message)
     }
 
-    /// An error of [`Kind::Forbidden`].
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(Kind::Forbidden, message)
     }
 
-    /// An error of [`Kind::Unreachable`].
     pub(crate) fn unreachable(message: impl Into<String>) -> Self {
         Self::new(Kind::Unreachable, message)
     }
 
-    /// Adds a hint.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());

@@ -15,18 +15,15 @@ pub(crate) trait Reporter: Sync {
     fn parts(&self, whole: &str, parts: &[String]);
     /// Whether steps are drawn in place.
     fn draws(&self) -> bool;
-    /// Begins a step.
-    fn step(&self, text: &str) -> Box<dyn StepReporter>;
+    fn step(&self, text: &str) -> Step;
     /// Begins a pause, whose time is counted until what is returned is dropped; `None`: it is not shown.
-    fn pause(&self, text: &str) -> Option<Box<dyn Send>>;
-    /// Begins transfers.
-    fn transfers(&self) -> Box<dyn TransferReporter>;
+    fn pause(&self, text: &str) -> Pause;
+    fn transfers(&self) -> Transfers;
 }
 
 /// A stage of a step: stages follow each other, and a step may go back to an earlier one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stage<'a> {
-    /// Its place in the order.
     pub(crate) order: u8,
     /// Its name, for a line.
     pub(crate) text: &'a str,
@@ -42,103 +39,11 @@ pub(crate) struct Stage<'a> {
 pub(crate) trait StepReporter: Send {
     /// Whether it is drawn in place, with the time that it takes.
     fn is_drawn(&self) -> bool;
-    /// Changes the text.
     fn update(&mut self, text: &str);
     /// Shows the stage; the one before is finished, if it comes earlier in the order.
     fn stage(&mut self, stage: &Stage<'_>);
-    /// Ends the step with its result.
-    fn done(self: Box<Self>, text: &str);
-    /// Ends the step, which succeeded.
-    fn end(self: Box<Self>);
-}
-
-/// Shows several transfers at once, each with its name and size.
-pub(crate) trait TransferReporter: Send + Sync {
-    /// `bytes` of a thing have been moved.
-    fn moved(&self, name: &str, bytes: u64, size: u64);
-    /// A thing has arrived.
-    fn arrived(&self, name: &str, text: &str);
-}
-
-static REPORTER: OnceLock<&'static dyn Reporter> = OnceLock::new();
-
-/// Installs the reporter of this process. The first one stays.
-pub(crate) fn set_reporter(reporter: &'static dyn Reporter) {
-    let _ = REPORTER.set(reporter);
-}
-
-/// Reports something that needs no action.
-pub(crate) fn note(text: &str) {
-    if let Some(reporter) = REPORTER.get() {
-        reporter.note(text);
-    }
-}
-
-/// Reports something that may go wrong.
-pub(crate) fn warn(text: &str) {
-    if let Some(reporter) = REPORTER.get() {
-        reporter.warn(text);
-    }
-}
-
-/// Reports a whole and its parts, none of which is broken.
-pub(crate) fn parts(whole: &str, parts: &[String]) {
-    if let Some(reporter) = REPORTER.get() {
-        reporter.parts(whole, parts);
-    }
-}
-
-/// A pause of the job: its time is counted until this is dropped.
-#[derive(Default)]
-pub(crate) struct Pause {
-    _shown: Option<Box<dyn Send>>,
-}
-
-impl Pause {
-    /// Begins a pause.
-    pub(crate) fn new(text: &str) -> Self {
-        Self {
-            _shown: REPORTER.get().and_then(|reporter| reporter.pause(text)),
-        }
-    }
-}
-
-/// One step of an operation in progress.
-pub(crate) struct Step(Option<Box<dyn StepReporter>>);
-
-impl Step {
-    /// Begins a step.
-    pub(crate) fn new(text: &str) -> Self {
-        Self(REPORTER.get().map(|reporter| reporter.step(text)))
-    }
-
-    /// Begins a step that is shown only where it is drawn.
-    pub(crate) fn drawn(text: &str) -> Self {
-        let reporter = REPORTER.get().filter(|reporter| reporter.draws());
-        Self(reporter.map(|reporter| reporter.step(text)))
-    }
-
-    /// Whether it is drawn in place, with the time that it takes.
-    pub(crate) fn is_drawn(&self) -> bool {
-        self.0.as_ref().is_some_and(|step| step.is_drawn())
-    }
-
-    /// Changes the text.
-    pub(crate) fn update(&mut self, text: &str) {
-        if let Some(step) = &mut self.0 {
-            step.update(text);
-        }
-    }
-
-    /// Shows the stage; the one before is finished, if it comes earlier in the order.
-    pub(crate) fn stage(&mut self, stage: &Stage<'_>) {
-        if let Some(step) = &mut self.0 {
-            step.stage(stage);
-        }
-    }
-
     /// Shows a stage that waits for what its text says.
-    pub(crate) fn stage_of(&mut self, order: u8, text: &str, goal: &str) {
+    fn stage_of(&mut self, order: u8, text: &str, goal: &str) {
         self.stage(&Stage {
             order,
             text,
@@ -147,48 +52,118 @@ impl Step {
             note: None,
         });
     }
-
     /// Ends the step with its result.
-    pub(crate) fn done(self, text: &str) {
-        if let Some(step) = self.0 {
-            step.done(text);
-        }
-    }
-
-    /// Ends the step, which succeeded.
-    pub(crate) fn end(self) {
-        if let Some(step) = self.0 {
-            step.end();
-        }
-    }
+    fn done(self: Box<Self>, text: &str);
+    fn end(self: Box<Self>);
 }
 
-/// Several transfers at once.
-pub(crate) struct Transfers(Option<Box<dyn TransferReporter>>);
-
-impl Transfers {
-    /// None yet.
-    pub(crate) fn new() -> Self {
-        Self(REPORTER.get().map(|reporter| reporter.transfers()))
-    }
-
+/// Shows several transfers at once, each with its name and size.
+pub(crate) trait TransferReporter: Send + Sync {
     /// `bytes` of a thing have been moved.
-    pub(crate) fn moved(&self, name: &str, bytes: u64, size: u64) {
-        if let Some(transfers) = &self.0 {
-            transfers.moved(name, bytes, size);
-        }
-    }
+    fn moved(&self, name: &str, bytes: u64, size: u64);
+    fn arrived(&self, name: &str, text: &str);
+}
 
-    /// A thing has arrived.
-    pub(crate) fn arrived(&self, name: &str, text: &str) {
-        if let Some(transfers) = &self.0 {
-            transfers.arrived(name, text);
-        }
+/// One step of an operation in progress.
+pub(crate) type Step = Box<dyn StepReporter>;
+/// Several transfers at once.
+pub(crate) type Transfers = Box<dyn TransferReporter>;
+/// A pause of the job: its time is counted until this is dropped.
+pub(crate) type Pause = Option<Box<dyn Send>>;
+
+static REPORTER: OnceLock<&'static dyn Reporter> = OnceLock::new();
+
+/// Installs the reporter of this process. The first one stays.
+pub(crate) fn set_reporter(reporter: &'static dyn Reporter) {
+    let _ = REPORTER.set(reporter);
+}
+
+fn reporter() -> &'static dyn Reporter {
+    REPORTER.get().copied().unwrap_or(&Silent)
+}
+
+/// Reports something that needs no action.
+pub(crate) fn note(text: &str) {
+    reporter().note(text);
+}
+
+/// Reports something that may go wrong.
+pub(crate) fn warn(text: &str) {
+    reporter().warn(text);
+}
+
+/// Reports a whole and its parts, none of which is broken.
+pub(crate) fn parts(whole: &str, parts: &[String]) {
+    reporter().parts(whole, parts);
+}
+
+/// Begins a step.
+pub(crate) fn step(text: &str) -> Step {
+    reporter().step(text)
+}
+
+/// Begins a step that is shown only where it is drawn.
+pub(crate) fn drawn_step(text: &str) -> Step {
+    if reporter().draws() {
+        step(text)
+    } else {
+        Box::new(Silent)
     }
 }
 
-impl Default for Transfers {
-    fn default() -> Self {
-        Self::new()
+/// Begins a pause.
+pub(crate) fn pause(text: &str) -> Pause {
+    reporter().pause(text)
+}
+
+/// Begins transfers.
+pub(crate) fn transfers() -> Transfers {
+    reporter().transfers()
+}
+
+/// Reports nothing.
+struct Silent;
+
+impl Reporter for Silent {
+    fn note(&self, _: &str) {}
+
+    fn warn(&self, _: &str) {}
+
+    fn parts(&self, _: &str, _: &[String]) {}
+
+    fn draws(&self) -> bool {
+        false
     }
+
+    fn step(&self, _: &str) -> Step {
+        Box::new(Self)
+    }
+
+    fn pause(&self, _: &str) -> Pause {
+        None
+    }
+
+    fn transfers(&self) -> Transfers {
+        Box::new(Self)
+    }
+}
+
+impl StepReporter for Silent {
+    fn is_drawn(&self) -> bool {
+        false
+    }
+
+    fn update(&mut self, _: &str) {}
+
+    fn stage(&mut self, _: &Stage<'_>) {}
+
+    fn done(self: Box<Self>, _: &str) {}
+
+    fn end(self: Box<Self>) {}
+}
+
+impl TransferReporter for Silent {
+    fn moved(&self, _: &str, _: u64, _: u64) {}
+
+    fn arrived(&self, _: &str, _: &str) {}
 }

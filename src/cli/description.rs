@@ -17,23 +17,16 @@ use crate::model::template::Templates;
 use crate::operations::config_keys::warn_of_keys;
 use crate::operations::create::{CreateOptions, Created, create};
 
-/// Where clusters are described.
 pub(crate) struct Description<'a> {
     /// The name in the command line.
     pub(crate) name: Option<&'a str>,
-    /// Files.
     pub(crate) files: &'a FileArgs,
-    /// Flags.
     pub(crate) spec: &'a SpecArgs,
-    /// The set to which they belong.
     pub(crate) apply_set: Option<&'a str>,
 }
 
-/// Clusters that were described.
 pub(crate) struct Described {
-    /// The clusters.
     pub(crate) specs: Vec<Spec>,
-    /// The templates of their objects.
     pub(crate) templates: Templates,
     own_templates: bool,
 }
@@ -140,9 +133,7 @@ impl Described {
 
 /// A cluster whose creation has started.
 pub(crate) struct Begun {
-    /// The Kubernetes cluster.
     pub(crate) cluster: Cluster,
-    /// The Flink cluster's name.
     pub(crate) name: ClusterName,
     /// Its existing objects, including those that this command created.
     pub(crate) live: LiveObjects,

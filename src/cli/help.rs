@@ -86,7 +86,6 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
-/// Sets the help template of each command.
 pub(super) fn with_templates(command: clap::Command) -> clap::Command {
     let header = command.get_styles().get_header().to_owned();
     let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
@@ -137,7 +136,6 @@ pub fn without_shared_flags(command: clap::Command) -> clap::Command {
     })
 }
 
-/// The output of `options`.
 pub(super) fn options() -> String {
     let mut root = Root::command()
         .disable_version_flag(true)
@@ -194,17 +192,13 @@ mod tests {
     #[test]
     fn help_is_a_command_as_well() {
         let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        assert_eq!(
-            of_words(words("x help savepoint list")),
-            words("x savepoint list --help")
-        );
+        let expected = words("x savepoint list --help");
+        assert_eq!(of_words(words("x help savepoint list")), expected);
         assert_eq!(of_words(words("x help")), words("x --help"));
         assert_eq!(of_words(words("x list help")), words("x list help"));
         assert_eq!(of_words(words("x -v=6 list")), words("x -v list"));
         assert_eq!(of_words(words("x -v6 list -vv")), words("x -v list -vv"));
-        assert_eq!(
-            of_words(words("x list --v=9 -v=0 -- -v=6")),
-            words("x list -vv -- -v=6")
-        );
+        let expected = words("x list -vv -- -v=6");
+        assert_eq!(of_words(words("x list --v=9 -v=0 -- -v=6")), expected);
     }
 }

@@ -72,7 +72,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
     };
     let heartbeat = lock::begin(&mut handle, "cancel", ending).await?;
     let canceling = async {
-        let step = progress::Step::new(&format!("{name}: canceling the job"));
+        let step = progress::step(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;
         step.end();
         // It gave no answer on the end of the job.

@@ -78,7 +78,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CheckpointArgs) ->
         result.trigger_id = Some(trigger_id);
         return args.output.result(&line, &result);
     }
-    let mut step = progress::Step::new(&format!("{name}: writing a checkpoint"));
+    let mut step = progress::step(&format!("{name}: writing a checkpoint"));
     let report = |elapsed: Duration| {
         if elapsed.as_secs() >= 10 {
             step.update(&format!(

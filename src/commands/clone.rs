@@ -73,7 +73,6 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Resu
     args.launch.report(&target, created).await
 }
 
-/// The target of the clone.
 fn target(connection: &ConnectionOptions, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {
     let there = match &args.to_context {
         None => here.clone(),

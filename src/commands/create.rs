@@ -65,7 +65,6 @@ impl CreateArgs {
         description.read(connection, most)
     }
 
-    /// How they are created.
     pub(crate) fn options(&self) -> Result<CreateOptions<'_>> {
         Ok(CreateOptions {
             change: Some(self.launch.change_options()),

@@ -15,7 +15,7 @@ use crate::operations::job_status::away;
 use crate::operations::profile::{self, Mode, Process, Threads};
 use crate::output::flame_graph::tree;
 use crate::output::{picture, terminal};
-use crate::progress::Step;
+use crate::progress;
 
 /// Lines of the tree that are left to a terminal for the prompt and what stands above.
 const AROUND: usize = 5;
@@ -77,7 +77,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Re
         None => args.jobmanager.then_some(Process::JobManager),
     };
     if let Some(process) = process {
-        let step = Step::new(&format!("{name}: profiling for {} s", args.duration.as_secs()));
+        let step = progress::step(&format!("{name}: profiling for {} s", args.duration.as_secs()));
         let page = Box::pin(profile::process(&flink, &name, process, args.mode, args.duration)).await?;
         step.end();
         let file = format!("{name}-profile-{}.html", clock::now().strftime("%Y%m%dT%H%M%SZ"));
@@ -92,7 +92,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Re
         Some(wanted) => profile::choose(&snapshot.vertices, wanted)?,
         None => snapshot.busiest().map_or(&snapshot.vertices[0], |(vertex, _)| vertex),
     };
-    let step = Step::new(&format!("{name}: waiting for samples of {}", vertex.name));
+    let step = progress::step(&format!("{name}: waiting for samples of {}", vertex.name));
     let sampled = Box::pin(profile::flame_graph(&flink, &name, &job.jid, vertex, args.threads)).await;
     let (at, root) = sampled?;
     step.end();

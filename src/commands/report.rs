@@ -20,7 +20,7 @@ use crate::output::status::{ScreenStyle, status};
 use crate::output::version::text;
 use crate::output::why::why;
 use crate::output::{findings, terminal};
-use crate::progress::Step;
+use crate::progress;
 
 /// Longest time for what `doctor` says: it asks a registry, which may not answer.
 const DOCTOR: Duration = Duration::from_secs(30);
@@ -57,7 +57,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
     } else {
         Output::Stream(Box::new(std::io::stdout()))
     };
-    let step = Step::new(&format!("{name}: collecting the report"));
+    let step = progress::step(&format!("{name}: collecting the report"));
     // Without the API server there is nothing to report.
     let server = match server_version(&cluster).await {
         Err(error) if error.is_transient() || error.kind == Kind::Unauthorized => return Err(error),

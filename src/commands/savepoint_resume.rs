@@ -48,7 +48,6 @@ pub(crate) struct ResumeArgs {
 }
 
 impl ResumeArgs {
-    /// The arguments of a resume that changes nothing.
     pub(crate) fn plain(name: String, launch: DeployArgs) -> Self {
         Self {
             name,

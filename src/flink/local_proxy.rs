@@ -32,9 +32,7 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     header::UPGRADE,
 ];
 
-/// The connection to Flink.
 pub(super) trait Backend {
-    /// A connection to it.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// Connects; `None`: no Flink is running now.
     async fn connect(&self) -> Result<Option<Self::Stream>>;

@@ -89,10 +89,9 @@ impl Flink {
             self.answer::<Vec<Metric>>(&restarts),
             self.answer::<Checkpoints>(&checkpoints),
         );
+        let restarts = async { whole(&restarts.await?, &["numRestarts", "fullRestarts"]) };
         if depth == Depth::Job {
-            let (restarts, checkpoints) = futures::join!(restarts, checkpoints);
-            snapshot.restarts = restarts.and_then(|metrics| whole(&metrics, &["numRestarts", "fullRestarts"]));
-            snapshot.checkpoints = checkpoints;
+            (snapshot.restarts, snapshot.checkpoints) = futures::join!(restarts, checkpoints);
             return;
         }
         let config = format!("{job}/checkpoints/config");
@@ -105,8 +104,7 @@ impl Flink {
             self.answer::<JobDetail>(job),
             self.task_managers(),
         );
-        snapshot.restarts = restarts.and_then(|metrics| whole(&metrics, &["numRestarts", "fullRestarts"]));
-        snapshot.checkpoints = checkpoints;
+        (snapshot.restarts, snapshot.checkpoints) = (restarts, checkpoints);
         snapshot.checkpoint_config = config;
         snapshot.exceptions = exceptions
             .map(|all| all.newest_first(trace_summary))

@@ -46,10 +46,8 @@ pub(crate) struct Flink {
     pod: Option<String>,
 }
 
-/// The result of a request to Flink.
 #[derive(Debug)]
 pub(crate) enum Reply<T> {
-    /// Flink's answer.
     Answer(T),
     /// Flink's error: its status and the first line of its message.
     Refused(StatusCode, String),
@@ -87,7 +85,6 @@ struct Question<'a> {
     body: Option<&'a Value>,
 }
 
-/// A REST path of a job.
 pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
     Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
 }
@@ -126,7 +123,6 @@ pub(crate) struct SavepointRequest {
 pub(crate) enum Then {
     /// It keeps running.
     GoOn,
-    /// It ends.
     Stop {
         /// Whether the final watermark is emitted before the savepoint, which ends all windows.
         drain: bool,
@@ -166,7 +162,6 @@ impl SavepointRequest {
 }
 
 impl Flink {
-    /// REST of the cluster `name` in the namespace of `cluster`.
     pub(crate) fn new(cluster: &Cluster, name: &ClusterName) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -327,12 +322,10 @@ impl Flink {
         }
     }
 
-    /// The error for a reply without an answer.
     pub(crate) fn away(&self) -> Error {
         Error::unreachable(format!("Flink of cluster {} does not answer", self.name))
     }
 
-    /// The error for a refusal.
     pub(crate) fn refused(&self, said: &str) -> Error {
         Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
     }
@@ -384,7 +377,6 @@ impl Flink {
             .map_err(|e| self.not_understood(path, &e))
     }
 
-    /// The error for an answer that is not of the known form.
     pub(crate) fn not_understood(&self, path: &str, e: &dyn std::fmt::Display) -> Error {
         let path = path.split('?').next().unwrap_or_default();
         Error::failure(format!(

@@ -12,7 +12,6 @@ use crate::kubernetes::resource::{PODS, SERVICES, Target};
 use crate::model::flink::rest::Errors;
 use crate::model::names::ClusterName;
 
-/// Sends one request.
 pub(crate) async fn exchange(
     cluster: &Cluster,
     name: &ClusterName,

@@ -12,29 +12,20 @@ use crate::model::listing::Metadata;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeletedCluster {
-    /// Version of this shape.
     pub(crate) api_version: &'static str,
-    /// `DeletedCluster`.
     pub(crate) kind: &'static str,
-    /// Its name.
     pub(crate) metadata: Metadata<String>,
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// Number of its last revision.
     pub(crate) revision: Option<u64>,
-    /// When that revision was created.
     pub(crate) created_at: Option<String>,
-    /// Image of that revision.
     pub(crate) image: Option<String>,
     pub(crate) parallelism: Option<u64>,
-    /// Path of the last savepoint.
     pub(crate) savepoint: Option<String>,
-    /// When that savepoint was written.
     pub(crate) savepoint_at: Option<String>,
 }
 
 impl DeletedCluster {
-    /// The item for a cluster with this `history`.
     pub(crate) fn new(namespace: &str, name: &str, history: &History) -> Self {
         let revision = history.revisions.last();
         let spec = revision.map(|revision| &revision.spec["spec"]);
@@ -62,7 +53,6 @@ impl DeletedCluster {
     }
 }
 
-/// Names of the columns.
 pub(crate) fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
     let mut headers = vec!["NAME", "REVISION", "AGE", "LAST SAVEPOINT", "SAVEPOINT AGE"];
     if namespaces {
@@ -74,7 +64,6 @@ pub(crate) fn headers(namespaces: bool, wide: bool) -> Vec<&'static str> {
     headers
 }
 
-/// The columns of one cluster.
 pub(crate) fn row(view: &DeletedCluster, namespaces: bool, wide: bool, now: Timestamp) -> Vec<String> {
     let since = |at: &Option<String>| {
         let then: Option<Timestamp> = at.as_ref().and_then(|at| at.parse().ok());

@@ -44,7 +44,6 @@ impl Beats {
     }
 }
 
-/// The heartbeat of an operation.
 pub(crate) struct Heartbeat {
     cluster: Cluster,
     /// The history's ConfigMap; `None`: it cannot be written.
@@ -54,7 +53,6 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A heartbeat for the holder with this token.
     pub(super) fn new(cluster: &Cluster, history: Option<Identity>, token: &str, beats: &Beats) -> Self {
         beats.begin();
         Self {

@@ -10,7 +10,6 @@ use crate::history::History;
 use crate::history::transaction::{Holder, Journal};
 use crate::model::names::ClusterName;
 
-/// This process, as a holder of operations.
 pub(crate) fn this_process() -> Holder {
     Holder {
         who: who(),
@@ -69,7 +68,6 @@ fn this_machine() -> Option<String> {
     Some(format!("{}/{}", boot.trim(), namespace.display()))
 }
 
-/// The error for an operation that another process holds.
 pub(crate) fn busy(name: &ClusterName, journal: &Journal) -> Error {
     Error::conflict(format!("{name} is being changed: {journal}; {}", journal.status_text()))
         .hint("wait until it is over")

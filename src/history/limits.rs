@@ -196,11 +196,11 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::history::transaction::{Ending, Holder, Kind};
-    use crate::history::{Limits, RevisionOutcome, RevisionState};
+    use crate::history::{Limits, RevisionOutcome, RevisionState, tests};
 
     fn name() -> ClusterName {
         ClusterName::new("demo").unwrap()
@@ -208,13 +208,8 @@ mod tests {
 
     fn revision(number: u64, bytes: usize) -> Revision {
         Revision {
-            number,
             created_at: format!("2026-01-01T00:{number:02}:00Z"),
-            command: "create".into(),
-            spec: json!({"args": "x".repeat(bytes)}),
-            templates: None,
-            by: None,
-            outcome: None,
+            ..tests::revision(number, bytes)
         }
     }
 
@@ -292,10 +287,8 @@ mod tests {
         assert!(written.revision(2).is_some() && written.revision(3).is_some());
         // It goes back: the old version is written once more, and the new one makes room.
         fits.journal.as_mut().unwrap().back = true;
-        fits.conclude(
-            3,
-            RevisionOutcome::new(RevisionState::RolledBack, "2026-01-01T00:00:00Z", Some("it failed")),
-        );
+        let outcome = RevisionOutcome::new(RevisionState::RolledBack, "2026-01-01T00:00:00Z", Some("it failed"));
+        fits.conclude(3, outcome);
         fits.upsert_revision(revision(4, 500 << 10));
         let object = fits.to_config_map(&name(), "ns").unwrap();
         assert!(values(&object) <= MOST, "{}", values(&object));
@@ -307,11 +300,7 @@ mod tests {
         let error = large.trimmed(&name(), large.room_until_end()).unwrap_err();
         assert!(error.message.contains("revision 2 takes 600"), "{error}");
         assert!(error.message.ends_with("nothing was changed"), "{error}");
-        assert!(
-            error.hints.iter().any(|hint| hint.contains("--purge")),
-            "{:?}",
-            error.hints
-        );
+        assert!(error.hints.join("; ").contains("--purge"), "{:?}", error.hints);
     }
 
     #[test]
@@ -336,14 +325,13 @@ mod tests {
     fn a_number_stays_given_when_its_revision_is_dropped() {
         let mut history = History::default();
         history.upsert_revision(revision(1, 10));
-        history.upsert_revision(Revision {
-            outcome: Some(RevisionOutcome::new(
-                RevisionState::Dropped,
-                "2026-01-01T00:00:00Z",
-                None,
-            )),
-            ..revision(2, (1 << 20) - 1000)
-        });
+        let mut dropped = revision(2, (1 << 20) - 1000);
+        dropped.outcome = Some(RevisionOutcome::new(
+            RevisionState::Dropped,
+            "2026-01-01T00:00:00Z",
+            None,
+        ));
+        history.upsert_revision(dropped);
         let again = History::from_config_map(&history.to_config_map(&name(), "ns").unwrap()).unwrap();
         assert_eq!(again.revisions.last().unwrap().number, 1);
         assert_eq!(again.next_revision(), 3);

@@ -59,7 +59,7 @@ pub(crate) async fn unattended(
         }
         None => {}
     }
-    let step = progress::Step::new(&format!("{name}: waiting for a heartbeat of {}", held.who));
+    let step = progress::step(&format!("{name}: waiting for a heartbeat of {}", held.who));
     let begun = Instant::now();
     let beat = ledger.history().heartbeat.clone();
     while begun.elapsed() < STALE {

@@ -22,14 +22,12 @@ pub(crate) struct Basis {
 }
 
 impl Basis {
-    /// The basis of a plan that was made from `live`.
     pub(crate) fn of(live: &LiveObjects) -> Self {
         Self {
             job: live.job.as_ref().map(uid),
         }
     }
 
-    /// The basis of a plan for a cluster that does not exist.
     pub(crate) const fn nothing() -> Self {
         Self { job: None }
     }
@@ -58,14 +56,12 @@ impl Basis {
 pub(crate) struct Entry<'a> {
     /// The basis of its plan; `None`: it is not checked again.
     pub(crate) basis: Option<&'a Basis>,
-    /// Its journal, with its holder.
     pub(crate) journal: &'a Journal,
     /// The unfinished operation of another command that this one continues or replaces.
     pub(crate) left: Option<&'a Journal>,
 }
 
 impl Entry<'_> {
-    /// The token of its holder.
     pub(super) fn token(&self) -> &str {
         self.journal.holder.as_ref().map_or("", |holder| &holder.token)
     }
@@ -113,7 +109,6 @@ pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) 
     }
 }
 
-/// The error for a plan whose basis has changed.
 fn stale(name: &ClusterName, changes: &[String]) -> Error {
     let changes: Vec<String> = changes.iter().map(|line| format!("\n  {line}")).collect();
     Error::conflict(format!(

@@ -15,22 +15,17 @@ pub(crate) struct RevisionRow<'a> {
     pub(crate) revision: u64,
     /// Whether the existing objects are of this revision.
     pub(crate) current: bool,
-    /// When it was created.
     pub(crate) created_at: &'a str,
     /// The user who created it.
     pub(crate) by: Option<&'a str>,
-    /// The command that created it.
     pub(crate) command: &'a str,
     pub(crate) outcome: Option<&'a str>,
     /// The cause, if it is not successful.
     pub(crate) why: Option<&'a str>,
     pub(crate) image: Option<&'a str>,
     pub(crate) parallelism: Option<u64>,
-    /// Flink's version.
     pub(crate) flink_version: Option<&'a str>,
-    /// The savepoint that it started from.
     pub(crate) from_savepoint: Option<&'a str>,
-    /// Whether it has its own templates.
     pub(crate) own_templates: bool,
 }
 
@@ -61,7 +56,6 @@ pub(crate) fn views(history: &History, current: Option<u64>) -> Vec<RevisionRow<
     newest.map(|revision| RevisionRow::new(revision, current)).collect()
 }
 
-/// Names of the columns.
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     const ALL: [&str; 10] = [
         "REVISION",
@@ -78,7 +72,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide { &ALL } else { ALL.split_at(7).0 }
 }
 
-/// The columns of one revision. The current one is marked.
 pub(crate) fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.created_at.parse().ok();

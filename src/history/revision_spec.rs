@@ -27,7 +27,6 @@ pub(crate) fn find<'a>(history: &'a History, name: &ClusterName, number: u64) ->
     })
 }
 
-/// The templates of a revision, and whether to store them.
 pub(crate) fn templates(revision: &Revision) -> Result<(Templates, bool)> {
     match &revision.templates {
         Some([service, job, deployment]) => Ok((
@@ -55,7 +54,6 @@ pub(crate) fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
     spec.ha_by_kubernetes().then_some((id, spec.layer.nonce))
 }
 
-/// The spec of a revision.
 pub(crate) fn layer(revision: &Revision) -> Result<Config> {
     let text = Value::to_string(&revision.spec);
     let mut layers = flink_deployment::read(&text, &format!("revision {} in the history", revision.number))?;

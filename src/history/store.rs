@@ -42,7 +42,6 @@ pub(crate) struct HistoryStore {
 }
 
 impl HistoryStore {
-    /// Reads the history; it is empty if there is none.
     pub(crate) async fn open(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let mut store = Self::unread(cluster, name);
         store.read_if_allowed().await?;
@@ -123,7 +122,6 @@ impl HistoryStore {
         Identity::of(CONFIG_MAPS, self.stored.as_ref()?).ok()
     }
 
-    /// Whether the ConfigMap exists.
     pub(crate) fn exists(&self) -> bool {
         self.stored.is_some()
     }
@@ -256,7 +254,6 @@ impl HistoryStore {
         self.released();
     }
 
-    /// Whether this process holds the operation in progress.
     pub(crate) const fn holds(&self) -> bool {
         self.token.is_some()
     }

@@ -15,7 +15,7 @@ fn savepoint(id: usize, progress: Progress) -> Savepoint {
     }
 }
 
-fn revision(number: u64, bytes: usize) -> Revision {
+pub(super) fn revision(number: u64, bytes: usize) -> Revision {
     Revision {
         number,
         created_at: "2026-01-01T00:00:00Z".into(),
@@ -46,10 +46,8 @@ fn what_is_written_is_read_back() {
     assert_eq!(again, history);
     assert_eq!(again.next_revision(), 4);
     assert_eq!(again.last_savepoint().unwrap().path.as_deref(), Some("file:///sp/1"));
-    assert_eq!(
-        again.open_savepoints().next().unwrap().trigger_id,
-        format!("{:032x}", 3)
-    );
+    let open = again.open_savepoints().next().unwrap();
+    assert_eq!(open.trigger_id, format!("{:032x}", 3));
 }
 
 #[test]
@@ -131,17 +129,13 @@ fn a_job_that_was_scaled_is_resumed_as_it_was() {
     let now = |history: &History| history.revisions[0].spec["spec"].clone();
     assert_eq!(now(&history), json!({"job": {"parallelism": 3}, "taskManager": {}}));
     history.rescale(1, 3, 4);
-    assert_eq!(
-        now(&history),
-        json!({"job": {"parallelism": 3}, "taskManager": {"replicas": 4}})
-    );
+    let scaled = json!({"job": {"parallelism": 3}, "taskManager": {"replicas": 4}});
+    assert_eq!(now(&history), scaled);
     let configuration = json!({"taskmanager.numberOfTaskSlots": "2"});
     history.upsert_revision(spec(json!({"job": {}, "flinkConfiguration": configuration})));
     history.rescale(1, 3, 2);
-    assert_eq!(
-        now(&history),
-        json!({"job": {"parallelism": 3}, "flinkConfiguration": configuration})
-    );
+    let scaled = json!({"job": {"parallelism": 3}, "flinkConfiguration": configuration});
+    assert_eq!(now(&history), scaled);
     // What runs is another one.
     history.rescale(7, 9, 9);
     assert_eq!(now(&history)["job"]["parallelism"], 3);
@@ -170,12 +164,8 @@ fn it_is_bounded_and_keeps_what_a_resume_needs() {
 fn a_newer_format_is_refused() {
     let mut object = stored(&History::default());
     object["data"]["format"] = json!("2");
-    assert!(
-        History::from_config_map(&object)
-            .unwrap_err()
-            .message
-            .contains("format is 2")
-    );
+    let error = History::from_config_map(&object).unwrap_err();
+    assert!(error.message.contains("format is 2"), "{error}");
     object["data"]["format"] = json!(null);
     assert!(History::from_config_map(&object).is_err());
 }

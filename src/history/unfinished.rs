@@ -23,15 +23,12 @@ const MOST: usize = 100;
 /// Wait for the answer before the list is printed.
 const SOON: Duration = Duration::from_millis(100);
 
-/// An unfinished operation.
 pub(crate) struct Operation {
-    /// Its description in the history.
     pub(crate) text: String,
     /// Whether it stops the job with a savepoint whose path is not in the history yet.
     pub(crate) stops: bool,
 }
 
-/// The clusters with an unfinished operation.
 type Open = Vec<(Key, Operation)>;
 
 /// The request for them, and the answer once it has arrived.
@@ -41,7 +38,6 @@ pub(crate) struct Operations<'a> {
 }
 
 impl<'a> Operations<'a> {
-    /// The operations of the listed clusters.
     pub(crate) fn of(cluster: &'a Cluster, wanted: &'a ListSelection) -> Self {
         Self {
             asked: open(cluster, wanted).boxed_local(),

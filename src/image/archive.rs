@@ -22,7 +22,6 @@ const LARGEST: u64 = 8 << 20;
 const MOST_FILES: usize = 100_000;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// A file that contains an image.
 #[derive(Clone)]
 pub(crate) struct Archive {
     path: PathBuf,
@@ -77,7 +76,6 @@ impl Archive {
         ))
     }
 
-    /// Reads a whole small blob.
     pub(crate) fn small(&self, digest: &Digest) -> Result<Bytes> {
         let (offset, size) = *self.blobs.get(digest).ok_or_else(|| missing(digest.as_str()))?;
         let bytes = read_part(&self.path, offset, size)?;
@@ -90,7 +88,6 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// A blob.
     pub(crate) fn source(&self, digest: &Digest) -> Option<Source> {
         let (offset, length) = *self.blobs.get(digest)?;
         Some(Source::Part {

@@ -14,7 +14,6 @@ const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// Time of an image that has none.
 const EPOCH: &str = "1970-01-01T00:00:00Z";
 
-/// The added layer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NewLayer {
     /// Digest in a registry.
@@ -25,31 +24,23 @@ pub(crate) struct NewLayer {
     pub(crate) diff_id: Digest,
 }
 
-/// The additions to a base.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Addition {
-    /// The layer, if there are files.
     pub(crate) layer: Option<NewLayer>,
-    /// Environment variables.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) labels: Vec<(String, String)>,
-    /// The text in the history.
     pub(crate) created_by: String,
     /// Whether it is a job's own: the next build for the job replaces it.
     pub(crate) of_job: bool,
-    /// Name and digest of the base.
     pub(crate) base: Option<(String, Digest)>,
 }
 
 /// A configuration and its manifest, in the bytes that are pushed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Assembled {
-    /// The configuration.
     pub(crate) config: Vec<u8>,
     pub(crate) manifest: Manifest,
-    /// The manifest.
     pub(crate) bytes: Vec<u8>,
-    /// The manifest's digest: the image's.
     pub(crate) digest: Digest,
 }
 

@@ -15,12 +15,9 @@ use crate::image::registry::api::Repository;
 use crate::image::registry::blob_source::Source;
 use crate::image::registry::registries::Registries;
 
-/// The location of an image.
 #[derive(Clone)]
 pub(crate) enum Origin {
-    /// In a registry.
     Repository(Box<Repository>),
-    /// In a file.
     Archive(Archive),
 }
 
@@ -28,30 +25,22 @@ pub(crate) enum Origin {
 pub(crate) struct PlatformImage {
     pub(crate) platform: Platform,
     pub(crate) manifest: Manifest,
-    /// Its configuration.
     pub(crate) config: Value,
 }
 
-/// An image that was found.
 #[derive(Clone)]
 pub(crate) struct Base {
-    /// Its name in the arguments.
     pub(crate) name: String,
     /// Digest that the name refers to.
     pub(crate) digest: Digest,
-    /// The images of the selected platforms.
     pub(crate) images: Vec<PlatformImage>,
-    /// All platforms of the image.
     pub(crate) platforms: Vec<Platform>,
-    /// Its location.
     pub(crate) origin: Origin,
 }
 
-/// Which images of an index to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pick<'a> {
     All,
-    /// Those of these platforms, each of which must exist.
     Each(&'a [Platform]),
     /// One: that of this platform, or else the first.
     One(&'a Platform),
@@ -129,7 +118,6 @@ impl Base {
         })
     }
 
-    /// The source of one of its blobs.
     pub(crate) fn source(&self, blob: &Descriptor) -> Option<Source> {
         match &self.origin {
             Origin::Repository(repository) => {
@@ -140,7 +128,6 @@ impl Base {
     }
 }
 
-/// Checks that each wanted platform exists.
 fn check(name: &str, there: &[Platform], wanted: &[Platform]) -> Result<()> {
     let Some(missing) = wanted
         .iter()

@@ -127,10 +127,8 @@ mod tests {
                 .unwrap();
         }
         let archive = builder.into_inner().unwrap();
-        assert_eq!(
-            names(archive.as_slice(), u64::MAX).unwrap(),
-            ["first", long.as_str(), "last"]
-        );
+        let expected = ["first", long.as_str(), "last"];
+        assert_eq!(names(archive.as_slice(), u64::MAX).unwrap(), expected);
         let cut = names(&archive[..2_000_000], u64::MAX).unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
     }

@@ -17,30 +17,24 @@ use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::blob_source::Source;
 
-/// The additions to a base.
 #[derive(Default)]
 pub(crate) struct BuildRequest {
     pub(crate) files: Vec<Chosen>,
-    /// Environment variables.
     pub(crate) env: Vec<(String, String)>,
     pub(crate) labels: Vec<(String, String)>,
     /// Whether it is a job's own layer, which replaces the job's previous one.
     pub(crate) of_job: bool,
 }
 
-/// An image of one platform.
 pub(crate) struct BuiltImage {
     pub(crate) platform: Platform,
-    /// The result.
     pub(crate) assembled: Assembled,
 }
 
 /// A built image that is not stored anywhere yet.
 pub(crate) struct Built {
-    /// One for each platform.
     pub(crate) images: Vec<BuiltImage>,
     pub(crate) base: Base,
-    /// The new layer.
     pub(crate) layer: Option<Arc<LayerFile>>,
     /// The manifest or index that the image's name refers to.
     pub(crate) bytes: Vec<u8>,
@@ -136,7 +130,6 @@ impl Built {
         Ok(blobs)
     }
 
-    /// Whether a blob is new, not one of the base.
     pub(crate) fn is_new(&self, blob: &Descriptor) -> bool {
         let layer = self
             .layer
@@ -149,7 +142,6 @@ impl Built {
                 .any(|image| image.assembled.manifest.config.digest == blob.digest)
     }
 
-    /// Whether it has several platforms.
     pub(crate) fn is_index(&self) -> bool {
         self.images.len() > 1
     }

@@ -60,7 +60,6 @@ pub(crate) fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
     found
 }
 
-/// The nodes' platforms, if the image lacks one of them.
 pub(crate) fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     if image.is_empty() || nodes.is_empty() || nodes.iter().all(|node| runs(image, node)) {
         return None;
@@ -123,14 +122,11 @@ mod tests {
         };
         let faults = spec(&facts(), &layer);
         assert_eq!(faults.len(), 3, "{faults:?}");
-        assert!(
-            faults[0].contains("Flink 2.3.0") && faults[1].contains("official") && faults[2].contains("s3://bucket/x")
-        );
-        assert_eq!(
-            spec(&Facts::default(), &layer),
-            Vec::<String>::new(),
-            "what is unknown is no fault"
-        );
+        for (fault, word) in faults.iter().zip(["Flink 2.3.0", "official", "s3://bucket/x"]) {
+            assert!(fault.contains(word), "{fault}");
+        }
+        // What is unknown is no fault.
+        assert_eq!(spec(&Facts::default(), &layer), Vec::<String>::new());
         let enabled = Config {
             savepoint_dir: Some("s3://bucket/x".to_owned()),
             env: [(
@@ -162,26 +158,15 @@ mod tests {
 
     #[test]
     fn platforms_are_those_of_the_nodes() {
-        let list = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| name.parse().unwrap())
-                .collect::<Vec<Platform>>()
-        };
-        assert_eq!(
-            nodes(&list(&["linux/amd64", "linux/arm64"]), &list(&["linux/arm64"])),
-            None
+        let list = |names: &[&str]| -> Vec<Platform> { names.iter().map(|name| name.parse().unwrap()).collect() };
+        let (amd, arm, both) = (
+            list(&["linux/amd64"]),
+            list(&["linux/arm64"]),
+            list(&["linux/amd64", "linux/arm64"]),
         );
-        assert!(
-            nodes(&list(&["linux/amd64"]), &list(&["linux/arm64"]))
-                .unwrap()
-                .contains("all nodes")
-        );
-        assert!(
-            nodes(&list(&["linux/amd64"]), &list(&["linux/amd64", "linux/arm64"]))
-                .unwrap()
-                .contains("some nodes")
-        );
-        assert_eq!(nodes(&[], &list(&["linux/arm64"])), None);
+        assert_eq!(nodes(&both, &arm), None);
+        assert!(nodes(&amd, &arm).unwrap().contains("all nodes"));
+        assert!(nodes(&amd, &both).unwrap().contains("some nodes"));
+        assert_eq!(nodes(&[], &arm), None);
     }
 }

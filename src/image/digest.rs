@@ -20,7 +20,6 @@ impl Digest {
         Self::from_hasher(Sha256::new_with_prefix(bytes))
     }
 
-    /// The result of a hasher.
     pub(crate) fn from_hasher(hasher: Sha256) -> Self {
         let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Self(format!("sha256:{hex}"))
@@ -32,7 +31,6 @@ impl Digest {
         &self.0
     }
 
-    /// The digits.
     pub(crate) fn hex(&self) -> &str {
         &self.0["sha256:".len()..]
     }
@@ -87,10 +85,8 @@ mod tests {
     #[test]
     fn a_digest_is_that_of_sha256sum() {
         let digest = Digest::of(b"flink");
-        assert_eq!(
-            digest.as_str(),
-            "sha256:7f025323639628aa5e5d24bd56f43317552b140c71406d0eb5a555671bd534d2"
-        );
+        let expected = "sha256:7f025323639628aa5e5d24bd56f43317552b140c71406d0eb5a555671bd534d2";
+        assert_eq!(digest.as_str(), expected);
         assert_eq!(digest.short(), "7f0253236396");
         assert_eq!(digest.as_str().parse::<Digest>().unwrap(), digest);
     }

@@ -11,7 +11,6 @@ use crate::image::layer_files::FLINK_HOME;
 use crate::model::config::Entrypoint;
 use crate::model::keyword::Keyword;
 
-/// A jar in `usrlib`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct JarFacts {
@@ -19,7 +18,6 @@ pub(crate) struct JarFacts {
     pub(crate) name: String,
     /// Its size in bytes.
     pub(crate) size: u64,
-    /// The entry class in its manifest.
     pub(crate) entry_class: Option<String>,
     /// The Java that its classes are built for, as far as the start of the jar shows it.
     pub(crate) java_version: Option<u16>,
@@ -40,13 +38,9 @@ pub(crate) struct Facts {
     pub(crate) own_entrypoint: bool,
     /// The user in the image's configuration, if any.
     pub(crate) user: Option<String>,
-    /// Flink's home.
     pub(crate) home: String,
-    /// Jars in `usrlib`.
     pub(crate) jars: Option<Vec<JarFacts>>,
-    /// Names of plugins.
     pub(crate) plugins: Option<Vec<String>>,
-    /// Libraries in `lib`.
     pub(crate) libraries: Option<Vec<String>>,
     /// Whether all additions to Flink's own files are known, so that no other file can be missing.
     #[serde(skip)]
@@ -209,10 +203,8 @@ mod tests {
         let legacy =
             json!({ "config": { "Entrypoint": ["/docker-entrypoint.sh"], "Cmd": ["--help"], "User": "flink" } });
         let facts = Facts::of_config(&legacy, Some("2.3.0-java11"));
-        assert_eq!(
-            (facts.entrypoint, facts.java_version, facts.user.as_deref()),
-            (Some("legacy"), Some(11), Some("flink"))
-        );
+        let expected = (Some("legacy"), Some(11), Some("flink"));
+        assert_eq!((facts.entrypoint, facts.java_version, facts.user.as_deref()), expected);
         assert!(!facts.own_entrypoint);
         assert_eq!(
             Facts::of_config(&json!({}), None),

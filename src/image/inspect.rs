@@ -35,10 +35,8 @@ const FLINK_ITSELF: &str = "flink.tgz";
 /// Texts in history lines that mention files for Flink.
 const TELLING: [&str; 3] = ["usrlib", "/plugins", "kubectl flink image build"];
 
-/// Which layers to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// All layers.
     All,
     /// Those that are small or whose history mentions files for Flink.
     Telling,
@@ -53,7 +51,6 @@ pub(crate) struct Inspected {
     pub(crate) unread: u64,
 }
 
-/// Inspects an image.
 pub(crate) async fn inspect(base: &Base, image: &PlatformImage, tag: Option<&str>, depth: Depth) -> Result<Inspected> {
     let mut facts = Facts::of_config(&image.config, tag);
     let home = facts.home.trim_start_matches('/').to_owned();
@@ -108,7 +105,6 @@ fn lines(config: &Value, layers: usize) -> Vec<&str> {
     if lines.len() == layers { lines } else { Vec::new() }
 }
 
-/// The contents of a layer.
 struct LayerSummary {
     changes: Changes,
     /// Whether the layer was read to its end.
@@ -151,7 +147,6 @@ async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> 
     }
 }
 
-/// The compression of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Packing {
     None,

@@ -15,7 +15,6 @@ const NEAREST: usize = 3;
 /// Minimum similarity of a name to show, of 1.
 const LIKE: f64 = 0.6;
 
-/// The facts of a jar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Jar {
     /// The entry class in its manifest: `program-class`, Flink's own attribute, takes precedence over `Main-Class`.
@@ -199,7 +198,6 @@ pub(crate) mod tests {
     use std::io::{Cursor, Write};
     use zip::write::SimpleFileOptions;
 
-    /// A jar of these files.
     pub(crate) fn jar(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
         for (name, content) in files {
@@ -246,10 +244,8 @@ pub(crate) mod tests {
     #[test]
     fn manifests_are_read_as_java_reads_them() {
         let long = "Manifest-Version: 1.0\nMain-Class: com.example.a.very.long.package.name.that.does.not\n .fit.Job\n";
-        assert_eq!(
-            entry_class(long).as_deref(),
-            Some("com.example.a.very.long.package.name.that.does.not.fit.Job")
-        );
+        let expected = Some("com.example.a.very.long.package.name.that.does.not.fit.Job");
+        assert_eq!(entry_class(long).as_deref(), expected);
         let both = "Manifest-Version: 1.0\nMain-Class: a.Main\nprogram-class: a.Program\n";
         assert_eq!(entry_class(both).as_deref(), Some("a.Program"));
         assert_eq!(entry_class("main-class: a.B"), Some("a.B".to_owned()));

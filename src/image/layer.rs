@@ -22,11 +22,9 @@ const CHUNK: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     pub(crate) path: PathBuf,
-    /// Its metadata for the layer.
     pub(crate) source: Source,
 }
 
-/// Selects a file.
 fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
     let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
@@ -108,7 +106,6 @@ pub(crate) struct LayerFile {
     stored: Stored,
     files: Vec<PathBuf>,
     checksum: u32,
-    /// Its digests and size.
     pub(crate) layer: NewLayer,
 }
 
@@ -273,7 +270,6 @@ pub(crate) fn chosen_files(
     Ok(files)
 }
 
-/// The name of a file without its directory.
 fn file_name(path: &Path) -> Result<String> {
     let name = path
         .file_name()

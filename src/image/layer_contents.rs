@@ -21,7 +21,6 @@ pub(crate) type Changes = BTreeMap<String, Option<Found>>;
 /// Which part of a layer's entry is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// Only its name.
     Name,
     /// Its start too.
     Start(usize),
@@ -68,7 +67,6 @@ pub(crate) fn note(changes: &mut Changes, path: &str, found: Found) {
     }
 }
 
-/// Whether a path is a deletion.
 pub(crate) fn is_deletion(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(".wh."))
 }
@@ -141,10 +139,8 @@ mod tests {
         assert_eq!(wanted("opt/flink/usrlib/a.jar", 1, home), Interest::Start(START_OF_JAR));
         assert_eq!(wanted("opt/flink/lib/flink-dist-2.3.0.jar", 1, home), Interest::Name);
         assert_eq!(wanted("opt/flink/plugins/s3/x.jar", 1, home), Interest::Name);
-        assert_eq!(
-            wanted("opt/java/openjdk/release", 1000, home),
-            Interest::Start(START_OF_JAR)
-        );
+        let expected = Interest::Start(START_OF_JAR);
+        assert_eq!(wanted("opt/java/openjdk/release", 1000, home), expected);
         assert_eq!(wanted("opt/java/openjdk/release", 1 << 20, home), Interest::Nothing);
         assert_eq!(wanted("opt/flinkish/usrlib/a.jar", 1, home), Interest::Nothing);
         assert_eq!(wanted("usr/bin/java", 1, home), Interest::Nothing);

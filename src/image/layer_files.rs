@@ -9,7 +9,6 @@ pub(crate) const FLINK_HOME: &str = "/opt/flink";
 const FILE: u32 = 0o644;
 const PROGRAM: u32 = 0o755;
 
-/// Target of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TargetFolder {
     /// A jar of the job: `usrlib/`.
@@ -18,7 +17,6 @@ pub(crate) enum TargetFolder {
     Lib,
     /// A file of a plugin, by the plugin's name: `plugins/NAME/`.
     Plugin(String),
-    /// An absolute path.
     Path(String),
 }
 
@@ -27,32 +25,23 @@ pub(crate) enum TargetFolder {
 pub(crate) struct Source {
     /// The path below the target; not used for [`TargetFolder::Path`].
     pub(crate) name: String,
-    /// Its target.
     pub(crate) place: TargetFolder,
     pub(crate) size: u64,
     pub(crate) executable: bool,
 }
 
-/// An entry of the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Path without the first slash; a directory's ends with one.
     pub(crate) path: String,
-    /// Access rights.
     pub(crate) mode: u32,
     pub(crate) content: Content,
 }
 
-/// The content of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// A directory.
     Folder,
-    File {
-        /// Its index in the sources.
-        source: usize,
-        size: u64,
-    },
+    File { source: usize, size: u64 },
 }
 
 /// Creates the entries of the sources below Flink's home, sorted by path. The layer has no entries for directories that
@@ -218,10 +207,8 @@ mod tests {
         ] {
             assert!(source_and_destination(bad).is_err(), "{bad}");
         }
-        assert_eq!(
-            source_and_destination("C:\\x\\a:/b/c").unwrap(),
-            ("C:\\x\\a".to_owned(), "/b/c".to_owned())
-        );
+        let expected = ("C:\\x\\a".to_owned(), "/b/c".to_owned());
+        assert_eq!(source_and_destination("C:\\x\\a:/b/c").unwrap(), expected);
         assert_eq!(source_and_destination("a:/b/").unwrap().1, "/b/");
         assert!(lay_out(&[source("../x", TargetFolder::Usrlib)], FLINK_HOME).is_err());
         assert!(lay_out(&[source("x", TargetFolder::Plugin("..".to_owned()))], FLINK_HOME).is_err());

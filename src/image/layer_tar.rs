@@ -12,10 +12,8 @@ const OWNER: u64 = 9999;
 /// Size of a tar's blocks.
 const BLOCK: u64 = 512;
 
-/// A part of a tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Bytes in memory.
     Bytes(Vec<u8>),
     /// A file: its index in the given files, and its size.
     File(usize, u64),
@@ -30,10 +28,8 @@ impl Part {
     }
 }
 
-/// The tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Its parts and their offsets.
     parts: Vec<(u64, Part)>,
     pub(crate) size: u64,
 }

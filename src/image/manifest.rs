@@ -12,9 +12,7 @@ use crate::error::{Error, Result};
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// A gzip-compressed layer.
 pub(crate) const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// An uncompressed layer.
 pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -33,16 +31,13 @@ const MOST_PARTS: usize = 1000;
 /// A reference to content: the tree, and the fields that every use of it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Descriptor {
-    /// The media type of the content.
     pub(crate) media_type: String,
     pub(crate) digest: Digest,
     pub(crate) size: u64,
-    /// The whole tree.
     pub(crate) value: Value,
 }
 
 impl Descriptor {
-    /// A new descriptor.
     pub(crate) fn new(media_type: &str, digest: &Digest, size: u64) -> Self {
         Self {
             media_type: media_type.to_owned(),
@@ -52,7 +47,6 @@ impl Descriptor {
         }
     }
 
-    /// Reads a descriptor from a manifest or an index.
     pub(crate) fn read(value: &Value) -> Result<Self> {
         let wrong = || Error::failure(format!("a part of its manifest is not understood: {value}"));
         Ok(Self {
@@ -73,18 +67,13 @@ impl Descriptor {
 /// The target of an image's name.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Document {
-    /// An image of one platform.
     Image(Manifest),
-    /// Images of several platforms.
     Index(Vec<(Platform, Descriptor)>),
 }
 
-/// The manifest of an image of one platform.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Manifest {
-    /// The whole tree.
     pub(crate) value: Value,
-    /// The configuration.
     pub(crate) config: Descriptor,
     /// The layers, from the bottom up.
     pub(crate) layers: Vec<Descriptor>,
@@ -186,7 +175,6 @@ impl Manifest {
         Ok(())
     }
 
-    /// Whether it is Docker's.
     pub(crate) fn is_docker(&self) -> bool {
         self.config.media_type == DOCKER_CONFIG
     }
@@ -268,18 +256,12 @@ mod tests {
         // A manifest of OCI may leave its media type to the registry.
         let mut docker = image(DOCKER_CONFIG, DOCKER_LAYER_GZIP);
         docker.as_object_mut().unwrap().remove("mediaType");
-        let read = read(
-            docker.to_string().as_bytes(),
-            "application/vnd.docker.distribution.manifest.v2+json; x",
-        )
-        .unwrap();
-        let Document::Image(manifest) = read else {
+        let media_type = format!("{DOCKER_MANIFEST}; x");
+        let Document::Image(manifest) = read(docker.to_string().as_bytes(), &media_type).unwrap() else {
             panic!("no image")
         };
-        assert_eq!(
-            (manifest.media_type(), manifest.layer_type()),
-            (DOCKER_MANIFEST, DOCKER_LAYER_GZIP)
-        );
+        assert_eq!(manifest.media_type(), DOCKER_MANIFEST);
+        assert_eq!(manifest.layer_type(), DOCKER_LAYER_GZIP);
     }
 
     #[test]
@@ -288,10 +270,8 @@ mod tests {
         assert!(refusal(&old, "application/vnd.docker.distribution.manifest.v1+prettyjws").contains("schema 1"));
         let encrypted = image(OCI_CONFIG, "application/vnd.oci.image.layer.v1.tar+gzip+encrypted");
         assert!(refusal(&encrypted, OCI_MANIFEST).contains("encrypted"));
-        let chart = image(
-            "application/vnd.cncf.helm.config.v1+json",
-            "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
-        );
+        let helm = |part: &str| format!("application/vnd.cncf.helm.{part}");
+        let chart = image(&helm("config.v1+json"), &helm("chart.content.v1.tar+gzip"));
         assert!(refusal(&chart, OCI_MANIFEST).contains("vnd.cncf.helm.config"));
         let mut artifact = image(OCI_CONFIG, OCI_LAYER);
         artifact["artifactType"] = json!("application/spdx+json");

@@ -11,7 +11,6 @@ use crate::error::Error;
 /// A platform such as `linux/amd64` or `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Platform {
-    /// Operating system.
     pub(crate) os: String,
     /// Processor architecture, as Go names it.
     pub(crate) architecture: String,
@@ -134,10 +133,8 @@ mod tests {
             all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(platforms_of(BTreeMap::new()), "linux/amd64 linux/arm64");
-        assert_eq!(
-            platforms_of([("pool".to_owned(), "b".to_owned())].into()),
-            "linux/amd64"
-        );
+        let expected = "linux/amd64";
+        assert_eq!(platforms_of([("pool".to_owned(), "b".to_owned())].into()), expected);
         assert_eq!(platforms_of([("pool".to_owned(), "c".to_owned())].into()), "");
     }
 
@@ -154,9 +151,7 @@ mod tests {
         }
         let value = json!({"os": "linux", "architecture": "arm", "variant": "v7", "os.version": "1"});
         assert_eq!(Platform::of(&value), Some(platform("linux/arm/v7")));
-        assert_eq!(
-            Platform::of(&Platform::of(&value).unwrap().as_value()),
-            Platform::of(&value)
-        );
+        let expected = Platform::of(&value);
+        assert_eq!(Platform::of(&Platform::of(&value).unwrap().as_value()), expected);
     }
 }

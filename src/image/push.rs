@@ -16,23 +16,19 @@ use crate::image::registry::upload::{Arrival, Upload};
 /// Number of parallel uploads.
 const AT_A_TIME: usize = 4;
 
-/// The progress of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Number of bytes sent so far.
     Sent(u64),
-    /// It is in the registry.
     Arrived(Arrival),
 }
 
-/// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PushOutcome {
     /// The image existed under its name: nothing was done.
     Present,
     /// The image existed, with another name or none.
     Named,
-    /// It was pushed.
     Pushed,
 }
 
@@ -103,7 +99,6 @@ async fn known(repository: &Repository, selector: &str) -> Result<Option<Digest>
     }
 }
 
-/// The tag under which an image is pushed.
 pub(crate) fn tag(built: &Built, target: &Reference) -> String {
     target.tag.clone().unwrap_or_else(|| built.digest.short().to_owned())
 }

@@ -18,9 +18,7 @@ const TRAILER: u64 = 8;
 /// How to create a run of the gzip file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Run {
-    /// Given bytes.
     Bytes(Vec<u8>),
-    /// A range of the data.
     Data { offset: u64, length: u64 },
 }
 
@@ -40,7 +38,6 @@ impl Stored {
         self.length.div_ceil(BLOCK).max(1)
     }
 
-    /// Size of the gzip file.
     pub(crate) fn size(self) -> u64 {
         HEADER.len() as u64 + self.length + self.blocks() * BLOCK_HEADER + TRAILER
     }

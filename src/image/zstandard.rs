@@ -22,7 +22,6 @@ enum State<R: Read> {
 }
 
 impl<R: Read> Frames<R> {
-    /// Starts at the first frame.
     pub(crate) fn new(reader: R) -> Self {
         Self {
             state: State::Between(reader),

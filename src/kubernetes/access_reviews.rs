@@ -12,13 +12,11 @@ const GROUP: &str = "authorization.k8s.io";
 const ACCESS_REVIEWS: Resource = Resource::of(GROUP, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews");
 const LOCAL_ACCESS_REVIEWS: Resource =
     Resource::of(GROUP, "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews");
-/// Number of parallel reviews.
 const AT_A_TIME: usize = 16;
 
 /// Whether a service account has the rights of high availability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AccountCheck {
-    /// It does not exist.
     Missing,
     /// It lacks these verbs on ConfigMaps.
     Lacks(Vec<&'static str>),

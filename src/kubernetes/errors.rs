@@ -14,7 +14,6 @@ use crate::model::names::ClusterName;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Status {
-    /// The server's message.
     pub(crate) message: String,
     /// Machine-readable reason, such as `NotFound`.
     pub(crate) reason: String,
@@ -23,7 +22,6 @@ pub(crate) struct Status {
 /// Facts about the connection, for error messages.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerInfo {
-    /// Address of the API server.
     pub(crate) server: String,
     /// Context in use; `None`: in-cluster, or built from flags.
     pub(crate) context: Option<String>,
@@ -185,7 +183,6 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
     failed.is_some_and(|error| !error.is_connect())
 }
 
-/// The error for an answer that is not in time.
 pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
     let error = Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb));
     Error {
@@ -198,7 +195,6 @@ pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error
 /// The hint for a cluster that does not exist.
 pub(crate) const LIST_ALL: &str = "`kubectl flink list -A` shows the clusters of all namespaces";
 
-/// The error that there is no cluster of this name.
 pub(crate) fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
     no_clusters(&[name.as_str()], namespace)
 }
@@ -217,7 +213,6 @@ const KINDS: [&str; 10] = [
     "savepoints",
 ];
 
-/// The error that there are no clusters of these names.
 pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let verb = if names.len() == 1 {
         "is no cluster"

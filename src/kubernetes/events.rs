@@ -20,7 +20,6 @@ use crate::model::diagnosis::last_seen;
 use crate::model::events::Subject;
 use crate::model::names::ClusterName;
 
-/// The Events of one cluster.
 pub(crate) struct Events {
     watch: LocalBoxStream<'static, Result<watch::Event<Event>>>,
     /// The state of each Event when it was returned, by name.
@@ -56,14 +55,8 @@ impl Events {
             cluster.page::<watch::Page<Event>>(&list, &first),
         );
         let (job, deployment, first) = (job?, deployment?, first?);
-        let of_job = job
-            .as_ref()
-            .and_then(|job| job.spec.as_ref())
-            .map(|spec| &spec.template);
-        let of_deployment = deployment
-            .as_ref()
-            .and_then(|it| it.spec.as_ref())
-            .map(|spec| &spec.template);
+        let of_job = job.as_ref().and_then(|job| Some(&job.spec.as_ref()?.template));
+        let of_deployment = deployment.as_ref().and_then(|it| Some(&it.spec.as_ref()?.template));
         let source = OfCluster {
             namespace: namespace.to_owned(),
             subject: Subject::new(name, of_job.into_iter().chain(of_deployment)),

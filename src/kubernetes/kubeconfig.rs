@@ -235,7 +235,6 @@ fn read_file(path: &Path) -> Result<Kubeconfig> {
     })
 }
 
-/// Applies the flags to the cluster and the user in use.
 fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOptions) -> Result<()> {
     let used = kubeconfig
         .contexts

@@ -16,7 +16,6 @@ pub(crate) struct ShortLines<B> {
 }
 
 impl<B> ShortLines<B> {
-    /// Limits the lines of `body` to `limit` bytes.
     pub(crate) fn new(body: B, limit: usize) -> Self {
         Self { body, length: 0, limit }
     }

@@ -10,14 +10,11 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
-/// A kind of object in the Kubernetes API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
     /// API group; empty for the core group.
     pub(crate) group: &'static str,
-    /// Version of the API.
     pub(crate) version: &'static str,
-    /// Kind, such as `Job`.
     pub(crate) kind: &'static str,
     /// Name in paths and in RBAC rules, such as `jobs`.
     pub(crate) plural: &'static str,
@@ -29,25 +26,17 @@ pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadataList
 pub(crate) const METADATA_OF_ONE: &str =
     "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json";
 const RBAC: &str = "rbac.authorization.k8s.io";
-/// Namespaces (v1).
 pub(crate) const NAMESPACES: Resource = Resource::of("", "v1", "Namespace", "namespaces");
-/// Services (v1).
 pub(crate) const SERVICES: Resource = Resource::of("", "v1", "Service", "services");
-/// Pods (v1).
 pub(crate) const PODS: Resource = Resource::of("", "v1", "Pod", "pods");
-/// ConfigMaps (v1).
 pub(crate) const CONFIG_MAPS: Resource = Resource::of("", "v1", "ConfigMap", "configmaps");
-/// ServiceAccounts (v1).
 pub(crate) const SERVICE_ACCOUNTS: Resource = Resource::of("", "v1", "ServiceAccount", "serviceaccounts");
 /// Roles (rbac.authorization.k8s.io/v1).
 pub(crate) const ROLES: Resource = Resource::of(RBAC, "v1", "Role", "roles");
 /// RoleBindings (rbac.authorization.k8s.io/v1).
 pub(crate) const ROLE_BINDINGS: Resource = Resource::of(RBAC, "v1", "RoleBinding", "rolebindings");
-/// Events (v1).
 pub(crate) const EVENTS: Resource = Resource::of("", "v1", "Event", "events");
-/// Jobs (batch/v1).
 pub(crate) const JOBS: Resource = Resource::of("batch", "v1", "Job", "jobs");
-/// Deployments (apps/v1).
 pub(crate) const DEPLOYMENTS: Resource = Resource::of("apps", "v1", "Deployment", "deployments");
 
 /// FlinkDeployments of Flink's operator (flink.apache.org/v1beta1).
@@ -82,7 +71,6 @@ impl Resource {
         }
     }
 
-    /// `apiVersion` of its objects.
     pub(crate) fn api_version(self) -> String {
         match self.group {
             "" => "v1".to_owned(),
@@ -103,7 +91,6 @@ impl Resource {
 /// The target of a request: its path, and its name in errors.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Kind of object.
     pub(crate) resource: Resource,
     /// Namespace; `None`: all.
     pub(crate) namespace: Option<String>,
@@ -111,12 +98,10 @@ pub(crate) struct Target {
     pub(crate) name: Option<String>,
     /// Subresource with what follows it, such as `log` or `proxy/jobs/overview`.
     pub(crate) subresource: Option<String>,
-    /// RBAC verb of the request.
     pub(crate) verb: &'static str,
 }
 
 impl Target {
-    /// The object `name` in `namespace`, for `verb`.
     pub(crate) fn object(verb: &'static str, resource: Resource, namespace: &str, name: &str) -> Self {
         Self {
             resource,
@@ -138,7 +123,6 @@ impl Target {
         }
     }
 
-    /// The same object's `subresource`.
     #[must_use]
     pub(crate) fn subresource(mut self, subresource: impl Into<String>) -> Self {
         self.subresource = Some(subresource.into());
@@ -202,7 +186,6 @@ impl Identity {
         Self::new(resource, text("namespace"), text("name"), text("uid"))
     }
 
-    /// Like [`Self::of`], for a typed object.
     pub(crate) fn of_typed(resource: Resource, metadata: &ObjectMeta) -> Result<Self> {
         let ObjectMeta {
             namespace, name, uid, ..
@@ -226,7 +209,6 @@ impl Identity {
         }
     }
 
-    /// Its kind.
     pub(crate) const fn resource(&self) -> Resource {
         self.resource
     }
@@ -239,7 +221,6 @@ impl Identity {
         &self.uid
     }
 
-    /// The target of a request for `verb`.
     pub(crate) fn target(&self, verb: &'static str) -> Target {
         Target::object(verb, self.resource, &self.namespace, &self.name)
     }
@@ -271,7 +252,6 @@ pub(crate) fn label_query(names: &[&str], components: &[&str]) -> String {
     format!("labelSelector={}", encode(&terms.join(",")))
 }
 
-/// Encodes text as the value of a query parameter.
 pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
@@ -293,10 +273,8 @@ mod tests {
     fn a_query_selects_by_cluster_and_component() {
         assert_eq!(label_query(&["a"], &[]), "labelSelector=app%3Da");
         assert_eq!(label_query(&[], &["master"]), "labelSelector=component%3Dmaster");
-        assert_eq!(
-            label_query(&["a", "b"], &["master", "history"]),
-            "labelSelector=app%20in%20%28a%2Cb%29%2Ccomponent%20in%20%28master%2Chistory%29"
-        );
+        let expected = "labelSelector=app%20in%20%28a%2Cb%29%2Ccomponent%20in%20%28master%2Chistory%29";
+        assert_eq!(label_query(&["a", "b"], &["master", "history"]), expected);
     }
 
     #[test]
@@ -309,14 +287,10 @@ mod tests {
         let job = Target::object("get", JOBS, "ns", "demo-master");
         assert_eq!(job.path(), "/apis/batch/v1/namespaces/ns/jobs/demo-master");
         let proxy = Target::object("get", SERVICES, "ns", "demo-master:8081").subresource("proxy/jobs/overview");
-        assert_eq!(
-            proxy.path(),
-            "/api/v1/namespaces/ns/services/demo-master:8081/proxy/jobs/overview"
-        );
+        let expected = "/api/v1/namespaces/ns/services/demo-master:8081/proxy/jobs/overview";
+        assert_eq!(proxy.path(), expected);
         assert_eq!(proxy.rbac_resource(), "services/proxy");
-        assert_eq!(
-            Target::collection("list", DEPLOYMENTS, None).path(),
-            "/apis/apps/v1/deployments"
-        );
+        let expected = "/apis/apps/v1/deployments";
+        assert_eq!(Target::collection("list", DEPLOYMENTS, None).path(), expected);
     }
 }

@@ -59,7 +59,6 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// Sets the first pause, and the maximum.
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         let builder = ExponentialBuilder::default()
             .with_min_delay(first)
@@ -84,7 +83,6 @@ impl Pauses {
         }
     }
 
-    /// Sleeps for the next pause.
     pub(crate) async fn pause(&mut self) {
         tokio::time::sleep(self.next()).await;
     }

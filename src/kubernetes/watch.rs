@@ -33,7 +33,6 @@ const EMPTY: u32 = 2;
 /// How long the first list may fail with a transient error.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An event of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event<T> {
     /// All existing objects, at the start and after a gap: earlier objects that are missing in it are gone.
@@ -44,18 +43,15 @@ pub(crate) enum Event<T> {
     Deleted(T),
 }
 
-/// The source of a list and a watch.
 pub(crate) trait Source {
     /// An object as the server returns it.
     type Object: Clone + DeserializeOwned + 'static;
     /// The part of an object in use.
     type Item;
 
-    /// The target of requests.
     fn target(&self, verb: &'static str) -> Target;
     /// The selectors of lists and watches, as an encoded query.
     fn query(&self) -> String;
-    /// The `Accept` header of watches.
     fn accept(&self) -> Option<&'static str> {
         None
     }
@@ -63,11 +59,9 @@ pub(crate) trait Source {
     fn list(&mut self, cluster: &Cluster) -> impl Future<Output = Result<(Vec<Self::Item>, String)>>;
     /// The used part of an object, if any.
     fn item(&mut self, object: Self::Object) -> Option<Self::Item>;
-    /// An object's version.
     fn version(object: &Self::Object) -> Option<&str>;
 }
 
-/// A list and a watch of `S`.
 pub(crate) struct Watch<S: Source> {
     cluster: Cluster,
     source: S,
@@ -142,7 +136,6 @@ impl<S: Source + 'static> Watch<S> {
         }
     }
 
-    /// The events. The stream ends with the first error.
     pub(crate) fn stream(self) -> impl Stream<Item = Result<Event<S::Item>>> {
         futures::stream::unfold(Some(self), |watch| async {
             let mut watch = watch?;
@@ -237,7 +230,6 @@ impl<S: Source + 'static> Watch<S> {
         self.begun = Instant::now();
     }
 
-    /// Records a success.
     fn succeeded(&mut self) {
         if std::mem::take(&mut self.said) {
             progress::note(&format!("{} can be watched again", self.source.target("watch")));
@@ -246,7 +238,6 @@ impl<S: Source + 'static> Watch<S> {
         self.failing = None;
     }
 
-    /// Records the end of a watch.
     fn ended(&mut self) {
         self.events = None;
         self.tired = self.begun.elapsed() < HEALTHY;
@@ -344,7 +335,6 @@ struct PageMeta {
     next: Option<String>,
 }
 
-/// The query of the first page.
 pub(crate) fn first_page(query: &str) -> String {
     format!("{query}&limit={PAGE}&continue=")
 }

@@ -162,7 +162,6 @@ fn replicas(deployment: &Value) -> Option<u32> {
     live.and_then(|replicas| u32::try_from(replicas).ok()).or_else(before)
 }
 
-/// The parallelism as a variable.
 const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
 /// The options without those that a resume sets again, and with the parallelism as a variable.
@@ -282,8 +281,23 @@ mod tests {
     fn resumed(new: Config) -> manifests::Manifests {
         let [service, job, deployment] = live();
         let (templates, layer) = adopt(&ClusterName::new("demo").unwrap(), &service, &job, &deployment, &new).unwrap();
-        let spec = Spec::resolve(new.merged_over(layer)).unwrap();
-        manifests::build(&spec, &templates, "ns", 1).unwrap()
+        build(new.merged_over(layer), &templates)
+    }
+
+    fn build(layer: Config, templates: &Templates) -> manifests::Manifests {
+        manifests::build(&Spec::resolve(layer).unwrap(), templates, "ns", 1).unwrap()
+    }
+
+    fn container(object: &Value) -> &Value {
+        &object["spec"]["template"]["spec"]["containers"][0]
+    }
+
+    fn arguments(made: &manifests::Manifests) -> Value {
+        container(&made.job)["args"].clone()
+    }
+
+    fn words(text: &str) -> Value {
+        text.split_whitespace().collect()
     }
 
     #[test]
@@ -292,29 +306,14 @@ mod tests {
             from_savepoint: Some("/new".into()),
             ..Config::default()
         });
-        let container = &made.job["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!(
-            container["args"],
-            json!([
-                "job-cluster",
-                "--job-classname",
-                "a.B",
-                "-Djobmanager.rpc.address=demo-master",
-                "-Dparallelism.default=2",
-                "--fromSavepoint",
-                "/new",
-                "--input",
-                "$(POD)",
-                "$$x"
-            ])
-        );
+        let args = "job-cluster --job-classname a.B -Djobmanager.rpc.address=demo-master -Dparallelism.default=2 \
+            --fromSavepoint /new --input $(POD) $$x";
+        assert_eq!(arguments(&made), words(args));
         assert_eq!(made.job["spec"]["template"]["spec"]["restartPolicy"], "OnFailure");
         assert_eq!(made.job["spec"]["backoffLimit"], 6);
         assert_eq!(made.job["spec"].get("selector"), None);
-        assert_eq!(
-            made.job["spec"]["template"]["metadata"]["labels"],
-            json!({"app": "demo", "component": "master"})
-        );
+        let labels = &made.job["spec"]["template"]["metadata"]["labels"];
+        assert_eq!(labels, &json!({"app": "demo", "component": "master"}));
         assert_eq!(made.deployment["spec"]["replicas"], 2);
         assert_eq!(made.service["spec"]["ports"][0]["nodePort"], 30081);
         assert_eq!(made.service["spec"].get("clusterIP"), None);
@@ -336,28 +335,19 @@ mod tests {
             },
             ..Config::default()
         };
-        let build = |layer: Config, templates: &Templates| {
-            manifests::build(&Spec::resolve(layer).unwrap(), templates, "ns", 1).unwrap()
-        };
-        let heap =
-            |made: &manifests::Manifests| made.job["spec"]["template"]["spec"]["containers"][0]["command"][4].clone();
+        let heap = |made: &manifests::Manifests| container(&made.job)["command"][4].clone();
         let made = build(layer("2g"), &Templates::built_in().unwrap());
-        let (templates, adopted) =
-            adopt(&name, &made.service, &made.job, &made.deployment, &Config::default()).unwrap();
+        let none = Config::default();
+        let (templates, adopted) = adopt(&name, &made.service, &made.job, &made.deployment, &none).unwrap();
         assert_eq!(adopted.direct_start, Some(true));
         assert!(!format!("{templates:?}").contains("java_or_answer"));
         let again = build(adopted.clone(), &templates);
         assert_eq!(heap(&again), heap(&made));
         let larger = build(layer("4g").merged_over(adopted.clone()), &templates);
         assert_ne!(heap(&larger), heap(&made));
-        let plain = build(
-            Config {
-                direct_start: Some(false),
-                ..adopted
-            },
-            &templates,
-        );
-        assert_eq!(heap(&plain), Value::Null);
+        let mut plain = adopted;
+        plain.direct_start = Some(false);
+        assert_eq!(heap(&build(plain, &templates)), Value::Null);
     }
 
     #[test]
@@ -368,7 +358,7 @@ mod tests {
         let name = ClusterName::new("demo").unwrap();
         let (templates, layer) = adopt(&name, &service, &job, &deployment, &Config::default()).unwrap();
         assert_eq!(layer.task_managers, Some(2));
-        let made = manifests::build(&Spec::resolve(layer).unwrap(), &templates, "ns", 1).unwrap();
+        let made = build(layer, &templates);
         assert_eq!(made.deployment["spec"]["replicas"], 2);
         assert_eq!(made.deployment["metadata"]["annotations"].get(SUSPENDED_REPLICAS), None);
     }
@@ -382,24 +372,11 @@ mod tests {
             arguments: Some(vec!["--new".into()]),
             ..Config::default()
         });
-        let container = &made.job["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!(container["image"], "job:2");
-        assert_eq!(
-            container["args"],
-            json!([
-                "job-cluster",
-                "-Djobmanager.rpc.address=demo-master",
-                "-Dparallelism.default=4",
-                "--job-classname",
-                "a.C",
-                "--new"
-            ])
-        );
+        assert_eq!(container(&made.job)["image"], "job:2");
+        let args = "job-cluster -Djobmanager.rpc.address=demo-master -Dparallelism.default=4 --job-classname a.C --new";
+        assert_eq!(arguments(&made), words(args));
         assert_eq!(made.deployment["spec"]["replicas"], 4);
-        assert_eq!(
-            made.deployment["spec"]["template"]["spec"]["containers"][0]["image"],
-            "job:2"
-        );
+        assert_eq!(container(&made.deployment)["image"], "job:2");
     }
 
     /// As a revision of the history it makes the same objects, and flags can change all of it.
@@ -407,19 +384,10 @@ mod tests {
     fn what_is_taken_over_is_made_again_as_it_is() {
         let [service, mut job, deployment] = live();
         let name = ClusterName::new("demo").unwrap();
-        let arguments =
-            |made: &manifests::Manifests| made.job["spec"]["template"]["spec"]["containers"][0]["args"].clone();
-        let made = |layer: Config, templates: &Templates| {
-            let spec = Spec::resolve(layer).unwrap();
-            manifests::build(&spec, templates, "ns", 1).unwrap()
-        };
         let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
         // Kubernetes puts something in, which only the template can say.
         assert_eq!(layer.arguments, None);
-        assert_eq!(
-            arguments(&made(layer, &templates)),
-            job["spec"]["template"]["spec"]["containers"][0]["args"]
-        );
+        assert_eq!(arguments(&build(layer, &templates)), container(&job)["args"]);
 
         let args = &mut job["spec"]["template"]["spec"]["containers"][0]["args"];
         args[8] = json!("plain");
@@ -427,19 +395,15 @@ mod tests {
         let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
         let texts = ["--input", "plain", "$x"].map(ToOwned::to_owned);
         assert_eq!(layer.arguments.as_deref(), Some(&texts[..]));
-        assert_eq!(
-            arguments(&made(layer.clone(), &templates)).as_array().unwrap()[..8],
-            live_args.as_array().unwrap()[..8]
-        );
+        let again = arguments(&build(layer.clone(), &templates));
+        assert_eq!(again.as_array().unwrap()[..8], live_args.as_array().unwrap()[..8]);
         let new = Config {
             arguments: Some(vec!["--other".into()]),
             parallelism: Some(5),
             ..Config::default()
         };
-        let changed = arguments(&made(new.merged_over(layer), &templates)).to_string();
-        assert!(
-            changed.contains("parallelism.default=5") && !changed.contains("--input"),
-            "{changed}"
-        );
+        let changed = arguments(&build(new.merged_over(layer), &templates)).to_string();
+        assert!(changed.contains("parallelism.default=5"), "{changed}");
+        assert!(!changed.contains("--input"), "{changed}");
     }
 }

@@ -47,7 +47,6 @@ impl Keyword for Restart {
     ];
 }
 
-/// When the kubelet pulls the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullPolicy {
     Always,
@@ -70,7 +69,6 @@ pub(crate) struct Mount {
     pub(crate) claim: String,
     /// Absolute path in the containers.
     pub(crate) path: String,
-    /// Whether it is mounted read-only.
     pub(crate) read_only: bool,
 }
 
@@ -129,7 +127,6 @@ pub struct Config {
     pub(crate) name: Option<String>,
     /// Namespace; if absent, that of the connection.
     pub(crate) namespace: Option<String>,
-    /// Image of both roles.
     pub(crate) image: Option<String>,
     /// Flink's version, if it is given explicitly.
     pub(crate) flink_version: Option<FlinkVersion>,
@@ -139,13 +136,11 @@ pub struct Config {
     pub(crate) slots: Option<u32>,
     /// Number of TaskManagers, if it is not parallelism divided by slots.
     pub(crate) task_managers: Option<u32>,
-    /// Entry class of the job.
     pub(crate) job_class: Option<String>,
     /// A SQL script that Flink runs as the job, instead of an entry class (Flink 2.0+).
     pub(crate) sql: Option<String>,
     /// Jars to fetch before the job starts (Flink 1.19+).
     pub(crate) jars: Option<Vec<String>>,
-    /// How the job ID is chosen.
     pub(crate) job_id: Option<JobId>,
     /// Path of the savepoint or checkpoint to start from.
     pub(crate) from_savepoint: Option<String>,
@@ -155,27 +150,19 @@ pub struct Config {
     pub(crate) arguments: Option<Vec<String>>,
     /// Flink configuration, merged key by key.
     pub(crate) configuration: BTreeMap<String, String>,
-    /// The kind of the image's entrypoint.
     pub(crate) entrypoint: Option<Entrypoint>,
-    /// ServiceAccount of all Pods.
     pub(crate) service_account: Option<String>,
-    /// When the image is pulled.
     pub(crate) image_pull_policy: Option<PullPolicy>,
-    /// Names of image pull Secrets.
     pub(crate) image_pull_secrets: Option<Vec<String>>,
     /// Environment of all containers, merged name by name.
     pub(crate) env: BTreeMap<String, String>,
     /// Volumes mounted into all containers, merged path by path.
     pub(crate) mounts: Vec<Mount>,
-    /// The JobManager.
     pub(crate) job_manager: RoleConfig,
-    /// The TaskManagers.
     pub(crate) task_manager: RoleConfig,
     /// A Kubernetes PodTemplateSpec merged into the Pods of both roles.
     pub(crate) pod_template: Option<Value>,
-    /// Directory for savepoints.
     pub(crate) savepoint_dir: Option<String>,
-    /// Directory for checkpoints.
     pub(crate) checkpoint_dir: Option<String>,
     /// Whether the high-availability settings of lower layers are removed.
     pub(crate) no_ha: bool,
@@ -228,7 +215,6 @@ impl RoleConfig {
 }
 
 impl Config {
-    /// The configuration of a role.
     pub(crate) const fn role(&self, role: Role) -> &RoleConfig {
         match role {
             Role::JobManager => &self.job_manager,
@@ -236,7 +222,6 @@ impl Config {
         }
     }
 
-    /// The configuration of a role, mutable.
     pub(crate) const fn role_mut(&mut self, role: Role) -> &mut RoleConfig {
         match role {
             Role::JobManager => &mut self.job_manager,
@@ -341,10 +326,8 @@ mod tests {
         let both = upper.merged_over(lower);
         assert_eq!(both.image.as_deref(), Some("new"));
         assert_eq!(both.parallelism, Some(3));
-        assert_eq!(
-            both.configuration,
-            BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())])
-        );
+        let expected = BTreeMap::from([("a".into(), "1".into()), ("b".into(), "2".into())]);
+        assert_eq!(both.configuration, expected);
         let mounts: Vec<_> = both.mounts.iter().map(ToString::to_string).collect();
         assert_eq!(mounts, ["claim:/more", "other:/data"]);
     }

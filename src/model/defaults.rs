@@ -31,10 +31,8 @@ enum Form {
     Words(&'static [&'static str]),
 }
 
-/// A key of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// Its name: that of the flag.
     pub(crate) name: &'static str,
     form: Form,
     /// Its meaning, for documentation.
@@ -53,7 +51,6 @@ const fn key(name: &'static str, form: Form, meaning: &'static str) -> Key {
     Key { name, form, meaning }
 }
 
-/// All keys.
 pub(crate) const KEYS: &[Key] = &[
     key("image", Form::Text, "image of clusters that are created"),
     key(
@@ -106,30 +103,24 @@ pub(crate) const KEYS: &[Key] = &[
     key("plain", Form::Bool, "words only, as --plain"),
 ];
 
-/// Values by key.
 type Values = BTreeMap<&'static str, String>;
 
-/// The part for one context.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct InContext {
     values: Values,
     namespaces: BTreeMap<String, Values>,
 }
 
-/// The configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Defaults {
     everywhere: Values,
     contexts: BTreeMap<String, InContext>,
 }
 
-/// A position in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConfigPath {
-    /// `defaults`.
     Everywhere,
     Context(String),
-    /// A namespace of a context.
     Namespace(String, String),
 }
 
@@ -148,12 +139,10 @@ impl fmt::Display for ConfigPath {
 pub(crate) struct Effective(BTreeMap<&'static str, (String, ConfigPath)>);
 
 impl Effective {
-    /// The value of a key, and its position.
     pub(crate) fn get(&self, key: &str) -> Option<(&str, &ConfigPath)> {
         self.0.get(key).map(|(value, place)| (value.as_str(), place))
     }
 
-    /// The settings for clusters.
     pub(crate) fn layer(&self) -> Config {
         let value = |key: &str| self.get(key).map(|(value, _)| value.to_owned());
         Config {
@@ -381,10 +370,8 @@ mod tests {
         assert_eq!(image(&file, None, "billing"), "a by defaults");
         assert_eq!(image(&file, Some("other"), "billing"), "a by defaults");
         assert_eq!(image(&file, Some("prod"), "default"), "b by context prod");
-        assert_eq!(
-            image(&file, Some("prod"), "billing"),
-            "c by namespace billing of context prod"
-        );
+        let expected = "c by namespace billing of context prod";
+        assert_eq!(image(&file, Some("prod"), "billing"), expected);
         let effective = file.effective(Some("prod"), "billing");
         assert_eq!(effective.get("output").unwrap().0, "wide");
         assert_eq!(effective.get("prompts").unwrap().0, "false");
@@ -399,10 +386,8 @@ mod tests {
         let mut changed = file.clone();
         let place = ConfigPath::Namespace("new".into(), "n".into());
         changed.set(&place, "prompts", Some("true")).unwrap();
-        assert_eq!(
-            changed.tree()["contexts"]["new"],
-            json!({"namespaces": {"n": {"prompts": true}}})
-        );
+        let expected = json!({"namespaces": {"n": {"prompts": true}}});
+        assert_eq!(changed.tree()["contexts"]["new"], expected);
         changed.set(&place, "prompts", None).unwrap();
         assert_eq!(changed, file);
     }

@@ -15,7 +15,6 @@ pub(crate) struct Difference {
     pub(crate) path: String,
     /// The present value; `None`: there is none.
     pub(crate) live: Option<Value>,
-    /// The wanted value.
     pub(crate) wanted: Value,
 }
 
@@ -179,10 +178,8 @@ mod tests {
     fn differences_are_named_by_path() {
         let wanted = json!({"a": 1, "args": ["x", "y"], "list": [{"name": "a", "v": 1}], "gone": "z", "short": ["1"]});
         let live = json!({"a": 2, "args": ["x", "z"], "list": [{"name": "a", "v": 2}, {"name": "b"}], "short": []});
-        assert_eq!(
-            paths(&wanted, &live),
-            ["a", "args[1]", "gone", "list[a].v", "list", "short"]
-        );
+        let expected = ["a", "args[1]", "gone", "list[a].v", "list", "short"];
+        assert_eq!(paths(&wanted, &live), expected);
         let text = differences(&json!({"a": 1}), &json!({"a": 2}))[0].to_string();
         assert_eq!(text, "a: 2 instead of 1");
     }
@@ -192,18 +189,12 @@ mod tests {
         let difference =
             |wanted: Value, live: Value| differences(&json!({ "a": wanted }), &json!({ "a": live }))[0].to_string();
         let common = "-Dx=".repeat(40);
-        assert_eq!(
-            difference(json!(["p", "q", "r"]), json!(["p", "r"])),
-            "a: without \"q\""
-        );
-        assert_eq!(
-            difference(json!(["p"]), json!([common, "p", "p"])),
-            format!("a: \"{}…, \"p\" is too much", &common[..79])
-        );
-        assert_eq!(
-            difference(json!(["p", "n"]), json!(["p", "o", "m"])),
-            "a: \"o\", \"m\" instead of \"n\""
-        );
+        let expected = "a: without \"q\"";
+        assert_eq!(difference(json!(["p", "q", "r"]), json!(["p", "r"])), expected);
+        let expected = format!("a: \"{}…, \"p\" is too much", &common[..79]);
+        assert_eq!(difference(json!(["p"]), json!([common, "p", "p"])), expected);
+        let expected = "a: \"o\", \"m\" instead of \"n\"";
+        assert_eq!(difference(json!(["p", "n"]), json!(["p", "o", "m"])), expected);
         assert_eq!(
             difference(json!(format!("{common}1")), json!(format!("{common}2"))),
             "a: …-Dx=-Dx=-Dx=-Dx=-Dx=2\" instead of …-Dx=-Dx=-Dx=-Dx=-Dx=1\""

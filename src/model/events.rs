@@ -79,25 +79,19 @@ fn is_of_replica_set(pod: &str, deployment: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventRow {
-    /// When it was last seen.
     pub(crate) last_seen: Option<Timestamp>,
-    /// When it was first seen.
     pub(crate) first_seen: Option<Timestamp>,
-    /// Number of occurrences.
     pub(crate) count: u32,
     /// `Normal` or `Warning`.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// The reason in CamelCase.
     pub(crate) reason: String,
-    /// The object of the Event.
     pub(crate) object: Object,
     pub(crate) message: String,
-    /// The component that reported it.
     pub(crate) source: Option<String>,
 }
 
-/// The object that an Event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Object {
     /// Kind, such as `Pod`.
@@ -128,7 +122,6 @@ impl From<&Event> for EventRow {
     }
 }
 
-/// Names of the columns.
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide {
         &[
@@ -146,7 +139,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     }
 }
 
-/// The columns of one Event.
 pub(crate) fn row(view: &EventRow, wide: bool, now: Timestamp) -> Vec<String> {
     let ago = |then: Option<Timestamp>| then.map_or_else(|| "?".to_owned(), |then| age(then, now));
     let mut row = vec![ago(view.last_seen)];

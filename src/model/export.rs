@@ -252,23 +252,17 @@ mod tests {
         let name = ClusterName::new("demo").unwrap();
         let Exported { layer, remarks } = of_live(&name, &service, &job, &deployment).unwrap();
         assert_eq!(layer.image.as_deref(), Some("job:1"));
-        assert_eq!(
-            (layer.parallelism, layer.slots, layer.task_managers),
-            (Some(2), Some(2), Some(3))
-        );
+        let expected = (Some(2), Some(2), Some(3));
+        assert_eq!((layer.parallelism, layer.slots, layer.task_managers), expected);
         assert_eq!(layer.job_class.as_deref(), Some("a.B"));
-        assert_eq!(
-            layer.arguments.as_deref(),
-            Some(&["--input".to_owned(), "$(x)".to_owned()][..])
-        );
+        let expected = Some(&["--input".to_owned(), "$(x)".to_owned()][..]);
+        assert_eq!(layer.arguments.as_deref(), expected);
         assert_eq!(layer.from_savepoint.as_deref(), Some("/old"));
         assert_eq!(layer.savepoint_dir.as_deref(), Some("/sp"));
         assert_eq!(layer.entrypoint, Some(Entrypoint::Legacy));
         assert_eq!(layer.restart, Some(Restart::OnFailure));
-        assert_eq!(
-            (layer.node_port, layer.service_account.as_deref()),
-            (Some(30081), Some("flink"))
-        );
+        let expected = (Some(30081), Some("flink"));
+        assert_eq!((layer.node_port, layer.service_account.as_deref()), expected);
         assert_eq!(layer.labels, BTreeMap::from([("team".to_owned(), "x".to_owned())]));
         assert!(layer.configuration.is_empty(), "{:?}", layer.configuration);
         assert_eq!(remarks.len(), 1, "{remarks:?}");
@@ -292,10 +286,8 @@ mod tests {
         // No limit there: the size of the process is not made one.
         assert_eq!(master["resources"]["limits"].get("memory"), None);
         let worker = &made.deployment["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!(
-            worker["resources"],
-            json!({"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi"}})
-        );
+        let expected = json!({"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi"}});
+        assert_eq!(worker["resources"], expected);
         assert_eq!(made.deployment["spec"]["replicas"], 3);
         let arguments = master["args"].as_array().unwrap();
         assert_eq!(arguments[arguments.len() - 2..], ["--input", "$$(x)"]);

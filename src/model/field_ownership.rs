@@ -47,7 +47,6 @@ pub(crate) fn labelled(live: &Value, name: &ClusterName, component: &str) -> Val
 /// The labels and annotations for the objects of an adopted cluster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Marks {
-    /// The revision of the objects.
     pub(crate) revision: u64,
     /// The job's parallelism.
     pub(crate) parallelism: u32,
@@ -117,13 +116,9 @@ mod tests {
         };
         let object = marked(&live, &name, names::TASK_MANAGER, marks);
         assert_eq!(object["spec"], live["spec"]);
-        assert_eq!(
-            object["metadata"]["labels"]["app.kubernetes.io/managed-by"],
-            FIELD_MANAGER
-        );
-        assert_eq!(
-            object["metadata"]["annotations"],
-            json!({REVISION: "3", PARALLELISM: "2"})
-        );
+        let expected = FIELD_MANAGER;
+        assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/managed-by"], expected);
+        let expected = json!({REVISION: "3", PARALLELISM: "2"});
+        assert_eq!(object["metadata"]["annotations"], expected);
     }
 }

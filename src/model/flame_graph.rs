@@ -13,14 +13,11 @@ const LIBRARIES: &[&str] = &[
     "org.apache.flink.",
 ];
 
-/// A frame with those that it called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frame {
     /// `CLASS.METHOD:LINE`.
     pub(crate) name: String,
-    /// Number of samples in which it was.
     pub(crate) samples: u64,
-    /// The frames that it called.
     pub(crate) children: Vec<Frame>,
 }
 
@@ -29,7 +26,6 @@ pub(crate) struct Frame {
 pub(crate) enum Answer {
     /// The first samples are being taken.
     Waiting,
-    /// The vertex has ended.
     Ended,
     /// `rest.flamegraph.enabled` is off.
     Disabled,
@@ -109,7 +105,6 @@ pub(crate) enum Origin {
 }
 
 impl Frame {
-    /// What runs it.
     pub(crate) fn origin(&self) -> Origin {
         if self.name.starts_with("org.apache.flink.") {
             Origin::Flink
@@ -139,17 +134,14 @@ impl Frame {
     }
 }
 
-/// A line of the tree of the hottest frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
-    /// Its depth in the tree.
     pub(crate) depth: usize,
     pub(crate) frame: &'a Frame,
     /// Number of frames before it that are left out: each called the next one, and nothing else.
     pub(crate) left_out: usize,
 }
 
-/// The hottest frames as a tree of at most `most` lines.
 pub(crate) fn hottest(root: &Frame, most: usize) -> Vec<Line<'_>> {
     let mut lines = Vec::new();
     add(&root.children, 0, root.samples.div_ceil(100), &mut lines);

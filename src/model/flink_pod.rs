@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::main_container;
 
-/// The state of a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Its containers have not started.
@@ -25,15 +24,12 @@ pub(crate) enum Phase {
 /// Kubernetes' action on the Job of a JobManager that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AfterEnd {
-    /// The Job is complete.
     Completes,
-    /// The Job has failed.
     Fails,
     /// The Job starts another JobManager.
     Restarts,
 }
 
-/// Status of the container that runs Flink.
 pub(crate) fn main_status(pod: &Pod) -> Option<&ContainerStatus> {
     let name = &main_container::of_pod(pod)?.name;
     let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
@@ -52,10 +48,11 @@ fn is_final(pod: &Pod, code: i32) -> bool {
 /// The end of a container that the kubelet does not restart.
 fn end_of<'a>(pod: &Pod, status: &'a ContainerStatus) -> Option<&'a ContainerStateTerminated> {
     let end = status.state.as_ref()?.terminated.as_ref()?;
-    (is_final(pod, end.exit_code) || pod_has_ended(pod)).then_some(end)
+    (is_final(pod, end.exit_code) || runs_nothing(pod)).then_some(end)
 }
 
-fn pod_has_ended(pod: &Pod) -> bool {
+/// Whether no process runs in the Pod any more.
+pub(crate) fn runs_nothing(pod: &Pod) -> bool {
     matches!(word(pod), Some("Succeeded" | "Failed"))
 }
 
@@ -68,12 +65,10 @@ pub(crate) fn end(pod: &Pod) -> Option<&ContainerStateTerminated> {
     end_of(pod, main_status(pod)?)
 }
 
-/// When Flink ended in this Pod.
 pub(crate) fn ended_at(pod: &Pod) -> Option<Timestamp> {
     Some(end(pod)?.finished_at.as_ref()?.0)
 }
 
-/// The state of the Pod.
 pub(crate) fn phase(pod: &Pod) -> Phase {
     match (end(pod), word(pod)) {
         (Some(end), _) if end.exit_code == 0 => Phase::Succeeded,
@@ -100,11 +95,6 @@ pub(crate) fn has_ended(pod: &Pod) -> bool {
     matches!(phase(pod), Phase::Succeeded | Phase::Failed)
 }
 
-/// Whether no process runs in the Pod any more.
-pub(crate) fn runs_nothing(pod: &Pod) -> bool {
-    pod_has_ended(pod)
-}
-
 /// Whether a container of the Pod will not run again.
 pub(crate) fn container_has_ended(pod: &Pod, container: &str) -> bool {
     let statuses = pod
@@ -112,13 +102,13 @@ pub(crate) fn container_has_ended(pod: &Pod, container: &str) -> bool {
         .as_ref()
         .and_then(|status| status.container_statuses.as_ref());
     let mut own = statuses.into_iter().flatten().filter(|status| status.name == container);
-    pod_has_ended(pod) || own.any(|status| end_of(pod, status).is_some())
+    runs_nothing(pod) || own.any(|status| end_of(pod, status).is_some())
 }
 
 /// Whether Flink has ended for good in a Pod that has not: other containers keep it, or the kubelet has not reported its
 /// end yet, which takes a moment.
 pub(crate) fn outlives_flink(pod: &Pod) -> bool {
-    !pod_has_ended(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
+    !runs_nothing(pod) && pod.metadata.deletion_timestamp.is_none() && end(pod).is_some()
 }
 
 /// Whether Flink has ended for good in a Pod that other containers keep.

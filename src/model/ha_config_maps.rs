@@ -8,7 +8,6 @@ const CHECKPOINT: &str = "checkpointID-";
 /// The IDs under which a cluster keeps its high-availability data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ids {
-    /// All IDs.
     pub(crate) own: Vec<String>,
     /// The IDs that other clusters can also have: they are names without a nonce.
     pub(crate) shared: Vec<String>,
@@ -25,7 +24,6 @@ impl Ids {
         }
     }
 
-    /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty()
     }

@@ -7,7 +7,6 @@ pub(crate) trait Keyword: Copy + PartialEq + Send + Sync + 'static {
     /// Each value, its keyword, and its meaning.
     const WORDS: &'static [(Self, &'static str, &'static str)];
 
-    /// Its keyword.
     fn as_str(self) -> &'static str {
         let found = Self::WORDS.iter().find(|(value, ..)| *value == self);
         found.map_or("", |(_, word, _)| word)

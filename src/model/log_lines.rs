@@ -91,7 +91,6 @@ impl LogPosition {
         self.last.map(second)
     }
 
-    /// The time of the last line.
     pub(crate) const fn last(&self) -> Option<Timestamp> {
         self.last
     }
@@ -104,7 +103,6 @@ impl LogPosition {
         }
     }
 
-    /// Whether the line is new.
     pub(crate) fn admit(&mut self, line: LogLine<'_>) -> bool {
         let key = digest(line);
         if !self.repeated.is_empty()

@@ -52,12 +52,10 @@ fn of_all(containers: &[Container]) -> Option<&Container> {
     containers.get(at)
 }
 
-/// Flink's container of a Pod template.
 pub(crate) fn of_template(template: &PodTemplateSpec) -> Option<&Container> {
     of_all(&template.spec.as_ref()?.containers)
 }
 
-/// Flink's container of a Pod.
 pub(crate) fn of_pod(pod: &Pod) -> Option<&Container> {
     of_all(&pod.spec.as_ref()?.containers)
 }

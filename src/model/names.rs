@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 /// Field manager of every server-side apply.
 pub(crate) const FIELD_MANAGER: &str = "kubectl-flink";
 
-/// Label with the cluster's name.
 pub(crate) const APP_LABEL: &str = "app";
 /// Label with the role of an object in its cluster: [`MASTER`] or [`TASK_MANAGER`].
 pub(crate) const COMPONENT_LABEL: &str = "component";
@@ -76,7 +75,6 @@ impl ClusterName {
         }
     }
 
-    /// The name itself.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -86,7 +84,6 @@ impl ClusterName {
         format!("{}-{MASTER}", self.0)
     }
 
-    /// Name of the Deployment.
     pub(crate) fn task_manager(&self) -> String {
         format!("{}-{TASK_MANAGER}", self.0)
     }

@@ -136,10 +136,8 @@ mod tests {
         assert_eq!(of(operator), "it is controlled by Redis cache");
         let hand = json!({"labels": {"app": "redis"}, "managedFields": [{"manager": "kubectl-create"},
             {"manager": "kube-controller-manager", "subresource": "status"}]});
-        assert_eq!(
-            of(hand),
-            "its labels are app=redis, and it was written by kubectl-create"
-        );
+        let expected = "its labels are app=redis, and it was written by kubectl-create";
+        assert_eq!(of(hand), expected);
         assert_eq!(of(json!({})), "it has no labels");
     }
 }

@@ -8,7 +8,6 @@ use super::diagnosis::{Observed, Role};
 use super::flink_pod;
 use super::manifests::revision_of;
 
-/// A Pod of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PodState {
@@ -22,7 +21,6 @@ pub(crate) struct PodState {
     pub(crate) ready: bool,
     /// How often Flink's container was restarted in it.
     pub(crate) restarts: u32,
-    /// When it was created.
     pub(crate) created_at: Option<Timestamp>,
 }
 

@@ -27,12 +27,10 @@ const UNITS: [(&str, u64); 4] = [
 ];
 
 impl Memory {
-    /// `bytes` bytes.
     pub(crate) const fn from_bytes(bytes: u64) -> Self {
         Self { bytes }
     }
 
-    /// The amount in bytes.
     pub(crate) const fn bytes(self) -> u64 {
         self.bytes
     }

@@ -11,9 +11,7 @@ pub struct Right {
     pub(crate) group: &'static str,
     /// Resource, with its subresource.
     pub(crate) resource: &'static str,
-    /// RBAC verb.
     pub(crate) verb: &'static str,
-    /// Commands that need it.
     pub(crate) commands: &'static str,
     /// Whether those commands work without it, with fewer functions.
     pub(crate) optional: bool,

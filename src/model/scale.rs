@@ -6,32 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::flink::FlinkVersion;
+use super::flink::live::{JobDetail, Vertex};
 use crate::error::{Error, Result};
-
-/// Reply of `GET /jobs/:id`, with the fields that scaling needs. Source: Flink's `JobDetailsInfo`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub(crate) struct Job {
-    /// State of the job.
-    pub(crate) state: String,
-    pub(crate) vertices: Vec<Vertex>,
-}
-
-/// A vertex of the job's graph.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Vertex {
-    pub(crate) id: String,
-    /// Names of its operators.
-    pub(crate) name: String,
-    /// Present number of tasks.
-    pub(crate) parallelism: u32,
-    /// Maximum number of tasks with its present state; 0 or less: unknown.
-    pub(crate) max_parallelism: i64,
-    /// Vertices of one group share their slots (Flink 1.19+).
-    pub(crate) slot_sharing_group_id: String,
-    /// Tasks by state.
-    pub(crate) tasks: BTreeMap<String, u32>,
-}
 
 /// Reply of `GET /jobs/:id/resource-requirements` (Flink 1.18+): bounds of each vertex.
 pub(crate) type Requirements = BTreeMap<String, Requirement>;
@@ -40,7 +16,6 @@ pub(crate) type Requirements = BTreeMap<String, Requirement>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Requirement {
-    /// Bounds of its parallelism.
     pub(crate) parallelism: Bounds,
 }
 
@@ -54,21 +29,18 @@ pub(crate) struct Bounds {
     pub(crate) upper_bound: u32,
 }
 
-/// The data for the choice of the method.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ScaleInput {
-    pub(crate) job: Job,
+    pub(crate) job: JobDetail,
     /// The requirements of its vertices, if the scheduler supports them.
     pub(crate) requirements: Requirements,
     /// `jobmanager.scheduler` and `scheduler-mode` of the running JobManager, in lower case.
     pub(crate) scheduler: String,
     /// See [`Self::scheduler`].
     pub(crate) mode: String,
-    /// Flink's version.
     pub(crate) version: Option<FlinkVersion>,
     /// The recorded parallelism of the job.
     pub(crate) present: u32,
-    /// The wanted parallelism.
     pub(crate) wanted: u32,
     /// Slots of a TaskManager.
     pub(crate) slots: u32,
@@ -76,7 +48,6 @@ pub(crate) struct ScaleInput {
     pub(crate) new_slots: Option<u32>,
 }
 
-/// The method of scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ScaleMethod {
     /// With the adaptive scheduler: the job restarts from its last checkpoint in the same JobManager.
@@ -87,18 +58,13 @@ pub(crate) enum ScaleMethod {
     Redeploy,
 }
 
-/// The plan of a scaling.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ScalePlan {
-    /// The method.
     pub(crate) way: ScaleMethod,
-    /// The reason for the method.
     pub(crate) why: String,
     /// Final parallelism of each vertex; empty for [`ScaleMethod::Redeploy`], where the program decides.
     pub(crate) targets: BTreeMap<String, u32>,
-    /// Number of needed TaskManagers.
     pub(crate) task_managers: u32,
-    /// Number of needed slots.
     pub(crate) slots: u32,
 }
 
@@ -241,7 +207,7 @@ fn check_limit(known: &ScaleInput, followers: &[&str]) -> Result<()> {
 }
 
 /// Slots for the targets: a group of vertices that share slots needs as many as its largest vertex has tasks.
-fn slots_for(job: &Job, targets: &BTreeMap<String, u32>) -> u32 {
+fn slots_for(job: &JobDetail, targets: &BTreeMap<String, u32>) -> u32 {
     let mut groups: BTreeMap<&str, u32> = BTreeMap::new();
     for vertex in &job.vertices {
         let target = targets.get(&vertex.id).copied().unwrap_or(vertex.parallelism);
@@ -274,7 +240,7 @@ impl ScalePlan {
     }
 
     /// Whether all vertices run with the target number of tasks.
-    pub(crate) fn is_reached(&self, job: &Job) -> bool {
+    pub(crate) fn is_reached(&self, job: &JobDetail) -> bool {
         !job.vertices.is_empty()
             && job.state == "RUNNING"
             && job.vertices.iter().all(|vertex| {
@@ -285,7 +251,7 @@ impl ScalePlan {
 }
 
 /// The progress of the job, such as `2 tasks of keys, 1 of total`.
-pub(crate) fn progress(job: &Job) -> String {
+pub(crate) fn progress(job: &JobDetail) -> String {
     let parts: Vec<String> = job
         .vertices
         .iter()
@@ -302,6 +268,9 @@ pub(crate) fn progress(job: &Job) -> String {
 mod tests {
     use super::*;
 
+    /// A change of what is known, and why the job is redeployed then.
+    type Case = (fn(&mut ScaleInput), &'static str);
+
     fn vertex(id: &str, parallelism: u32, max_parallelism: i64) -> Vertex {
         Vertex {
             id: id.into(),
@@ -315,9 +284,10 @@ mod tests {
 
     fn known(vertices: Vec<Vertex>, wanted: u32) -> ScaleInput {
         ScaleInput {
-            job: Job {
+            job: JobDetail {
                 state: "RUNNING".into(),
                 vertices,
+                ..JobDetail::default()
             },
             scheduler: "adaptive".into(),
             version: Some(FlinkVersion::new(2, 3)),
@@ -329,11 +299,17 @@ mod tests {
     }
 
     fn counting() -> Vec<Vertex> {
-        vec![
-            vertex("source", 1, 128),
-            vertex("keys", 2, 128),
-            vertex("total", 1, 128),
-        ]
+        [("source", 1), ("keys", 2), ("total", 1)]
+            .map(|(id, tasks)| vertex(id, tasks, 128))
+            .into()
+    }
+
+    fn bounds(lower_bound: u32, upper_bound: u32) -> Requirement {
+        let parallelism = Bounds {
+            lower_bound,
+            upper_bound,
+        };
+        Requirement { parallelism }
     }
 
     #[test]
@@ -343,20 +319,9 @@ mod tests {
         let targets: Vec<_> = made.targets.iter().map(|(id, n)| (id.as_str(), *n)).collect();
         assert_eq!(targets, [("keys", 3), ("source", 1), ("total", 1)]);
         assert_eq!((made.slots, made.task_managers), (3, 2));
-        let lower: Requirements = [(
-            "keys".to_owned(),
-            Requirement {
-                parallelism: Bounds {
-                    lower_bound: 2,
-                    upper_bound: 2,
-                },
-            },
-        )]
-        .into();
-        assert_eq!(
-            made.requirements(&lower)["keys"],
-            json!({"parallelism": {"lowerBound": 2, "upperBound": 3}})
-        );
+        let lower = Requirements::from([("keys".to_owned(), bounds(2, 2))]);
+        let expected = json!({"parallelism": {"lowerBound": 2, "upperBound": 3}});
+        assert_eq!(made.requirements(&lower)["keys"], expected);
         assert!(!made.is_required(&lower));
         let mut job = known(counting(), 3).job;
         assert!(!made.is_reached(&job));
@@ -371,17 +336,11 @@ mod tests {
     fn requirements_are_what_vertices_are_known_by() {
         let mut known = known(vec![vertex("source", 1, 128), vertex("keys", 1, 128)], 3);
         for (id, upper_bound) in [("source", 1), ("keys", 2)] {
-            let parallelism = Bounds {
-                lower_bound: 1,
-                upper_bound,
-            };
-            known.requirements.insert(id.to_owned(), Requirement { parallelism });
+            known.requirements.insert(id.to_owned(), bounds(1, upper_bound));
         }
         let made = plan(&known).unwrap();
-        assert_eq!(
-            (made.way, made.targets["source"], made.targets["keys"]),
-            (ScaleMethod::InPlace, 1, 3)
-        );
+        let expected = (ScaleMethod::InPlace, 1, 3);
+        assert_eq!((made.way, made.targets["source"], made.targets["keys"]), expected);
     }
 
     #[test]
@@ -394,36 +353,18 @@ mod tests {
     #[test]
     fn everything_else_goes_through_a_savepoint_and_says_why() {
         let base = || known(counting(), 3);
-        for (known, why) in [
+        let cases: [Case; 4] = [
+            (|it| it.scheduler = "default".into(), "has not the adaptive scheduler"),
+            (|it| it.version = Some(FlinkVersion::new(1, 17)), "came with 1.18"),
+            (|it| it.new_slots = Some(4), "with 4 slots"),
             (
-                ScaleInput {
-                    scheduler: "default".into(),
-                    ..base()
-                },
-                "has not the adaptive scheduler",
-            ),
-            (
-                ScaleInput {
-                    version: Some(FlinkVersion::new(1, 17)),
-                    ..base()
-                },
-                "came with 1.18",
-            ),
-            (
-                ScaleInput {
-                    new_slots: Some(4),
-                    ..base()
-                },
-                "with 4 slots",
-            ),
-            (
-                ScaleInput {
-                    present: 1,
-                    ..known(vec![vertex("a", 1, 128), vertex("b", 1, 128)], 3)
-                },
+                |it| (it.present, it.job.vertices) = (1, vec![vertex("a", 1, 128), vertex("b", 1, 128)]),
                 "only the program knows",
             ),
-        ] {
+        ];
+        for (change, why) in cases {
+            let mut known = base();
+            change(&mut known);
             let made = plan(&known).unwrap();
             assert_eq!(made.way, ScaleMethod::Redeploy);
             assert!(made.why.contains(why), "{}", made.why);

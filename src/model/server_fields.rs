@@ -99,18 +99,10 @@ fn deployment_defaults() -> Value {
 fn service(spec: &mut Value) {
     strip(spec, &SERVICE_CHOICES);
     drop_defaults(spec, &json!({"type": "ClusterIP", "sessionAffinity": "None"}));
-    if spec
-        .get("type")
-        .is_some_and(|kind| kind == "NodePort" || kind == "LoadBalancer")
-    {
+    if ["NodePort", "LoadBalancer"].iter().any(|kind| spec["type"] == *kind) {
         drop_defaults(spec, &json!({"externalTrafficPolicy": "Cluster"}));
     }
-    for port in spec
-        .get_mut("ports")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
+    for port in elements(spec, "ports") {
         let target = json!({"protocol": "TCP", "targetPort": port["port"]});
         drop_defaults(port, &target);
     }
@@ -129,28 +121,18 @@ fn pod_spec(pod: &mut Value, kind: &str) {
     if pod["serviceAccount"] == pod["serviceAccountName"] {
         strip(pod, &["serviceAccount"]);
     }
-    for volume in pod
-        .get_mut("volumes")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
+    for volume in elements(pod, "volumes") {
         for source in ["configMap", "secret", "downwardAPI", "projected"] {
             if let Some(source) = volume.get_mut(source) {
                 drop_defaults(source, &json!({"defaultMode": 420}));
-                for item in source
-                    .get_mut("items")
-                    .and_then(Value::as_array_mut)
-                    .into_iter()
-                    .flatten()
-                {
+                for item in elements(source, "items") {
                     field_ref(item);
                 }
             }
         }
     }
     for list in ["initContainers", "containers"] {
-        for container in pod.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+        for container in elements(pod, list) {
             self::container(container);
         }
     }
@@ -161,35 +143,30 @@ fn container(container: &mut Value) {
         container,
         &json!({"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", "resources": {}}),
     );
-    for port in container
-        .get_mut("ports")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
+    for port in elements(container, "ports") {
         drop_defaults(port, &json!({"protocol": "TCP"}));
     }
-    for variable in container
-        .get_mut("env")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
+    for variable in elements(container, "env") {
         if let Some(source) = variable.get_mut("valueFrom") {
             field_ref(source);
         }
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(probe) = container.get_mut(probe) {
-            drop_defaults(
-                probe,
-                &json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}),
-            );
+            let defaults =
+                json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3});
+            drop_defaults(probe, &defaults);
             if let Some(get) = probe.get_mut("httpGet") {
                 drop_defaults(get, &json!({"scheme": "HTTP", "path": "/"}));
             }
         }
     }
+}
+
+/// The elements of a field that is a list.
+fn elements<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> {
+    let list = object.get_mut(field).and_then(Value::as_array_mut);
+    list.into_iter().flatten()
 }
 
 fn field_ref(holder: &mut Value) {
@@ -198,7 +175,6 @@ fn field_ref(holder: &mut Value) {
     }
 }
 
-/// Removes the fields that have their default value.
 fn drop_defaults(value: &mut Value, defaults: &Value) {
     let (Some(fields), Some(defaults)) = (value.as_object_mut(), defaults.as_object()) else {
         return;

@@ -41,7 +41,6 @@ pub(crate) const BUILT_IN: [(&str, &str); 3] = [
     ),
 ];
 
-/// Values of the four variables.
 #[derive(Clone, Debug)]
 pub(crate) struct Variables<'a> {
     /// `${FLINK_APPLICATION_NAME}`.
@@ -109,7 +108,6 @@ impl Templates {
     }
 }
 
-/// Parses a template; it skips empty documents.
 fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     if text.contains([OPEN, CLOSE]) {
         return Err(Error::usage(format!(
@@ -292,50 +290,28 @@ mod tests {
 
     #[test]
     fn no_arguments_leave_no_item() {
-        assert_eq!(
-            render("args: [a, ${FLINK_JOB_ARGUMENTS}]", &VALUES).unwrap(),
-            json!({"args": ["a"]})
-        );
-        assert_eq!(
-            render("args:\n- a\n- ${FLINK_JOB_ARGUMENTS}\n", &VALUES).unwrap(),
-            json!({"args": ["a"]})
-        );
+        for text in [
+            "args: [a, ${FLINK_JOB_ARGUMENTS}]",
+            "args:\n- a\n- ${FLINK_JOB_ARGUMENTS}\n",
+        ] {
+            assert_eq!(render(text, &VALUES).unwrap(), json!({"args": ["a"]}));
+        }
     }
 
     #[test]
     fn what_cannot_be_replaced_is_refused() {
-        assert!(
-            render("a: \"x ${FLINK_JOB_ARGUMENTS}\"", &VALUES)
-                .unwrap_err()
-                .message
-                .contains("list")
-        );
-        assert!(
-            render("a: '${FLINK_IMAGE}'", &VALUES)
-                .unwrap_err()
-                .message
-                .contains("${FLINK_IMAGE}")
-        );
+        let templates = |text: &str| Templates::from_files([("f", text)]).unwrap_err();
+        for (error, reason) in [
+            (render("a: \"x ${FLINK_JOB_ARGUMENTS}\"", &VALUES).unwrap_err(), "list"),
+            (render("a: '${FLINK_IMAGE}'", &VALUES).unwrap_err(), "${FLINK_IMAGE}"),
+            (templates("kind: Pod"), "Pod"),
+            (templates("kind: Job\n---\nkind: Job"), "second"),
+            (templates("kind: Job"), "no Service"),
+        ] {
+            assert!(error.message.contains(reason), "{reason}: {error}");
+        }
         let error = parse("a: [\nb: }", "file.yaml").unwrap_err();
         assert!(error.message.starts_with("file.yaml:1:4: "), "{error}");
-        assert!(
-            Templates::from_files([("f", "kind: Pod")])
-                .unwrap_err()
-                .message
-                .contains("Pod")
-        );
-        assert!(
-            Templates::from_files([("f", "kind: Job\n---\nkind: Job")])
-                .unwrap_err()
-                .message
-                .contains("second")
-        );
-        assert!(
-            Templates::from_files([("f", "kind: Job")])
-                .unwrap_err()
-                .message
-                .contains("no Service")
-        );
     }
 
     #[test]

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::names::APP_LABEL;
 
-/// A CPU and memory usage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Thousandths of a core.
@@ -17,7 +16,6 @@ pub(crate) struct Usage {
 /// By namespace, cluster and Pod.
 pub(crate) type Usages = BTreeMap<(String, String, String), Usage>;
 
-/// Reads a PodMetricsList.
 pub(crate) fn usages(list: &Value) -> Usages {
     let items = list["items"].as_array().into_iter().flatten();
     items

@@ -21,11 +21,8 @@ const MOST: usize = 500;
 /// Names of a kubeconfig's contexts, clusters and users.
 #[derive(Debug, Default)]
 pub(crate) struct KubeconfigNames {
-    /// Names of the contexts.
     pub(crate) contexts: Vec<String>,
-    /// Names of the clusters.
     pub(crate) clusters: Vec<String>,
-    /// Names of the users.
     pub(crate) users: Vec<String>,
 }
 

@@ -24,17 +24,13 @@ use crate::progress;
 /// The value for the last savepoint in the history.
 const LATEST: &str = "latest";
 
-/// What the clone is.
 pub(crate) struct ClonePlan {
-    /// The given configuration of the clone.
     pub(crate) flags: Config,
-    /// The user's own templates.
     pub(crate) templates: Option<Templates>,
     /// Whether it may be in another Kubernetes cluster.
     pub(crate) other_cluster: bool,
     /// The given savepoint; [`LATEST`]: the last one in the history; `None`: a new one.
     pub(crate) from_savepoint: Option<String>,
-    /// Format of a new savepoint.
     pub(crate) savepoint_format: SavepointFormat,
     /// Folder for a new savepoint.
     pub(crate) savepoint_dir: Option<String>,

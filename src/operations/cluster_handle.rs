@@ -24,12 +24,9 @@ use crate::model::template::Templates;
 use crate::operations::report::OperationResult;
 use crate::progress;
 
-/// A cluster as it was read.
 pub(crate) struct ClusterHandle {
     pub(crate) name: ClusterName,
-    /// Its objects.
     pub(crate) live: LiveObjects,
-    /// Its history.
     pub(crate) store: HistoryStore,
     /// The REST client of its JobManager.
     pub(crate) flink: Flink,
@@ -38,7 +35,6 @@ pub(crate) struct ClusterHandle {
     /// Whether this is a dry run, which writes nothing.
     pub(crate) only_looks: bool,
     pub(crate) cluster: Cluster,
-    /// ConfigMaps with configuration files of its Pods.
     files: ConfigMaps,
 }
 
@@ -223,7 +219,6 @@ impl ClusterHandle {
         annotated.and_then(|text| text.parse().ok()).unwrap_or(1)
     }
 
-    /// The cluster's namespace.
     pub(crate) fn namespace(&self) -> &str {
         self.cluster.namespace()
     }

@@ -28,7 +28,7 @@ pub(crate) async fn wait_until_running(
     failures: Failures,
 ) -> Result<Option<String>> {
     let begun = Instant::now();
-    let mut step = progress::Step::new(&format!("{name}: submitted"));
+    let mut step = progress::step(&format!("{name}: submitted"));
     let mut beside = None;
     let outcome = wait::until_running(cluster, name, parallelism, limit, failures, |stage, note| {
         if let (Stage::Running { .. }, Some(note)) = (stage, note) {

@@ -18,19 +18,14 @@ use crate::operations::cluster_handle::ClusterHandle;
 
 /// The version to compare with the existing objects.
 pub(crate) struct ComparedVersion {
-    /// What flags say.
     pub(crate) flags: Config,
-    /// The whole version, from a file.
     pub(crate) file: Option<Config>,
     /// The revision of the history; `None`, without a file too: the running one.
     pub(crate) revision: Option<u64>,
-    /// The user's own templates.
     pub(crate) own: Option<Templates>,
 }
 
-/// An object as it is, and as it would be.
 pub(crate) struct ComparedObject {
-    /// Its kind and name.
     pub(crate) title: String,
     /// The object; `None`: there is none.
     pub(crate) before: Option<Value>,

@@ -11,7 +11,6 @@ use crate::model::spec::Spec;
 use crate::operations::interruption;
 use crate::progress;
 
-/// Deletes the file.
 pub(crate) fn remove(file: &Path) {
     let _ = std::fs::remove_file(file);
     interruption::keep(None);

@@ -123,7 +123,6 @@ impl<'a> ImageCheck<'a> {
     }
 }
 
-/// The findings so far.
 #[derive(Default)]
 struct ImageFindings {
     found: RefCell<Vec<String>>,

@@ -16,7 +16,6 @@ const LATE: Duration = Duration::from_millis(100);
 
 /// Number of running tasks that must not be interrupted.
 static DEFERRING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
-/// Whether the command is interrupted.
 static ANNOUNCED: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 /// Number of programs that own the terminal.
 static FOREGROUND: AtomicUsize = AtomicUsize::new(0);

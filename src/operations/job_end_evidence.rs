@@ -26,7 +26,6 @@ enum JobManager {
     Done,
     /// It has ended, and its Job fails as soon as its Pod does; whether Flink reports its job as failed for good.
     Failed(bool),
-    /// It may run.
     Runs,
     /// None was ever started.
     NeverRan,

@@ -25,7 +25,6 @@ use crate::progress;
 pub(crate) struct ImageOptions<'a> {
     /// The jars to add to it, and the repository to which it is pushed.
     pub(crate) build: Option<(Vec<&'a str>, &'a Reference)>,
-    /// How to connect to registries.
     pub(crate) registry: RegistryOptions,
     /// Whether to read the image from its registry before the cluster is created.
     pub(crate) check: bool,
@@ -39,7 +38,6 @@ pub(crate) struct JobImage {
 }
 
 impl JobImage {
-    /// The platforms of the image.
     pub(crate) fn platforms(&self) -> Vec<Platform> {
         self.built.images.iter().map(|image| image.platform.clone()).collect()
     }

@@ -16,7 +16,6 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Held, Wait};
 
-/// The state of the job, and whether it can be saved.
 pub(crate) enum JobStatus {
     /// Flink answers and has this job: it can be stopped with a savepoint.
     Running(JobOverview),

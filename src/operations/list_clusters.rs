@@ -18,13 +18,9 @@ use crate::model::names::ClusterName;
 use crate::operations::savepoint;
 use crate::progress;
 
-/// The listed clusters.
 pub(crate) struct Listing<'a> {
-    /// Their Jobs and Deployments.
     pub(crate) inventory: Inventory,
-    /// What their JobManagers answered.
     pub(crate) live: LiveJobs,
-    /// Their unfinished operations.
     pub(crate) operations: Operations<'a>,
     positions: [Position; 2],
 }

@@ -13,11 +13,9 @@ use crate::model::flink::live::Snapshot;
 use crate::model::listing::{Inventory, Key};
 use crate::model::names::ClusterName;
 
-/// What was read.
 pub(crate) enum Look {
     /// Clusters, and what their JobManagers answered.
     All(Inventory, BTreeMap<Key, Snapshot>),
-    /// One cluster.
     One(Key, Box<Snapshot>),
 }
 

@@ -40,7 +40,6 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long Flink may take before the Pods are looked at again: the last one may have ended meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// The data that was read.
 pub(crate) struct Observation {
     /// Objects, Pods, Events and Flink's answer, for the diagnosis.
     pub(crate) observed: Observed,
@@ -53,7 +52,6 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// The whole status.
     pub(crate) fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
         let seen = StatusInput {
             observed: &self.observed,

@@ -27,17 +27,13 @@ const RESOURCE_QUOTAS: Resource = Resource::of("", "v1", "ResourceQuota", "resou
 pub(crate) struct Preflight {
     /// `GET /version`.
     pub(crate) version: Value,
-    /// Each right and whether it is granted.
     pub(crate) rights: Vec<(Right, bool)>,
-    /// ResourceQuotas of the namespace.
     pub(crate) quotas: Option<Vec<Value>>,
     /// The namespace: `None` if it may not be read, `Some(None)` if it is missing.
     pub(crate) namespace: Option<Option<Value>>,
     /// Services, and whether they are from all namespaces.
     pub(crate) services: Option<(Vec<Value>, bool)>,
-    /// Histories of clusters.
     pub(crate) histories: Option<Vec<Value>>,
-    /// Clusters of the namespace.
     pub(crate) inventory: Option<Inventory>,
 }
 
@@ -104,7 +100,6 @@ pub(crate) async fn node_labels(cluster: &Cluster) -> Vec<BTreeMap<String, Strin
         .collect()
 }
 
-/// The Job and the Deployment of one cluster.
 pub(crate) async fn roles(cluster: &Cluster, name: &ClusterName) -> Result<(Option<Job>, Option<Deployment>)> {
     let job = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, cluster.namespace(), &name.task_manager());

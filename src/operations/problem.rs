@@ -41,10 +41,8 @@ pub(crate) struct Problem {
     pub(crate) cause: &'static str,
     /// `critical`, `warning` or `notice`.
     pub(crate) severity: String,
-    /// One sentence.
     pub(crate) message: String,
     pub(crate) evidence: Vec<String>,
-    /// How to fix it.
     pub(crate) hints: Vec<String>,
 }
 
@@ -60,20 +58,16 @@ impl From<&Cause> for Problem {
     }
 }
 
-/// An unfinished operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationPart {
     pub(crate) command: String,
     /// The user and process that run it, or ran it last.
     pub(crate) by: Option<String>,
-    /// When it started.
     pub(crate) started_at: String,
-    /// Its step, in a word.
     pub(crate) step: &'static str,
     /// Its state, in a sentence.
     pub(crate) stand: String,
-    /// The revision that should run.
     pub(crate) revision: Option<u64>,
     /// The commands to run if it has no running process, one per line.
     pub(crate) hints: Vec<String>,
@@ -92,7 +86,6 @@ impl OperationPart {
         }
     }
 
-    /// The unfinished operation in a history.
     pub(crate) fn of(name: &ClusterName, history: &History) -> Option<Self> {
         history.open_journal().map(|journal| Self::new(name, journal))
     }

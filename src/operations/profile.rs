@@ -137,10 +137,8 @@ fn off(name: &ClusterName, what: &str, key: &str) -> Error {
         .hint(format!("`kubectl flink upgrade {name} --profiling` turns them on"))
 }
 
-/// The process to profile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Process<'a> {
-    /// The JobManager.
     JobManager,
     /// A TaskManager, by its ID or the begin of it.
     TaskManager(&'a str),

@@ -24,21 +24,16 @@ use crate::operations::removal::Removal;
 use crate::operations::report::OperationResult;
 use crate::progress;
 
-/// How clusters are pruned.
 pub(crate) struct PruneOptions {
     /// Only clusters whose job ended so long ago.
     pub(crate) older_than: Option<Duration>,
-    /// Whether nothing is deleted.
     pub(crate) dry_run: bool,
     /// The time limit of the wait for the end of a cluster's Pods; `None`: there is none.
     pub(crate) limit: Option<Duration>,
-    /// Whether to skip that wait.
     pub(crate) no_wait: bool,
 }
 
-/// A cluster that has ended.
 pub(crate) struct EndedCluster {
-    /// Its objects and its history.
     pub(crate) handle: ClusterHandle,
     removal: Removal,
     ended_at: Option<Timestamp>,
@@ -185,7 +180,7 @@ impl EndedCluster {
         } = self;
         let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
         let result = handle.result("pruned");
-        let step = progress::Step::new(&format!("{name}: deleting"));
+        let step = progress::step(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
         let heartbeat = hold::begin(&mut handle, "delete", Ending::Nothing).await?;
         let removing = Box::pin(removal.carry_out_ended(&cluster, &name, how.limit, how.no_wait));

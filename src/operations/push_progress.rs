@@ -11,13 +11,13 @@ use crate::image::reference::Reference;
 use crate::image::registry::registries::Registries;
 use crate::image::registry::upload::Arrival;
 use crate::model::bytes::human;
-use crate::progress::{self, Transfers};
+use crate::progress::{self, TransferReporter};
 
 /// Pushes an image, with a bar for each part of it.
 pub(crate) async fn push(registries: &Registries, built: &Built, target: &Reference) -> Result<()> {
-    let transfers = Transfers::new();
+    let transfers = progress::transfers();
     let outcome = push::push(registries, built, target, &|blob, progress| {
-        show(&transfers, built, blob, progress);
+        show(transfers.as_ref(), built, blob, progress);
     })
     .await?;
     drop(transfers);
@@ -32,14 +32,14 @@ pub(crate) async fn push(registries: &Registries, built: &Built, target: &Refere
 
 /// Writes an image to a file, with a bar for each part of it.
 pub(crate) async fn write(built: &Built, file: &Path, name: &Reference) -> Result<()> {
-    let transfers = Transfers::new();
+    let transfers = progress::transfers();
     archive_writer::write(built, file, name, &|blob, progress| {
-        show(&transfers, built, blob, progress);
+        show(transfers.as_ref(), built, blob, progress);
     })
     .await
 }
 
-fn show(transfers: &Transfers, built: &Built, blob: &Descriptor, progress: Progress) {
+fn show(transfers: &dyn TransferReporter, built: &Built, blob: &Descriptor, progress: Progress) {
     let new = built
         .layer
         .as_ref()

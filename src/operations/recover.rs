@@ -80,7 +80,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     if how.no_wait {
         return Ok(Report::done(result));
     }
-    let mut step = progress::Step::new(&format!("{name}: submitted"));
+    let mut step = progress::step(&format!("{name}: submitted"));
     let up = wait::until_healthy(&handle.cluster, &name, spec.parallelism, how.timeout, false, &mut step).await?;
     step.done(&format!("{name}: {}", up.describe()));
     Ok(Report::done(OperationResult {

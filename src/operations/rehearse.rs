@@ -64,7 +64,7 @@ pub(crate) async fn rehearse(
     // Built after the savepoint, which may have created the history: the history owns the Job.
     let job = self::job(handle, wanted, path.as_deref(), limit)?;
     let begun = Instant::now();
-    let mut step = progress::Step::new(&format!("{name}: rehearsal: the new version's JobManager starts"));
+    let mut step = progress::step(&format!("{name}: rehearsal: the new version's JobManager starts"));
     let report = |stage: &str| step.update(&format!("{name}: rehearsal: {stage}"));
     let restored = Box::pin(wait::until_restored(
         &handle.cluster,
@@ -97,7 +97,6 @@ fn of(handle: &ClusterHandle) -> ShortJob<'_> {
     }
 }
 
-/// The Job of the rehearsal.
 fn job(handle: &ClusterHandle, wanted: &TargetRevision, path: Option<&str>, limit: Option<Duration>) -> Result<Value> {
     let frame = short_job::frame(handle, limit)?;
     rehearsal::job(&wanted.layer, &wanted.templates, handle.namespace(), path, &frame)

@@ -100,7 +100,6 @@ impl Removal {
         removal
     }
 
-    /// Whether there is nothing to delete.
     pub(crate) fn is_empty(&self) -> bool {
         self.job.is_none()
             && self.deployment.is_none()
@@ -138,7 +137,6 @@ impl Removal {
     }
 }
 
-/// Names of the cluster's existing Pods.
 pub(crate) async fn pods(cluster: &Cluster, name: &ClusterName) -> Result<Vec<String>> {
     let pods = pods::of_cluster(cluster, name, &[]).await?;
     Ok(pods.into_iter().filter_map(|pod| pod.metadata.name).collect())

@@ -11,11 +11,8 @@ use crate::model::names::ClusterName;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationResult {
-    /// Version of this shape.
     pub(crate) api_version: &'static str,
-    /// `OperationResult`.
     pub(crate) kind: &'static str,
-    /// Name of the cluster.
     pub(crate) cluster: String,
     pub(crate) namespace: String,
     /// The revision that was made, or found.
@@ -24,10 +21,8 @@ pub(crate) struct OperationResult {
     /// Path of the savepoint that was written, or from which the job started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) savepoint: Option<String>,
-    /// Path of the checkpoint that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checkpoint: Option<String>,
-    /// Number of the checkpoint that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) checkpoint_id: Option<u64>,
     /// ID with which Flink was asked for a savepoint or a checkpoint that is not written yet.
@@ -47,7 +42,6 @@ pub(crate) struct OperationResult {
 }
 
 impl OperationResult {
-    /// The action on a cluster.
     pub(crate) fn new(cluster: &Cluster, name: &ClusterName, outcome: &'static str) -> Self {
         Self {
             api_version: API_VERSION,
@@ -71,26 +65,21 @@ impl OperationResult {
 pub(crate) enum Report {
     /// The plan of a dry run, and the objects that it would create, if they are known.
     Plan {
-        /// The plan in words.
         text: String,
         objects: Vec<Value>,
     },
-    /// Objects, and the action on each.
     Objects {
-        /// The action.
         done: &'static str,
         objects: Vec<Value>,
     },
     /// The action on a cluster. A dry run has the cluster's objects too.
     Cluster {
-        /// The action.
         result: Box<OperationResult>,
         objects: Vec<Value>,
     },
 }
 
 impl Report {
-    /// The plan of a dry run.
     pub(crate) fn plan(text: String) -> Self {
         Self::Plan {
             text,
@@ -98,7 +87,6 @@ impl Report {
         }
     }
 
-    /// The action on a cluster.
     pub(crate) fn done(result: OperationResult) -> Self {
         Self::Cluster {
             result: Box::new(result),
@@ -121,7 +109,6 @@ impl Report {
         }
     }
 
-    /// The action on each of these objects.
     pub(crate) fn objects<'a>(done: &'static str, objects: impl IntoIterator<Item = &'a Value>) -> Self {
         Self::Objects {
             done,

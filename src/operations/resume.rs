@@ -16,11 +16,9 @@ use crate::operations::target_revision::StatedVersion;
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute, take_over};
 
-/// What is resumed, and how.
 pub(crate) struct Resume<'a> {
     /// The command's name in the history.
     pub(crate) command: &'static str,
-    /// The version to resume with.
     pub(crate) version: StatedVersion<'a>,
     /// What becomes of the running job, and where the new one starts.
     pub(crate) options: ResumeOptions<'a>,
@@ -30,7 +28,6 @@ pub(crate) struct Resume<'a> {
     pub(crate) savepoint_dir: Option<String>,
     /// Whether the final watermark is emitted before it.
     pub(crate) drain: bool,
-    /// How the change is carried out.
     pub(crate) how: ChangeOptions,
 }
 

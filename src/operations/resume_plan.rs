@@ -6,14 +6,11 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 
-/// The user's options of a resume.
 #[derive(Clone, Copy)]
 pub(crate) struct ResumeOptions<'a> {
-    /// The savepoint to start from.
     pub(crate) from_savepoint: Option<&'a str>,
     /// Whether a running job is stopped with a savepoint.
     pub(crate) stop: bool,
-    /// Whether a running job is canceled.
     pub(crate) cancel: bool,
 }
 
@@ -33,12 +30,10 @@ pub(crate) struct ResumePlan {
     pub(crate) path: Option<String>,
     /// Whether the running job is stopped with a savepoint.
     pub(crate) stop: bool,
-    /// Whether the running job is canceled.
     pub(crate) cancel: bool,
 }
 
 impl ResumePlan {
-    /// The choice in words.
     pub(crate) fn describe(&self, name: &ClusterName) -> String {
         let end = match (self.stop, self.cancel) {
             (true, _) => "is stopped with a savepoint and ",

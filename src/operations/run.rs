@@ -15,7 +15,7 @@ use crate::operations::report::OperationResult;
 use crate::operations::upgrade::clean_up::{CleanUp, Deletion};
 use crate::operations::upgrade::engine;
 use crate::operations::wait::{self, End};
-use crate::progress::Step;
+use crate::progress;
 
 /// Waits until the job has finished.
 ///
@@ -23,7 +23,7 @@ use crate::progress::Step;
 /// Job failed when it ended in another way; timed out after `limit`.
 pub(crate) async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<Duration>) -> Result<OperationResult> {
     let begun = Instant::now();
-    let mut step = Step::new(&format!("{name}: running"));
+    let mut step = progress::step(&format!("{name}: running"));
     let report = |stage: &Stage, note: Option<&Note>| {
         wait::show_stage(&mut step, name, stage, note);
     };
@@ -44,7 +44,7 @@ pub(crate) async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<
 
 /// Deletes the objects that this process created, but none that existed before or that another process created since.
 pub(crate) async fn remove_created(cluster: &Cluster, name: &ClusterName, created: &[Identity]) -> Result<()> {
-    let step = Step::new(&format!("{name}: deleting"));
+    let step = progress::step(&format!("{name}: deleting"));
     let mut handle = ClusterHandle::read(cluster, name).await?;
     lock::check(&mut handle).await?;
     let mut removal = Removal::of_created(created);

@@ -97,7 +97,7 @@ async fn in_volumes(handle: &ClusterHandle, paths: &[&str], limit: Option<Durati
             savepoint_reader::job(&built.job, name, paths, &frame)?
         }
     };
-    let mut step = progress::Step::new(&format!("{name}: reading {}", paths.join(", ")));
+    let mut step = progress::step(&format!("{name}: reading {}", paths.join(", ")));
     let reader = ShortJob {
         handle,
         component: SAVEPOINT_READER,
@@ -247,10 +247,8 @@ mod tests {
 
         let missing = path("none");
         let error = savepoint_reader::files(&printed(&[&missing]), &[&missing]).unwrap_err();
-        assert_eq!(
-            (error.kind, error.message),
-            (Kind::NotFound, format!("there is no savepoint at {missing}"))
-        );
+        let expected = (Kind::NotFound, format!("there is no savepoint at {missing}"));
+        assert_eq!((error.kind, error.message), expected);
         let error = savepoint_reader::files(&printed(&[both[0], &path("")]), &[both[0], &path("")]).unwrap_err();
         assert_eq!(error.kind, Kind::NotFound, "{error}");
         let huge = std::fs::File::create(path("huge")).unwrap();

@@ -1,8 +1,6 @@
 //! Collects everything about one cluster for one screen: the tree behind `status` and its JSON.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -28,31 +26,22 @@ const DURATIONS: usize = 20;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterStatus {
-    /// Version of this shape.
     pub(crate) api_version: &'static str,
-    /// `ClusterStatus`.
     pub(crate) kind: &'static str,
-    /// Its name.
     pub(crate) metadata: Metadata<String>,
-    /// Its state, as in `list`.
     pub(crate) status: Phase,
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// When the status was read.
     pub(crate) observed_at: Timestamp,
-    /// The data from Kubernetes.
     pub(crate) cluster: ClusterPart,
     /// Flink's job; absent if Flink does not answer or has none.
     pub(crate) job: Option<JobPart>,
-    /// The job's vertices.
     pub(crate) vertices: Vec<VertexPart>,
     /// Checkpoints; absent if Flink does not answer.
     pub(crate) checkpoints: Option<CheckpointPart>,
-    /// TaskManagers.
     pub(crate) task_managers: TaskManagerPart,
     /// The Pods, those of the newest revision first.
     pub(crate) pods: Vec<PodState>,
-    /// The newest savepoint of the history.
     pub(crate) last_savepoint: Option<SavepointPart>,
     /// The operation in progress, or an unfinished one; absent if there is neither.
     pub(crate) operation: Option<OperationPart>,
@@ -64,17 +53,13 @@ pub(crate) struct ClusterStatus {
     pub(crate) remarks: Vec<String>,
 }
 
-/// The data from Kubernetes about a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterPart {
     /// State in one word, as in `list`.
     pub(crate) phase: Status,
-    /// Number of the revision that runs.
     pub(crate) revision: Option<u64>,
-    /// When the Job was created.
     pub(crate) created_at: Option<Timestamp>,
-    /// Image of Flink.
     pub(crate) image: Option<String>,
     /// Flink's version: from Flink's REST, else from the creation, else from the image's tag.
     pub(crate) flink_version: Option<String>,
@@ -85,7 +70,6 @@ pub(crate) struct ClusterPart {
     pub(crate) job_manager_restarts: u32,
 }
 
-/// Flink's job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct JobPart {
@@ -95,38 +79,28 @@ pub(crate) struct JobPart {
     pub(crate) state: String,
     /// Start time of this state.
     pub(crate) since: Option<Timestamp>,
-    /// When it was started.
     pub(crate) started_at: Option<Timestamp>,
     /// Number of restarts by Flink since the JobManager started.
     pub(crate) restarts: Option<u64>,
-    /// Number of running tasks.
     pub(crate) tasks_running: u32,
-    /// Number of all tasks.
     pub(crate) tasks_total: u32,
 }
 
-/// A vertex of the job's graph.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VertexPart {
     pub(crate) id: String,
-    /// Names of its operators.
     pub(crate) name: String,
     /// State, as Flink names it.
     pub(crate) state: String,
-    /// Number of subtasks.
     pub(crate) parallelism: u32,
     /// Share of time in which its busiest subtask works, 0 to 1.
     pub(crate) busy: Option<f64>,
     /// Share of time in which a subtask waits for those downstream, 0 to 1.
     pub(crate) backpressured: Option<f64>,
-    /// Records read per second.
     pub(crate) records_in_per_second: Option<f64>,
-    /// Records written per second.
     pub(crate) records_out_per_second: Option<f64>,
-    /// Bytes read per second.
     pub(crate) bytes_in_per_second: Option<f64>,
-    /// Bytes written per second.
     pub(crate) bytes_out_per_second: Option<f64>,
 }
 
@@ -136,17 +110,12 @@ pub(crate) struct VertexPart {
 pub(crate) struct CheckpointPart {
     /// Milliseconds between two checkpoints; absent if checkpointing is disabled.
     pub(crate) interval_millis: Option<u64>,
-    /// Number of completed checkpoints.
     pub(crate) completed: u64,
-    /// Number of failed checkpoints.
     pub(crate) failed: u64,
-    /// Number of checkpoints in progress.
     pub(crate) in_progress: u64,
     /// Number of failed checkpoints since the last completed one.
     pub(crate) failed_in_a_row: u64,
-    /// The last completed checkpoint.
     pub(crate) last: Option<LastCheckpoint>,
-    /// The cause of the last failed checkpoint.
     pub(crate) last_failure: Option<String>,
     /// Durations of the last checkpoints, oldest first.
     pub(crate) recent_durations_millis: Vec<u64>,
@@ -154,48 +123,35 @@ pub(crate) struct CheckpointPart {
     pub(crate) restored_from: Option<String>,
 }
 
-/// A completed checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LastCheckpoint {
-    /// Its number.
     pub(crate) id: u64,
-    /// When it was completed.
     pub(crate) completed_at: Option<Timestamp>,
-    /// Bytes of all state.
     pub(crate) size_bytes: Option<u64>,
     pub(crate) duration_millis: Option<u64>,
     pub(crate) path: Option<String>,
 }
 
-/// TaskManagers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TaskManagerPart {
-    /// Number of desired Pods.
     pub(crate) desired: u32,
-    /// Number of ready Pods.
     pub(crate) ready: u32,
-    /// Number of TaskManagers registered with Flink.
     pub(crate) registered: Option<u32>,
-    /// Task slots of all registered TaskManagers.
     pub(crate) slots_total: Option<u32>,
-    /// Task slots that no job holds.
     pub(crate) slots_free: Option<u32>,
     /// Memory limit of each, in Kubernetes' notation.
     pub(crate) memory: Option<String>,
 }
 
-/// A savepoint of the history.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SavepointPart {
     pub(crate) path: Option<String>,
-    /// When it was requested.
     pub(crate) requested_at: String,
     /// `CANONICAL` or `NATIVE`.
     pub(crate) format: String,
-    /// Revision that wrote it.
     pub(crate) revision: Option<u64>,
 }
 
@@ -205,16 +161,12 @@ pub(crate) struct SavepointPart {
 pub(crate) struct OutcomePart {
     /// `pending`, `running`, `failed`, `rolled-back` or `dropped`.
     pub(crate) state: &'static str,
-    /// When it was found.
     pub(crate) at: String,
-    /// Why it failed.
     pub(crate) why: Option<String>,
 }
 
-/// The data of which a status consists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StatusInput<'a> {
-    /// Objects, Pods and Events.
     pub(crate) observed: &'a Observed,
     /// The answers of Flink's REST.
     pub(crate) snapshot: &'a Snapshot,
@@ -223,7 +175,6 @@ pub(crate) struct StatusInput<'a> {
 }
 
 impl ClusterStatus {
-    /// Builds the status from what was read.
     pub(crate) fn new(
         namespace: &str,
         name: &ClusterName,
@@ -294,7 +245,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
     let job = observed.job.as_ref();
     let deployment = observed.deployment.as_ref();
     let meta = job.map(|job| &job.metadata).or(deployment.map(|it| &it.metadata));
-    let template = job_template(job).or(deployment_template(deployment));
+    let template = observed.job_template().or_else(|| observed.deployment_template());
     let image = template
         .and_then(main_container::of_template)
         .and_then(|container| container.image.clone());
@@ -329,7 +280,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
 pub(crate) fn parallelism(job: &Job) -> Option<u32> {
     let annotated = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
     annotated.or_else(|| {
-        let settings = Settings::of(job_template(Some(job))?);
+        let settings = Settings::of(&job.spec.as_ref()?.template);
         settings.get("parallelism.default")?.parse().ok()
     })
 }
@@ -365,14 +316,6 @@ fn parts(observed: &Observed) -> Parts {
             desired: number(deployment.spec.as_ref().and_then(|spec| spec.replicas)).unwrap_or(1),
         }),
     }
-}
-
-fn job_template(job: Option<&Job>) -> Option<&PodTemplateSpec> {
-    Some(&job?.spec.as_ref()?.template)
-}
-
-fn deployment_template(deployment: Option<&Deployment>) -> Option<&PodTemplateSpec> {
-    Some(&deployment?.spec.as_ref()?.template)
 }
 
 fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
@@ -443,7 +386,8 @@ fn task_managers(observed: &Observed, snapshot: &Snapshot) -> TaskManagerPart {
     let parts = parts(observed);
     let deployment = parts.deployment.as_ref();
     let overview = snapshot.overview.as_ref();
-    let memory = deployment_template(observed.deployment.as_ref())
+    let memory = observed
+        .deployment_template()
         .and_then(main_container::of_template)
         .and_then(|container| Some(container.resources.as_ref()?.limits.as_ref()?.get("memory")?.0.clone()));
     TaskManagerPart {

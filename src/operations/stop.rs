@@ -35,7 +35,6 @@ pub(crate) enum Halt {
 }
 
 impl Halt {
-    /// The command.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -43,7 +42,6 @@ impl Halt {
         }
     }
 
-    /// The action.
     const fn done(self) -> &'static str {
         match self {
             Self::Stop => "stopped",
@@ -70,8 +68,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Hal
     let name = handle.name.clone();
     lock::check(&mut handle).await?;
     let open = handle.store.history().open_savepoints().next().is_some();
-    let earlier =
-        open.then(|| progress::Step::new(&format!("{name}: waiting for the savepoint of an earlier command")));
+    let earlier = open.then(|| progress::step(&format!("{name}: waiting for the savepoint of an earlier command")));
     let job_status = handle.job_status().await?;
     if let Some(earlier) = earlier {
         earlier.end();

@@ -14,7 +14,6 @@ use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::wait::{self, End, Failures, FlinkCondition};
 use crate::progress;
 
-/// What to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Goal {
     Running,
@@ -66,7 +65,6 @@ impl FromStr for Goal {
     }
 }
 
-/// What was reached.
 pub(crate) enum Reached {
     /// The state of the cluster.
     Is(&'static str),
@@ -84,7 +82,7 @@ pub(crate) async fn reach(
     goal: Goal,
     limit: Option<Duration>,
 ) -> Result<Reached> {
-    let mut step = progress::Step::new(&format!("{name}: waiting"));
+    let mut step = progress::step(&format!("{name}: waiting"));
     let mut report = |stage: &Stage, note: Option<&Note>| {
         wait::show_stage(&mut step, name, stage, note);
     };

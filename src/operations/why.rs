@@ -13,7 +13,6 @@ use crate::operations::observe::{Observation, with_log, without_job};
 use crate::operations::problem::{OperationPart, Problem, problems as shown};
 use crate::operations::stop::STOPS;
 
-/// What is wrong with a cluster.
 pub(crate) struct Explanation {
     /// The problems, most urgent first.
     pub(crate) problems: Vec<Problem>,
@@ -25,7 +24,6 @@ pub(crate) struct Explanation {
     pub(crate) healthy: String,
 }
 
-/// Explains what was seen.
 pub(crate) async fn explain(
     cluster: &Cluster,
     name: &ClusterName,
@@ -63,7 +61,6 @@ async fn causes(cluster: &Cluster, survey: &Observation, now: Timestamp) -> (Vec
     (problems, is_wrong(&found))
 }
 
-/// How a job ended successfully.
 fn ended(survey: &Observation) -> Option<String> {
     let Verdict::Finished { .. } = verdict(&survey.observed, clock::now(), &Grace::default()) else {
         return None;
@@ -82,7 +79,6 @@ fn revision(survey: &Observation) -> Option<u64> {
     revision_of(&survey.observed.job.as_ref()?.metadata)
 }
 
-/// A sentence about a healthy cluster.
 fn healthy(survey: &Observation, now: Timestamp) -> String {
     let Some(job) = &survey.snapshot.job else {
         return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());

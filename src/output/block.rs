@@ -21,7 +21,6 @@ static BLOCK: LazyLock<MultiProgress> = LazyLock::new(|| {
     });
     MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(terminal, REDRAWS))
 });
-/// Number of its lines.
 static LINES: AtomicUsize = AtomicUsize::new(0);
 
 /// Writes lines to stderr, above the live lines.

@@ -1,8 +1,6 @@
 //! Bars, sparklines and amounts, for screens.
 
-/// Eighths of a cell.
 const EIGHTHS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
-/// Heights of a cell.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// A share as `width` cells that are filled from the left.

@@ -9,7 +9,6 @@ use super::Item;
 use crate::history::unfinished::Operation;
 use crate::model::listing::{self, ClusterRow, Columns, Key, LiveJob, Parts};
 
-/// A line of the list.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(crate) struct ClusterLine<'a> {
@@ -22,12 +21,9 @@ pub(crate) struct ClusterLine<'a> {
     now: Timestamp,
 }
 
-/// Columns of labels, as in kubectl.
 #[derive(Clone, Copy)]
 pub(crate) struct LabelColumns<'a> {
-    /// Whether one has all labels.
     pub(crate) all: bool,
-    /// The labels with a column of their own.
     pub(crate) keys: &'a [String],
 }
 
@@ -53,7 +49,6 @@ impl LabelColumns<'_> {
 }
 
 impl<'a> ClusterLine<'a> {
-    /// The line of a cluster.
     pub(crate) fn new(
         key: &'a Key,
         parts: &'a Parts,
@@ -69,7 +64,6 @@ impl<'a> ClusterLine<'a> {
         }
     }
 
-    /// The same with its operation, if there is one in `open`.
     #[must_use]
     pub(crate) fn changed(mut self, open: &'a [(Key, Operation)]) -> Self {
         let is_its = |key: &Key| key.name == self.view.name && key.namespace == self.view.namespace;

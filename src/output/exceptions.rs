@@ -5,7 +5,6 @@ use k8s_openapi::jiff::Timestamp;
 use crate::model::age::age;
 use crate::model::flink::exceptions::Exception;
 
-/// The names of the columns.
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide {
         &["AGE", "TASK", "CAUSE", "CLASS", "LOCATION", "TASKMANAGER", "CONCURRENT"]
@@ -14,7 +13,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     }
 }
 
-/// The row of an exception.
 pub(crate) fn row(exception: &Exception, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut row = vec![

@@ -41,7 +41,6 @@ pub(crate) fn svg(root: &Frame, title: &str) -> String {
     out
 }
 
-/// The picture as a page.
 pub(crate) fn html(root: &Frame, title: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>{}</title></head>\n<body style=\"margin:0\">\n{}</body></html>\n",

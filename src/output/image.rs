@@ -9,29 +9,21 @@ use crate::image::facts::Facts;
 use crate::model::bytes::human;
 use crate::output::terminal::clean;
 
-/// What is shown.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ImageReport {
-    /// Shape of the document.
     pub(crate) api_version: &'static str,
-    /// Kind of the document.
     pub(crate) kind: &'static str,
-    /// The image, as it was named.
     pub(crate) image: String,
     /// Digest of what the name stands for.
     pub(crate) digest: Digest,
-    /// All platforms.
     pub(crate) platforms: Vec<String>,
-    /// The platform that was looked at.
     pub(crate) platform: String,
     /// Bytes of its layers.
     pub(crate) size: u64,
-    /// Number of its layers.
     pub(crate) layers: usize,
     /// Bytes of layers that were not looked at.
     pub(crate) unread: u64,
-    /// What was found.
     #[serde(flatten)]
     pub(crate) facts: Facts,
 }

@@ -6,14 +6,11 @@ use tokio::sync::mpsc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// A character.
     Char(char),
     Enter,
     Escape,
     Backspace,
-    /// The arrow up.
     Up,
-    /// The arrow down.
     Down,
 }
 
@@ -46,7 +43,6 @@ impl Keys {
         None
     }
 
-    /// The next key.
     pub(crate) async fn next(&mut self) -> Key {
         loop {
             let key = match self.byte().await {

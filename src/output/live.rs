@@ -14,9 +14,8 @@ use indicatif::{BinaryBytes, ProgressBar, ProgressState, ProgressStyle};
 use super::block::{self, beside};
 use super::terminal::{BAD, DIM, clean, cut, draws, line, line_width, note, warn};
 use super::wrap::listed;
-use crate::progress::{Reporter, Stage, StepReporter, TransferReporter};
+use crate::progress::{self, Pause, Reporter, Stage, StepReporter, TransferReporter};
 
-/// Style of what is finished.
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// How long a note must hold before it is shown: Kubernetes repeats scheduling and mounts until they succeed.
 const HOLD: Duration = Duration::from_secs(3);
@@ -147,7 +146,7 @@ impl Reporter for Terminal {
         draws()
     }
 
-    fn step(&self, text: &str) -> Box<dyn StepReporter> {
+    fn step(&self, text: &str) -> progress::Step {
         let mut step = Step {
             live: draws().then(|| LiveLine::first("{spinner:.cyan}", text)),
             said: String::new(),
@@ -159,12 +158,12 @@ impl Reporter for Terminal {
         Box::new(step)
     }
 
-    fn pause(&self, text: &str) -> Option<Box<dyn Send>> {
+    fn pause(&self, text: &str) -> Pause {
         let live = draws().then(|| LiveLine::last("{spinner:.yellow}", text))?;
         Some(Box::new(live))
     }
 
-    fn transfers(&self) -> Box<dyn TransferReporter> {
+    fn transfers(&self) -> progress::Transfers {
         Box::new(Transfers {
             drawn: draws(),
             begun: Mutex::default(),

@@ -13,7 +13,6 @@ use crate::error::Result;
 use crate::kubernetes::logs::{ContainerLine, Origin};
 use crate::model::keyword::Keyword;
 
-/// Format of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Text,
@@ -33,19 +32,13 @@ impl Keyword for LogFormat {
     ];
 }
 
-/// Which lines are shown, and how.
 #[derive(Clone, Copy)]
 pub(crate) struct LogStyle<'a> {
     pub(crate) format: LogFormat,
-    /// Only lines in which this is found.
     pub(crate) grep: Option<&'a Regex>,
-    /// No lines in which this is found.
     pub(crate) exclude: Option<&'a Regex>,
-    /// What to mark.
     pub(crate) highlight: Option<&'a Regex>,
-    /// Whether the Pod is before each line.
     pub(crate) prefix: bool,
-    /// Whether its time is before each line.
     pub(crate) timestamps: bool,
 }
 
@@ -59,7 +52,6 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::BrightCyan,
 ];
 
-/// Formatted lines that are not written yet.
 pub(crate) struct LogLines<'a> {
     style: LogStyle<'a>,
     out: terminal::Bulk,
@@ -69,7 +61,6 @@ pub(crate) struct LogLines<'a> {
 }
 
 impl<'a> LogLines<'a> {
-    /// Nothing yet.
     pub(crate) fn new(style: LogStyle<'a>) -> Self {
         Self {
             style,
@@ -79,7 +70,6 @@ impl<'a> LogLines<'a> {
         }
     }
 
-    /// Adds a line, if it is wanted.
     pub(crate) fn add(&mut self, from: &ContainerLine<'_>) {
         let text = terminal::cleaned(from.line.text);
         let wanted = self.style;
@@ -127,7 +117,6 @@ impl<'a> LogLines<'a> {
         self.text.push('\n');
     }
 
-    /// Writes the lines.
     pub(crate) fn write(&mut self) -> Result<()> {
         self.out.write(&self.text)?;
         self.text.clear();
@@ -135,7 +124,6 @@ impl<'a> LogLines<'a> {
     }
 }
 
-/// A line in JSON.
 #[derive(Serialize)]
 struct Line<'a> {
     time: Timestamp,
@@ -196,10 +184,8 @@ mod tests {
     fn levels_are_found_where_they_stand() {
         let flink = "2026-01-01 10:00:00,001 ERROR org.apache.flink.Job [] - it failed";
         assert_eq!(level(flink).map(|(word, _)| word), Some("ERROR"));
-        assert_eq!(
-            level("2026-01-01T10:00:00Z [WARN] x").map(|(word, _)| word),
-            Some("WARN")
-        );
+        let expected = Some("WARN");
+        assert_eq!(level("2026-01-01T10:00:00Z [WARN] x").map(|(word, _)| word), expected);
         for line in [
             "",
             "at java.lang.Thread.run(Thread.java:840)",

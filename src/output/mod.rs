@@ -37,7 +37,6 @@ pub(crate) use result::result;
 pub(crate) use structured::{document, documents, line, list, object};
 pub(crate) use table::{Columns, table_within};
 
-/// Format of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format {
     #[default]

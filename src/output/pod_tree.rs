@@ -68,7 +68,6 @@ pub(super) fn pods(out: &mut String, all: &[PodState], role: Role, about: &str, 
     }
 }
 
-/// The state of a Pod and its age.
 fn text(pod: &PodState, newest: Option<u64>, now: Timestamp) -> String {
     let is_unready = pod.state == "Running" && !pod.ready;
     let style = if is_unready { WARN } else { state_style(&pod.state) };

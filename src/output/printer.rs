@@ -16,7 +16,6 @@ pub(crate) trait Item: Serialize {
     }
 }
 
-/// An item with its name and its row.
 #[derive(Serialize)]
 #[serde(transparent)]
 pub(crate) struct Line<T> {
@@ -28,7 +27,6 @@ pub(crate) struct Line<T> {
 }
 
 impl<T> Line<T> {
-    /// The line of `item`.
     pub(crate) fn new(item: T, name: impl Into<String>, row: Vec<String>) -> Self {
         let name = name.into();
         Self { item, name, row }

@@ -9,7 +9,6 @@ use crate::operations::report::OperationResult;
 /// Whether a result was printed: one after another is a document of its own, as kubectl prints several objects.
 static PRINTED: AtomicBool = AtomicBool::new(false);
 
-/// The result in a format for programs.
 pub(crate) fn result(format: Format, result: &OperationResult) -> Result<String> {
     let follows = PRINTED.swap(true, Ordering::Relaxed);
     match format {

@@ -72,7 +72,6 @@ fn row(operator: &Operator) -> Vec<String> {
     ]
 }
 
-/// The differences of two savepoints.
 pub(crate) fn changes(operators: &[OperatorChange], width: Option<usize>) -> String {
     let headers = ["CHANGE", "OPERATOR", "ID", "PARALLELISM", "MAX", "STATE"];
     table_within(width, &headers, OPTIONAL, operators.iter().map(OperatorChange::columns))

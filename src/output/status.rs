@@ -23,15 +23,12 @@ impl Item for ClusterStatus {
 const BOLD: Style = Style::new().bold();
 /// Columns of a label with the gap behind it.
 const INDENT: usize = 16;
-/// Cells of a bar.
 const BAR: usize = 8;
 
-/// How a screen is drawn.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScreenStyle {
     /// Columns of the terminal, into which all lines are fitted; `None`: nothing is left out.
     pub(crate) width: Option<usize>,
-    /// Whether shares are drawn as bars.
     pub(crate) bars: bool,
 }
 
@@ -81,7 +78,6 @@ fn line(out: &mut String, name: &str, text: &str) {
     };
 }
 
-/// A sentence beside a label.
 fn beside_label(text: &str, width: Option<usize>) -> String {
     let room = width.map(|width| width.saturating_sub(INDENT));
     wrapped(text, room, 0).replace('\n', &format!("\n{:INDENT$}", ""))

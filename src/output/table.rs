@@ -51,7 +51,6 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Columns as wide as their headers.
     pub(crate) fn new(headers: &[&str]) -> Self {
         Self {
             headers: headers.iter().map(|&header| header.to_owned()).collect(),
@@ -141,7 +140,6 @@ impl Columns {
         line
     }
 
-    /// The columns that are shown, with their widths.
     fn shown(&self) -> Vec<(usize, usize)> {
         let mut shown: Vec<(usize, usize)> = self.widths.iter().copied().enumerate().collect();
         let Some(room) = self.room else { return shown };
@@ -184,7 +182,6 @@ impl Columns {
         shown
     }
 
-    /// The texts of the columns that are shown.
     fn cut(&self, shown: &[(usize, usize)], cells: &[String]) -> Vec<String> {
         let shown = shown
             .iter()
@@ -270,10 +267,8 @@ mod tests {
             let text = table_within(Some(room), &headers, &["IMAGE", "AGE"], [row]);
             plain(&text)
         };
-        assert_eq!(
-            print(80),
-            "NAME   STATUS    AGE   IMAGE\nshop   Running   5d    registry.example/shop:2.3.0\n"
-        );
+        let expected = "NAME   STATUS    AGE   IMAGE\nshop   Running   5d    registry.example/shop:2.3.0\n";
+        assert_eq!(print(80), expected);
         assert_eq!(print(30), "NAME   STATUS    AGE\nshop   Running   5d\n");
         assert_eq!(print(15), "NAME   STATUS\nshop   Running\n");
         let long = "x".repeat(100);
@@ -316,18 +311,14 @@ mod tests {
     fn lines_after_the_first_print_stay_in_their_columns() {
         let mut columns = Columns::new(&["NAME", "STATUS"]);
         columns.print(rows(&[&["a-long-name", "Running"]]), true);
-        assert_eq!(
-            plain(&columns.print(rows(&[&["a", "Failed"]]), false)),
-            "a             Failed\n"
-        );
+        let expected = "a             Failed\n";
+        assert_eq!(plain(&columns.print(rows(&[&["a", "Failed"]]), false)), expected);
         assert_eq!(
             plain(&columns.print(rows(&[&["a-longer-name", "Failed"]]), false)),
             "a-longer-name   Failed\n"
         );
-        assert_eq!(
-            plain(&columns.print(rows(&[&["a", "Failed"]]), false)),
-            "a               Failed\n"
-        );
+        let expected = "a               Failed\n";
+        assert_eq!(plain(&columns.print(rows(&[&["a", "Failed"]]), false)), expected);
         assert_eq!(columns.print(rows(&[]), false), "");
     }
 

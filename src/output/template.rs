@@ -69,7 +69,6 @@ impl Template {
         }
     }
 
-    /// The text for a value.
     pub(crate) fn fill(&self, value: &Value) -> String {
         let mut text = String::new();
         fill(&self.0, value, &mut text);
@@ -111,7 +110,6 @@ impl CustomColumns {
         self.0.iter().map(|(header, _)| header.as_str())
     }
 
-    /// The row of a value.
     pub(crate) fn row(&self, value: &Value) -> Vec<String> {
         let cell = |(_, path): &(String, String)| {
             let text = joined(value, path, ",");

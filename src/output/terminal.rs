@@ -15,13 +15,11 @@ use crate::error::{Error, Kind, Result};
 
 /// Style of what matters less.
 pub(super) const DIM: Style = Style::new().dimmed();
-/// Style of what is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 /// Style of what went wrong.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Style of what may go wrong.
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-/// Style of hints.
 const HINT: Style = AnsiColor::Cyan.on_default();
 /// Columns of what a prompt adds to a question: ` [y/N] ` and the answer.
 const PROMPT_COLUMNS: usize = 10;
@@ -72,7 +70,6 @@ pub(crate) struct Bulk {
 }
 
 impl Bulk {
-    /// To stdout.
     pub(crate) fn new() -> Self {
         let choice = anstream::AutoStream::choice(&std::io::stdout());
         Self {
@@ -138,7 +135,6 @@ pub(crate) fn width() -> Option<usize> {
     is_terminal().then(|| size().1)
 }
 
-/// Rows of the terminal.
 pub(crate) fn rows() -> usize {
     size().0
 }
@@ -166,7 +162,6 @@ impl Screen {
         }
     }
 
-    /// Whether it is redrawn in place.
     pub(crate) const fn is_in_place(&self) -> bool {
         self.in_place
     }
@@ -261,12 +256,10 @@ pub(super) fn size() -> (usize, usize) {
     (rows.into(), columns.into())
 }
 
-/// Reports what needs no action.
 pub(crate) fn note(text: &str) {
     line(&clean(text));
 }
 
-/// Reports what may go wrong.
 pub(crate) fn warn(text: &str) {
     line(&format!("{WARN}warning:{WARN:#} {}", clean(text)));
 }
@@ -365,10 +358,8 @@ mod tests {
 
     #[test]
     fn escape_sequences_do_not_survive() {
-        assert_eq!(
-            clean("a\u{1b}[31mb\u{9b}c\r\n\td"),
-            "a\u{fffd}[31mb\u{fffd}c\u{fffd}\n\td"
-        );
+        let expected = "a\u{fffd}[31mb\u{fffd}c\u{fffd}\n\td";
+        assert_eq!(clean("a\u{1b}[31mb\u{9b}c\r\n\td"), expected);
         for c in ('\0'..='\u{200}').filter(|c| c.is_control() && !"\n\t".contains(*c)) {
             assert_eq!(clean(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
         }

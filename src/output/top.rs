@@ -17,7 +17,6 @@ use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::Look;
 use crate::output::{charts, table_within};
 
-/// Style of the marked line.
 const MARK: Style = Style::new().invert();
 
 /// Columns by which clusters are sorted, in the order of the key `s`.
@@ -37,22 +36,17 @@ const OPTIONAL: &[&str] = &[
 /// What the user chose with keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TopView {
-    /// Index into [`SORTS`].
     sort: usize,
     /// Only clusters whose name contains this.
     filter: String,
-    /// Whether the filter is being typed.
     typing: bool,
-    /// The marked line.
     selected: usize,
-    /// Clusters in the order in which they are shown.
     shown: Vec<Key>,
     /// The cluster whose vertices are shown.
     pub(crate) opened: Option<Key>,
 }
 
 impl TopView {
-    /// A view of this cluster, or of all.
     pub(crate) fn of(opened: Option<Key>) -> Self {
         Self {
             opened,
@@ -209,7 +203,6 @@ fn clusters(
     table_within(width, headers, OPTIONAL, rows.into_iter().map(|(.., row)| row))
 }
 
-/// The table with its marked line.
 fn marked(table: &str, view: &TopView) -> String {
     let mark = |(index, line): (usize, &str)| {
         if index == view.selected + 1 {
@@ -233,7 +226,6 @@ fn usage(usage: Option<Usage>) -> [String; 2] {
     }
 }
 
-/// One cluster: its vertices, and what its Pods use.
 fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Option<usize>) -> String {
     let mut out = match (&snapshot.job, &snapshot.reach) {
         (Some(job), _) => format!(
@@ -325,6 +317,16 @@ mod tests {
         used.iter().map(entry).collect()
     }
 
+    fn draw(inventory: &Inventory, usages: Option<&Usages>, view: &mut TopView, width: Option<usize>) -> String {
+        clusters(
+            inventory,
+            &BTreeMap::new(),
+            usages,
+            (view, width),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
     fn names(view: &TopView) -> Vec<&str> {
         view.shown.iter().map(|key| key.name.as_str()).collect()
     }
@@ -333,32 +335,18 @@ mod tests {
     fn keys_sort_filter_and_open() {
         let (inventory, usages) = (inventory(&["a", "b", "bc"]), usages(&[("a", 1), ("b", 9), ("bc", 5)]));
         let mut view = TopView::default();
-        let draw = |view: &mut TopView| {
-            clusters(
-                &inventory,
-                &BTreeMap::new(),
-                Some(&usages),
-                (view, Some(80)),
-                Timestamp::UNIX_EPOCH,
-            )
-        };
+        let draw = |view: &mut TopView| draw(&inventory, Some(&usages), view, Some(80));
         draw(&mut view);
         assert_eq!(names(&view), ["a", "b", "bc"]);
         assert!(view.press(keys::Key::Char('s')));
         draw(&mut view);
         assert_eq!(names(&view), ["b", "bc", "a"]);
-        for key in [
-            keys::Key::Char('/'),
-            keys::Key::Char('c'),
-            keys::Key::Char('x'),
-            keys::Key::Backspace,
-        ] {
-            assert!(view.press(key));
+        for key in ['/', 'c', 'x'] {
+            assert!(view.press(keys::Key::Char(key)));
         }
-        assert!(
-            view.head("here", Duration::from_secs(2), None, Timestamp::UNIX_EPOCH)
-                .contains("filter: c_")
-        );
+        assert!(view.press(keys::Key::Backspace));
+        let head = view.head("here", Duration::from_secs(2), None, Timestamp::UNIX_EPOCH);
+        assert!(head.contains("filter: c_"));
         assert!(view.press(keys::Key::Enter));
         draw(&mut view);
         assert_eq!(names(&view), ["bc"]);
@@ -370,25 +358,15 @@ mod tests {
 
     #[test]
     fn cpu_and_memory_stay_where_they_are_measured() {
-        let (inventory, usages) = (
-            inventory(&["a-cluster-with-a-name"]),
-            usages(&[("a-cluster-with-a-name", 7)]),
-        );
+        let name = "a-cluster-with-a-name";
+        let (inventory, usages) = (inventory(&[name]), usages(&[(name, 7)]));
         let print = |usages, width| {
             let mut view = TopView::default();
-            let text = clusters(
-                &inventory,
-                &BTreeMap::new(),
-                usages,
-                (&mut view, width),
-                Timestamp::UNIX_EPOCH,
-            );
+            let text = draw(&inventory, usages, &mut view, width);
             anstream::adapter::strip_str(text.lines().next().unwrap()).to_string()
         };
-        assert_eq!(
-            print(Some(&usages), Some(50)),
-            "NAME                    JOB   TASKS   CPU   MEMORY"
-        );
+        let expected = "NAME                    JOB   TASKS   CPU   MEMORY";
+        assert_eq!(print(Some(&usages), Some(50)), expected);
         assert!(!print(None, Some(120)).contains("CPU"));
         // A script counts columns.
         assert!(print(None, None).ends_with("CPU   MEMORY"));

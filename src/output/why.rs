@@ -69,7 +69,6 @@ impl Item for WhyDocument<'_> {
 }
 
 impl<'a> WhyDocument<'a> {
-    /// The document of an explanation.
     pub(crate) fn new(
         namespace: &'a str,
         name: &'a ClusterName,

@@ -20,7 +20,6 @@ pub(super) fn listed(whole: &str, parts: &[String], width: Option<usize>, indent
     )
 }
 
-/// The text, which consists of these pieces.
 fn filled<'a>(text: &str, pieces: impl Iterator<Item = &'a str>, width: Option<usize>, indent: usize) -> String {
     let Some(width) = width.filter(|width| *width > indent && measure_text_width(text) > *width) else {
         return text.to_owned();
@@ -84,10 +83,8 @@ mod tests {
     #[test]
     fn sentences_are_broken_at_spaces_and_commands_stay_whole() {
         let text = "it was stopped: `kubectl flink resume demo` starts it";
-        assert_eq!(
-            wrapped(text, Some(30), 2),
-            "it was stopped:\n  `kubectl flink resume demo`\n  starts it"
-        );
+        let expected = "it was stopped:\n  `kubectl flink resume demo`\n  starts it";
+        assert_eq!(wrapped(text, Some(30), 2), expected);
         assert_eq!(wrapped(text, Some(60), 2), text);
         assert_eq!(wrapped(text, None, 2), text);
         // A longer command is broken, a longer word is not: it is copied.
@@ -105,18 +102,12 @@ mod tests {
         let list = |width| listed("demo: 6 s", &parts, width, 2);
         assert_eq!(list(None), "demo: 6 s: a savepoint 1 s, new objects 2 s, start 3 s");
         assert_eq!(list(Some(54)), list(None));
-        assert_eq!(
-            list(Some(53)),
-            "demo: 6 s: a savepoint 1 s, new objects 2 s,\n  start 3 s"
-        );
-        assert_eq!(
-            list(Some(30)),
-            "demo: 6 s: a savepoint 1 s,\n  new objects 2 s, start 3 s"
-        );
-        assert_eq!(
-            list(Some(20)),
-            "demo: 6 s:\n  a savepoint 1 s,\n  new objects 2 s,\n  start 3 s"
-        );
+        let expected = "demo: 6 s: a savepoint 1 s, new objects 2 s,\n  start 3 s";
+        assert_eq!(list(Some(53)), expected);
+        let expected = "demo: 6 s: a savepoint 1 s,\n  new objects 2 s, start 3 s";
+        assert_eq!(list(Some(30)), expected);
+        let expected = "demo: 6 s:\n  a savepoint 1 s,\n  new objects 2 s,\n  start 3 s";
+        assert_eq!(list(Some(20)), expected);
         // A part that is longer than a line is broken between its words.
         assert_eq!(listed("demo", &parts[..1], Some(10), 2), "demo: a\n  savepoint\n  1 s");
     }

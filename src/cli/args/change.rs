@@ -61,7 +61,6 @@ fn dry_run() -> impl TypedValueParser<Value = bool> {
 }
 
 impl ChangeArgs {
-    /// The options in the flags.
     pub(crate) fn options(&self) -> ChangeOptions {
         ChangeOptions {
             strategy: self.strategy,

@@ -100,7 +100,6 @@ pub(crate) struct SelectedClustersArgs {
 }
 
 impl SelectedClustersArgs {
-    /// Clusters of these names.
     pub(crate) fn of(names: Vec<String>) -> Self {
         Self {
             names,
@@ -129,7 +128,6 @@ impl SelectedClustersArgs {
 pub(crate) struct FirstFailure(Option<Kind>);
 
 impl FirstFailure {
-    /// Prints an error.
     pub(crate) fn report(&mut self, error: &Error) {
         terminal::fail(error);
         self.0.get_or_insert(error.kind);
@@ -144,7 +142,6 @@ impl FirstFailure {
         }
     }
 
-    /// Whether there was none.
     fn is_none(&self) -> bool {
         self.0.is_none()
     }

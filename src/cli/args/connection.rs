@@ -79,7 +79,6 @@ pub(crate) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// The options in the flags.
     pub(crate) fn options(self) -> ConnectionOptions {
         ConnectionOptions {
             kubeconfig: self.kubeconfig,

@@ -49,14 +49,12 @@ pub(crate) enum DryRun {
 }
 
 impl DryRun {
-    /// Whether a command is a dry run.
     pub(crate) fn is_on(given: Option<Self>) -> bool {
         given.is_some_and(|given| given != Self::None)
     }
 }
 
 impl DeployArgs {
-    /// Whether this is a dry run.
     pub(crate) fn is_dry_run(&self) -> bool {
         DryRun::is_on(self.dry_run)
     }
@@ -66,12 +64,10 @@ impl DeployArgs {
         self.wait.does_not_wait()
     }
 
-    /// Whether the confirmation prompt is skipped.
     pub(crate) fn yes(&self) -> bool {
         self.yes
     }
 
-    /// Whether this is a dry run without the API server.
     pub(crate) fn is_client_dry_run(&self) -> bool {
         self.dry_run == Some(DryRun::Client)
     }
@@ -92,12 +88,10 @@ impl DeployArgs {
         (!self.timeout.is_zero()).then_some(self.timeout)
     }
 
-    /// The requested limits of the history.
     pub(crate) fn history_limits(&self) -> Option<Limits> {
         self.limit.limits()
     }
 
-    /// The options with which `create` changes an existing cluster.
     pub(crate) fn change_options(&self) -> ChangeOptions {
         ChangeOptions {
             strategy: Strategy::Savepoint,
@@ -127,7 +121,6 @@ impl DeployArgs {
         })
     }
 
-    /// The options of a `savepoint-resume`.
     pub(crate) fn resume_options(&self, savepoint_format: SavepointFormat, surge: Surge) -> ChangeOptions {
         ChangeOptions {
             savepoint_format,
@@ -137,7 +130,6 @@ impl DeployArgs {
         }
     }
 
-    /// Prints a report.
     pub(crate) fn print(&self, report: &Report) -> Result<()> {
         self.output.print(report)
     }

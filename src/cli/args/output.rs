@@ -49,12 +49,10 @@ impl ObjectFormat {
 }
 
 impl TableArgs {
-    /// Prints a list of this kind.
     pub(crate) fn print<T: Item>(self, kind: &'static str, headers: &[&str], lines: &[T]) -> Result<()> {
         self.printer(kind, headers).list(lines.iter(), false, terminal::data)
     }
 
-    /// A printer for a list of this kind.
     pub(crate) fn printer(self, kind: &'static str, headers: &[&str]) -> Printer {
         Printer::new(self.output, kind, headers, !self.no_headers)
     }
@@ -68,7 +66,6 @@ enum Output {
 }
 
 impl OutputArgs {
-    /// The format, if there is one.
     fn format(self) -> Option<Format> {
         self.output.map(|output| match output {
             Output::Json => Format::Json,
@@ -82,7 +79,6 @@ impl OutputArgs {
         self.output.is_some()
     }
 
-    /// Prints a report: a line, or what is requested.
     pub(crate) fn print(self, report: &Report) -> Result<()> {
         match report {
             Report::Plan { text, objects } if self.is_given() && !objects.is_empty() => {

@@ -21,7 +21,6 @@ pub(crate) struct RegistryArgs {
 }
 
 impl RegistryArgs {
-    /// The options in the flags.
     pub(crate) fn options(&self) -> RegistryOptions {
         RegistryOptions {
             registry_config: self.registry_config.clone(),

@@ -192,7 +192,6 @@ impl SpecArgs {
         })
     }
 
-    /// The configuration in the flags.
     pub(crate) fn layer(&self) -> Result<Config> {
         for (key, _) in &self.configuration {
             check_key(key, "-D ")?;
@@ -271,7 +270,6 @@ impl SpecArgs {
         own.chain(self.configuration.iter().cloned()).collect()
     }
 
-    /// The jars that Flink fetches.
     fn fetched_jars(&self) -> Result<Vec<String>> {
         let (fetched, local): (Vec<_>, Vec<_>) = self.jar.iter().cloned().partition(|jar| is_uri(jar));
         if let (Some(jar), None) = (local.first(), &self.push_to) {
@@ -287,7 +285,6 @@ impl SpecArgs {
         Ok(fetched)
     }
 
-    /// How to build and check the image.
     pub(crate) fn image_options(&self) -> Result<ImageOptions<'_>> {
         let build = self.push_to.as_ref().map(|target| {
             if target.digest.is_some() {
@@ -308,7 +305,6 @@ impl SpecArgs {
         })
     }
 
-    /// The directory for savepoints, if a flag sets it.
     pub(crate) fn savepoint_dir(&self) -> Option<String> {
         self.savepoint_dir.clone()
     }

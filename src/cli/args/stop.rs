@@ -31,7 +31,6 @@ pub(crate) struct StopWithSavepointArgs {
 }
 
 impl StopWithSavepointArgs {
-    /// The options in the flags.
     pub(crate) fn options(&self) -> StopOptions {
         StopOptions {
             drain: self.drain,

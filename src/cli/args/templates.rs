@@ -11,7 +11,6 @@ pub(crate) fn manifests_folder() -> Option<PathBuf> {
     dirs::config_dir().map(|folder| folder.join("kubectl-flink").join("manifests"))
 }
 
-/// Reads the templates of a folder.
 pub(crate) fn read_templates(folder: &Path) -> Result<Templates> {
     let unreadable = |path: &Path, e: std::io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
     let mut files = Vec::new();

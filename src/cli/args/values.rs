@@ -135,7 +135,6 @@ pub(crate) fn selector(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Parses the value of a label.
 pub(crate) fn label_value(text: &str) -> Result<String, String> {
     check_name(text)
         .map_err(|_| format!("{text:?} is no value of a label: letters, digits, '-', '_' and '.', at most 63"))

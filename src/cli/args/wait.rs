@@ -51,7 +51,6 @@ pub(crate) struct EndArgs {
 }
 
 impl EndArgs {
-    /// Rejects `--wait=false`.
     pub(crate) fn check(self) -> Result<()> {
         self.wait
             .refuse_no_wait("Flink reports how the job ended only while its JobManager runs")

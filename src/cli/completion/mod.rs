@@ -72,7 +72,6 @@ struct InstallArgs {
     dir: Option<PathBuf>,
 }
 
-/// Runs the command.
 pub(crate) fn run(args: &CompletionArgs, command: &Command) -> Result<()> {
     let shell: &dyn EnvCompleter = match &args.command {
         CompletionCommand::Bash => &Bash,

@@ -30,7 +30,6 @@ pub struct Typed {
     current: String,
     /// Values of positional arguments, of all commands.
     positionals: Vec<String>,
-    /// Values of `--jar`.
     jars: Vec<String>,
     connection: ConnectionOptions,
 }
@@ -114,7 +113,6 @@ pub(crate) fn takes_word(arg: &Arg) -> bool {
     arg.get_action().takes_values() && arg.get_num_args().is_none_or(|count| count.min_values() > 0)
 }
 
-/// The source of live values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Clusters,

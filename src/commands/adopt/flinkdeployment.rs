@@ -16,7 +16,6 @@ use crate::model::template::Templates;
 use crate::operations::create::create;
 use crate::output::terminal;
 
-/// Creates a cluster from the FlinkDeployment `source`.
 pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
     args.launch
         .refuse_client_dry_run("what is taken over is in the API server")?;

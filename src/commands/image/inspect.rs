@@ -53,7 +53,6 @@ pub(crate) async fn run(args: InspectArgs) -> Result<()> {
     Ok(())
 }
 
-/// Inspects an image.
 pub(crate) async fn report(
     registries: &Registries,
     name: &str,

@@ -94,7 +94,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Re
         // The job may have been started from the savepoint meanwhile.
         handle.check_unchanged().await?;
     }
-    let step = progress::Step::new(&format!("{name}: Flink deletes {path}"));
+    let step = progress::step(&format!("{name}: Flink deletes {path}"));
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     let disposing = Box::pin(operation::dispose(&handle.flink, path));
     interruption::within(limit, &format!("the end of savepoint {path}"), disposing).await?;

@@ -16,7 +16,6 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) struct Journal {
     /// [`VERSION`] of the process that wrote it.
     pub(crate) version: u32,
-    /// The kind of the operation.
     pub(crate) kind: Kind,
     /// The command, such as `upgrade`.
     pub(crate) command: String,
@@ -25,7 +24,6 @@ pub(crate) struct Journal {
     pub(crate) holder: Option<Holder>,
     /// When it started, RFC 3339, by the API server's clock.
     pub(crate) started_at: String,
-    /// Its progress.
     pub(crate) step: Step,
     /// How the running job is ended.
     pub(crate) ending: Ending,
@@ -88,7 +86,6 @@ pub(crate) enum Kind {
     Scale,
 }
 
-/// The process that holds an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Holder {
@@ -158,7 +155,6 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    /// The trigger ID of a savepoint.
     pub(crate) fn trigger_id(&self) -> Option<&str> {
         match self {
             Self::Savepoint { trigger_id, .. } => Some(trigger_id),
@@ -175,12 +171,10 @@ impl Kind {
 }
 
 impl Step {
-    /// Whether the operation has ended.
     pub(crate) const fn is_end(self) -> bool {
         matches!(self, Self::Done | Self::RolledBack | Self::Failed)
     }
 
-    /// Its name, as in the history.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Surging => "surging",
@@ -229,12 +223,10 @@ impl Journal {
         }
     }
 
-    /// Whether the operation is unfinished.
     pub(crate) const fn is_open(&self) -> bool {
         !self.step.is_end()
     }
 
-    /// Whether the process with this `token` holds it.
     pub(crate) fn is_held_by(&self, token: &str) -> bool {
         self.holder.as_ref().is_some_and(|holder| holder.token == token)
     }
@@ -244,7 +236,6 @@ impl Journal {
         self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
     }
 
-    /// Whether it replaces a cluster whose creation failed.
     pub(crate) fn replaces_creation(&self) -> bool {
         self.kind == Kind::Resume && self.command == "create"
     }
@@ -280,12 +271,10 @@ impl Journal {
         paths.into_iter().flatten().any(|needed| needed == path)
     }
 
-    /// Its present or last holder.
     pub(crate) fn who(&self) -> &str {
         self.holder.as_ref().map_or("someone", |holder| &holder.who)
     }
 
-    /// Describes the state of the operation.
     pub(crate) fn status_text(&self) -> String {
         let saved = match (&self.saved, &self.start) {
             _ if self.lost.is_some() => "the state is not where it should be".to_owned(),

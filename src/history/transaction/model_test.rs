@@ -45,7 +45,6 @@ enum FlinkJob {
 /// The TaskManagers that the Deployment brings up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TaskManagers {
-    /// Those of a version.
     Of(u64),
     /// Those of the running version, and beside them those of the new one.
     Both,
@@ -68,7 +67,6 @@ pub(super) struct World {
     history: Vec<u64>,
     /// Whether the new version can come up at all.
     works: bool,
-    /// Whether it is waited for.
     waits: bool,
     /// Whether what ends with the job has ended.
     cleaned_up: bool,
@@ -82,14 +80,11 @@ pub(super) struct World {
     next: u64,
 }
 
-/// An operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) kind: Kind,
-    /// Whether the job was stopped before.
     pub(super) stopped: bool,
     pub(super) rolls_back: bool,
-    /// Whether the new version is waited for.
     pub(super) waits: bool,
     /// Whether its TaskManagers start beside the running ones; `Some(false)`: there is no room for them.
     pub(super) surges: Option<bool>,

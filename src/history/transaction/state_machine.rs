@@ -2,15 +2,12 @@
 
 use super::journal::{Ending, Journal, Step};
 
-/// A version of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// The target of the transaction.
     Target,
     Previous,
 }
 
-/// The observed state of the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ObservedState {
     /// The Kubernetes Job, and its revision, if it has one.
@@ -19,7 +16,6 @@ pub(crate) struct ObservedState {
     pub(crate) alone: bool,
 }
 
-/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Start TaskManagers of the new version beside the running ones.
@@ -32,13 +28,10 @@ pub(crate) enum Action {
     CheckJobStopped,
     /// Delete the Kubernetes Job and wait until no JobManager runs.
     DeleteJobManager(Version),
-    /// Create the objects of a version.
     Deploy(Version),
-    /// Wait until a version runs.
     WaitUntilHealthy(Version),
     /// The job has ended and has no successor: end its JobManager, and the other objects that the command ends.
     CleanUp,
-    /// Nothing: the transaction has ended.
     Nothing,
 }
 
@@ -55,11 +48,9 @@ pub(crate) enum Event<'a> {
     JobStopped(Option<&'a str>),
     /// The job was not ended, and the reason: nothing is changed.
     JobNotStopped(&'a str),
-    /// The objects are created.
     Deployed,
     /// The objects are created, and there is no wait until the version runs.
     Submitted,
-    /// The version runs.
     Healthy,
     /// The objects that the command ends with the job have ended.
     CleanedUp,
@@ -74,7 +65,6 @@ pub(crate) enum Event<'a> {
     Named(&'a str, u64),
 }
 
-/// Decides the next action.
 pub(crate) fn next(journal: &Journal, seen: ObservedState) -> Action {
     let replace = |side: Version, revision: Option<u64>| {
         let made = revision.is_some() && seen.job == Some(revision);

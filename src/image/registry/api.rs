@@ -72,13 +72,11 @@ impl Repository {
         self
     }
 
-    /// A URL below the repository.
     pub(crate) fn address(&self, path: &str) -> Result<Uri> {
         let text = format!("{}/{path}", self.root);
         text.parse().map_err(|_| Error::usage(format!("{text} is no address")))
     }
 
-    /// The manifest or index of a tag or digest.
     pub(crate) async fn manifest(&self, selector: &str) -> Result<Fetched> {
         let response = self.persist(async || {
             let response = self.call(self.manifest_call(Method::GET, selector)?).await?;
@@ -136,7 +134,6 @@ impl Repository {
         })
     }
 
-    /// Whether a blob exists.
     pub(crate) async fn has_blob(&self, digest: &Digest) -> Result<bool> {
         self.persist(async || {
             let uri = self.address(&format!("blobs/{digest}"))?;
@@ -277,7 +274,6 @@ impl Repository {
         self.login.header(&self.http, &self.scopes).await
     }
 
-    /// Whether a URL has the registry's own origin.
     fn is_own(&self, uri: &Uri) -> Result<bool> {
         Ok(same_origin(uri, &self.address("")?))
     }

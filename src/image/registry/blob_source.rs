@@ -14,7 +14,6 @@ use crate::image::digest::Digest;
 use crate::image::layer::LayerFile;
 use crate::image::registry::api::Repository;
 
-/// A stream of bytes.
 pub(crate) type Chunks = BoxStream<'static, io::Result<Bytes>>;
 
 /// Bytes of one chunk. Only a few chunks of a blob are in memory.
@@ -22,16 +21,12 @@ const CHUNK: usize = 256 << 10;
 /// Number of chunks that are read ahead.
 const AHEAD: usize = 4;
 
-/// A blob.
 #[derive(Clone)]
 pub(crate) enum Source {
     /// In memory: configurations.
     Bytes(Bytes),
-    /// A layer of files.
     Layer(Arc<LayerFile>),
-    /// A part of a file.
     Part {
-        /// The file.
         path: PathBuf,
         offset: u64,
         length: u64,
@@ -41,7 +36,6 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The bytes from `offset` on.
     pub(crate) async fn open(&self, offset: u64) -> Result<Chunks> {
         match self {
             Self::Bytes(bytes) => {
@@ -99,7 +93,6 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Reads from the channel.
     pub(crate) fn new(receiver: tokio::sync::mpsc::Receiver<io::Result<Bytes>>) -> Self {
         Self {
             receiver,

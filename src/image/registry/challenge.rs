@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// The login method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Challenge {
     /// With user and password in each request.

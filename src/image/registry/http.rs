@@ -37,15 +37,12 @@ const SMALL_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum number of redirects: registries redirect once, to their blob storage.
 const REDIRECTS: usize = 5;
 
-/// A request's body.
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// An empty body.
 pub(crate) fn empty() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body of these bytes.
 pub(crate) fn full(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }

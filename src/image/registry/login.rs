@@ -27,7 +27,6 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// Maximum bytes of an answer with a token.
 const LARGEST: usize = 1 << 20;
 
-/// The login methods of one registry.
 pub(crate) struct Login {
     registry: String,
     config: Option<PathBuf>,
@@ -45,12 +44,9 @@ struct State {
 /// Credentials, read once.
 #[derive(Default)]
 enum LoginState {
-    /// Not read yet.
     #[default]
     Not,
-    /// There are none.
     None,
-    /// The credentials.
     Found(Credentials),
 }
 
@@ -79,7 +75,6 @@ impl Login {
         state.tokens.remove(&scopes.join(" "));
     }
 
-    /// Whether there are credentials.
     pub(crate) async fn is_known(&self) -> bool {
         matches!(self.state.lock().await.credentials, LoginState::Found(_))
     }
@@ -181,7 +176,6 @@ impl Login {
         serde_json::from_slice(&body).map_err(|_| failed(Kind::Failure, &address()))
     }
 
-    /// The hint for a missing login.
     pub(crate) fn hint(&self) -> String {
         format!(
             "`docker login {0}` or `podman login {0}`, or --registry-config FILE",

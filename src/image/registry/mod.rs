@@ -13,7 +13,6 @@ pub(crate) mod upload;
 
 use std::path::PathBuf;
 
-/// The connection options of registries.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RegistryOptions {
     /// File with credentials, in the format of Docker's config.json; `None`: those of docker and podman.

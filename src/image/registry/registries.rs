@@ -13,7 +13,6 @@ use crate::image::reference::Reference;
 use crate::image::registry::challenge;
 use crate::kubernetes::no_proxy::is_loopback;
 
-/// All registries of a command.
 #[derive(Clone)]
 pub(crate) struct Registries {
     http: Http,
@@ -23,7 +22,6 @@ pub(crate) struct Registries {
 }
 
 impl Registries {
-    /// The registries with the options in the flags.
     pub(crate) fn new(args: &RegistryOptions) -> Result<Self> {
         Ok(Self {
             http: Http::new(args.registry_ca.as_deref())?,
@@ -40,7 +38,6 @@ impl Registries {
         self
     }
 
-    /// A repository, for reading or also for writing.
     pub(crate) fn repository(&self, reference: &Reference, push: bool) -> Repository {
         let host = reference.api_host();
         let named = self

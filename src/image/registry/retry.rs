@@ -17,7 +17,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A failure, and whether a retry may help.
 #[derive(Debug)]
 pub(crate) struct Trouble {
-    /// What failed.
     pub(crate) error: Error,
     /// Whether it is transient.
     pub(crate) passing: bool,
@@ -28,7 +27,6 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// A transient failure.
     pub(crate) fn passing(error: Error) -> Self {
         Self {
             passing: true,

@@ -102,10 +102,8 @@ mod tests {
         ] {
             assert_eq!(led(base, location).unwrap(), want);
         }
-        assert_eq!(
-            led("https://a:5000/v2/", "http://a:5000/1").unwrap(),
-            "https://a:5000/1"
-        );
+        let expected = "https://a:5000/1";
+        assert_eq!(led("https://a:5000/v2/", "http://a:5000/1").unwrap(), expected);
         for (base, location) in [
             (base, "http://storage.example/b?sig=secret"),
             (base, "http://registry.example:8080/1"),

@@ -29,20 +29,15 @@ const STANDSTILL: Duration = Duration::from_secs(300);
 /// How a blob got into the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It existed.
     Present,
     /// The registry took it from another of its repositories.
     Mounted,
-    /// It was sent.
     Sent,
 }
 
-/// The upload of a blob.
 pub(crate) struct Upload<'a> {
-    /// The target.
     pub(crate) to: &'a Repository,
     pub(crate) blob: &'a Descriptor,
-    /// Its bytes.
     pub(crate) source: &'a Source,
     /// Repository of the same registry that has it.
     pub(crate) from: Option<&'a Reference>,
@@ -50,14 +45,12 @@ pub(crate) struct Upload<'a> {
     pub(crate) sent: &'a (dyn Fn(u64) + Sync),
 }
 
-/// The state of an upload.
 struct Session {
     at: Uri,
     offset: u64,
 }
 
 impl Upload<'_> {
-    /// Ensures that the blob is in the repository.
     pub(crate) async fn run(&self) -> Result<Arrival> {
         let mut begun = None;
         if let Some(from) = self.from {

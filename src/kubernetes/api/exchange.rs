@@ -276,10 +276,8 @@ mod tests {
 
     #[test]
     fn a_warning_header_is_reduced_to_its_text() {
-        assert_eq!(
-            warning_text(r#"299 - "would violate \"restricted\"""#),
-            r#"would violate "restricted""#
-        );
+        let expected = r#"would violate "restricted""#;
+        assert_eq!(warning_text(r#"299 - "would violate \"restricted\"""#), expected);
         assert_eq!(warning_text("odd"), "odd");
     }
 }

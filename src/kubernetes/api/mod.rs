@@ -54,11 +54,9 @@ pub(crate) struct Cluster {
 /// A list of whole objects. An answer without `items` is an error, not an empty list.
 #[derive(Deserialize)]
 pub(crate) struct ObjectList {
-    /// The objects.
     pub(crate) items: Vec<Value>,
 }
 
-/// A list of the metadata of objects.
 #[derive(Deserialize)]
 struct MetadataList {
     items: Vec<Metadata>,
@@ -69,7 +67,6 @@ struct Metadata {
     metadata: Value,
 }
 
-/// Answer to a server-side apply.
 #[derive(Clone, Debug)]
 pub(crate) struct Applied {
     /// Whether the object did not exist before.
@@ -80,7 +77,6 @@ pub(crate) struct Applied {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Whether a request changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// It changes the object.
@@ -132,7 +128,6 @@ impl Cluster {
         self.timeout
     }
 
-    /// The current namespace.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
@@ -142,12 +137,10 @@ impl Cluster {
         self.client.clone()
     }
 
-    /// The address of the API server, for messages.
     pub(crate) fn at(&self) -> &ServerInfo {
         &self.at
     }
 
-    /// The same cluster with another namespace.
     pub(crate) fn in_namespace(&self, namespace: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -350,7 +343,6 @@ impl Cluster {
         Ok((answer.status, answer.body))
     }
 
-    /// The error for an answer of [`Self::raw`].
     pub(crate) fn status_error(&self, target: &Target, status: StatusCode, body: &[u8]) -> Error {
         errors::of_status(target, &self.at, status, body)
     }
@@ -410,7 +402,6 @@ impl Cluster {
         serde_json::from_slice(body).map_err(|e| self.not_understood(target, &e))
     }
 
-    /// The metadata of the objects of a list.
     pub(crate) async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
         let headers = [(ACCEPT.as_str(), METADATA)];
         let answer = self.call(target, Method::GET, query, &headers, Vec::new()).await?;
@@ -429,7 +420,6 @@ impl Cluster {
         Ok(Some(object["metadata"].take()))
     }
 
-    /// The error for an unexpected answer.
     pub(crate) fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
         let error = Error::failure(format!(
             "{} gave an answer to {} {target} that is not understood: {error}",

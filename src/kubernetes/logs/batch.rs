@@ -47,12 +47,10 @@ impl Batch {
         self.text.len() >= FULL || self.lines.len() >= FULL / 64
     }
 
-    /// The time of the next line.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         self.lines.get(self.printed).map(|(at, _)| *at)
     }
 
-    /// Takes the next line.
     pub(super) fn next(&mut self) -> Option<LogLine<'_>> {
         let (at, end) = *self.lines.get(self.printed)?;
         let begin = self.printed.checked_sub(1).map_or(0, |before| self.lines[before].1);

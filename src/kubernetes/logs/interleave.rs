@@ -37,7 +37,6 @@ struct Head {
     number: usize,
     origin: Origin,
     batches: mpsc::Receiver<Batch>,
-    /// The batch whose lines are returned.
     batch: Batch,
     silent: bool,
     ended: bool,

@@ -37,7 +37,6 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Reads to the end.
     pub(super) async fn read<R: AsyncBufRead>(
         &mut self,
         mut answer: Pin<&mut R>,
@@ -108,7 +107,6 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Sends the collected lines.
     pub(super) async fn send(&mut self, send: &Sender<Batch>) -> Result<(), End> {
         if self.batch.is_empty() {
             return Ok(());
@@ -190,10 +188,8 @@ mod tests {
     async fn half_a_line_is_one_only_where_nothing_follows() {
         let pieces = || vec![Ok(format!("{AT} a\n{AT} b").into_bytes())];
         let (lines, end) = read(pieces(), false).await;
-        assert_eq!(
-            (lines, end.unwrap()),
-            (vec!["a".to_owned(), "b".to_owned()], End::Whole)
-        );
+        let expected = (vec!["a".to_owned(), "b".to_owned()], End::Whole);
+        assert_eq!((lines, end.unwrap()), expected);
         let (lines, end) = read(pieces(), true).await;
         assert_eq!((lines, end.unwrap()), (vec!["a".to_owned()], End::Broken));
     }

@@ -39,15 +39,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogSelection {
-    /// Only this role.
     pub(crate) role: Option<Role>,
-    /// Whether to follow the logs.
     pub(crate) follow: bool,
     /// Maximum number of last lines of each container.
     pub(crate) tail: Option<u64>,
     /// Maximum age of lines.
     pub(crate) since: Option<SignedDuration>,
-    /// Whether to read the logs of the previous runs.
     pub(crate) previous: bool,
     /// Whether to include sidecars and init containers.
     pub(crate) all_containers: bool,
@@ -55,9 +52,7 @@ pub(crate) struct LogSelection {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContainerLine<'a> {
-    /// Unique number of the container.
     pub(crate) source: usize,
-    /// The container.
     pub(crate) origin: &'a Origin,
     pub(crate) line: LogLine<'a>,
 }
@@ -68,13 +63,10 @@ pub(crate) struct Origin {
     /// Its short name, which stands before its lines.
     #[serde(skip)]
     pub(crate) label: String,
-    /// Name of the cluster.
     pub(crate) cluster: String,
     /// `jobmanager` or `taskmanager`.
     pub(crate) role: &'static str,
-    /// Name of the Pod.
     pub(crate) pod: String,
-    /// Name of the container.
     pub(crate) container: String,
 }
 
@@ -139,7 +131,6 @@ const fn components(role: Option<Role>) -> &'static [&'static str] {
     }
 }
 
-/// Name of the Pod's cluster.
 fn app_of(pod: &Pod) -> Option<&str> {
     Some(pod.metadata.labels.as_ref()?.get(APP_LABEL)?.as_str())
 }

@@ -24,7 +24,6 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// Attempts for a log that is not followed.
 const ATTEMPTS: u32 = 5;
 
-/// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The server reported the end.
@@ -35,7 +34,6 @@ pub(super) enum End {
     NotStarted,
     /// There is no such Pod, or its kubelet does not know it yet.
     NotFound,
-    /// It may not be read.
     Refused,
     /// The receiver is gone.
     Unwanted,
@@ -187,7 +185,6 @@ impl Reader {
         query
     }
 
-    /// Reads one answer.
     async fn read(&mut self, previous: bool, follow: bool, send: &Sender<Batch>) -> End {
         let target = Target::object("get", PODS, self.cluster.namespace(), &self.pod).subresource("log");
         let uri = format!("{}?{}", target.path(), self.query(previous, follow));

@@ -13,7 +13,6 @@ use crate::model::ha_config_maps::{self, Ids, is_id};
 use crate::model::manifests::{IDENTITY, Manifests};
 use crate::progress;
 
-/// The IDs in the objects' configuration; `files` are their configuration files.
 pub(crate) fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
     let mut ids = Ids::default();
     for object in [&live.job, &live.deployment].into_iter().flatten() {

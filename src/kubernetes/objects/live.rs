@@ -27,14 +27,12 @@ pub(crate) struct LiveObjects {
     pub(crate) rights: Option<Vec<Identity>>,
     /// Objects that have one of the cluster's names but do not belong to it.
     pub(crate) foreign: Vec<Foreign>,
-    /// The objects that this process created.
     pub(crate) created: Vec<Identity>,
 }
 
 /// An object that has one of the cluster's names but does not belong to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Foreign {
-    /// Its kind.
     pub(crate) resource: Resource,
     /// The object on the API server.
     pub(crate) object: Value,
@@ -60,7 +58,6 @@ impl fmt::Display for Foreign {
 }
 
 impl LiveObjects {
-    /// Whether none of the three exists.
     pub(crate) fn is_empty(&self) -> bool {
         self.service.is_none() && self.job.is_none() && self.deployment.is_none()
     }
@@ -75,7 +72,6 @@ impl LiveObjects {
         }
     }
 
-    /// Adds an object that was applied.
     pub(super) fn applied(&mut self, resource: Resource, applied: Applied) {
         let identity = Identity::of(resource, &applied.object).ok();
         if applied.created {
@@ -100,7 +96,6 @@ impl LiveObjects {
         }
     }
 
-    /// The cluster's object of this kind.
     pub(crate) fn identity(&self, resource: Resource) -> Result<Option<Identity>> {
         let object = match resource {
             SERVICES => &self.service,

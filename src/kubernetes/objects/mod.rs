@@ -37,7 +37,6 @@ pub(crate) use stale_task_managers::{
     apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone, surge_gone,
 };
 
-/// Reads the three objects in parallel.
 pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
     let namespace = cluster.namespace();
     let targets = [
@@ -208,7 +207,6 @@ fn check_native(manifests: &Manifests, made: &Value) -> Result<()> {
     }
 }
 
-/// The Pods of the cluster's JobManagers.
 pub(crate) async fn masters(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Pod>> {
     pods::of_cluster(cluster, name, &[MASTER]).await
 }
@@ -266,7 +264,6 @@ pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Ident
     cluster.apply(&target, object, onto, mode).await
 }
 
-/// The kind of one of a cluster's objects.
 fn resource_of(object: &Value) -> Result<Resource> {
     let kind = object["kind"].as_str().unwrap_or_default();
     [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]

@@ -23,7 +23,6 @@ const GRACE: i64 = 3;
 pub(crate) enum Gone {
     /// Flink does not run in it any more.
     Ended,
-    /// The object is deleted.
     Deleted,
 }
 

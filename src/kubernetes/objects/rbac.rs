@@ -86,7 +86,6 @@ fn binds(object: &Value) -> bool {
     object["kind"] == ROLE_BINDINGS.kind
 }
 
-/// Whether the RBAC objects were created with the cluster.
 pub(crate) fn created_with(live: &LiveObjects) -> bool {
     let objects = [&live.job, &live.deployment].into_iter().flatten();
     objects

@@ -30,12 +30,10 @@ enum Wait {
     ForOthers(Instant),
     /// It was deleted, and may exist until then.
     ForItsEnd(Instant),
-    /// No longer.
     Over,
 }
 
 impl TerminatedPods {
-    /// Adds a Pod that was read.
     pub(super) fn see(&mut self, pod: &Pod) {
         if let Some(name) = pod.metadata.name.as_ref().filter(|_| runs_nothing(pod)) {
             let wait = || Wait::ForOthers(Instant::now() + PATIENCE);
@@ -52,7 +50,6 @@ impl TerminatedPods {
         self.0.values().filter_map(due).min()
     }
 
-    /// Whether to wait for this Pod.
     pub(super) fn matters(&self, pod: &Pod) -> bool {
         let name = pod.metadata.name.as_ref();
         !matches!(name.and_then(|name| self.0.get(name)), Some(Wait::Over))

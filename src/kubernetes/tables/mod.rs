@@ -24,7 +24,6 @@ use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
 /// Requests a Table, or, if the server has none, its default format.
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
-/// Requests whole objects.
 const WHOLE: &str = "application/json";
 /// Number of objects in one answer, as in kubectl.
 const PAGE: usize = 500;
@@ -33,7 +32,6 @@ const RESTARTS: u32 = 5;
 /// Maximum number of names in one selector, so that the URL stays well below the 8 KiB limit of proxies.
 const NAMES: usize = 100;
 
-/// The selection of clusters.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListSelection {
     /// Namespace; `None`: all.
@@ -42,14 +40,11 @@ pub(crate) struct ListSelection {
     pub(crate) selector: Option<String>,
     /// Names; all if empty. They must be valid label values.
     pub(crate) names: Vec<String>,
-    /// Whether labels are kept.
     pub(crate) labels: bool,
 }
 
-/// The two kinds of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ObjectKind {
-    /// Jobs: JobManagers.
     Jobs,
     /// Deployments: TaskManagers.
     Deployments,
@@ -108,9 +103,7 @@ impl ObjectKind {
 /// Where a list ended, so that a watch can start there.
 #[derive(Clone, Debug)]
 pub(crate) struct Position {
-    /// Resource version of the list.
     pub(crate) version: String,
-    /// The requested format.
     pub(crate) accept: &'static str,
     /// Columns of its Table: the server sends them once.
     pub(crate) columns: TableColumns,

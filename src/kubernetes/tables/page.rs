@@ -29,7 +29,6 @@ pub(crate) fn part_of_event(
     event.rows?.into_iter().next()?.reduce(side, columns, labels)
 }
 
-/// The Table in an event.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
@@ -50,7 +49,6 @@ pub(super) struct PageReader<'a> {
     fault: Option<serde_json::Error>,
 }
 
-/// The rest of a page.
 #[derive(Debug, Deserialize)]
 pub(super) struct Head {
     #[serde(default)]
@@ -154,7 +152,6 @@ impl TableColumns {
         }
     }
 
-    /// Whether the Table has the state of objects.
     pub(super) fn tell(self, side: ObjectKind) -> bool {
         match side {
             ObjectKind::Jobs => self.status.is_some(),
@@ -252,7 +249,6 @@ impl Row {
     }
 }
 
-/// A page of a Table of Pods.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PodPage {
@@ -262,10 +258,8 @@ pub(super) struct PodPage {
     rows: Option<Vec<Row>>,
 }
 
-/// The running Pods of JobManagers.
 #[derive(Debug, Default)]
 pub(super) struct JobManagerPods {
-    /// Clusters with a ready one.
     pub(super) ready: BTreeSet<Key>,
     /// Pods with several containers that are not all ready: Flink may have ended in them.
     pub(super) partly_ready: Vec<Unready>,
@@ -289,7 +283,6 @@ impl Unready {
 }
 
 impl PodPage {
-    /// Adds its Pods to `found`, and returns the continuation of the next page.
     pub(super) fn add_to(self, found: &mut JobManagerPods) -> String {
         let column = TableColumns::of(self.column_definitions.unwrap_or_default()).ready;
         for row in self.rows.into_iter().flatten() {
@@ -417,10 +410,8 @@ mod tests {
     #[test]
     fn the_image_is_that_of_flink() {
         let image = |containers: &[(&'static str, &'static str)]| flink(containers.iter().copied());
-        assert_eq!(
-            image(&[("istio-proxy", "istio"), ("flink-master", "flink")]),
-            Some("flink")
-        );
+        let expected = Some("flink");
+        assert_eq!(image(&[("istio-proxy", "istio"), ("flink-master", "flink")]), expected);
         assert_eq!(image(&[("main", "mine"), ("istio-proxy", "istio")]), Some("mine"));
         assert_eq!(image(&[]), None);
     }

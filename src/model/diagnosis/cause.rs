@@ -8,7 +8,6 @@ use crate::error::Error;
 /// Why a cluster does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cause {
-    /// The kind of the cause.
     pub(crate) kind: CauseKind,
     /// What happened to which object, with the server's message once: one sentence, without a period at its end.
     pub(crate) title: String,

@@ -15,7 +15,6 @@ pub(super) struct End<'a> {
     pub(crate) state: &'a ContainerStateTerminated,
     /// Number of times the container ended, including this one.
     pub(crate) times: u32,
-    /// The container with its log.
     pub(crate) log: PodContainer,
 }
 
@@ -177,11 +176,16 @@ pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
     }
 }
 
+/// What is said of an end by the kernel's OOM killer.
+pub(super) fn killed_for_memory(subject: &str) -> String {
+    format!("{subject} was killed: it used more memory than its limit (OOMKilled)")
+}
+
 fn out_of_memory(role: Role, subject: &str) -> Cause {
     let flag = memory_flag(role);
     Cause::new(
         CauseKind::OutOfMemory,
-        format!("{subject} was killed: it used more memory than its limit (OOMKilled)"),
+        killed_for_memory(subject),
     )
     .hint(format!("give it more memory by {flag}"))
     .hint(match role {
@@ -230,7 +234,6 @@ pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) ->
     Some(Finding::of(cause, times >= grace.jobmanager_ends))
 }
 
-/// Ends of a TaskManager.
 pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let end = of(pod)?;
     if stale(&end, now, grace) {

@@ -9,7 +9,6 @@ use super::observed::Observed;
 use super::{Cause, CauseKind, Grace, Note, Verdict, verdict};
 use crate::model::flink::overview::{FlinkView, JobsOverview, Overview};
 
-/// The present of all tests.
 pub(super) fn now() -> Timestamp {
     at(0)
 }
@@ -174,9 +173,6 @@ pub(super) const JM: &str = "demo-master-x7k2p";
 pub(super) const TM: &str = "demo-task-manager-5d4-abc12";
 pub(super) const OTHER_TM: &str = "demo-task-manager-5d4-def34";
 
-/// A row: what it is, how it is brought about, what is found, and words of its title and hints.
-pub(super) type Row = (&'static str, fn(&mut Observed), CauseKind, &'static [&'static str]);
-
 pub(super) fn judge(observed: &Observed) -> Verdict {
     verdict(observed, now(), &Grace::default())
 }
@@ -209,25 +205,60 @@ pub(super) fn unscheduled(observed: &mut Observed, name: &str, since: i64, messa
     pod(observed, name, json!({"status": {"conditions": [condition]}}));
 }
 
-pub(super) fn table(rows: &[Row]) {
-    for (what, arrange, kind, words) in rows {
-        let mut observed = cluster();
-        arrange(&mut observed);
+/// A new cluster to which something happens, and what is found then.
+pub(super) struct Case(&'static str, Observed);
+
+pub(super) fn case(what: &'static str) -> Case {
+    Case(what, cluster())
+}
+
+impl Case {
+    pub(super) fn with(mut self, arrange: impl FnOnce(&mut Observed)) -> Self {
+        arrange(&mut self.1);
+        self
+    }
+
+    pub(super) fn waits(self, name: &str, reason: &str, message: &str) -> Self {
+        self.with(|o| waits(o, name, reason, message))
+    }
+
+    pub(super) fn unscheduled(self, name: &str, since: i64, message: &str) -> Self {
+        self.with(|o| unscheduled(o, name, since, message))
+    }
+
+    pub(super) fn ended(self, name: &str, code: i32, reason: &str) -> Self {
+        self.with(|o| ended(o, name, code, reason))
+    }
+
+    pub(super) fn event(self, about: (&str, &str), reason: &str, message: &str, first: i64, count: u32) -> Self {
+        self.with(|o| event(o, about, reason, message, first, count))
+    }
+
+    pub(super) fn pod(self, name: &str, patch: Value) -> Self {
+        self.with(|o| pod(o, name, patch))
+    }
+
+    pub(super) fn pod_with(self, name: &str, phase: &str, state: Value, last: Value, restarts: u32) -> Self {
+        self.with(|o| pod_with(o, name, phase, state, last, restarts))
+    }
+
+    /// The cause, and words of its title, hints or evidence.
+    pub(super) fn finds(self, kind: CauseKind, words: &[&str]) {
+        let Self(what, observed) = self;
         let found = cause(&observed, what);
-        assert_eq!(found.kind, *kind, "{what}: {found:?}");
-        let text = format!(
-            "{}\n{}\n{}",
-            found.title,
-            found.hints.join("\n"),
-            found.evidence.join("\n")
-        );
-        for word in *words {
+        assert_eq!(found.kind, kind, "{what}: {found:?}");
+        let text = [std::slice::from_ref(&found.title), &*found.hints, &*found.evidence]
+            .concat()
+            .join("\n");
+        for word in words {
             assert!(text.contains(word), "{what}: {word:?} is not in {text}");
         }
-        assert!(
-            !found.title.ends_with('.') && !found.title.contains('\n'),
-            "{what}: {}",
-            found.title
-        );
+        let title = found.title;
+        assert!(!title.ends_with('.') && !title.contains('\n'), "{what}: {title}");
+    }
+
+    pub(super) fn notes(self, words: &str) {
+        let note = note(&self.1, self.0);
+        assert!(note.text.contains(words), "{}: {note:?}", self.0);
     }
 }

@@ -123,7 +123,6 @@ fn is_deleting(observed: &Observed) -> bool {
         .any(|meta| meta.deletion_timestamp.is_some())
 }
 
-/// Whether the job has ended for good, successfully or not.
 fn has_ended(observed: &Observed) -> bool {
     objects::job_end(observed).is_some() || observed.last_job().is_some_and(|job| job.state.is_terminal())
 }
@@ -301,21 +300,12 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
         old_enough.len()
     );
     let address = |settings: Option<Settings>| Some(settings?.rpc_address()?.to_owned());
-    let job = observed
-        .job
-        .as_ref()
-        .and_then(|job| job.spec.as_ref())
-        .map(|spec| &spec.template);
-    let deployment = observed
-        .deployment
-        .as_ref()
-        .and_then(|it| it.spec.as_ref())
-        .map(|spec| &spec.template);
-    let own = job.map(Settings::of);
+    let (own, theirs) = (observed.job_template(), observed.deployment_template());
+    let own = own.map(Settings::of);
     let announced = own
         .as_ref()
         .is_some_and(|settings| settings.high_availability().is_some());
-    let (own, theirs) = (address(own), address(deployment.map(Settings::of)));
+    let (own, theirs) = (address(own), address(theirs.map(Settings::of)));
     let log = exits::log_of(observed, Role::TaskManager);
     match (own, theirs) {
         // With high availability the leader's address is published, whatever the setting.
@@ -387,17 +377,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
 /// If only the JobManager has a class, usually the roles' images differ.
 fn images(cause: Cause, observed: &Observed) -> Cause {
     let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
-    let own = observed
-        .job
-        .as_ref()
-        .and_then(|job| job.spec.as_ref())
-        .map(|spec| &spec.template);
-    let theirs = observed
-        .deployment
-        .as_ref()
-        .and_then(|it| it.spec.as_ref())
-        .map(|spec| &spec.template);
-    match (image(own), image(theirs)) {
+    match (image(observed.job_template()), image(observed.deployment_template())) {
         (Some(own), Some(theirs)) if own != theirs && cause.kind == CauseKind::ClassOnTaskManagers => cause
             .evidence(format!("the JobManager's image is {own}"))
             .evidence(format!("the TaskManagers' image is {theirs}")),
@@ -405,7 +385,6 @@ fn images(cause: Cause, observed: &Observed) -> Cause {
     }
 }
 
-/// Adds the details of an exception to the cause.
 fn explained(cause: Cause, exception: &Exception) -> Cause {
     let cause = match &exception.task {
         Some(task) => cause.evidence(format!("task {} failed", one_line(task))),
@@ -430,16 +409,9 @@ fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Op
     if settings.high_availability().is_some() || snapshot.job.is_none() {
         return None;
     }
-    let end = observed
-        .pods_of(Role::JobManager)
-        .filter_map(exits::of)
-        .filter(|end| {
-            end.state
-                .finished_at
-                .as_ref()
-                .is_none_or(|at| now.duration_since(at.0) <= LOSS)
-        })
-        .max_by_key(|end| end.state.finished_at.as_ref().map(|at| at.0))?;
+    let ends = observed.pods_of(Role::JobManager).filter_map(exits::of);
+    let recent = ends.filter(|end| end.finished().is_none_or(|at| now.duration_since(at) <= LOSS));
+    let end = recent.max_by_key(exits::End::finished)?;
     let begun = match &settings.arguments().from_savepoint {
         Some(path) => format!("at savepoint {path}"),
         None => "empty".to_owned(),

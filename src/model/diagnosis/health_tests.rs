@@ -180,10 +180,8 @@ fn checkpoints_that_expire_are_told_apart_from_those_that_are_held_up() {
     assert!(found[0].title.contains("2 checkpoints failed in a row"), "{found:?}");
     snapshot.vertices = vec![vertex("source", 0.1, 0.9), vertex("sink", 1.0, 0.0)];
     let found = judge(observed, &snapshot);
-    assert_eq!(
-        kinds(&found),
-        [CauseKind::BackpressuredCheckpoints, CauseKind::Backpressure]
-    );
+    let expected = [CauseKind::BackpressuredCheckpoints, CauseKind::Backpressure];
+    assert_eq!(kinds(&found), expected);
     assert!(
         found[0].evidence.iter().any(|line| line.contains("sink is busy 100 %")),
         "{found:?}"
@@ -370,10 +368,8 @@ fn a_memory_limit_below_what_flink_is_told_to_use() {
 #[test]
 fn a_jobmanager_that_runs_in_silence() {
     let (observed, _) = healthy();
-    assert_eq!(
-        kinds(&judge(observed.clone(), &Snapshot::default())),
-        [CauseKind::RestClosed]
-    );
+    let expected = [CauseKind::RestClosed];
+    assert_eq!(kinds(&judge(observed.clone(), &Snapshot::default())), expected);
     let closed = Snapshot {
         reach: Reach::Closed("services/proxy is forbidden".to_owned()),
         ..Snapshot::default()

@@ -13,173 +13,81 @@ use super::*;
 
 #[test]
 fn images_and_containers() {
-    table(&[
-        (
-            "image not found",
-            |o| {
-                waits(
-                    o,
-                    JM,
-                    "ErrImagePull",
-                    "rpc error: code = NotFound desc = failed to pull and unpack image \"registry.example.com/team/app:1.0\": failed to resolve reference \"registry.example.com/team/app:1.0\": registry.example.com/team/app:1.0: not found",
-                )
-            },
-            CauseKind::ImagePull,
-            &[
-                "image registry.example.com/team/app:1.0 of JobManager Pod demo-master-x7k2p cannot be pulled: registry.example.com/team/app:1.0: not found",
-                "--image",
-            ],
-        ),
-        (
-            "image denied, as newer kubelets say it",
-            |o| {
-                waits(
-                    o,
-                    JM,
-                    "ImagePullBackOff",
-                    "Back-off pulling image \"app:1\": ErrImagePull: rpc error: code = Unknown desc = pull access denied for app, repository does not exist or may require authorization",
-                )
-            },
-            CauseKind::ImagePull,
-            &["cannot be pulled: pull access denied", "--image-pull-secret"],
-        ),
-        (
-            "image back-off, without events",
-            |o| waits(o, JM, "ImagePullBackOff", "Back-off pulling image \"app:1\""),
-            CauseKind::ImagePull,
-            &["cannot be pulled: ImagePullBackOff"],
-        ),
-        (
-            "image back-off, with the event that says why",
-            |o| {
-                waits(o, JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"");
-                event(
-                    o,
-                    ("Pod", JM),
-                    "Failed",
-                    "Failed to pull image \"app:1\": rpc error: code = Unknown desc = Head \"https://r/v2\": unauthorized: authentication required",
-                    -20,
-                    1,
-                );
-            },
-            CauseKind::ImagePull,
-            &["unauthorized", "--image-pull-secret"],
-        ),
-        (
-            "registry away three times",
-            |o| {
-                waits(o, JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"");
-                event(
-                    o,
-                    ("Pod", JM),
-                    "Failed",
-                    "Failed to pull image \"app:1\": dial tcp 10.0.0.1:443: i/o timeout",
-                    -60,
-                    3,
-                );
-            },
-            CauseKind::ImagePull,
-            &["i/o timeout", "nodes reach"],
-        ),
-        (
-            "image of a TaskManager",
-            |o| waits(o, TM, "ErrImagePull", "manifest unknown"),
-            CauseKind::ImagePull,
-            &["TaskManager Pod"],
-        ),
-        (
-            "image name",
-            |o| {
-                waits(
-                    o,
-                    JM,
-                    "InvalidImageName",
-                    "Failed to apply default image tag \"App:1\": couldn't parse image name",
-                )
-            },
-            CauseKind::ImageName,
-            &["invalid image name", "--image"],
-        ),
-        (
-            "image never pulled",
-            |o| {
-                waits(
-                    o,
-                    JM,
-                    "ErrImageNeverPull",
-                    "Container image \"app:1\" is not present with pull policy of Never",
-                )
-            },
-            CauseKind::ImageNeverPull,
-            &["--image-pull-policy IfNotPresent"],
-        ),
-        (
-            "secret missing",
-            |o| waits(o, JM, "CreateContainerConfigError", "secret \"s3\" not found"),
+    case("image not found")
+        .waits(JM, "ErrImagePull", "rpc error: code = NotFound desc = failed to pull and unpack image \"registry.example.com/team/app:1.0\": failed to resolve reference \"registry.example.com/team/app:1.0\": registry.example.com/team/app:1.0: not found")
+        .finds(CauseKind::ImagePull, &["image registry.example.com/team/app:1.0 of JobManager Pod demo-master-x7k2p cannot be pulled: registry.example.com/team/app:1.0: not found", "--image"]);
+    case("image denied, as newer kubelets say it")
+        .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\": ErrImagePull: rpc error: code = Unknown desc = pull access denied for app, repository does not exist or may require authorization")
+        .finds(CauseKind::ImagePull, &["cannot be pulled: pull access denied", "--image-pull-secret"]);
+    case("image back-off, without events")
+        .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"")
+        .finds(CauseKind::ImagePull, &["cannot be pulled: ImagePullBackOff"]);
+    case("image back-off, with the event that says why")
+        .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"")
+        .event(("Pod", JM), "Failed", "Failed to pull image \"app:1\": rpc error: code = Unknown desc = Head \"https://r/v2\": unauthorized: authentication required", -20, 1)
+        .finds(CauseKind::ImagePull, &["unauthorized", "--image-pull-secret"]);
+    case("registry away three times")
+        .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"")
+        .event(
+            ("Pod", JM),
+            "Failed",
+            "Failed to pull image \"app:1\": dial tcp 10.0.0.1:443: i/o timeout",
+            -60,
+            3,
+        )
+        .finds(CauseKind::ImagePull, &["i/o timeout", "nodes reach"]);
+    case("image of a TaskManager")
+        .waits(TM, "ErrImagePull", "manifest unknown")
+        .finds(CauseKind::ImagePull, &["TaskManager Pod"]);
+    case("image name")
+        .waits(
+            JM,
+            "InvalidImageName",
+            "Failed to apply default image tag \"App:1\": couldn't parse image name",
+        )
+        .finds(CauseKind::ImageName, &["invalid image name", "--image"]);
+    case("image never pulled")
+        .waits(
+            JM,
+            "ErrImageNeverPull",
+            "Container image \"app:1\" is not present with pull policy of Never",
+        )
+        .finds(CauseKind::ImageNeverPull, &["--image-pull-policy IfNotPresent"]);
+    case("secret missing")
+        .waits(JM, "CreateContainerConfigError", "secret \"s3\" not found")
+        .finds(
             CauseKind::ContainerConfig,
             &["cannot be configured: secret \"s3\" not found"],
-        ),
-        (
-            "runs as root",
-            |o| {
-                waits(
-                    o,
-                    JM,
-                    "CreateContainerConfigError",
-                    "container has runAsNonRoot and image will run as root (pod: \"x\")",
-                )
-            },
-            CauseKind::ContainerConfig,
-            &["9999"],
-        ),
-        (
-            "cannot be created",
-            |o| waits(o, TM, "CreateContainerError", "Error: no command specified"),
-            CauseKind::ContainerCreate,
-            &["no command specified"],
-        ),
-        (
-            "entry point missing",
-            |o| {
-                waits(
-                    o,
-                    TM,
-                    "RunContainerError",
-                    "exec: \"/docker-entrypoint.sh\": stat: no such file or directory",
-                )
-            },
-            CauseKind::ContainerCreate,
-            &["taskmanager"],
-        ),
-        (
-            "start error, again and again",
-            |o| {
-                pod_with(
-                    o,
-                    TM,
-                    "Running",
-                    waiting("CrashLoopBackOff", "back-off 10s"),
-                    json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "exec: \"x\": not found"}}),
-                    1,
-                )
-            },
-            CauseKind::ContainerCreate,
-            &["exec: \"x\""],
-        ),
-        (
-            "init container",
-            |o| {
-                pod(
-                    o,
-                    JM,
-                    json!({"status": {"phase": "Failed", "initContainerStatuses": [
-            {"name": "fetch", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": terminated(7, "Error")}]}}),
-                )
-            },
-            CauseKind::InitContainer,
-            &["init container fetch", "exit code 7"],
-        ),
-    ]);
+        );
+    case("runs as root")
+        .waits(
+            JM,
+            "CreateContainerConfigError",
+            "container has runAsNonRoot and image will run as root (pod: \"x\")",
+        )
+        .finds(CauseKind::ContainerConfig, &["9999"]);
+    case("cannot be created")
+        .waits(TM, "CreateContainerError", "Error: no command specified")
+        .finds(CauseKind::ContainerCreate, &["no command specified"]);
+    case("entry point missing")
+        .waits(
+            TM,
+            "RunContainerError",
+            "exec: \"/docker-entrypoint.sh\": stat: no such file or directory",
+        )
+        .finds(CauseKind::ContainerCreate, &["taskmanager"]);
+    case("start error, again and again")
+        .pod_with(
+            TM,
+            "Running",
+            waiting("CrashLoopBackOff", "back-off 10s"),
+            json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "exec: \"x\": not found"}}),
+            1,
+        )
+        .finds(CauseKind::ContainerCreate, &["exec: \"x\""]);
+    case("init container")
+        .pod(JM, json!({"status": {"phase": "Failed", "initContainerStatuses": [{"name": "fetch", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": terminated(7, "Error")}]}}))
+        .finds(CauseKind::InitContainer, &["init container fetch", "exit code 7"]);
 }
 
 #[test]

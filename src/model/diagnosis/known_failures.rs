@@ -20,7 +20,6 @@ pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
         .unwrap_or_default()
 }
 
-/// A row of the table.
 struct KnownFailure {
     kind: CauseKind,
     /// Matches if all needles of any of these occur.

@@ -16,14 +16,12 @@ pub struct LogCause {
     pub(crate) message: String,
     /// The first stack frame that is neither Flink's nor the JDK's: the user's code.
     pub(crate) frame: Option<String>,
-    /// The kind of the failure, if it is known.
     pub(crate) kind: Option<CauseKind>,
     /// How to fix it, if the failure is known.
     pub(crate) hints: Vec<String>,
 }
 
 impl LogCause {
-    /// The class without its package.
     pub(crate) fn short_class(&self) -> Option<&str> {
         self.class.as_deref().map(short_class)
     }

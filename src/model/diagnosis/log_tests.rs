@@ -69,10 +69,8 @@ fn the_root_is_found_below_its_wrappers() {
         found.summary(),
         "FileNotFoundException: Cannot find checkpoint or savepoint file/directory 'file:/state/sp-1' on file system 'file'"
     );
-    assert_eq!(
-        found.frame.as_deref(),
-        Some("com.example.WordCount.main(WordCount.java:42)")
-    );
+    let expected = Some("com.example.WordCount.main(WordCount.java:42)");
+    assert_eq!(found.frame.as_deref(), expected);
     assert!(found.hints[0].contains("--from-savepoint"), "{:?}", found.hints);
 }
 

@@ -81,11 +81,8 @@ impl Default for Grace {
 /// A container with a relevant log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodContainer {
-    /// Name of the Pod.
     pub(crate) pod: String,
-    /// The role of the Pod.
     pub(crate) role: Role,
-    /// Name of the container in it.
     pub(crate) container: String,
     /// Whether the log is that of the container's previous run (the API's `previous=true`).
     pub(crate) previous: bool,
@@ -126,12 +123,9 @@ impl From<Cause> for Note {
     }
 }
 
-/// The known outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Not decided: keep watching.
     Going {
-        /// The progress.
         stage: Stage,
         /// The probable cause of a delay.
         note: Option<Note>,

@@ -13,149 +13,74 @@ use super::*;
 
 #[test]
 fn transient_problems_are_only_a_note() {
-    type Passing = (&'static str, fn(&mut Observed), &'static str);
-    let rows: &[Passing] = &[
-        (
-            "unschedulable for a moment",
-            |o| unscheduled(o, TM, -5, "0/3 nodes are available"),
-            "no node fits",
-        ),
-        (
-            "an autoscaler is at work",
-            |o| {
-                unscheduled(o, TM, -300, "0/3 nodes are available: 3 Insufficient cpu.");
-                event(o, ("Pod", TM), "TriggeredScaleUp", "pod triggered scale-up", -290, 1);
-            },
-            "waits for a new node",
-        ),
-        (
-            "old Pods make room",
-            |o| {
-                unscheduled(o, TM, -60, "0/3 nodes are available");
-                pod(
-                    o,
-                    OTHER_TM,
-                    json!({"metadata": {"deletionTimestamp": at(-10)}, "status": {"phase": "Running"}}),
-                );
-            },
-            "no node fits",
-        ),
-        (
-            "registry away once",
-            |o| {
-                waits(o, JM, "ErrImagePull", "dial tcp: i/o timeout");
-                event(
-                    o,
-                    ("Pod", JM),
-                    "Failed",
-                    "Failed to pull image \"app:1\": dial tcp: i/o timeout",
-                    -5,
-                    1,
-                );
-            },
-            "cannot be pulled",
-        ),
-        (
-            "quota for a moment",
-            |o| {
-                event(
-                    o,
-                    ("Job", "demo-master"),
-                    "FailedCreate",
-                    "exceeded quota: small",
-                    -3,
-                    1,
-                )
-            },
-            "is refused",
-        ),
-        (
-            "volume that the node is notified of late",
-            |o| {
-                waits(o, JM, "ContainerCreating", "");
-                let said =
-                    "failed to fetch PVC from API server: no relationship found between node 'n' and this object";
-                event(o, ("Pod", JM), "FailedMount", said, -90, 1);
-            },
-            "cannot be mounted",
-        ),
-        (
-            "volume for a moment",
-            |o| {
-                waits(o, JM, "ContainerCreating", "");
-                event(o, ("Pod", JM), "FailedMount", "timed out", -10, 1);
-            },
-            "cannot be mounted",
-        ),
-        (
-            "kubelet's cache",
-            |o| {
-                waits(
-                    o,
-                    JM,
-                    "CreateContainerConfigError",
-                    "failed to sync secret cache: timed out waiting for the condition",
-                )
-            },
-            "cannot be configured",
-        ),
-        (
-            "evicted once",
-            |o| {
-                pod(
-                    o,
-                    TM,
-                    json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}),
-                )
-            },
-            "was taken away",
-        ),
-        (
-            "disrupted: its exit code does not count",
-            |o| {
-                pod(
-                    o,
-                    JM,
-                    json!({"status": {"phase": "Failed", "conditions": [
-            {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempting"}],
-            "containerStatuses": [{"name": "jobmanager", "image": "x", "imageID": "", "ready": false, "restartCount": 5, "state": terminated(143, "Error")}]}}),
-                )
-            },
-            "PreemptionByScheduler",
-        ),
-        (
-            "TaskManager ended once",
-            |o| pod_with(o, TM, "Running", running(), terminated(1, "Error"), 1),
-            "exit code 1",
-        ),
-        (
-            "queued",
-            |o| {
-                let mut job = o.job.clone().unwrap();
-                job.spec.as_mut().unwrap().suspend = Some(true);
-                job.metadata.labels = Some([("kueue.x-k8s.io/queue-name".to_owned(), "team".to_owned())].into());
-                o.upsert_job(job);
-            },
-            "queue team",
-        ),
-        (
-            "gated",
-            |o| {
-                pod(
-                    o,
-                    JM,
-                    json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}}),
-                )
-            },
-            "scheduling gate",
-        ),
-    ];
-    for (what, arrange, words) in rows {
-        let mut observed = cluster();
-        arrange(&mut observed);
-        let note = note(&observed, what);
-        assert!(note.text.contains(words), "{what}: {note:?}");
-    }
+    case("unschedulable for a moment")
+        .unscheduled(TM, -5, "0/3 nodes are available")
+        .notes("no node fits");
+    case("an autoscaler is at work")
+        .unscheduled(TM, -300, "0/3 nodes are available: 3 Insufficient cpu.")
+        .event(("Pod", TM), "TriggeredScaleUp", "pod triggered scale-up", -290, 1)
+        .notes("waits for a new node");
+    case("old Pods make room")
+        .unscheduled(TM, -60, "0/3 nodes are available")
+        .pod(
+            OTHER_TM,
+            json!({"metadata": {"deletionTimestamp": at(-10)}, "status": {"phase": "Running"}}),
+        )
+        .notes("no node fits");
+    case("registry away once")
+        .waits(JM, "ErrImagePull", "dial tcp: i/o timeout")
+        .event(
+            ("Pod", JM),
+            "Failed",
+            "Failed to pull image \"app:1\": dial tcp: i/o timeout",
+            -5,
+            1,
+        )
+        .notes("cannot be pulled");
+    case("quota for a moment")
+        .event(("Job", "demo-master"), "FailedCreate", "exceeded quota: small", -3, 1)
+        .notes("is refused");
+    case("volume that the node is notified of late")
+        .with(|o| {
+            waits(o, JM, "ContainerCreating", "");
+            let said = "failed to fetch PVC from API server: no relationship found between node 'n' and this object";
+            event(o, ("Pod", JM), "FailedMount", said, -90, 1);
+        })
+        .notes("cannot be mounted");
+    case("volume for a moment")
+        .waits(JM, "ContainerCreating", "")
+        .event(("Pod", JM), "FailedMount", "timed out", -10, 1)
+        .notes("cannot be mounted");
+    case("kubelet's cache")
+        .waits(
+            JM,
+            "CreateContainerConfigError",
+            "failed to sync secret cache: timed out waiting for the condition",
+        )
+        .notes("cannot be configured");
+    case("evicted once")
+        .pod(
+            TM,
+            json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}),
+        )
+        .notes("was taken away");
+    case("disrupted: its exit code does not count")
+        .pod(JM, json!({"status": {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempting"}], "containerStatuses": [{"name": "jobmanager", "image": "x", "imageID": "", "ready": false, "restartCount": 5, "state": terminated(143, "Error")}]}}))
+        .notes("PreemptionByScheduler");
+    case("TaskManager ended once")
+        .pod_with(TM, "Running", running(), terminated(1, "Error"), 1)
+        .notes("exit code 1");
+    case("queued")
+        .with(|o| {
+            let mut job = o.job.clone().unwrap();
+            job.spec.as_mut().unwrap().suspend = Some(true);
+            job.metadata.labels = Some([("kueue.x-k8s.io/queue-name".to_owned(), "team".to_owned())].into());
+            o.upsert_job(job);
+        })
+        .notes("queue team");
+    case("gated")
+        .pod(JM, json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}}))
+        .notes("scheduling gate");
 }
 
 #[test]
@@ -172,10 +97,8 @@ fn notes_of_a_job_that_does_not_get_going() {
     assert!(few.hints[0].contains("--slots"));
     observed.parallelism = Some(8);
     observed.poll(flink("CREATED", tasks, 2, (4, 4)));
-    assert_eq!(
-        note(&observed, "known").text,
-        "too few slots: all 2 TaskManagers are up with 4 slots, 8 are needed"
-    );
+    let expected = "too few slots: all 2 TaskManagers are up with 4 slots, 8 are needed";
+    assert_eq!(note(&observed, "known").text, expected);
     observed.parallelism = Some(4);
     observed.poll(flink("RESTARTING", json!({"total": 8}), 2, (4, 4)));
     assert!(

@@ -13,198 +13,106 @@ use super::*;
 
 #[test]
 fn nodes_volumes_and_admission() {
-    table(&[
-        (
-            "no memory on any node",
-            |o| {
-                unscheduled(
-                    o,
-                    TM,
-                    -20,
-                    "0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available.",
-                )
-            },
+    case("no memory on any node")
+        .unscheduled(
+            TM,
+            -20,
+            "0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes are available.",
+        )
+        .finds(
             CauseKind::Unschedulable,
             &["no node fits TaskManager Pod", "0/3 nodes", "--taskmanager-memory"],
-        ),
-        (
-            "unbound claim",
-            |o| {
-                unscheduled(
-                    o,
-                    JM,
-                    -20,
-                    "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
-                );
-                pod(
-                    o,
-                    JM,
-                    json!({"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "state"}}]},
-                "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "lastTransitionTime": at(-20)}]}}),
-                );
-                event(
-                    o,
-                    ("PersistentVolumeClaim", "state"),
-                    "FailedBinding",
-                    "no persistent volumes available for this claim and no storage class is set",
-                    -20,
-                    2,
-                );
-            },
-            CauseKind::Unschedulable,
-            &[
-                "--mount CLAIM:PATH",
-                "PersistentVolumeClaim state: no persistent volumes",
-            ],
-        ),
-        (
-            "secret volume",
-            |o| {
-                waits(o, JM, "ContainerCreating", "");
-                event(
-                    o,
-                    ("Pod", JM),
-                    "FailedMount",
-                    "MountVolume.SetUp failed for volume \"conf\" : secret \"conf\" not found",
-                    -40,
-                    5,
-                );
-            },
+        );
+    case("unbound claim")
+        .unscheduled(JM, -20, "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.")
+        .pod(JM, json!({"spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "state"}}]}, "status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "lastTransitionTime": at(-20)}]}}))
+        .event(("PersistentVolumeClaim", "state"), "FailedBinding", "no persistent volumes available for this claim and no storage class is set", -20, 2)
+        .finds(CauseKind::Unschedulable, &["--mount CLAIM:PATH", "PersistentVolumeClaim state: no persistent volumes"]);
+    case("secret volume")
+        .waits(JM, "ContainerCreating", "")
+        .event(
+            ("Pod", JM),
+            "FailedMount",
+            "MountVolume.SetUp failed for volume \"conf\" : secret \"conf\" not found",
+            -40,
+            5,
+        )
+        .finds(
             CauseKind::Volume,
             &["secret \"conf\" not found", "create the missing object"],
-        ),
-        (
-            "volume on another node",
-            |o| {
-                waits(o, JM, "ContainerCreating", "");
-                event(
-                    o,
-                    ("Pod", JM),
-                    "FailedAttachVolume",
-                    "Multi-Attach error for volume \"pvc-1\"",
-                    -40,
-                    1,
-                );
-            },
-            CauseKind::Volume,
-            &["ReadWriteMany"],
-        ),
-        (
-            "quota for the Job",
-            |o| {
-                event(
-                    o,
-                    ("Job", "demo-master"),
-                    "FailedCreate",
-                    "Error creating: pods \"demo-master-\" is forbidden: exceeded quota: small, requested: memory=2Gi, used: memory=8Gi, limited: memory=8Gi",
-                    -30,
-                    4,
-                )
-            },
-            CauseKind::Quota,
-            &[
-                "the JobManager's Pod is refused",
-                "exceeded quota: small",
-                "--jobmanager-memory",
-            ],
-        ),
-        (
-            "Pod Security for the Job, at once",
-            |o| {
-                event(
-                    o,
-                    ("Job", "demo-master"),
-                    "FailedCreate",
-                    "Error creating: pods \"demo-master-x\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false",
-                    -1,
-                    1,
-                )
-            },
-            CauseKind::PodRefused,
-            &["violates PodSecurity"],
-        ),
-        (
-            "service account missing",
-            |o| {
-                event(
-                    o,
-                    ("Job", "demo-master"),
-                    "FailedCreate",
-                    "Error creating: pods \"x\" is forbidden: error looking up service account ns/flink: serviceaccount \"flink\" not found",
-                    -20,
-                    3,
-                )
-            },
-            CauseKind::PodRefused,
-            &["--service-account"],
-        ),
-        (
-            "webhook",
-            |o| {
-                deployment(o, json!({"replicas": 0}));
-                event(
-                    o,
-                    ("ReplicaSet", "demo-task-manager-5d4"),
-                    "FailedCreate",
-                    "Error creating: admission webhook \"policy\" denied the request: no",
-                    -1,
-                    1,
-                )
-            },
+        );
+    case("volume on another node")
+        .waits(JM, "ContainerCreating", "")
+        .event(
+            ("Pod", JM),
+            "FailedAttachVolume",
+            "Multi-Attach error for volume \"pvc-1\"",
+            -40,
+            1,
+        )
+        .finds(CauseKind::Volume, &["ReadWriteMany"]);
+    case("quota for the Job")
+        .event(("Job", "demo-master"), "FailedCreate", "Error creating: pods \"demo-master-\" is forbidden: exceeded quota: small, requested: memory=2Gi, used: memory=8Gi, limited: memory=8Gi", -30, 4)
+        .finds(CauseKind::Quota, &["the JobManager's Pod is refused", "exceeded quota: small", "--jobmanager-memory"]);
+    case("Pod Security for the Job, at once")
+        .event(("Job", "demo-master"), "FailedCreate", "Error creating: pods \"demo-master-x\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false", -1, 1)
+        .finds(CauseKind::PodRefused, &["violates PodSecurity"]);
+    case("service account missing")
+        .event(("Job", "demo-master"), "FailedCreate", "Error creating: pods \"x\" is forbidden: error looking up service account ns/flink: serviceaccount \"flink\" not found", -20, 3)
+        .finds(CauseKind::PodRefused, &["--service-account"]);
+    case("webhook")
+        .with(|o| {
+            deployment(o, json!({"replicas": 0}));
+            event(
+                o,
+                ("ReplicaSet", "demo-task-manager-5d4"),
+                "FailedCreate",
+                "Error creating: admission webhook \"policy\" denied the request: no",
+                -1,
+                1,
+            )
+        })
+        .finds(
             CauseKind::PodRefused,
             &["a TaskManager's Pod is refused", "denied the request"],
-        ),
-        (
-            "quota for the Deployment",
-            |o| {
+        );
+    case("quota for the Deployment")
+        .with(|o| {
                 deployment(
                     o,
                     json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
             "message": "pods \"demo-task-manager-5d4-x\" is forbidden: exceeded quota: small", "lastTransitionTime": at(-20)}]}),
                 )
-            },
-            CauseKind::Quota,
-            &["--taskmanager-memory"],
-        ),
-        (
-            "ReplicaSet refused",
-            |o| {
-                deployment(
-                    o,
-                    json!({"conditions": [{"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
+            })
+        .finds(CauseKind::Quota, &["--taskmanager-memory"]);
+    case("ReplicaSet refused")
+        .with(|o| {
+            deployment(
+                o,
+                json!({"conditions": [{"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
             "message": "admission webhook \"p\" denied the request"}]}),
-                )
-            },
-            CauseKind::PodRefused,
-            &["denied"],
-        ),
-        (
-            "suspended",
-            |o| {
-                let mut job = o.job.clone().unwrap();
-                job.spec.as_mut().unwrap().suspend = Some(true);
-                o.upsert_job(job);
-            },
-            CauseKind::Suspended,
-            &["Job demo-master is suspended", "kubectl patch"],
-        ),
-        (
-            "evicted again and again",
-            |o| {
-                for name in ["a", "b", "c"] {
-                    pod(
-                        o,
-                        &format!("demo-task-manager-5d4-{name}"),
-                        json!({"status": {"phase": "Failed", "reason": "Evicted",
+            )
+        })
+        .finds(CauseKind::PodRefused, &["denied"]);
+    case("suspended")
+        .with(|o| {
+            let mut job = o.job.clone().unwrap();
+            job.spec.as_mut().unwrap().suspend = Some(true);
+            o.upsert_job(job);
+        })
+        .finds(CauseKind::Suspended, &["Job demo-master is suspended", "kubectl patch"]);
+    case("evicted again and again")
+        .with(|o| {
+            for name in ["a", "b", "c"] {
+                pod(
+                    o,
+                    &format!("demo-task-manager-5d4-{name}"),
+                    json!({"status": {"phase": "Failed", "reason": "Evicted",
                 "message": "The node was low on resource: ephemeral-storage."}}),
-                    );
-                }
-            },
-            CauseKind::Displaced,
-            &["Evicted: The node was low"],
-        ),
-    ]);
+                );
+            }
+        })
+        .finds(CauseKind::Displaced, &["Evicted: The node was low"]);
 }
 
 #[test]
@@ -238,10 +146,8 @@ fn exit_codes_of_the_jobmanager() {
             found.title
         );
         let log = found.log_of.unwrap();
-        assert_eq!(
-            (log.pod.as_str(), log.container.as_str(), log.previous),
-            (JM, "jobmanager", false)
-        );
+        let expected = (JM, "jobmanager", false);
+        assert_eq!((log.pod.as_str(), log.container.as_str(), log.previous), expected);
         // The Pod may be gone by then: the condition's message still has the code.
         observed.delete_pod(JM);
         let message = format!(
@@ -254,100 +160,63 @@ fn exit_codes_of_the_jobmanager() {
 
 #[test]
 fn containers_that_end_again_and_again() {
-    table(&[
-        (
-            "two Pods of a Job that never restarts in place",
-            |o| {
-                ended(o, JM, 2, "Error");
-                ended(o, "demo-master-zzzzz", 2, "Error");
-            },
-            CauseKind::JobManagerFailed,
-            &["ended 2 times"],
-        ),
-        (
-            "the Job counted a Pod that is gone",
-            |o| {
-                ended(o, JM, 137, "Error");
-                job(o, json!({"failed": 2}));
-            },
-            CauseKind::JobManagerEnded,
-            &["SIGKILL"],
-        ),
-        (
-            "restarted in place",
-            |o| {
-                pod_with(
-                    o,
-                    JM,
-                    "Running",
-                    waiting("CrashLoopBackOff", "back-off 10s"),
-                    terminated(1, "Error"),
-                    1,
-                )
-            },
-            CauseKind::JobManagerStart,
-            &["exit code 1"],
-        ),
-        (
-            "JobManager out of memory",
-            |o| pod_with(o, JM, "Running", running(), terminated(137, "OOMKilled"), 2),
-            CauseKind::OutOfMemory,
-            &["OOMKilled", "--jobmanager-memory"],
-        ),
-        (
-            "TaskManager",
-            |o| pod_with(o, TM, "Running", running(), terminated(1, "Error"), 3),
-            CauseKind::TaskManagerEnded,
-            &["exit code 1, 3 times"],
-        ),
-        (
-            "TaskManager backing off",
-            |o| {
-                pod_with(
-                    o,
-                    TM,
-                    "Running",
-                    waiting("CrashLoopBackOff", "back-off"),
-                    terminated(1, "Error"),
-                    1,
-                )
-            },
-            CauseKind::TaskManagerEnded,
-            &[],
-        ),
-        (
-            "TaskManager out of memory",
-            |o| pod_with(o, TM, "Running", running(), terminated(137, "OOMKilled"), 2),
-            CauseKind::OutOfMemory,
-            &["--taskmanager-memory"],
-        ),
-        (
-            "deadline of the Job",
-            |o| {
-                job_condition(
-                    o,
-                    "Failed",
-                    "DeadlineExceeded",
-                    "Job was active longer than specified deadline",
-                )
-            },
-            CauseKind::Deadline,
-            &["activeDeadlineSeconds"],
-        ),
-        (
-            "Job failed, nothing else is known",
-            |o| {
-                job_condition(
-                    o,
-                    "Failed",
-                    "BackoffLimitExceeded",
-                    "Job has reached the specified backoff limit",
-                )
-            },
-            CauseKind::Unknown,
-            &["backoff limit"],
-        ),
-    ]);
+    case("two Pods of a Job that never restarts in place")
+        .ended(JM, 2, "Error")
+        .ended("demo-master-zzzzz", 2, "Error")
+        .finds(CauseKind::JobManagerFailed, &["ended 2 times"]);
+    case("the Job counted a Pod that is gone")
+        .with(|o| {
+            ended(o, JM, 137, "Error");
+            job(o, json!({"failed": 2}));
+        })
+        .finds(CauseKind::JobManagerEnded, &["SIGKILL"]);
+    case("restarted in place")
+        .pod_with(
+            JM,
+            "Running",
+            waiting("CrashLoopBackOff", "back-off 10s"),
+            terminated(1, "Error"),
+            1,
+        )
+        .finds(CauseKind::JobManagerStart, &["exit code 1"]);
+    case("JobManager out of memory")
+        .pod_with(JM, "Running", running(), terminated(137, "OOMKilled"), 2)
+        .finds(CauseKind::OutOfMemory, &["OOMKilled", "--jobmanager-memory"]);
+    case("TaskManager")
+        .pod_with(TM, "Running", running(), terminated(1, "Error"), 3)
+        .finds(CauseKind::TaskManagerEnded, &["exit code 1, 3 times"]);
+    case("TaskManager backing off")
+        .pod_with(
+            TM,
+            "Running",
+            waiting("CrashLoopBackOff", "back-off"),
+            terminated(1, "Error"),
+            1,
+        )
+        .finds(CauseKind::TaskManagerEnded, &[]);
+    case("TaskManager out of memory")
+        .pod_with(TM, "Running", running(), terminated(137, "OOMKilled"), 2)
+        .finds(CauseKind::OutOfMemory, &["--taskmanager-memory"]);
+    case("deadline of the Job")
+        .with(|o| {
+            job_condition(
+                o,
+                "Failed",
+                "DeadlineExceeded",
+                "Job was active longer than specified deadline",
+            )
+        })
+        .finds(CauseKind::Deadline, &["activeDeadlineSeconds"]);
+    case("Job failed, nothing else is known")
+        .with(|o| {
+            job_condition(
+                o,
+                "Failed",
+                "BackoffLimitExceeded",
+                "Job has reached the specified backoff limit",
+            )
+        })
+        .finds(CauseKind::Unknown, &["backoff limit"]);
     let mut observed = cluster();
     pod_with(&mut observed, TM, "Running", running(), terminated(1, "Error"), 3);
     assert!(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
@@ -22,24 +22,19 @@ const OBJECTS_WITH_EVENTS: usize = 256;
 /// Kind and name of the object that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ObjectKey {
-    /// Kind, such as `Pod`.
     pub(crate) kind: String,
     /// Name in the cluster's namespace.
     pub(crate) name: String,
 }
 
-/// The observed state of one cluster.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
-    /// The Job of the JobManager.
     pub(crate) job: Option<Job>,
-    /// The Deployment of the TaskManagers.
     pub(crate) deployment: Option<Deployment>,
     /// Pods of both roles, by name.
     pub(crate) pods: BTreeMap<String, Pod>,
     /// The result of the last poll of Flink's REST. [`Observed::poll`] sets it.
     pub(crate) flink: FlinkView,
-    /// Whether the Service is known to be missing.
     pub(crate) service_is_missing: bool,
     /// The requested parallelism, if it is known: it determines the number of needed slots.
     pub(crate) parallelism: Option<u32>,
@@ -59,6 +54,16 @@ impl Observed {
         self.job = Some(job);
     }
 
+    /// The Pod template of the Job.
+    pub(crate) fn job_template(&self) -> Option<&PodTemplateSpec> {
+        Some(&self.job.as_ref()?.spec.as_ref()?.template)
+    }
+
+    /// The Pod template of the Deployment.
+    pub(crate) fn deployment_template(&self) -> Option<&PodTemplateSpec> {
+        Some(&self.deployment.as_ref()?.spec.as_ref()?.template)
+    }
+
     /// Records that the Job is gone, and its Flink with it.
     pub(crate) fn delete_job(&mut self) {
         self.job = None;
@@ -70,7 +75,6 @@ impl Observed {
         self.deployment = Some(deployment);
     }
 
-    /// Records that the Deployment is gone.
     pub(crate) fn delete_deployment(&mut self) {
         self.deployment = None;
     }
@@ -288,7 +292,6 @@ pub(crate) fn last_seen(event: &Event) -> Option<Timestamp> {
         .or_else(|| first_seen(event))
 }
 
-/// When the event was first seen.
 pub(crate) fn first_seen(event: &Event) -> Option<Timestamp> {
     (event.first_timestamp.as_ref().map(|t| t.0))
         .or_else(|| event.event_time.as_ref().map(|t| t.0))

@@ -11,7 +11,6 @@ pub(super) use crate::model::flink_pod::{has_ended, main_status};
 use crate::model::main_container as container;
 use crate::model::names::{COMPONENT_LABEL, SAVEPOINT_READER};
 
-/// The result of a check.
 #[derive(Clone, Debug)]
 pub(super) enum Finding {
     Final(Cause),
@@ -57,7 +56,6 @@ pub(super) const fn role_word(role: Role) -> &'static str {
     }
 }
 
-/// The flag that sets the memory of a role.
 pub(super) const fn memory_flag(role: Role) -> &'static str {
     match role {
         Role::JobManager => "--jobmanager-memory",

@@ -15,7 +15,6 @@ pub(crate) enum Stage {
     Submitted,
     /// The JobManager's Pod has a node.
     Scheduled,
-    /// Its node pulls this image.
     ImagePulling {
         /// The image in the Pod's spec.
         image: String,
@@ -27,17 +26,9 @@ pub(crate) enum Stage {
     /// Flink knows the job, which is not running yet.
     JobCreated,
     /// The job runs or restarts, some of its tasks do not.
-    TasksStarting {
-        /// Running tasks.
-        running: u32,
-        /// All tasks.
-        total: u32,
-    },
+    TasksStarting { running: u32, total: u32 },
     /// All tasks run.
-    Running {
-        /// All tasks.
-        total: u32,
-    },
+    Running { total: u32 },
     /// The job ended successfully.
     Finished,
 }
@@ -76,7 +67,6 @@ impl fmt::Display for Stage {
     }
 }
 
-/// The stage of the cluster.
 pub(crate) fn stage(observed: &Observed) -> Stage {
     match observed.flink_now() {
         FlinkView::Up { job: None, .. } => Stage::JobManagerStarted,

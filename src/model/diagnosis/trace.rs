@@ -59,7 +59,6 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-/// One throwable of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Throwable {
     /// Full class name.
@@ -97,7 +96,6 @@ pub(super) struct Record {
     pub(crate) message: String,
     /// Throwables from the outermost to the deepest `Caused by`; empty without a trace.
     pub(crate) chain: Vec<Throwable>,
-    /// All its lines, if it has no trace.
     pub(crate) lines: Vec<String>,
     /// Whether it has no log4j prefix: written by the JVM, a shell, or `System.err`.
     pub(crate) plain: bool,

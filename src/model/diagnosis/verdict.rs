@@ -105,9 +105,7 @@ fn with_taskmanagers(observed: &Observed, mut cause: Cause) -> Cause {
         let pod = pods::who(end.pod, Role::TaskManager);
         if end.is_oom() {
             cause = cause
-                .evidence(format!(
-                    "{pod} was killed: it used more memory than its limit (OOMKilled)"
-                ))
+                .evidence(exits::killed_for_memory(&pod))
                 .hint("give the TaskManagers more memory by --taskmanager-memory");
         } else if end.state.exit_code != 0 {
             cause = cause.evidence(format!("{pod} ended with exit code {}", end.state.exit_code));

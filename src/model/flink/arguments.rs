@@ -12,15 +12,11 @@ pub(crate) const MAX_ARGUMENT: usize = 131_071;
 /// A JobManager's arguments, parsed with Flink's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobManagerArguments {
-    /// `--job-classname`.
     pub(crate) job_class: Option<String>,
-    /// `--job-id`.
     pub(crate) job_id: Option<String>,
     /// `--job-id-seed`, which the seed's template has and no Flink release supports.
     pub(crate) job_id_seed: Option<String>,
-    /// `--fromSavepoint`.
     pub(crate) from_savepoint: Option<String>,
-    /// `--allowNonRestoredState`.
     pub(crate) allow_non_restored_state: bool,
     /// `--jars`, split at its commas.
     pub(crate) jars: Vec<String>,
@@ -28,7 +24,6 @@ pub(crate) struct JobManagerArguments {
     pub(crate) dynamic: Vec<(String, String)>,
     /// Other options of Flink with their values, unchanged, such as `--configDir /conf`.
     pub(crate) other: Vec<String>,
-    /// The program's arguments.
     pub(crate) program: Vec<String>,
 }
 
@@ -133,7 +128,6 @@ impl JobManagerArguments {
         tokens
     }
 
-    /// The arguments as a layer.
     pub(crate) fn into_layer(self) -> Config {
         Config {
             job_class: self.job_class,

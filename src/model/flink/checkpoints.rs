@@ -47,7 +47,6 @@ fn duration(text: &str) -> Option<Duration> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Checkpoints {
-    /// Numbers of checkpoints.
     pub(crate) counts: Counts,
     /// The newest of each kind.
     pub(crate) latest: Latest,
@@ -61,32 +60,24 @@ pub struct Checkpoints {
 pub(crate) struct Counts {
     /// Jobs restored from a checkpoint or savepoint.
     pub(crate) restored: u64,
-    /// All checkpoints.
     pub(crate) total: u64,
     pub(crate) in_progress: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
 }
 
-/// The newest checkpoint of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Latest {
-    /// The newest checkpoint.
     pub(crate) completed: Option<Checkpoint>,
-    /// The newest savepoint.
     pub(crate) savepoint: Option<Checkpoint>,
-    /// The newest that failed.
     pub(crate) failed: Option<Checkpoint>,
-    /// The one that the job was restored from.
     pub(crate) restored: Option<Restored>,
 }
 
-/// The checkpoint or savepoint that a job was restored from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Restored {
-    /// Its number.
     pub(crate) id: u64,
     /// When the job was restored, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
@@ -122,7 +113,6 @@ pub struct Checkpoint {
     /// Number of tasks that take part.
     #[serde(deserialize_with = "lenient")]
     pub(crate) num_subtasks: Option<u64>,
-    /// Number of tasks that have acknowledged it.
     #[serde(deserialize_with = "lenient")]
     pub(crate) num_acknowledged_subtasks: Option<u64>,
     /// Its path, once it is written.
@@ -132,7 +122,6 @@ pub struct Checkpoint {
     /// When it failed, in milliseconds since 1970.
     #[serde(deserialize_with = "lenient")]
     pub(crate) failure_timestamp: Option<u64>,
-    /// Why it failed.
     pub(crate) failure_message: Option<String>,
 }
 
@@ -265,9 +254,7 @@ mod tests {
 
     #[test]
     fn nothing_is_needed() {
-        assert_eq!(
-            serde_json::from_str::<Checkpoints>("{}").unwrap(),
-            Checkpoints::default()
-        );
+        let expected = Checkpoints::default();
+        assert_eq!(serde_json::from_str::<Checkpoints>("{}").unwrap(), expected);
     }
 }

@@ -10,13 +10,11 @@ use crate::model::flink::FlinkVersion;
 /// One line per key: the key, the first and the last release that read it, and, for an old name, the present key.
 const KEYS: &str = include_str!("../../../flink-keys/keys.txt");
 
-/// A key of Flink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct KnownKey<'a> {
     name: &'a str,
     first: FlinkVersion,
     last: FlinkVersion,
-    /// Its present name.
     now: Option<&'a str>,
 }
 

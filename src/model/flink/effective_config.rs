@@ -52,9 +52,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Setting {
     pub(crate) key: String,
-    /// Its value in the JobManager.
     pub(crate) job_manager: Option<String>,
-    /// Its value in a TaskManager.
     pub(crate) task_manager: Option<String>,
     /// Whether the values are secret, and therefore replaced.
     pub(crate) hidden: bool,

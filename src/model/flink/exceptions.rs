@@ -45,7 +45,6 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Exception {
-    /// When it was thrown.
     pub(crate) time: Option<Timestamp>,
     /// Its root cause: class and message in one line.
     pub(crate) cause: String,
@@ -54,11 +53,9 @@ pub(crate) struct Exception {
     pub(crate) task: Option<String>,
     /// The host and port of its TaskManager.
     pub(crate) location: Option<String>,
-    /// The TaskManager's ID.
     pub(crate) task_manager: Option<String>,
     /// Exceptions of other tasks that were thrown together with it.
     pub(crate) concurrent: usize,
-    /// The whole stack trace.
     pub(crate) stack_trace: String,
 }
 
@@ -197,10 +194,8 @@ mod tests {
         .unwrap();
         let newest = exceptions.newest().unwrap();
         assert_eq!(newest.timestamp, 2);
-        assert_eq!(
-            newest.root(),
-            "java.lang.UnsupportedOperationException: Not supported yet."
-        );
+        let expected = "java.lang.UnsupportedOperationException: Not supported yet.";
+        assert_eq!(newest.root(), expected);
         assert_eq!(serde_json::from_str::<Exceptions>("{}").unwrap().newest(), None);
     }
 
@@ -235,10 +230,8 @@ mod tests {
         )
         .unwrap();
         let all = new.newest_first(trace_summary);
-        assert_eq!(
-            (all[0].stack_trace.as_str(), all[1].task.as_deref()),
-            ("a.B: two", Some("total (1/1)"))
-        );
+        let expected = ("a.B: two", Some("total (1/1)"));
+        assert_eq!((all[0].stack_trace.as_str(), all[1].task.as_deref()), expected);
         let none: Exceptions = serde_json::from_str(r#"{"root-exception":null,"timestamp":null}"#).unwrap();
         assert!(none.newest_first(trace_summary).is_empty());
     }

@@ -85,10 +85,8 @@ mod tests {
 
     #[test]
     fn job_ids_are_32_hexadecimal_digits() {
-        assert_eq!(
-            parse("000000000000000000000000000000AB").unwrap(),
-            "000000000000000000000000000000ab"
-        );
+        let expected = "000000000000000000000000000000ab";
+        assert_eq!(parse("000000000000000000000000000000AB").unwrap(), expected);
         for bad in [
             "",
             "0",

@@ -50,14 +50,12 @@ impl Keyword for Entrypoint {
 /// A Flink release, as far as the plugin distinguishes them: major and minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlinkVersion {
-    /// 1 or 2.
     pub(crate) major: u16,
     /// Such as 20 of 1.20.5.
     pub(crate) minor: u16,
 }
 
 impl FlinkVersion {
-    /// Version `major.minor`.
     pub(crate) const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
     }
@@ -345,7 +343,7 @@ mod tests {
             "file:///x",
             "file:/x",
             "/x",
-            "abfss://a@b.dfs/x",
+            "abfss://a@b/x",
             "s3p://b",
         ] {
             assert_eq!(folder(good).unwrap(), good);
@@ -358,10 +356,8 @@ mod tests {
     #[test]
     fn owned_keys_name_what_to_use_instead() {
         assert_eq!(owned_key("taskmanager.numberOfTaskSlots"), Some("--slots"));
-        assert_eq!(
-            owned_key("execution.checkpointing.savepoint-dir"),
-            owned_key("state.savepoints.dir")
-        );
+        let savepoints = "execution.checkpointing.savepoint-dir";
+        assert_eq!(owned_key(savepoints), owned_key("state.savepoints.dir"));
         for (key, instead) in [
             ("rest.port", "the templates"),
             ("recovery.mode", "--ha"),
@@ -391,11 +387,7 @@ mod tests {
             let reason = without_effect(key).or_else(|| beside_the_job(key));
             let client = KUBERNETES_CLIENT.iter().any(|prefix| key.starts_with(prefix));
             assert_eq!(reason.is_none(), client || owned_key(key).is_some(), "{key}");
-            assert_ne!(
-                reason,
-                Some("only Flink's native Kubernetes deployment reads it"),
-                "{key}"
-            );
+            assert_ne!(reason, Some("only Flink's native Kubernetes deployment reads it"));
         }
         for key in [
             "kubernetes.client.user-agent",
@@ -415,11 +407,8 @@ mod tests {
             ("2.3.0-scala_2.12", (2, 3)),
             ("2.3-java17", (2, 3)),
         ] {
-            assert_eq!(
-                text.parse::<FlinkVersion>().unwrap(),
-                FlinkVersion::new(want.0, want.1),
-                "{text}"
-            );
+            let found: FlinkVersion = text.parse().unwrap();
+            assert_eq!(found, FlinkVersion::new(want.0, want.1), "{text}");
         }
         for bad in ["", "2", "latest", "x.y", "2.x"] {
             assert!(bad.parse::<FlinkVersion>().is_err(), "{bad}");
@@ -428,22 +417,19 @@ mod tests {
 
     #[test]
     fn an_image_names_its_version_by_its_tag_only() {
-        let version = |image| FlinkVersion::of_image(image).map(|v| v.to_string());
-        assert_eq!(version("flink:2.3.0").as_deref(), Some("2.3"));
-        assert_eq!(
-            version("registry:5000/team/flink:1.20.5-java17").as_deref(),
-            Some("1.20")
-        );
-        assert_eq!(version("flink:2.3.0@sha256:00").as_deref(), Some("2.3"));
-        for none in [
-            "flink",
-            "registry:5000/flink",
-            "flink:latest",
-            "flink@sha256:00",
-            "app:20240101.1",
-            "app:7.1",
+        for (image, version) in [
+            ("flink:2.3.0", Some("2.3")),
+            ("registry:5000/team/flink:1.20.5-java17", Some("1.20")),
+            ("flink:2.3.0@sha256:00", Some("2.3")),
+            ("flink", None),
+            ("registry:5000/flink", None),
+            ("flink:latest", None),
+            ("flink@sha256:00", None),
+            ("app:20240101.1", None),
+            ("app:7.1", None),
         ] {
-            assert_eq!(version(none), None, "{none}");
+            let found = FlinkVersion::of_image(image).map(|version| version.to_string());
+            assert_eq!(found.as_deref(), version, "{image}");
         }
     }
 }

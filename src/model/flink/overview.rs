@@ -23,7 +23,6 @@ pub enum JobState {
     Failing,
     /// Failed for good.
     Failed,
-    /// Being canceled.
     Cancelling,
     Canceled,
     /// Ended successfully, or stopped with a savepoint.
@@ -37,7 +36,6 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// The state that Flink calls `name`.
     pub(crate) fn of(name: &str) -> Self {
         match name {
             "INITIALIZING" => Self::Initializing,
@@ -150,7 +148,6 @@ pub struct JobOverview {
     /// When its state, or that of one of its tasks, last changed, in milliseconds since 1970.
     #[serde(default)]
     pub(crate) last_modification: i64,
-    /// Its subtasks.
     #[serde(default)]
     pub(crate) tasks: Tasks,
 }
@@ -212,7 +209,6 @@ pub(crate) enum FlinkView {
     /// No answer: the JobManager is not up yet, or no longer, or it cannot be reached.
     #[default]
     Unreachable,
-    /// It answered.
     Up {
         /// `GET /overview`; defaults if only the jobs were requested.
         overview: Overview,

@@ -16,7 +16,6 @@ const MIB: u64 = 1 << 20;
 /// What the helper prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parameters {
-    /// Options of the JVM.
     pub(crate) jvm: String,
     /// Settings of the process, as `-D key=value`.
     pub(crate) dynamic: String,
@@ -100,7 +99,6 @@ impl<'a> Settings<'a> {
         self.memory.contains_key(part)
     }
 
-    /// The size of a part, or its default.
     fn size(&self, part: &str, default: u64) -> Option<u64> {
         self.memory.get(part).map_or(Some(default), |text| bytes(text))
     }

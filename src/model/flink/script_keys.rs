@@ -42,12 +42,10 @@ const fn java_options(role: Role) -> ([&'static str; 2], &'static str) {
     }
 }
 
-/// An environment variable for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Variable {
     /// The key as the user wrote it; the last one, if there are several.
     pub(crate) key: &'static str,
-    /// Name of the variable.
     pub(crate) name: &'static str,
     pub(crate) value: String,
 }
@@ -61,7 +59,6 @@ pub(crate) fn is_for_scripts(key: &str) -> bool {
         || of_role(Role::TaskManager)
 }
 
-/// The variables for `configuration` in the containers of `role`.
 pub(crate) fn variables(configuration: &BTreeMap<String, String>, role: Role) -> Vec<Variable> {
     let set = |key: &'static str| {
         let value = configuration.get(key)?.trim();
@@ -127,18 +124,12 @@ mod tests {
             ("env.java.opts.taskmanager", " -XX:+UseG1GC "),
             ("state.backend.type", "rocksdb"),
         ];
-        assert_eq!(
-            of(&pairs, Role::JobManager),
-            ["FLINK_ENV_JAVA_OPTS_JM=-Da=default -Da=all -Db -Djm"]
-        );
-        assert_eq!(
-            of(&pairs, Role::TaskManager),
-            ["FLINK_ENV_JAVA_OPTS_TM=-Da=default -Da=all -Db -XX:+UseG1GC"]
-        );
-        assert_eq!(
-            of(&[("env.java.opts", "-Dold")], Role::TaskManager),
-            ["FLINK_ENV_JAVA_OPTS_TM=-Dold"]
-        );
+        let expected = ["FLINK_ENV_JAVA_OPTS_JM=-Da=default -Da=all -Db -Djm"];
+        assert_eq!(of(&pairs, Role::JobManager), expected);
+        let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Da=default -Da=all -Db -XX:+UseG1GC"];
+        assert_eq!(of(&pairs, Role::TaskManager), expected);
+        let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Dold"];
+        assert_eq!(of(&[("env.java.opts", "-Dold")], Role::TaskManager), expected);
         assert!(of(&[("env.java.opts.taskmanager", "-Dtm")], Role::JobManager).is_empty());
         assert!(of(&[("env.java.opts.all", "")], Role::JobManager).is_empty());
     }

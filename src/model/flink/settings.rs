@@ -21,7 +21,6 @@ const CONF_DIR: &str = "/opt/flink/conf";
 /// `GlobalConfiguration.loadConfiguration`, 1.20: it reads the old file if it exists.
 const FILES: [&str; 2] = ["config.yaml", "flink-conf.yaml"];
 
-/// Settings of one role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     pairs: Vec<(String, String)>,
@@ -34,7 +33,6 @@ pub(crate) struct Settings {
 pub(crate) enum HighAvailability<'a> {
     /// ConfigMaps.
     Kubernetes,
-    /// A ZooKeeper.
     ZooKeeper,
     /// The user's own class.
     Other(&'a str),
@@ -57,7 +55,6 @@ impl<'a> HighAvailability<'a> {
         }
     }
 
-    /// Its name.
     pub(crate) const fn as_str(self) -> &'a str {
         match self {
             Self::Kubernetes => "kubernetes",
@@ -68,7 +65,6 @@ impl<'a> HighAvailability<'a> {
 }
 
 impl Settings {
-    /// The settings of the Flink container of a Pod template.
     pub(crate) fn of(template: &PodTemplateSpec) -> Self {
         Self::with_files(template, &ConfigMaps::new())
     }
@@ -123,12 +119,10 @@ impl Settings {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The other options in the arguments.
     pub(crate) const fn arguments(&self) -> &JobManagerArguments {
         &self.arguments
     }
 
-    /// The kind of high availability, if any.
     pub(crate) fn high_availability(&self) -> Option<HighAvailability<'_>> {
         HighAvailability::of(self.get("high-availability.type")?)
     }
@@ -337,10 +331,8 @@ mod tests {
         let settings = Settings::of(&template);
         assert_eq!(settings.high_availability(), Some(HighAvailability::Kubernetes));
         assert_eq!(settings.rpc_address(), Some("a"));
-        assert_eq!(
-            settings.state_paths(),
-            [("--savepoint-dir", "s3://b/s"), ("--from-savepoint", "/sp")]
-        );
+        let expected = [("--savepoint-dir", "s3://b/s"), ("--from-savepoint", "/sp")];
+        assert_eq!(settings.state_paths(), expected);
         assert_eq!(settings.get("not"), None);
         assert_eq!(Settings::of(&PodTemplateSpec::default()), Settings::default());
     }
@@ -406,10 +398,8 @@ mod tests {
         let file = at("/opt/flink/conf/config.yaml", Some("config.yaml"), &[]);
         assert_eq!(by(&file, &new).as_deref(), Some("kubernetes"));
         assert_eq!(by(&at("/elsewhere", None, &[]), &new), None);
-        assert_eq!(
-            by(&at("/my", None, &["--configDir", "/my"]), &new).as_deref(),
-            Some("kubernetes")
-        );
+        let expected = Some("kubernetes");
+        assert_eq!(by(&at("/my", None, &["--configDir", "/my"]), &new).as_deref(), expected);
         // What is on the command line is stronger.
         assert_eq!(
             by(&at("/opt/flink/conf", None, &["-Dhigh-availability.type=NONE"]), &new),

@@ -27,7 +27,6 @@ use crate::model::nearest::nearest;
 /// Annotation of files that `export` has written. A file with this or any other of the plugin's annotations is
 /// complete: the operator's additions are not added to it.
 pub(crate) const EXPORTED: &str = "kubectl-flink/exported";
-/// Prefix of the plugin's annotations.
 pub(super) const PREFIX: &str = "kubectl-flink/";
 pub(super) const JARS: &str = "kubectl-flink/jars";
 

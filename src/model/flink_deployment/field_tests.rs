@@ -214,11 +214,8 @@ fn main(object: &Value) -> &Value {
 }
 
 fn has(object: &Value, argument: &str) -> bool {
-    main(object)["args"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .any(|one| one == argument)
+    let arguments = main(object)["args"].as_array().unwrap();
+    arguments.iter().any(|one| one == argument)
 }
 
 /// The shapes of the operator's examples and of the data of its tests: taken, with this said about them.
@@ -295,12 +292,12 @@ fn what_the_user_says_is_not_replaced_by_what_the_operator_adds() {
         "image: 'flink:1.20', job: {upgradeMode: last-state}, flinkConfiguration: {pipeline.name: mine, \
          web.cancel.enable: true, execution.checkpointing.interval: 10s}",
     );
-    for argument in [
-        "-Dpipeline.name=mine",
-        "-Dweb.cancel.enable=true",
-        "-Dexecution.checkpointing.interval=10s",
+    for said in [
+        "pipeline.name=mine",
+        "web.cancel.enable=true",
+        "execution.checkpointing.interval=10s",
     ] {
-        assert!(has(&made.job, argument), "{argument}");
+        assert!(has(&made.job, &format!("-D{said}")), "{said}");
     }
     // A file that this program has written says all that it means.
     let text = "{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, metadata: {name: x, annotations: \
@@ -315,14 +312,9 @@ fn resources_that_say_nothing_do_not_count() {
          taskManager: {resource: {memory: 6144m, cpu: 2}, resources: {requests: {}, limits: {memory: null}}}",
     );
     assert!(said.is_empty(), "{said:?}");
-    assert_eq!(
-        main(&made.job)["resources"]["limits"],
-        json!({"memory": "3Gi", "cpu": "1"})
-    );
-    assert_eq!(
-        main(&made.deployment)["resources"]["requests"],
-        json!({"memory": "6Gi", "cpu": "2"})
-    );
+    let amounts = |memory: &str, cpu: &str| json!({"memory": memory, "cpu": cpu});
+    assert_eq!(main(&made.job)["resources"]["limits"], amounts("3Gi", "1"));
+    assert_eq!(main(&made.deployment)["resources"]["requests"], amounts("6Gi", "2"));
 }
 
 /// Before 1.19 there is no `--jars`: as in the operator, the class path, with a folder `usrlib` in which nothing is.
@@ -338,10 +330,8 @@ fn a_jar_of_the_image_is_on_the_class_path_of_releases_that_fetch_none() {
     let class_path = "-Dpipeline.classpaths=file:///opt/flink/examples/A.jar;file:///more.jar";
     let old = file("1.17", "");
     assert!(has(&old.job, class_path) && !has(&old.job, "--jars"), "{:#}", old.job);
-    assert_eq!(
-        main(&old.job)["volumeMounts"],
-        json!([{"name": "user-lib-dir", "mountPath": "/opt/flink/usrlib"}])
-    );
+    let mount = json!({"name": "user-lib-dir", "mountPath": "/opt/flink/usrlib"});
+    assert_eq!(main(&old.job)["volumeMounts"], json!([mount]));
     let named = file("1.18", ", entryClass: a.B");
     assert!(has(&named.job, class_path));
     assert!(main(&named.job)["volumeMounts"].as_array().is_none_or(Vec::is_empty));
@@ -363,18 +353,12 @@ fn keys_of_native_kubernetes_become_pods() {
     assert!(said.is_empty(), "{said:?}");
     for object in [&made.job, &made.deployment] {
         let pod = &object["spec"]["template"]["spec"];
-        assert_eq!(
-            pod["volumes"],
-            json!([{"name": "my-cert-volume", "secret": {"secretName": "my.cert"}}])
-        );
-        assert_eq!(
-            main(object)["volumeMounts"],
-            json!([{"name": "my-cert-volume", "mountPath": "/tls"}])
-        );
-        assert_eq!(
-            main(object)["env"][0]["valueFrom"]["secretKeyRef"],
-            json!({"name": "s", "key": "k"})
-        );
+        let volume = json!({"name": "my-cert-volume", "secret": {"secretName": "my.cert"}});
+        assert_eq!(pod["volumes"], json!([volume]));
+        let mount = json!({"name": "my-cert-volume", "mountPath": "/tls"});
+        assert_eq!(main(object)["volumeMounts"], json!([mount]));
+        let variable = &main(object)["env"][0]["valueFrom"]["secretKeyRef"];
+        assert_eq!(variable, &json!({"name": "s", "key": "k"}));
         assert_eq!(pod["imagePullSecrets"], json!([{"name": "a"}, {"name": "b"}]));
         assert_eq!(pod["serviceAccountName"], "flink");
         assert!(!object.to_string().contains("kubernetes.secrets"));
@@ -382,14 +366,14 @@ fn keys_of_native_kubernetes_become_pods() {
     let pod = |object: &Value| object["spec"]["template"]["spec"].clone();
     assert_eq!(pod(&made.job)["nodeSelector"], json!({"disk": "ssd"}));
     assert_eq!(main(&made.job)["env"][1], json!({"name": "LANG", "value": "C"}));
-    assert_eq!(
-        pod(&made.deployment)["tolerations"],
-        json!([{"key": "own"}, {"key": "b", "operator": "Exists"}])
+    let tolerations = json!([{"key": "own"}, {"key": "b", "operator": "Exists"}]);
+    assert_eq!(pod(&made.deployment)["tolerations"], tolerations);
+    let (requests, limits) = (
+        json!({"memory": "2Gi", "cpu": "1"}),
+        json!({"memory": "4Gi", "cpu": "1500m"}),
     );
-    assert_eq!(
-        main(&made.deployment)["resources"],
-        json!({"requests": {"memory": "2Gi", "cpu": "1"}, "limits": {"memory": "4Gi", "cpu": "1500m"}})
-    );
+    let resources = json!({"requests": requests, "limits": limits});
+    assert_eq!(main(&made.deployment)["resources"], resources);
     assert!(has(&made.deployment, "-Dtaskmanager.memory.process.size=2g"));
 }
 
@@ -412,9 +396,7 @@ fn what_loses_is_said_by_its_path() {
         assert!(said.iter().any(|line| line.contains(want)), "{want}\n{said:#?}");
     }
     assert_eq!(said.len(), 6, "{said:#?}");
-    assert_eq!(
-        main(&made.job)["resources"]["limits"],
-        json!({"memory": "2Gi", "cpu": 3})
-    );
+    let limits = json!({"memory": "2Gi", "cpu": 3});
+    assert_eq!(main(&made.job)["resources"]["limits"], limits);
     assert_eq!(main(&made.job)["image"], "flink:1.20");
 }

@@ -52,7 +52,6 @@ impl Faults {
         }
     }
 
-    /// Records that the field at `path` is rejected, and the reason.
     pub(super) fn refuse(&mut self, path: &str, reason: impl Display) {
         self.found
             .push((self.source.clone(), path.to_owned(), reason.to_string()));
@@ -79,7 +78,6 @@ impl Faults {
         }
     }
 
-    /// Whether the current document has an error at `path`.
     pub(super) fn has(&self, path: &str) -> bool {
         self.found
             .iter()
@@ -132,12 +130,10 @@ impl Section {
         }
     }
 
-    /// The fields that were not taken.
     pub(super) fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
 
-    /// Full path of a field.
     pub(super) fn path(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
@@ -240,7 +236,6 @@ impl Section {
             .collect()
     }
 
-    /// All fields that were not taken.
     pub(super) fn rest(self) -> Map<String, Value> {
         self.fields
     }

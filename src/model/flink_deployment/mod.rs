@@ -36,19 +36,15 @@ pub(crate) use self::annotations::EXPORTED;
 pub(crate) use self::places::{Source, located};
 pub use self::write::write;
 
-/// The API version of FlinkDeployments: there is only one.
 const API_VERSION: &str = "flink.apache.org/v1beta1";
 const KIND: &str = "FlinkDeployment";
 
 /// Flink's directory for jars in the image. Its entrypoint finds the job there without a setting.
 const USRLIB: &str = "local:///opt/flink/usrlib/";
 
-/// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Documents {
-    /// Its FlinkDeployments.
     pub(crate) layers: Vec<Config>,
-    /// The source of each: file and document.
     pub(crate) sources: Vec<Source>,
     /// Their ignored parts, each with its position and the reason.
     pub(crate) warnings: Vec<String>,
@@ -150,7 +146,6 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// The error for a text that is not YAML.
 fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
     if let Some(expression) = file_text::helm_expression(text) {
         let line = text[..text.find(expression).unwrap_or_default()].matches('\n').count() + 1;

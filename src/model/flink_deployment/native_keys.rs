@@ -22,10 +22,8 @@ const HADOOP_CONF: &str = "/opt/hadoop/conf";
 
 /// Takes the keys out of `flat`, and applies them to `layer`, whose other fields were read before.
 pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut Config, faults: &mut Faults) {
-    if !flat
-        .keys()
-        .any(|key| key.starts_with("kubernetes.") || key.starts_with("containerized."))
-    {
+    let is_native = |key: &String| key.starts_with("kubernetes.") || key.starts_with("containerized.");
+    if !flat.keys().any(is_native) {
         return;
     }
     let mut keys = Keys { flat, path, faults };
@@ -33,10 +31,8 @@ pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut 
     keys.accounts(layer);
     keys.volumes(layer);
     if let Some((at, text)) = keys.take("kubernetes.jobmanager.replicas") {
-        let count = text
-            .trim()
-            .parse()
-            .map_err(|_| Error::usage("it must be a whole number"));
+        let count = text.trim().parse();
+        let count = count.map_err(|_| Error::usage("it must be a whole number"));
         let count = keys.faults.check(&at, count);
         keys.unless_said(&at, &mut layer.job_managers, count, "spec.jobManager.replicas");
     }
@@ -66,11 +62,8 @@ struct Keys<'a> {
 impl Keys<'_> {
     /// The value of a key under any of its names, with its path.
     fn take(&mut self, key: &str) -> Option<(String, String)> {
-        let written = self
-            .flat
-            .keys()
-            .find(|written| config_keys::same(written, key))?
-            .clone();
+        let mut keys = self.flat.keys();
+        let written = keys.find(|written| config_keys::same(written, key))?.clone();
         let value = self.flat.remove(&written)?;
         Some((format!("{}{written}", self.path), value))
     }
@@ -79,21 +72,12 @@ impl Keys<'_> {
     fn pairs(&mut self, key: &str) -> Vec<(String, String, String)> {
         let mut found = Vec::new();
         if let Some((at, text)) = self.take(key) {
-            let pairs = self.faults.check(&at, split(&text, ','));
-            found.extend(
-                pairs
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, value)| (at.clone(), name, value)),
-            );
+            let pairs = self.faults.check(&at, split(&text, ',')).into_iter().flatten();
+            found.extend(pairs.map(|(name, value)| (at.clone(), name, value)));
         }
         let prefix = format!("{key}.");
-        let below: Vec<String> = self
-            .flat
-            .keys()
-            .filter(|key| key.starts_with(&prefix))
-            .cloned()
-            .collect();
+        let keys = self.flat.keys().filter(|key| key.starts_with(&prefix));
+        let below: Vec<String> = keys.cloned().collect();
         for key in below {
             if let Some(value) = self.flat.remove(&key) {
                 found.push((format!("{}{key}", self.path), key[prefix.len()..].to_owned(), value));
@@ -102,7 +86,6 @@ impl Keys<'_> {
         found
     }
 
-    /// Merges `patch` into a pod template.
     fn patch(&mut self, at: &str, template: &mut Option<Value>, patch: &Value) {
         let base = template.get_or_insert_with(|| json!({}));
         self.faults.check(at, pod_template::merge(base, patch, MAIN_CONTAINER));
@@ -113,8 +96,8 @@ impl Keys<'_> {
         match (&field, value) {
             (None, value) => *field = value,
             (Some(known), Some(value)) if *known != value => {
-                self.faults
-                    .warn(at, format!("no effect: {said} is taken, as in the operator"));
+                let reason = format!("no effect: {said} is taken, as in the operator");
+                self.faults.warn(at, reason);
             }
             _ => {}
         }
@@ -131,11 +114,8 @@ impl Keys<'_> {
         if let Some((at, text)) = self.take("kubernetes.container.image.pull-secrets") {
             let names = text.split([';', ',']).map(str::trim).filter(|name| !name.is_empty());
             let secrets: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
-            self.patch(
-                &at,
-                &mut layer.pod_template,
-                &json!({ "spec": { "imagePullSecrets": secrets } }),
-            );
+            let patch = json!({ "spec": { "imagePullSecrets": secrets } });
+            self.patch(&at, &mut layer.pod_template, &patch);
         }
     }
 
@@ -143,14 +123,12 @@ impl Keys<'_> {
         if let Some((at, account)) = self.take("kubernetes.service-account") {
             self.unless_said(&at, &mut layer.service_account, Some(account), "spec.serviceAccount");
         }
-        for key in [
-            "kubernetes.jobmanager.service-account",
-            "kubernetes.taskmanager.service-account",
-        ] {
-            let Some((at, account)) = self.take(key) else { continue };
+        for role in ["jobmanager", "taskmanager"] {
+            let account = self.take(&format!("kubernetes.{role}.service-account"));
+            let Some((at, account)) = account else { continue };
             if *layer.service_account.get_or_insert_with(|| account.clone()) != account {
-                self.faults
-                    .refuse(&at, "the Pods of both roles have one account, spec.serviceAccount");
+                let reason = "the Pods of both roles have one account, spec.serviceAccount";
+                self.faults.refuse(&at, reason);
             }
         }
     }
@@ -167,11 +145,8 @@ impl Keys<'_> {
         for (at, secret, folder) in self.pairs("kubernetes.secrets") {
             let name: String = secret.replace('.', "-").chars().take(50).collect();
             let source = json!({ "secret": { "secretName": secret } });
-            self.patch(
-                &at,
-                &mut layer.pod_template,
-                &volume(&format!("{name}-volume"), source, &folder),
-            );
+            let patch = volume(&format!("{name}-volume"), source, &folder);
+            self.patch(&at, &mut layer.pod_template, &patch);
         }
         if let Some((at, map)) = self.take("kubernetes.hadoop.conf.config-map.name") {
             let source = json!({ "configMap": { "name": map } });
@@ -192,9 +167,8 @@ impl Keys<'_> {
                 };
                 let fields: BTreeMap<String, String> = pairs.into_iter().collect();
                 let [Some(env), Some(secret), Some(key)] = ["env", "secret", "key"].map(|name| fields.get(name)) else {
-                    return self
-                        .faults
-                        .refuse(&at, "it must be like env:NAME,secret:SECRET,key:KEY;…");
+                    let reason = "it must be like env:NAME,secret:SECRET,key:KEY;…";
+                    return self.faults.refuse(&at, reason);
                 };
                 variables.push(json!({ "name": env, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } }));
             }
@@ -207,12 +181,11 @@ impl Keys<'_> {
     }
 
     fn role(&mut self, name: &str, env: &str, role: &mut RoleConfig) {
-        for (kind, below) in [
-            ("labels", "metadata"),
-            ("annotations", "metadata"),
-            ("node-selector", "spec"),
+        for (kind, below, field) in [
+            ("labels", "metadata", "labels"),
+            ("annotations", "metadata", "annotations"),
+            ("node-selector", "spec", "nodeSelector"),
         ] {
-            let field = if kind == "node-selector" { "nodeSelector" } else { kind };
             for (at, key, value) in self.pairs(&format!("kubernetes.{name}.{kind}")) {
                 let patch = json!({ below: { field: { key: value } } });
                 self.patch(&at, &mut role.pod_template, &patch);
@@ -227,8 +200,8 @@ impl Keys<'_> {
             let known = role
                 .pod_template
                 .as_ref()
-                .map(|template| &template["spec"]["tolerations"]);
-            let mut all = known.and_then(Value::as_array).cloned().unwrap_or_default();
+                .and_then(|template| template["spec"]["tolerations"].as_array());
+            let mut all = known.cloned().unwrap_or_default();
             for one in text.split(';').filter(|one| !one.trim().is_empty()) {
                 let pairs = self.faults.check(&at, split(one, ',')).into_iter().flatten();
                 let toleration: Map<String, Value> = pairs
@@ -249,34 +222,31 @@ impl Keys<'_> {
             let Some((at, text)) = self.take(&format!("kubernetes.{name}.{resource}.limit-factor")) else {
                 continue;
             };
-            let factor = text
-                .trim()
-                .parse::<f64>()
-                .ok()
-                .filter(|factor| *factor >= 1.0 && *factor < 1e6);
-            let Some(factor) = factor else {
+            let factor = text.trim().parse::<f64>().ok();
+            let Some(factor) = factor.filter(|factor| (1.0..1e6).contains(factor)) else {
                 self.faults.refuse(&at, "it must be a number from 1 on");
                 continue;
             };
             let amount = if resource == "cpu" {
-                role.cpu
-                    .map(|cpu| Cpu::from_millis(times(cpu.millis(), factor)).to_string())
+                let limit = |cpu: Cpu| Cpu::from_millis(times(cpu.millis(), factor));
+                role.cpu.map(|cpu| limit(cpu).to_string())
             } else {
                 let mebibyte = 1 << 20;
                 let limit = |memory: Memory| times(memory.bytes() / mebibyte, factor).saturating_mul(mebibyte);
-                role.memory
-                    .map(|memory| Memory::from_bytes(limit(memory)).to_kubernetes())
+                let limit = role.memory.map(|memory| Memory::from_bytes(limit(memory)));
+                limit.map(Memory::to_kubernetes)
             };
             match amount {
-                None => self
-                    .faults
-                    .refuse(&at, format!("it multiplies the role's {resource}, which is not said")),
+                None => {
+                    let reason = format!("it multiplies the role's {resource}, which is not said");
+                    self.faults.refuse(&at, reason);
+                }
                 Some(_) if factor <= 1.0 => {}
                 Some(amount) => {
                     let patch = main(json!({ "resources": { "limits": { resource: amount } } }));
                     if limit(role.pod_template.as_ref(), resource).is_some() {
-                        self.faults
-                            .warn(&at, "no effect: the limit of the role's resources is taken");
+                        let reason = "no effect: the limit of the role's resources is taken";
+                        self.faults.warn(&at, reason);
                     } else {
                         self.patch(&at, &mut role.pod_template, &patch);
                     }
@@ -286,12 +256,10 @@ impl Keys<'_> {
     }
 }
 
-/// The limit of the main container in a pod template.
 fn limit(template: Option<&Value>, resource: &str) -> Option<String> {
     let containers = template?["spec"]["containers"].as_array()?;
-    let main = containers
-        .iter()
-        .find(|container| container["name"] == MAIN_CONTAINER)?;
+    let mut containers = containers.iter();
+    let main = containers.find(|container| container["name"] == MAIN_CONTAINER)?;
     main["resources"]["limits"].get(resource).map(scalar)
 }
 

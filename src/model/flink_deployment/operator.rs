@@ -114,10 +114,8 @@ mod tests {
             state(json!({"upgradeSavepointPath": "s3://b/new", "savepointInfo": savepoint})).as_deref(),
             Some("s3://b/new")
         );
-        assert_eq!(
-            state(json!({ "savepointInfo": savepoint })).as_deref(),
-            Some("s3://b/old")
-        );
+        let expected = Some("s3://b/old");
+        assert_eq!(state(json!({ "savepointInfo": savepoint })).as_deref(), expected);
         assert_eq!(state(json!({"upgradeSavepointPath": LAST_STATE})), None);
         assert_eq!(state(json!({"state": "FINISHED"})), None);
     }

@@ -37,11 +37,9 @@ pub(super) fn take_amounts(template: Option<&mut Value>, path: &str) -> Vec<Amou
             for name in ["cpu", "memory"] {
                 let amounts = container
                     .get_mut("resources")
-                    .and_then(|resources| resources.get_mut(list)?.as_object_mut());
-                if let Some(value) = amounts
-                    .and_then(|amounts| amounts.remove(name))
-                    .filter(|value| !value.is_null())
-                {
+                    .and_then(|all| all.get_mut(list)?.as_object_mut());
+                let value = amounts.and_then(|amounts| amounts.remove(name));
+                if let Some(value) = value.filter(|value| !value.is_null()) {
                     let path = format!("{path}.spec.containers[{at}].resources.{list}.{name}");
                     found.push(Amount {
                         list,
@@ -108,14 +106,8 @@ pub(super) fn check(layer: &Config, faults: &mut Faults) {
         let path = format!("{field}.podTemplate");
         let pod = &template["spec"];
         for key in ["serviceAccountName", "serviceAccount"] {
-            let path = format!("{path}.spec.{key}");
-            loses(
-                &pod[key],
-                layer.service_account.as_deref(),
-                &path,
-                "spec.serviceAccount",
-                faults,
-            );
+            let (path, account) = (format!("{path}.spec.{key}"), layer.service_account.as_deref());
+            loses(&pod[key], account, &path, "spec.serviceAccount", faults);
         }
         for (at, container) in pod["containers"].as_array().into_iter().flatten().enumerate() {
             if container["name"] != MAIN_CONTAINER {
@@ -123,30 +115,16 @@ pub(super) fn check(layer: &Config, faults: &mut Faults) {
             }
             let path = format!("{path}.spec.containers[{at}]");
             let policy = layer.image_pull_policy.map(PullPolicy::as_str);
-            loses(
-                &container["image"],
-                layer.image.as_deref(),
-                &format!("{path}.image"),
-                "spec.image",
-                faults,
-            );
-            let at = format!("{path}.imagePullPolicy");
-            loses(
-                &container["imagePullPolicy"],
-                policy,
-                &at,
-                "spec.imagePullPolicy",
-                faults,
-            );
+            for (field, taken) in [("image", layer.image.as_deref()), ("imagePullPolicy", policy)] {
+                let (path, by) = (format!("{path}.{field}"), format!("spec.{field}"));
+                loses(&container[field], taken, &path, &by, faults);
+            }
             if field != "spec" {
                 continue;
             }
             for list in ["requests", "limits"] {
                 for name in ["cpu", "memory"] {
-                    let amount = container["resources"][list]
-                        .get(name)
-                        .filter(|amount| !amount.is_null());
-                    if amount.is_none() {
+                    if container["resources"][list][name].is_null() {
                         continue;
                     }
                     let said = ROLES.iter().all(|(role, _)| has(layer, *role, name));
@@ -166,10 +144,8 @@ pub(super) fn check(layer: &Config, faults: &mut Faults) {
             continue;
         };
         for path in replaced_lists(common, template) {
-            faults.warn(
-                &format!("{field}.podTemplate.{path}"),
-                "it replaces the list of spec.podTemplate, whose elements are not added for this role",
-            );
+            let reason = "it replaces the list of spec.podTemplate, whose elements are not added for this role";
+            faults.warn(&format!("{field}.podTemplate.{path}"), reason);
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 
-/// A FlinkDeployment of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Source {
     /// File and document.
@@ -176,52 +175,56 @@ mod tests {
 
     #[test]
     fn a_fault_of_a_file_names_its_place_and_no_flag() {
-        for (spec, path) in [
-            ("metadata: {name: A_b}, spec: {image: flink, job: {}}", "metadata.name"),
-            ("metadata: {name: a}, spec: {image: \"a b\", job: {}}", "spec.image"),
+        let job = "image: flink, job: {}";
+        for (name, spec, path) in [
+            ("A_b", job, "metadata.name"),
+            ("a", "image: \"a b\", job: {}", "spec.image"),
+            ("a", "image: flink, job: {parallelism: 99999}", "spec.job.parallelism"),
             (
-                "metadata: {name: a}, spec: {image: flink, job: {parallelism: 99999}}",
-                "spec.job.parallelism",
-            ),
-            (
-                "metadata: {name: a}, spec: {image: flink, job: {}, jobManager: {resource: {memory: 1m}}}",
-                "spec.jobManager.resource.memory",
-            ),
-            (
-                "metadata: {name: a}, spec: {image: flink, job: {}, taskManager: {resource: {memory: 1m}}}",
-                "spec.taskManager.resource.memory",
-            ),
-            (
-                "metadata: {name: a}, spec: {image: flink, job: {}, flinkConfiguration: {jobmanager.memory.process.size: 1m}}",
-                "spec.flinkConfiguration.jobmanager.memory.process.size",
-            ),
-            (
-                "metadata: {name: a}, spec: {image: flink, job: {}, jobManager: {resources: {requests: {memory: 1m}}}}",
-                "spec.jobManager.resources.requests.memory",
-            ),
-            (
-                "metadata: {name: a}, spec: {image: flink, job: {}, flinkConfiguration: {state.backend.fs.checkpointdir: \"\"}}",
-                "spec.flinkConfiguration.state.backend.fs.checkpointdir",
-            ),
-            (
-                "metadata: {name: a}, spec: {image: \"flink:1.15\", job: {jarURI: \"https://x/a.jar\"}}",
+                "a",
+                "image: \"flink:1.15\", job: {jarURI: \"https://x/a.jar\"}",
                 "spec.image",
             ),
+            ("a", "image: flink, job: {entryClass: \"\"}", "spec.job.entryClass"),
             (
-                "metadata: {name: a}, spec: {image: flink, job: {entryClass: \"\"}}",
-                "spec.job.entryClass",
-            ),
-            (
-                "metadata: {name: a}, spec: {image: flink, job: {}, jobManager: {replicas: 2}}",
+                "a",
+                &format!("{job}, jobManager: {{replicas: 2}}"),
                 "spec.jobManager.replicas",
             ),
             (
-                "metadata: {name: a}, spec: {image: flink, job: {}, flinkConfiguration: \
-                 {high-availability.type: zookeeper, high-availability.storageDir: \"s3://a/b\", \
-                 high-availability.zookeeper.quorum: \"a:b\"}}",
+                "a",
+                &format!("{job}, jobManager: {{resource: {{memory: 1m}}}}"),
+                "spec.jobManager.resource.memory",
+            ),
+            (
+                "a",
+                &format!("{job}, taskManager: {{resource: {{memory: 1m}}}}"),
+                "spec.taskManager.resource.memory",
+            ),
+            (
+                "a",
+                &format!("{job}, jobManager: {{resources: {{requests: {{memory: 1m}}}}}}"),
+                "spec.jobManager.resources.requests.memory",
+            ),
+            (
+                "a",
+                &format!("{job}, flinkConfiguration: {{jobmanager.memory.process.size: 1m}}"),
+                "spec.flinkConfiguration.jobmanager.memory.process.size",
+            ),
+            (
+                "a",
+                &format!("{job}, flinkConfiguration: {{state.backend.fs.checkpointdir: \"\"}}"),
+                "spec.flinkConfiguration.state.backend.fs.checkpointdir",
+            ),
+            (
+                "a",
+                &format!(
+                    "{job}, flinkConfiguration: {{high-availability.type: zookeeper, high-availability.storageDir: \"s3://a/b\", high-availability.zookeeper.quorum: \"a:b\"}}"
+                ),
                 "spec.flinkConfiguration.high-availability.zookeeper.quorum",
             ),
         ] {
+            let spec = &format!("metadata: {{name: {name}}}, spec: {{{spec}}}");
             let said = fault(spec, &Config::default());
             assert!(
                 said.starts_with("a.yaml: document 2: ") && said.contains(path),

@@ -180,10 +180,8 @@ spec:
     ];
     assert_eq!(layer.configuration, map(&configuration));
     assert_eq!(layer.job_manager.memory, Some(Memory::from_bytes(2 << 30)));
-    assert_eq!(
-        layer.pod_template.as_ref().unwrap()["metadata"]["labels"],
-        json!({"team": "data"})
-    );
+    let expected = json!({"team": "data"});
+    assert_eq!(layer.pod_template.as_ref().unwrap()["metadata"]["labels"], expected);
 }
 
 #[test]

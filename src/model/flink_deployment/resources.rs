@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::fields::{Faults, Section};
 use crate::model::config::RoleConfig;
 use crate::model::pod_template::MAIN_CONTAINER;
-use crate::model::quantity::{self, Cpu, Memory};
+use crate::model::quantity::{self, Memory};
 
 const LISTS: [&str; 2] = ["requests", "limits"];
 
@@ -71,8 +71,19 @@ fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, 
     let claims = section.take("claims");
     let claims_path = section.path("claims");
     section.finish(faults);
-    role.memory = amount(role, &lists, "memory", quantity::memory_flink, role_path, faults);
-    role.cpu = amount(role, &lists, "cpu", quantity::cpu, role_path, faults);
+    let (memory, more_memory) = amount(&lists, "memory", quantity::memory_flink, role_path, faults);
+    let (cpu, more_cpu) = amount(&lists, "cpu", quantity::cpu, role_path, faults);
+    (role.memory, role.cpu) = (memory, cpu);
+    let limits = [
+        ("memory", more_memory.map(Memory::to_kubernetes)),
+        ("cpu", more_cpu.map(|cpu| cpu.to_string())),
+    ];
+    for (name, limit) in limits {
+        let list = "limits";
+        if let Some(limit) = limit {
+            put(role, ResourceField { list, role_path }, name, json!(limit), faults);
+        }
+    }
     for (list, (path, amounts)) in LISTS.into_iter().zip(lists) {
         for (name, amount) in amounts {
             if name == "cpu" || name == "memory" || amount.is_null() {
@@ -94,15 +105,14 @@ fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, 
     }
 }
 
-/// The role's amount of `name`: the request, else the limit. A higher limit is added to the pod template.
-fn amount<T: PartialOrd + Copy + ToAmount>(
-    role: &mut RoleConfig,
+/// The role's amount of `name`: the request, else the limit; and the limit, if it is higher than the request.
+fn amount<T: PartialOrd + Copy>(
     lists: &[(String, Map<String, Value>); 2],
     name: &str,
     parse: fn(&str) -> crate::error::Result<T>,
     role_path: &str,
     faults: &mut Faults,
-) -> Option<T> {
+) -> (Option<T>, Option<T>) {
     let mut said = lists.iter().map(|(path, amounts)| {
         let value = amounts.get(name).filter(|value| !value.is_null())?;
         let path = format!("{path}.{name}");
@@ -111,18 +121,13 @@ fn amount<T: PartialOrd + Copy + ToAmount>(
         Some(amount)
     });
     let (request, limit) = (said.next().flatten(), said.next().flatten());
-    if let (Some(request), Some(limit)) = (request, limit) {
-        if request > limit {
-            faults.refuse(&format!("{}.{name}", lists[0].0), "it is more than the limit");
-        } else if request < limit {
-            let place = ResourceField {
-                list: "limits",
-                role_path,
-            };
-            put(role, place, name, json!(limit.to_amount()), faults);
-        }
+    if request.is_some() && limit.is_some() && request > limit {
+        faults.refuse(&format!("{}.{name}", lists[0].0), "it is more than the limit");
     }
-    request.or(limit)
+    (
+        request.or(limit),
+        limit.filter(|_| request.is_some() && request < limit),
+    )
 }
 
 /// The flag for a role's amount.
@@ -132,23 +137,6 @@ fn flag(role_path: &str, name: &str) -> &'static str {
         (true, _) => "--jobmanager-cpu",
         (false, "memory") => "--taskmanager-memory",
         (false, _) => "--taskmanager-cpu",
-    }
-}
-
-/// Converts to an amount in Kubernetes' notation.
-trait ToAmount {
-    fn to_amount(self) -> String;
-}
-
-impl ToAmount for Memory {
-    fn to_amount(self) -> String {
-        self.to_kubernetes()
-    }
-}
-
-impl ToAmount for Cpu {
-    fn to_amount(self) -> String {
-        self.to_string()
     }
 }
 

@@ -113,10 +113,8 @@ fn a_deployment_with_checkpoints_and_high_availability() {
     assert_eq!(layer.jars, None);
     assert_eq!(layer.job_class.as_deref(), Some("com.example.Job"));
     assert_eq!(layer.arguments.unwrap(), ["--topic", "in", "5"]);
-    assert_eq!(
-        layer.from_savepoint.as_deref(),
-        Some("s3://bucket/savepoints/savepoint-1")
-    );
+    let expected = Some("s3://bucket/savepoints/savepoint-1");
+    assert_eq!(layer.from_savepoint.as_deref(), expected);
     assert_eq!(layer.allow_non_restored_state, Some(true));
 }
 
@@ -150,15 +148,11 @@ fn pod_templates_and_logging() {
     ));
     assert_eq!(layer.pod_template.unwrap()["spec"]["volumes"][0]["name"], "logs");
     assert_eq!(layer.task_managers, Some(3));
-    assert_eq!(
-        layer.task_manager.pod_template,
-        Some(json!({"spec": {"nodeSelector": {"disk": "ssd"}}}))
-    );
+    let expected = Some(json!({"spec": {"nodeSelector": {"disk": "ssd"}}}));
+    assert_eq!(layer.task_manager.pod_template, expected);
     assert_eq!(layer.job_manager, RoleConfig::default());
-    assert_eq!(
-        layer.log_configuration,
-        map(&[("log4j-console.properties", "rootLogger.level = INFO\n")])
-    );
+    let expected = map(&[("log4j-console.properties", "rootLogger.level = INFO\n")]);
+    assert_eq!(layer.log_configuration, expected);
 }
 
 #[test]
@@ -235,6 +229,11 @@ fn configuration_values_are_what_flink_reads() {
     assert_eq!(layer.configuration, want);
 }
 
+/// A pod template with these resources of Flink's container.
+fn sized(resources: &serde_json::Value) -> serde_json::Value {
+    json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}})
+}
+
 fn roles(task_manager: &str) -> RoleConfig {
     one(&with_spec(&format!("  taskManager: {task_manager}"))).task_manager
 }
@@ -260,19 +259,13 @@ fn resources_are_the_request_and_the_rest_goes_to_the_pod_template() {
 
     let disk = roles("{resource: {ephemeralStorage: 2g}}");
     let resources = json!({"requests": {"ephemeral-storage": "2Gi"}, "limits": {"ephemeral-storage": "2Gi"}});
-    assert_eq!(
-        disk.pod_template,
-        Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
-    );
+    assert_eq!(disk.pod_template, Some(sized(&resources)));
 
     // As in the operator's own examples.
     let flinks = roles("{resources: {requests: {memory: 1024m}, limits: {memory: 2048m}}}");
     assert_eq!(flinks.memory, Some(Memory::from_bytes(1 << 30)));
     let resources = json!({"limits": {"memory": "2Gi"}});
-    assert_eq!(
-        flinks.pod_template,
-        Some(json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}}))
-    );
+    assert_eq!(flinks.pod_template, Some(sized(&resources)));
     for (resources, want) in [
         (
             "{requests: {cpu: 2}, limits: {cpu: 1}}",
@@ -352,8 +345,6 @@ fn written_for_the_operator() {
     let value = write(&layer);
     assert_eq!(value["spec"]["job"], json!({"upgradeMode": "savepoint"}));
     assert_eq!(value["spec"]["taskManager"], json!({"resource": {"cpu": 1.5}}));
-    assert_eq!(
-        value["spec"]["flinkConfiguration"]["high-availability"],
-        "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory"
-    );
+    let expected = "org.apache.flink.kubernetes.highavailability.KubernetesHaServicesFactory";
+    assert_eq!(value["spec"]["flinkConfiguration"]["high-availability"], expected);
 }

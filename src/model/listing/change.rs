@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Inventory, Key, Part, Parts};
 
-/// A change from a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// A part is new or changed.
@@ -113,10 +112,8 @@ mod tests {
             (key("other"), job(JobState::Failed)),
             (key("same"), job(JobState::Running)),
         ];
-        assert_eq!(
-            names(change(&mut inventory, Change::AllJobs(all))),
-            ["lost", "new", "other"]
-        );
+        let expected = ["lost", "new", "other"];
+        assert_eq!(names(change(&mut inventory, Change::AllJobs(all))), expected);
         assert_eq!(
             names(change(&mut inventory, Change::AllDeployments(Vec::new()))),
             ["tasks"]

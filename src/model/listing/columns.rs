@@ -9,11 +9,9 @@ use crate::model::flink::FlinkVersion;
 /// The sort key of the table. It accepts kubectl's own syntax too, a JSONPath, for the fields of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SortKey {
-    /// By name, then namespace.
     Name,
     /// By namespace, then name: the order without a key.
     Namespace,
-    /// By state.
     Status,
     /// By time of creation, the oldest first.
     Age,
@@ -21,7 +19,6 @@ pub(crate) enum SortKey {
     /// By the number of desired TaskManagers, then of ready ones.
     TaskManagers,
     Image,
-    /// By version of Flink.
     Flink,
     Revision,
 }
@@ -68,7 +65,6 @@ impl SortKey {
         "revision",
     ];
 
-    /// The sort position of a cluster for this key.
     pub(crate) fn of(self, view: &ClusterRow<'_>) -> Rank {
         let number = |first: Option<i64>| (first, None, String::new(), String::new());
         let text = |first: &str| (None, None, first.to_owned(), String::new());
@@ -166,10 +162,8 @@ fn live(live: Option<&LiveJob>, now: Timestamp) -> [String; 3] {
     [state, restarts, last]
 }
 
-/// The optional columns of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Columns {
-    /// NAMESPACE, as the first column.
     pub(crate) namespace: bool,
     /// JOB STATE, RESTARTS and LAST CHECKPOINT, from Flink.
     pub(crate) live: bool,
@@ -177,7 +171,6 @@ pub(crate) struct Columns {
     pub(crate) wide: bool,
 }
 
-/// Names of the columns of [`row`].
 pub(crate) fn headers(columns: Columns) -> Vec<&'static str> {
     let mut headers = Vec::with_capacity(11);
     if columns.namespace {

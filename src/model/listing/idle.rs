@@ -30,9 +30,7 @@ mod tests {
     #[test]
     fn many_names_are_cut_short() {
         assert_eq!(some_of(&["a", "b"]), "a, b");
-        assert_eq!(
-            some_of(&["a", "b", "c", "d", "e", "f", "g"]),
-            "a, b, c, d, e and 2 more"
-        );
+        let expected = "a, b, c, d, e and 2 more";
+        assert_eq!(some_of(&["a", "b", "c", "d", "e", "f", "g"]), expected);
     }
 }

@@ -13,20 +13,15 @@ pub(crate) struct LiveJob {
     /// Whether Flink answered in time.
     pub(crate) answered: bool,
     pub(crate) job_id: Option<String>,
-    /// Its state, as Flink names it.
     pub(crate) state: Option<String>,
-    /// Number of running tasks.
     pub(crate) tasks_running: Option<u32>,
-    /// Number of all tasks.
     pub(crate) tasks_total: Option<u32>,
     /// Number of restarts by Flink since the JobManager started.
     pub(crate) restarts: Option<u64>,
-    /// When the last checkpoint was completed.
     pub(crate) last_checkpoint_at: Option<Timestamp>,
 }
 
 impl LiveJob {
-    /// The data in a snapshot.
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let job = snapshot.job.as_ref();
         let last = snapshot

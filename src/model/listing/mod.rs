@@ -27,7 +27,6 @@ use super::names::{APP_LABEL, MASTER, TASK_MANAGER, without_kind};
 /// reports that a Deployment makes no progress.
 const START: SignedDuration = SignedDuration::from_mins(10);
 
-/// State of a Kubernetes Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobState {
     /// Neither finished nor suspended. Its Pod may not run yet, or temporarily not run.
@@ -83,11 +82,8 @@ impl JobState {
 /// The common data of both parts of a cluster. Kept small: there can be thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Traits {
-    /// When the object was created.
     pub(crate) created: Option<Timestamp>,
-    /// Whether it is being deleted.
     pub(crate) deleting: bool,
-    /// Image of Flink's container.
     pub(crate) image: Option<Box<str>>,
     /// [`crate::model::manifests::PARALLELISM`].
     pub(crate) parallelism: Option<u32>,
@@ -99,12 +95,9 @@ pub(crate) struct Traits {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// The Job of a cluster: Flink's JobManager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JobManager {
-    /// The common data.
     pub(crate) traits: Traits,
-    /// The Job's state.
     pub(crate) state: JobState,
     /// When Flink ended, if only its Pod shows that.
     pub(crate) ended_at: Option<Timestamp>,
@@ -115,11 +108,8 @@ pub(crate) struct JobManager {
 /// The Deployment of a cluster: Flink's TaskManagers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskManagers {
-    /// The common data.
     pub(crate) traits: Traits,
-    /// Number of ready Pods.
     pub(crate) ready: u32,
-    /// Number of desired Pods.
     pub(crate) desired: u32,
 }
 
@@ -127,11 +117,9 @@ pub(crate) struct TaskManagers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     JobManager(JobManager),
-    /// The Deployment.
     TaskManagers(TaskManagers),
 }
 
-/// Namespace and name of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) namespace: String,
@@ -170,7 +158,6 @@ pub(crate) struct Parts {
 pub(crate) type Inventory = BTreeMap<Key, Parts>;
 
 impl Parts {
-    /// Adds or replaces a part.
     pub(crate) fn put(&mut self, part: Part) {
         match part {
             Part::JobManager(job) => self.job = Some(job),
@@ -186,12 +173,10 @@ impl Parts {
         }
     }
 
-    /// Whether no part is left.
     pub(crate) fn is_empty(&self) -> bool {
         self.job.is_none() && self.deployment.is_none()
     }
 
-    /// The state in one word.
     pub(crate) fn status(&self, now: Timestamp) -> Status {
         let job = self.job.as_ref();
         let tasks = self.deployment.as_ref();
@@ -231,7 +216,6 @@ impl Parts {
         self.leading().and_then(|traits| traits.created)
     }
 
-    /// The data of the cluster to show.
     pub(crate) fn view<'a>(&'a self, key: &'a Key, live: Option<&'a LiveJob>, now: Timestamp) -> ClusterRow<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
         let traits = self.leading();
@@ -280,7 +264,6 @@ pub(crate) struct Metadata<T> {
 /// The state of a cluster in the place where Pods have theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Phase {
-    /// State in one word.
     pub(crate) phase: Status,
 }
 
@@ -288,13 +271,9 @@ pub(crate) struct Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClusterRow<'a> {
-    /// Version of this shape.
     pub(crate) api_version: &'static str,
-    /// `Cluster`.
     pub(crate) kind: &'static str,
-    /// Its name.
     pub(crate) metadata: Metadata<&'a str>,
-    /// Its state.
     pub(crate) status: Phase,
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
@@ -302,17 +281,14 @@ pub(crate) struct ClusterRow<'a> {
     pub(crate) parallelism: Option<u32>,
     /// TaskManagers; absent if there is no Deployment.
     pub(crate) task_managers: Option<Replicas>,
-    /// Image of Flink.
     pub(crate) image: Option<&'a str>,
     /// Version of Flink from the creation, or from the image's tag.
     pub(crate) flink_version: Option<String>,
-    /// Number of the running revision.
     pub(crate) revision: Option<u64>,
     /// When the Job was created, or the Deployment if there is no Job.
     pub(crate) created_at: Option<Timestamp>,
     /// Labels of the Job, or of the Deployment if there is no Job.
     pub(crate) labels: &'a BTreeMap<String, String>,
-    /// Names of the objects that exist.
     pub(crate) objects: Objects,
     /// The operation in progress, or an unfinished one; absent if there is neither, or it is unknown.
     pub(crate) operation: Option<&'a str>,
@@ -320,16 +296,12 @@ pub(crate) struct ClusterRow<'a> {
     pub(crate) live: Option<&'a LiveJob>,
 }
 
-/// Number of TaskManagers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Replicas {
-    /// Number of ready ones.
     pub(crate) ready: u32,
-    /// Number of desired ones.
     pub(crate) desired: u32,
 }
 
-/// Names of the objects of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Objects {
     pub(crate) job: Option<String>,
@@ -379,80 +351,58 @@ mod tests {
         }
     }
 
+    fn job(traits: &Traits, state: JobState) -> JobManager {
+        JobManager {
+            traits: traits.clone(),
+            state,
+            ended_at: None,
+            ready: None,
+        }
+    }
+
+    fn tasks(traits: &Traits, ready: u32, desired: u32) -> TaskManagers {
+        let traits = traits.clone();
+        TaskManagers { traits, ready, desired }
+    }
+
+    fn status(job: impl Into<Option<JobManager>>, tasks: impl Into<Option<TaskManagers>>, seconds: i64) -> Status {
+        let (job, deployment) = (job.into(), tasks.into());
+        Parts { job, deployment }.status(Timestamp::from_second(seconds).unwrap())
+    }
+
     /// As `suspend` leaves it, and not as `stop` does.
     #[test]
     fn a_stopped_cluster_without_taskmanagers_is_suspended() {
-        let with = |desired| {
-            let parts = Parts {
-                job: Some(JobManager {
-                    traits: Traits::default(),
-                    state: JobState::Complete,
-                    ended_at: None,
-                    ready: None,
-                }),
-                deployment: Some(TaskManagers {
-                    traits: Traits::default(),
-                    ready: 0,
-                    desired,
-                }),
-            };
-            parts.status(Timestamp::UNIX_EPOCH)
-        };
+        let plain = Traits::default();
+        let with = |desired| status(job(&plain, JobState::Complete), tasks(&plain, 0, desired), 0);
         assert_eq!((with(0), with(2)), (Status::Suspended, Status::Finished));
     }
 
     #[test]
     fn what_is_being_deleted_terminates_whatever_else_it_is() {
+        let plain = Traits::default();
         let deleting = Traits {
             deleting: true,
             ..Traits::default()
         };
-        let job = |traits, state| {
-            Some(JobManager {
-                traits,
-                state,
-                ended_at: None,
-                ready: None,
-            })
-        };
-        let tasks = |traits| {
-            Some(TaskManagers {
-                traits,
-                ready: 1,
-                desired: 1,
-            })
-        };
-        for (job, deployment) in [
-            (job(deleting.clone(), JobState::Failed), None),
-            (None, tasks(deleting.clone())),
-            (job(Traits::default(), JobState::Running), tasks(deleting)),
+        for status in [
+            status(job(&deleting, JobState::Failed), None, 0),
+            status(None, tasks(&deleting, 1, 1), 0),
+            status(job(&plain, JobState::Running), tasks(&deleting, 1, 1), 0),
         ] {
-            let parts = Parts { job, deployment };
-            assert_eq!(parts.status(Timestamp::UNIX_EPOCH), Status::Terminating);
+            assert_eq!(status, Status::Terminating);
         }
     }
 
     #[test]
     fn ten_minutes_are_enough_to_start() {
+        let created = Some(Timestamp::UNIX_EPOCH);
         let traits = Traits {
-            created: Some(Timestamp::UNIX_EPOCH),
+            created,
             ..Traits::default()
         };
-        let parts = Parts {
-            job: Some(JobManager {
-                traits: traits.clone(),
-                state: JobState::Running,
-                ended_at: None,
-                ready: None,
-            }),
-            deployment: Some(TaskManagers {
-                traits,
-                ready: 1,
-                desired: 2,
-            }),
-        };
-        let status = |seconds| parts.status(Timestamp::from_second(seconds).unwrap());
-        assert_eq!((status(599), status(600)), (Status::Starting, Status::Degraded));
+        let after = |seconds| status(job(&traits, JobState::Running), tasks(&traits, 1, 2), seconds);
+        assert_eq!((after(599), after(600)), (Status::Starting, Status::Degraded));
     }
 
     #[test]

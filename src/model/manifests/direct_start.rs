@@ -80,7 +80,6 @@ pub(crate) fn is_own(command: &[impl AsRef<str>]) -> bool {
     word(0) == Some(SHELL) && word(3) == Some(NAME)
 }
 
-/// The words of a container's command.
 fn command(container: &Map<String, Value>) -> Vec<&str> {
     let list = container.get("command").and_then(Value::as_array).into_iter().flatten();
     list.filter_map(Value::as_str).collect()

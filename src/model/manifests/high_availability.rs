@@ -191,7 +191,6 @@ pub(super) fn rights(manifests: &mut Manifests, spec: &Spec, namespace: &str, ge
     Ok(())
 }
 
-/// The rules of the Role.
 fn rules(spec: &Spec, id: &str, job: &str) -> Value {
     // Source: `KubernetesUtils`, `KubernetesMultipleComponentLeaderElectionHaServices`, and `KubernetesHaServices` up
     // to 1.14 and for later releases that are configured to use it.

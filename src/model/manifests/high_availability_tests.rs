@@ -27,10 +27,8 @@ fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
             assert!(args(object).contains(&option), "{option}");
         }
     }
-    let addresses: Vec<_> = args(&first.job)
-        .into_iter()
-        .filter(|a| a.contains("rpc.address"))
-        .collect();
+    let mut addresses = args(&first.job);
+    addresses.retain(|one| one.contains("rpc.address"));
     assert_eq!(addresses, ["-Djobmanager.rpc.address=$(POD_IP)"]);
     assert_eq!(container(&first.job)["env"][0]["name"], "POD_IP");
     let id = |object| {
@@ -79,15 +77,11 @@ fn standby_jobmanagers_end_with_the_leader() {
         ..layer()
     });
     let spec = &made.job["spec"];
-    assert_eq!(
-        (&spec["parallelism"], &spec["completions"], &spec["completionMode"]),
-        (&json!(2), &json!(2), &json!("Indexed"))
-    );
+    let kind = json!([spec["parallelism"], spec["completions"], spec["completionMode"]]);
+    assert_eq!(kind, json!([2, 2, "Indexed"]));
     // One that cannot start does not end the others.
-    assert_eq!(
-        spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"],
-        json!([163])
-    );
+    let codes = &spec["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"];
+    assert_eq!(codes, &json!([163]));
     assert_eq!(spec["successPolicy"], json!({"rules": [{"succeededCount": 1}]}));
     let container = &spec["template"]["spec"]["containers"][0];
     assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 8081);
@@ -113,23 +107,17 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
     };
     let own = made(layer());
     let kinds: Vec<_> = own.all().map(|object| object["kind"].as_str().unwrap()).collect();
-    assert_eq!(
-        kinds,
-        ["ServiceAccount", "Role", "RoleBinding", "Service", "Job", "Deployment"]
-    );
+    let expected = ["ServiceAccount", "Role", "RoleBinding", "Service", "Job", "Deployment"];
+    assert_eq!(kinds, expected);
     for object in &own.access {
         assert_eq!(object["metadata"]["name"], "demo-high-availability");
         let labels = &object["metadata"]["labels"];
-        assert_eq!(
-            (&labels["app"], &labels["component"], &labels["team"]),
-            (&json!("demo"), &json!("high-availability"), &json!("a"))
-        );
+        let found = json!([labels["app"], labels["component"], labels["team"]]);
+        assert_eq!(found, json!(["demo", "high-availability", "a"]));
     }
     for object in [&own.job, &own.deployment] {
-        assert_eq!(
-            object["spec"]["template"]["spec"]["serviceAccountName"],
-            "demo-high-availability"
-        );
+        let account = &object["spec"]["template"]["spec"]["serviceAccountName"];
+        assert_eq!(account, "demo-high-availability");
         assert_eq!(object["metadata"]["annotations"][CREATED_RBAC], "true");
     }
     // An account of the user's own gets the rights, and is not made.
@@ -138,10 +126,8 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
         ..layer()
     });
     assert_eq!(given.access.len(), 2);
-    assert_eq!(
-        given.access[1]["subjects"],
-        json!([{"kind": "ServiceAccount", "name": "flink", "namespace": "ns"}])
-    );
+    let account = json!({"kind": "ServiceAccount", "name": "flink", "namespace": "ns"});
+    assert_eq!(given.access[1]["subjects"], json!([account]));
 }
 
 /// A Role names the ConfigMaps of one job ID: without a new Role the next job could not write its own.

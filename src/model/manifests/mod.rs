@@ -40,7 +40,6 @@ pub(crate) const REVISION: &str = "kubectl-flink/revision";
 pub(crate) const IDENTITY: &str = "kubectl-flink/identity";
 /// Annotation with the job's parallelism, so that a list need not read arguments.
 pub(crate) const PARALLELISM: &str = "kubectl-flink/parallelism";
-/// Annotation with Flink's version.
 pub(crate) const FLINK_VERSION: &str = "kubectl-flink/flink-version";
 /// Annotation of a Deployment that `suspend` scaled to zero: its former replicas. It has no meaning if the Deployment
 /// has replicas, so a resume need not remove it.
@@ -90,7 +89,6 @@ pub(crate) fn replicas(deployment: &Value) -> u64 {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1)
 }
 
-/// The number of the revision that an object belongs to.
 pub(crate) fn revision(object: &Value) -> Option<u64> {
     object["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
 }

@@ -71,10 +71,8 @@ mod tests {
         let policy = policy(&["10.0.0.0/8", "fd00::/8"]);
         let rule = &policy["spec"]["ingress"][1];
         assert_eq!(rule["ports"], json!([{"port": 8081}]));
-        assert_eq!(
-            rule["from"],
-            json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"ipBlock": {"cidr": "fd00::/8"}}])
-        );
+        let expected = json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"ipBlock": {"cidr": "fd00::/8"}}]);
+        assert_eq!(rule["from"], expected);
         for wrong in ["10.0.0.0", "10.0.0.0/33", "demo/8", "10.0.0.0/8\"", ""] {
             assert!(wrong.parse::<Cidr>().is_err(), "{wrong}");
         }

@@ -25,7 +25,6 @@ pub(crate) const SCRIPT: &str = r#"for file; do
 done
 echo "kubectl-flink: done"
 "#;
-/// Name of its container.
 pub(crate) const CONTAINER: &str = "flink-savepoint-reader";
 /// First word of the lines that are not a part of a file.
 const WORD: &str = "kubectl-flink: ";
@@ -111,7 +110,6 @@ pub(crate) fn job(of: &Value, name: &ClusterName, paths: &[&str], frame: &Frame)
     Ok(job)
 }
 
-/// The fields of `object` with these names.
 fn taken(object: &Value, names: &[&str]) -> Map<String, Value> {
     let all = object.as_object().into_iter().flatten();
     let own = all.filter(|(key, value)| names.contains(&key.as_str()) && !value.is_null());
@@ -267,21 +265,15 @@ mod tests {
         assert_eq!(pod["nodeSelector"]["disk"], "ssd");
         assert_eq!(pod["affinity"], json!({"nodeAffinity": {"a": 1}}));
         assert_eq!(pod["securityContext"]["fsGroup"], 9999);
-        assert_eq!(
-            pod["volumes"],
-            json!([{"name": "storage", "persistentVolumeClaim": {"claimName": "c"}}])
-        );
+        let volume = json!({"name": "storage", "persistentVolumeClaim": {"claimName": "c"}});
+        assert_eq!(pod["volumes"], json!([volume]));
         assert!(pod["initContainers"].is_null(), "{pod}");
         let container = &pod["containers"][0];
         assert_eq!(pod["containers"].as_array().unwrap().len(), 1);
-        assert_eq!(
-            (&container["image"], &container["imagePullPolicy"]),
-            (&json!("job:2.3.0"), &json!("Never"))
-        );
-        assert_eq!(
-            container["volumeMounts"],
-            json!([{"name": "storage", "mountPath": "/storage/", "readOnly": true}])
-        );
+        assert_eq!(container["image"], "job:2.3.0");
+        assert_eq!(container["imagePullPolicy"], "Never");
+        let mount = json!({"name": "storage", "mountPath": "/storage/", "readOnly": true});
+        assert_eq!(container["volumeMounts"], json!([mount]));
         assert_eq!(container["securityContext"]["runAsNonRoot"], true);
         assert!(container["env"].is_null() && container["args"].is_null(), "{container}");
         assert_eq!(container["command"][4], "/storage/sp-1");
@@ -291,14 +283,10 @@ mod tests {
     fn each_path_is_read_in_the_volume_that_is_mounted_deepest() {
         let job = made(&["/storage/fast/$(HOME)", "/storage/faster", "/storage/fast"]).unwrap();
         let container = &job["spec"]["template"]["spec"]["containers"][0];
-        let mounts: Vec<&str> = container["volumeMounts"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|mount| mount["name"].as_str().unwrap())
-            .collect();
-        assert_eq!(mounts, ["fast", "storage"]);
-        assert_eq!(container["volumeMounts"][0]["subPath"], "demo");
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let names: Vec<&Value> = mounts.iter().map(|mount| &mount["name"]).collect();
+        assert_eq!(names, ["fast", "storage"]);
+        assert_eq!(mounts[0]["subPath"], "demo");
         assert_eq!(container["command"][4], "/storage/fast/$$(HOME)");
     }
 
@@ -306,10 +294,8 @@ mod tests {
     fn what_is_in_no_volume_of_all_pods_is_refused() {
         let error = made(&["/data/sp-1"]).unwrap_err();
         assert_eq!(error.kind, Kind::NotFound);
-        assert_eq!(
-            error.hints,
-            ["its volumes are mounted at /storage, /storage/fast, /tmp"]
-        );
+        let volumes = "its volumes are mounted at /storage, /storage/fast, /tmp";
+        assert_eq!(error.hints, [volumes]);
         let error = made(&["/tmp/sp-1/_metadata"]).unwrap_err();
         assert!(error.message.contains("a volume of type emptyDir"), "{error}");
         assert!(error.hints[0].starts_with("kubectl exec job/demo-master -- cat /tmp/sp-1/_metadata | "));
@@ -317,9 +303,9 @@ mod tests {
 
     #[test]
     fn uris_of_files_are_paths_in_pods() {
-        assert_eq!(path_in_pods("file:///storage/sp"), Some("/storage/sp"));
-        assert_eq!(path_in_pods("file:/storage/sp"), Some("/storage/sp"));
-        assert_eq!(path_in_pods("/storage/sp"), Some("/storage/sp"));
+        for uri in ["file:///storage/sp", "file:/storage/sp", "/storage/sp"] {
+            assert_eq!(path_in_pods(uri), Some("/storage/sp"), "{uri}");
+        }
         assert_eq!(path_in_pods("s3://b/sp"), None);
         assert_eq!(path_in_pods("savepoint-1"), None);
     }

@@ -43,7 +43,6 @@ pub(crate) fn surged(deployment: &Value, before: &Value) -> Value {
     surged
 }
 
-/// The number of Pods that start.
 pub(crate) fn number(deployment: &Value, before: &Value) -> u64 {
     replicas(deployment).min(replicas(before))
 }
@@ -180,12 +179,14 @@ mod tests {
     use crate::model::manifests;
     use crate::model::template::Templates;
 
-    fn made(layer: Config) -> Manifests {
-        let layer = Config {
-            name: Some("demo".into()),
-            image: Some("job:2.3.0".into()),
-            ..layer
+    fn made(change: impl FnOnce(&mut Config)) -> Manifests {
+        let (name, image) = (Some("demo".into()), Some("job:2.3.0".into()));
+        let mut layer = Config {
+            name,
+            image,
+            ..Config::default()
         };
+        change(&mut layer);
         let spec = crate::model::spec::Spec::resolve(layer).unwrap();
         manifests::build(&spec, &Templates::built_in().unwrap(), "ns", 2).unwrap()
     }
@@ -202,18 +203,13 @@ mod tests {
     #[test]
     fn ports_take_turns_and_both_roles_and_the_probe_have_them() {
         let name = ClusterName::new("demo").unwrap();
-        let first = made(Config::default());
+        let first = made(|_| ());
         assert_eq!((port_of(&first.job), port_of(&first.deployment)), (None, None));
         assert_eq!(rpc_port(&first, &first.job, &name), Ok(Some(OTHER_PORT)));
-        let second = made(Config {
-            rpc_port: Some(OTHER_PORT),
-            ..Config::default()
-        });
+        let second = made(|it| it.rpc_port = Some(OTHER_PORT));
         let other = Some(OTHER_PORT.to_string());
-        assert_eq!(
-            (port_of(&second.job), port_of(&second.deployment)),
-            (other.clone(), other)
-        );
+        let expected = (other.clone(), other);
+        assert_eq!((port_of(&second.job), port_of(&second.deployment)), expected);
         let container = &second.job["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["livenessProbe"]["tcpSocket"]["port"], OTHER_PORT);
         // Nothing may follow the program's arguments, and the Service stays as it is.
@@ -224,13 +220,9 @@ mod tests {
     #[test]
     fn where_versions_cannot_be_kept_apart_it_is_said_why() {
         let name = ClusterName::new("demo").unwrap();
-        let live = made(Config::default()).job;
+        let live = made(|_| ()).job;
         let with = |key: &str, value: &str| {
-            let configuration = [(key.to_owned(), value.to_owned())].into();
-            let new = made(Config {
-                configuration,
-                ..Config::default()
-            });
+            let new = made(|it| it.configuration = [(key.to_owned(), value.to_owned())].into());
             rpc_port(&new, &live, &name).unwrap_err()
         };
         for (key, value, why) in [
@@ -243,18 +235,14 @@ mod tests {
             let refusal = with(key, value);
             assert!(refusal.contains(why), "{key}: {refusal}");
         }
-        let mut without = made(Config::default());
+        let mut without = made(|_| ());
         without.service["spec"]["ports"] = json!([{"name": "rpc", "port": 6123}]);
         assert!(rpc_port(&without, &live, &name).unwrap_err().contains("no port 6125"));
     }
 
     #[test]
     fn high_availability_needs_no_port() {
-        let new = made(Config {
-            ha: Some("s3://b/ha".into()),
-            rpc_port: Some(OTHER_PORT),
-            ..Config::default()
-        });
+        let new = made(|it| (it.ha, it.rpc_port) = (Some("s3://b/ha".into()), Some(OTHER_PORT)));
         assert_eq!((port_of(&new.job), port_of(&new.deployment)), (None, None));
     }
 

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
-/// The component label that Kubernetes recommends.
 const RECOMMENDED: &str = "app.kubernetes.io/component";
 /// The label values of native Flink's and the operator's Pods, by key.
 /// Source: `Constants` of flink-kubernetes (`type`, `component`), the operator's standalone decorators and its chart.

@@ -264,7 +264,6 @@ fn spec_of(template: &mut Value) -> Result<&mut Map<String, Value>> {
     map(object(template, "the pod template")?, "spec")
 }
 
-/// The container of that name.
 fn container_of<'a>(template: &'a mut Value, container: &str) -> Result<&'a mut Map<String, Value>> {
     list(spec_of(template)?, "containers")?
         .iter_mut()

@@ -84,10 +84,8 @@ fn lists_with_a_key_are_merged_and_others_replaced() {
     }}));
     let main = &template["spec"]["containers"][0];
     // What the patch says of a variable replaces where the base took it from.
-    assert_eq!(
-        main["env"],
-        json!([{"name": "POD_IP", "value": "::1"}, {"name": "A", "value": "1"}])
-    );
+    let expected = json!([{"name": "POD_IP", "value": "::1"}, {"name": "A", "value": "1"}]);
+    assert_eq!(main["env"], expected);
     assert_eq!(
         main["ports"],
         json!([
@@ -96,10 +94,8 @@ fn lists_with_a_key_are_merged_and_others_replaced() {
         ])
     );
     assert_eq!(template["spec"]["tolerations"], json!([{"key": "b"}]));
-    assert_eq!(
-        template["spec"]["volumes"],
-        json!([{"name": "tmp", "hostPath": {"path": "/tmp"}}, {"name": "more", "emptyDir": {}}])
-    );
+    let expected = json!([{"name": "tmp", "hostPath": {"path": "/tmp"}}, {"name": "more", "emptyDir": {}}]);
+    assert_eq!(template["spec"]["volumes"], expected);
     assert_eq!(
         template["spec"]["topologySpreadConstraints"].as_array().unwrap().len(),
         2
@@ -126,10 +122,8 @@ fn maps_are_merged_and_null_deletes() {
     assert_eq!(spec.get("tolerations"), None);
     // A null that has nothing to delete does not reach the object.
     assert_eq!(spec["affinity"], json!({"nodeAffinity": {"y": 1}}));
-    assert_eq!(
-        spec["containers"][0]["resources"],
-        json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}})
-    );
+    let expected = json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}});
+    assert_eq!(spec["containers"][0]["resources"], expected);
 }
 
 #[test]
@@ -141,10 +135,8 @@ fn directives_delete_and_replace() {
     }}));
     assert_eq!(template["spec"]["securityContext"], json!({"runAsUser": 1}));
     assert_eq!(template["spec"]["volumes"], json!([]));
-    assert_eq!(
-        template["spec"]["containers"][0]["env"],
-        json!([{"name": "A", "value": "1"}])
-    );
+    let expected = json!([{"name": "A", "value": "1"}]);
+    assert_eq!(template["spec"]["containers"][0]["env"], expected);
 }
 
 #[test]
@@ -152,89 +144,58 @@ fn another_probe_replaces_ours() {
     let template = merged(&json!({"spec": {"containers": [
         {"name": "flink", "livenessProbe": {"httpGet": {"port": 8081}}},
     ]}}));
-    assert_eq!(
-        template["spec"]["containers"][0]["livenessProbe"],
-        json!({"httpGet": {"port": 8081}, "periodSeconds": 60})
-    );
+    let expected = json!({"httpGet": {"port": 8081}, "periodSeconds": 60});
+    assert_eq!(template["spec"]["containers"][0]["livenessProbe"], expected);
 }
 
 #[test]
 fn what_makes_a_cluster_ours_cannot_be_patched() {
     for (patch, path) in [
-        (json!([]), "podTemplate: it must be a map"),
-        (json!({"spec": []}), "podTemplate.spec: it must be a map"),
-        (json!({"template": {}}), "podTemplate.template: "),
-        (json!({"kind": "Job"}), "podTemplate.kind: "),
+        ("[]", ": it must be a map"),
+        ("{spec: []}", ".spec: it must be a map"),
+        ("{template: {}}", ".template: "),
+        ("{kind: Job}", ".kind: "),
+        ("{metadata: {labels: {app: x}}}", ".metadata.labels.app: "),
         (
-            json!({"metadata": {"labels": {"app": "x"}}}),
-            "podTemplate.metadata.labels.app: ",
+            "{metadata: {labels: {component: null}}}",
+            ".metadata.labels.component: ",
+        ),
+        ("{metadata: {labels: null}}", ".metadata.labels: "),
+        ("{metadata: {labels: {$patch: replace}}}", ".metadata.labels.$patch: "),
+        ("{metadata: {annotations: {a: 1}}}", ".metadata.annotations.a: "),
+        ("{metadata: {finalizers: [a]}}", ".metadata.finalizers: "),
+        ("{spec: {restartPolicy: Always}}", ".spec.restartPolicy: "),
+        ("{spec: {containers: null}}", ".spec.containers: "),
+        ("{spec: {containers: {}}}", ".spec.containers: it must be a list"),
+        ("{spec: {containers: [a]}}", ".spec.containers[0]: it must be a map"),
+        (
+            "{spec: {containers: [{image: a}]}}",
+            ".spec.containers[0]: it lacks name",
         ),
         (
-            json!({"metadata": {"labels": {"component": null}}}),
-            "podTemplate.metadata.labels.component: ",
-        ),
-        (json!({"metadata": {"labels": null}}), "podTemplate.metadata.labels: "),
-        (
-            json!({"metadata": {"labels": {"$patch": "replace"}}}),
-            "podTemplate.metadata.labels.$patch: ",
+            "{spec: {containers: [{name: flink, args: []}]}}",
+            ".spec.containers[0].args: ",
         ),
         (
-            json!({"metadata": {"annotations": {"a": 1}}}),
-            "podTemplate.metadata.annotations.a: ",
+            "{spec: {containers: [{name: flink-main-container, command: null}]}}",
+            ".spec.containers[0].command: ",
         ),
         (
-            json!({"metadata": {"finalizers": ["a"]}}),
-            "podTemplate.metadata.finalizers: ",
+            "{spec: {containers: [{name: flink, $patch: delete}]}}",
+            ".spec.containers[0].$patch: ",
         ),
+        ("{spec: {containers: [{$patch: replace}]}}", ".spec.containers[0]: "),
         (
-            json!({"spec": {"restartPolicy": "Always"}}),
-            "podTemplate.spec.restartPolicy: ",
+            "{spec: {containers: [{name: a, env: [{value: x}]}]}}",
+            ".spec.containers[0].env[0]: it lacks name",
         ),
-        (json!({"spec": {"containers": null}}), "podTemplate.spec.containers: "),
-        (
-            json!({"spec": {"containers": {}}}),
-            "podTemplate.spec.containers: it must be a list",
-        ),
-        (
-            json!({"spec": {"containers": ["a"]}}),
-            "podTemplate.spec.containers[0]: it must be a map",
-        ),
-        (
-            json!({"spec": {"containers": [{"image": "a"}]}}),
-            "podTemplate.spec.containers[0]: it lacks name",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "flink", "args": []}]}}),
-            "podTemplate.spec.containers[0].args: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "flink-main-container", "command": null}]}}),
-            "podTemplate.spec.containers[0].command: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "flink", "$patch": "delete"}]}}),
-            "podTemplate.spec.containers[0].$patch: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"$patch": "replace"}]}}),
-            "podTemplate.spec.containers[0]: ",
-        ),
-        (
-            json!({"spec": {"containers": [{"name": "a", "env": [{"value": "x"}]}]}}),
-            "podTemplate.spec.containers[0].env[0]: it lacks name",
-        ),
-        (
-            json!({"spec": {"$retainKeys": ["a"]}}),
-            "podTemplate.spec.$retainKeys: ",
-        ),
-        (
-            json!({"spec": {"affinity": {"$patch": "x"}}}),
-            "podTemplate.spec.affinity.$patch: ",
-        ),
+        ("{spec: {$retainKeys: [a]}}", ".spec.$retainKeys: "),
+        ("{spec: {affinity: {$patch: x}}}", ".spec.affinity.$patch: "),
     ] {
+        let (patch, path) = (serde_yaml::from_str(patch).unwrap(), format!("podTemplate{path}"));
         let mut template = base();
         let error = merge(&mut template, &patch, "flink").unwrap_err();
-        assert!(error.message.starts_with(path), "{path}\n{error}");
+        assert!(error.message.starts_with(&path), "{path}\n{error}");
         assert_eq!(template, base(), "{patch}");
     }
     let two = faults(&json!({"a": 1, "spec": 2}));
@@ -257,10 +218,8 @@ fn mounts_share_a_volume_per_claim() {
     );
     let volumes = template["spec"]["volumes"].as_array().unwrap();
     assert_eq!(volumes.len(), 3);
-    assert_eq!(
-        volumes[1],
-        json!({"name": "claim-data", "persistentVolumeClaim": {"claimName": "data"}})
-    );
+    let expected = json!({"name": "claim-data", "persistentVolumeClaim": {"claimName": "data"}});
+    assert_eq!(volumes[1], expected);
     // Dots are not allowed in the name of a volume.
     assert_eq!(volumes[2]["name"], mounts[2]["name"]);
     assert!(!volumes[2]["name"].as_str().unwrap().contains('.'));
@@ -279,10 +238,8 @@ fn variables_are_set_as_typed() {
         &map(&[("A", "$(POD_IP)$HOME"), ("POD_IP", "x")]),
     )
     .unwrap();
-    assert_eq!(
-        template["spec"]["containers"][0]["env"],
-        json!([{"name": "POD_IP", "value": "x"}, {"name": "A", "value": "$$(POD_IP)$HOME"}])
-    );
+    let expected = json!([{"name": "POD_IP", "value": "x"}, {"name": "A", "value": "$$(POD_IP)$HOME"}]);
+    assert_eq!(template["spec"]["containers"][0]["env"], expected);
 }
 
 #[test]
@@ -290,10 +247,8 @@ fn log_files_are_annotations_mounted_one_by_one() {
     let mut template = base();
     let name = "log4j-console.properties";
     add_log_configuration(&mut template, "flink", &map(&[(name, "a = $(b)\n")])).unwrap();
-    assert_eq!(
-        template["metadata"]["annotations"],
-        json!({"kubectl-flink/log.log4j-console.properties": "a = $(b)\n"})
-    );
+    let expected = json!({"kubectl-flink/log.log4j-console.properties": "a = $(b)\n"});
+    assert_eq!(template["metadata"]["annotations"], expected);
     assert_eq!(
         template["spec"]["containers"][0]["volumeMounts"],
         json!([{

@@ -15,7 +15,6 @@ pub(crate) struct LogRedaction<'a> {
 }
 
 impl<'a> LogRedaction<'a> {
-    /// For a log in which `redaction` replaces the secrets.
     pub(crate) const fn new(redaction: &'a Redaction) -> Self {
         Self {
             redaction,
@@ -100,10 +99,8 @@ mod tests {
             (" Classpath: /opt/flink/lib/a.jar", None),
             ("Job x switched from state CREATED to RUNNING.", None),
         ] {
-            assert_eq!(
-                log.line(&format!("{before}{line}")),
-                format!("{before}{}", want.unwrap_or(line))
-            );
+            let expected = format!("{before}{}", want.unwrap_or(line));
+            assert_eq!(log.line(&format!("{before}{line}")), expected);
         }
         for (line, want) in [
             (

@@ -26,7 +26,6 @@ pub(crate) fn hide(before: &mut Value, after: &mut Value) {
     hide_in(after, &secrets(&original.0), AFTER);
 }
 
-/// All secrets of an object.
 fn secrets(value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     visit(&mut value.clone(), &mut |text| {

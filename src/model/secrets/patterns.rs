@@ -10,7 +10,6 @@ use crate::model::flink::effective_config::SENSITIVE;
 /// The user info of a URL, up to its last `@`: a password may have one.
 const USER_INFO: &str = r#"([A-Za-z][A-Za-z0-9+.\-]*://)([^\s"'<>]*)@"#;
 
-/// The patterns with what replaces them.
 static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     compiled()
         .into_iter()

@@ -48,7 +48,6 @@ const PLAIN_VARIABLES: &[&str] = &[
     "LC_ALL",
     "TZ",
 ];
-/// Replaces secrets, and knows those that it has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redaction {
     known: BTreeSet<String>,
@@ -158,7 +157,6 @@ impl Walk<'_> {
         }
     }
 
-    /// Hides a value; `named`: it has the name of a secret.
     fn hide(&mut self, value: &mut Value, named: bool) {
         if let Value::String(text) = value {
             self.saw(text, named);

@@ -23,9 +23,7 @@ pub(crate) const MAX_JOB_MANAGERS: u32 = 16;
 /// A validated cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
-    /// The cluster's name.
     pub(crate) name: ClusterName,
-    /// Image of both roles.
     pub(crate) image: String,
     /// Flink's version, if it was given or the image's tag contains it.
     pub(crate) flink_version: Option<FlinkVersion>,
@@ -33,7 +31,6 @@ pub struct Spec {
     pub(crate) parallelism: u32,
     /// Task slots per TaskManager.
     pub(crate) slots: u32,
-    /// Number of TaskManagers.
     pub(crate) task_managers: u32,
     /// The given configuration, for fields without a default: the source of everything else.
     pub(crate) layer: Config,
@@ -199,22 +196,23 @@ mod tests {
     use super::*;
     use crate::model::flink::arguments::MAX_ARGUMENT;
 
-    fn layer() -> Config {
-        Config {
+    fn with(change: impl FnOnce(&mut Config)) -> Config {
+        let mut config = Config {
             name: Some("demo".into()),
             image: Some("flink:2.3.0".into()),
             ..Config::default()
-        }
+        };
+        change(&mut config);
+        config
+    }
+
+    fn spec(change: impl FnOnce(&mut Config)) -> Spec {
+        Spec::resolve(with(change)).unwrap()
     }
 
     #[test]
     fn task_managers_are_as_many_as_the_slots_need() {
-        let spec = Spec::resolve(Config {
-            parallelism: Some(5),
-            slots: Some(2),
-            ..layer()
-        })
-        .unwrap();
+        let spec = spec(|it| (it.parallelism, it.slots) = (Some(5), Some(2)));
         assert_eq!(spec.task_managers, 3);
         assert_eq!(spec.flink_version, Some(FlinkVersion::new(2, 3)));
         assert_eq!(spec.job_id("ns", 1), None);
@@ -222,11 +220,7 @@ mod tests {
 
     #[test]
     fn high_availability_has_a_job_id_for_each_generation() {
-        let spec = Spec::resolve(Config {
-            ha: Some("s3://ha".into()),
-            ..layer()
-        })
-        .unwrap();
+        let spec = spec(|it| it.ha = Some("s3://ha".into()));
         assert_eq!(spec.job_id("ns", 1).unwrap().len(), 32);
         assert_eq!(spec.job_id("ns", 1), spec.job_id("ns", 1));
         assert_ne!(spec.job_id("ns", 1), spec.job_id("ns", 2));
@@ -235,94 +229,58 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_a_reason() {
-        let refused = |layer: Config, reason: &str| {
-            let error = Spec::resolve(layer).unwrap_err();
-            assert!(error.message.contains(reason), "{error}");
-        };
-        refused(Config { image: None, ..layer() }, "no image");
-        refused(
-            Config {
-                image: Some("a b".into()),
-                ..layer()
-            },
-            "\"a b\"",
-        );
-        refused(
-            Config {
-                image: Some("flink:".into()),
-                ..layer()
-            },
-            "registry/name:tag",
-        );
-        refused(
-            Config {
-                parallelism: Some(0),
-                ..layer()
-            },
-            "1 to 32768",
-        );
-        refused(
-            Config {
-                parallelism: Some(32_769),
-                ..layer()
-            },
-            "1 to 32768",
-        );
-        refused(
-            Config {
-                slots: Some(0),
-                ..layer()
-            },
-            "at least 1",
-        );
-        refused(
-            Config {
-                job_id: Some(JobId::Fixed("x".into())),
-                ..layer()
-            },
-            "32 hexadecimal",
-        );
-        refused(
-            Config {
-                arguments: Some(vec!["a\0".into()]),
-                ..layer()
-            },
-            "NUL",
-        );
-        refused(
-            Config {
-                arguments: Some(vec!["a".repeat(MAX_ARGUMENT + 1)]),
-                ..layer()
-            },
-            "131072 bytes",
-        );
-        refused(
-            Config {
-                image: Some("flink:1.18".into()),
-                jars: Some(vec!["a".into()]),
-                ..layer()
-            },
-            "1.19",
-        );
-        refused(
-            Config {
-                env: [("a=b".to_owned(), String::new())].into(),
-                ..layer()
-            },
-            "\"a=b\"",
-        );
+        type Case = (fn(&mut Config), &'static str);
+        let cases: &[Case] = &[
+            (|it| it.image = None, "no image"),
+            (|it| it.image = Some("a b".into()), "\"a b\""),
+            (|it| it.image = Some("flink:".into()), "registry/name:tag"),
+            (|it| it.parallelism = Some(0), "1 to 32768"),
+            (|it| it.parallelism = Some(32_769), "1 to 32768"),
+            (|it| it.slots = Some(0), "at least 1"),
+            (|it| it.job_id = Some(JobId::Fixed("x".into())), "32 hexadecimal"),
+            (|it| it.arguments = Some(vec!["a\0".into()]), "NUL"),
+            (
+                |it| it.arguments = Some(vec!["a".repeat(MAX_ARGUMENT + 1)]),
+                "131072 bytes",
+            ),
+            (
+                |it| (it.image, it.jars) = (Some("flink:1.18".into()), Some(vec!["a".into()])),
+                "1.19",
+            ),
+            (|it| it.env = [("a=b".to_owned(), String::new())].into(), "\"a=b\""),
+            // What only high availability can do needs it.
+            (|it| it.job_managers = Some(2), "2 JobManagers elect a leader"),
+            (
+                |it| it.zookeeper = Some("zk:2181".into()),
+                "used by high availability only",
+            ),
+            (|it| it.ha_create_rbac = Some(true), "those of high availability"),
+            (|it| available(it, "zk:2181", Some(true)), "nothing to make"),
+            (|it| available(it, "zk:2181,:x", None), "\"zk:2181,:x\""),
+            (
+                |it| (it.ha, it.zookeeper_root) = (Some("/ha".into()), Some("/a".into())),
+                "needs a ZooKeeper",
+            ),
+        ];
+        for (change, reason) in cases {
+            let error = Spec::resolve(with(change)).unwrap_err();
+            assert!(error.message.contains(reason), "{reason}: {error}");
+        }
+    }
+
+    fn available(config: &mut Config, zookeeper: &str, rbac: Option<bool>) {
+        (config.ha, config.zookeeper) = (Some("/ha".into()), Some(zookeeper.into()));
+        config.ha_create_rbac = rbac;
     }
 
     #[test]
     fn each_revision_has_ids_of_its_own() {
         let spec = |name: &str, nonce: Option<&str>| {
-            Spec::resolve(Config {
-                name: Some(name.to_owned()),
-                ha: Some("s3://b/ha".into()),
-                nonce: nonce.map(ToOwned::to_owned),
-                ..layer()
+            spec(|it| {
+                it.name = Some(name.to_owned());
+                it.ha = Some("s3://b/ha".into());
+                it.nonce = nonce.map(ToOwned::to_owned);
             })
-            .unwrap()
         };
         let demo = spec("demo", Some("k3x9a0b1"));
         assert_eq!(demo.cluster_id(7), "demo-7-k3x9a0b1");
@@ -345,60 +303,5 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len(), "{ids:?}");
-    }
-
-    #[test]
-    fn what_only_high_availability_can_do_needs_it() {
-        for (layer, reason) in [
-            (
-                Config {
-                    job_managers: Some(2),
-                    ..layer()
-                },
-                "2 JobManagers elect a leader",
-            ),
-            (
-                Config {
-                    zookeeper: Some("zk:2181".into()),
-                    ..layer()
-                },
-                "used by high availability only",
-            ),
-            (
-                Config {
-                    ha_create_rbac: Some(true),
-                    ..layer()
-                },
-                "those of high availability",
-            ),
-            (
-                Config {
-                    ha: Some("/ha".into()),
-                    zookeeper: Some("zk:2181".into()),
-                    ha_create_rbac: Some(true),
-                    ..layer()
-                },
-                "nothing to make",
-            ),
-            (
-                Config {
-                    ha: Some("/ha".into()),
-                    zookeeper: Some("zk:2181,:x".into()),
-                    ..layer()
-                },
-                "\"zk:2181,:x\"",
-            ),
-            (
-                Config {
-                    ha: Some("/ha".into()),
-                    zookeeper_root: Some("/a".into()),
-                    ..layer()
-                },
-                "needs a ZooKeeper",
-            ),
-        ] {
-            let error = Spec::resolve(layer).unwrap_err();
-            assert!(error.message.contains(reason), "{error}");
-        }
     }
 }

@@ -19,7 +19,6 @@ const GENERAL: &[&str] = &[
     "jobmanager/thread-dump",
     "taskmanagers",
 ];
-/// Paths of a job.
 const OF_JOB: &[&str] = &[
     "",
     "/config",
@@ -28,7 +27,6 @@ const OF_JOB: &[&str] = &[
     "/checkpoints",
     "/checkpoints/config",
 ];
-/// Paths of a vertex.
 const OF_VERTEX: &[&str] = &["", "/backpressure", "/watermarks"];
 /// Most jobs, vertices of a job, and TaskManagers that are asked for in detail.
 const JOBS: usize = 8;

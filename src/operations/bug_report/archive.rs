@@ -16,7 +16,6 @@ use crate::partial_file;
 /// Largest file but logs, in bytes. Longer ones are cut.
 const LARGEST: usize = 8 << 20;
 
-/// Where the archive goes.
 pub(crate) enum Output {
     /// A file that gets its name only when it is complete, and is deleted after an interruption.
     File(NamedTempFile, PathBuf),
@@ -75,7 +74,6 @@ impl Write for Output {
     }
 }
 
-/// An archive that is being written.
 pub(crate) struct Archive {
     tar: Builder<GzEncoder<BufWriter<Output>>>,
     folder: String,
@@ -126,7 +124,6 @@ impl Archive {
         self.append(path, end as u64, &text.as_bytes()[..end])
     }
 
-    /// Adds a file from its beginning.
     pub(crate) fn file(&mut self, path: &str, mut file: File) -> Result<()> {
         let size = file
             .stream_position()
@@ -135,7 +132,6 @@ impl Archive {
         self.append(path, size, file)
     }
 
-    /// Notes what is not in it, and why.
     pub(crate) fn missing(&mut self, what: &str, why: &str) {
         self.missing.push(format!("{what}: {why}"));
     }

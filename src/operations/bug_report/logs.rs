@@ -106,15 +106,11 @@ struct Lines<'a> {
     out: BufWriter<File>,
     redaction: &'a Redaction,
     log: LogRedaction<'a>,
-    /// The line that has begun.
     begun: Vec<u8>,
-    /// Whether the rest of the line is left out.
     is_long: bool,
     /// Number of bytes of the answer.
     seen: usize,
-    /// Time of the last line.
     last: String,
-    /// Only lines after this time are written.
     after: String,
     /// Whether the end continues where the begin stopped.
     is_gapless: bool,
@@ -167,7 +163,6 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Ends the line that has begun.
     fn end(&mut self) {
         let line = std::mem::take(&mut self.begun);
         if line.is_empty() {

@@ -23,17 +23,12 @@ const LOG: (usize, usize) = (256 << 10, 8 << 20);
 /// Logs that are read at a time.
 const AT_A_TIME: usize = 4;
 
-/// A text of the report.
 pub(crate) struct Part {
-    /// Its file.
     pub(crate) path: &'static str,
-    /// The text, or why there is none.
     pub(crate) text: Result<String>,
 }
 
-/// What came of it.
 pub(crate) struct Summary {
-    /// Number of files.
     pub(crate) files: usize,
     /// Number of what could not be read.
     pub(crate) missing: usize,

@@ -32,10 +32,8 @@ const fn kind(group: &'static str, version: &'static str, kind: &'static str, pl
     }
 }
 
-/// What was read.
 #[derive(Default)]
 pub(crate) struct Found {
-    /// The objects by the name of their file.
     pub(crate) files: Vec<(String, Vec<Value>)>,
     /// What could not be read, and why.
     pub(crate) missing: Vec<(String, String)>,

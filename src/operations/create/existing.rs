@@ -144,7 +144,6 @@ async fn read(cluster: &Cluster, name: &ClusterName, change: &ChangeOptions) -> 
     Ok(handle)
 }
 
-/// The described version.
 fn target(
     handle: &ClusterHandle,
     spec: Spec,
@@ -165,7 +164,6 @@ fn target(
 
 /// The existing parts of a cluster that a command creates.
 pub(crate) struct Found<'a> {
-    /// Its objects.
     pub(crate) live: &'a mut LiveObjects,
     /// The unfinished creation of another command.
     pub(crate) left: Option<&'a Journal>,
@@ -248,7 +246,6 @@ pub(crate) async fn existing(
     Ok(ControlFlow::Continue(differs(cluster, spec, live, &wanted)))
 }
 
-/// The error for a cluster with another spec.
 fn differs(cluster: &Cluster, spec: &Spec, live: &LiveObjects, wanted: &Manifests) -> Error {
     let differences = live.told_differences(wanted);
     let mut shown: Vec<String> = differences

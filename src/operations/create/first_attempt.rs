@@ -23,7 +23,7 @@ use crate::operations::report::Report;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute};
-use crate::progress::Step;
+use crate::progress;
 
 /// The oldest statistics that Flink answers with by default: the default of `web.refresh-interval`.
 const REFRESH: Duration = Duration::from_millis(3100);
@@ -102,7 +102,7 @@ async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
             return Ok(job_status);
         }
         let text = format!("{}: waiting until its JobManager answers: {why}", handle.name);
-        step.get_or_insert_with(|| Step::new(&text));
+        step.get_or_insert_with(|| progress::step(&text));
         tokio::time::sleep(LOOK).await;
     }
 }

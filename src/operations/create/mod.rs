@@ -50,11 +50,8 @@ pub(crate) async fn drafted(
     Ok(objects)
 }
 
-/// How a cluster is created.
 pub(crate) struct CreateOptions<'a> {
-    /// How its image is built and checked.
     pub(crate) image: ImageOptions<'a>,
-    /// Whether this is a dry run at the API server.
     pub(crate) dry_run: bool,
     /// The requested limits of the history; `None`: unchanged.
     pub(crate) history_limits: Option<Limits>,
@@ -68,28 +65,21 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) restore_from: Option<String>,
 }
 
-/// The result of a creation.
 pub(crate) struct Created {
-    /// Name of the cluster.
     pub(crate) name: ClusterName,
-    /// What was done.
     pub(crate) report: Report,
-    /// The next step.
     pub(crate) then: Then,
     /// The history, and the revision whose outcome the wait finds out.
     pub(crate) record: Option<(HistoryStore, u64)>,
 }
 
-/// The next step after a creation.
 pub(crate) enum Then {
     /// Wait until the job runs, with this parallelism.
     Wait {
-        /// Default parallelism of the job.
         parallelism: u32,
     },
     /// The cluster waits for `resume`.
     Suspended,
-    /// Nothing is left to do.
     Nothing,
 }
 
@@ -124,7 +114,6 @@ impl Created {
         }
     }
 
-    /// The result of a dry run.
     fn dry_run(spec: &Spec, objects: &Manifests) -> Self {
         Self::ended(&spec.name, Report::objects("created (server dry run)", objects.all()))
     }

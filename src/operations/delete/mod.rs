@@ -20,16 +20,13 @@ use crate::operations::upgrade::clean_up::{CleanUp, Deletion};
 use crate::operations::upgrade::engine;
 use plan::{OnDelete, Plan};
 
-/// How a cluster is deleted.
 #[derive(Debug)]
 pub(crate) struct DeleteOptions {
     /// How the state of a running job is treated.
     pub(crate) fate: OnDelete,
-    /// Form of the savepoint.
     pub(crate) savepoint_format: SavepointFormat,
     /// Directory for the savepoint, if it is not the configured one.
     pub(crate) savepoint_dir: Option<String>,
-    /// Whether the history is deleted too.
     pub(crate) purge: bool,
     /// Whether to skip the wait until the Pods are gone.
     pub(crate) no_wait: bool,
@@ -37,7 +34,6 @@ pub(crate) struct DeleteOptions {
     pub(crate) limit: Option<Duration>,
     /// Whether a cluster that does not exist is no error.
     pub(crate) ignore_not_found: bool,
-    /// Whether nothing is deleted.
     pub(crate) dry_run: bool,
 }
 
@@ -77,7 +73,6 @@ pub(crate) async fn plans(cluster: &Cluster, names: &[ClusterName], how: &Delete
     (plans, errors)
 }
 
-/// Reads a cluster to delete it.
 async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Result<ClusterHandle> {
     let handle = if how.purge {
         ClusterHandle::read_to_purge(cluster, name).await

@@ -14,9 +14,7 @@ use crate::operations::resume_plan::savepoint_path_unknown;
 /// How a delete treats the state of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnDelete {
-    /// Written to a savepoint.
     Savepoint,
-    /// The job is canceled.
     Cancel,
     /// Lost: the job ends with its JobManager.
     Lose,
@@ -24,13 +22,10 @@ pub(crate) enum OnDelete {
 
 /// What is deleted, and which state is lost with it.
 pub(crate) struct Plan {
-    /// The cluster.
     pub(crate) handle: ClusterHandle,
-    /// Its running job.
     pub(crate) job: Option<JobOverview>,
     /// How the job's state is treated.
     pub(crate) fate: OnDelete,
-    /// What is deleted.
     pub(crate) removal: Removal,
     purge: bool,
     /// An unfinished operation without a running process.

@@ -28,7 +28,6 @@ const SIDECARS: &str = "sidecars";
 /// The port of the seed's Service and of `--node-port`.
 const NODE_PORT: u64 = 30081;
 
-/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Finding {
@@ -36,14 +35,12 @@ pub(crate) struct Finding {
     pub(crate) severity: String,
     /// The subject of the check, such as `rights`.
     pub(crate) check: &'static str,
-    /// One sentence.
     pub(crate) message: String,
     /// How to fix it: a command or an instruction.
     pub(crate) mend: Option<String>,
 }
 
 impl Finding {
-    /// A check that passed.
     pub(crate) fn ok(check: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: "ok".to_owned(),
@@ -53,7 +50,6 @@ impl Finding {
         }
     }
 
-    /// A check that failed.
     pub(crate) fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: severity.to_string(),

@@ -9,7 +9,6 @@ use crate::model::main_container;
 use crate::model::rights;
 use crate::operations::doctor::Finding;
 
-/// Checks the images of both roles.
 pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {
     let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
     let (own, theirs) = (image(job), image(deployment));

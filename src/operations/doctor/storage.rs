@@ -17,7 +17,6 @@ const PLUGINS: [(&str, &[&str]); 6] = [
     ("abfss", &["flink-azure-fs-hadoop"]),
 ];
 
-/// Checks the paths to which a role's Pods write state.
 pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
     let settings = Settings::of(template);
     settings

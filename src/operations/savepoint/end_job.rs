@@ -29,10 +29,8 @@ const KEPT: Duration = Duration::from_secs(5);
 /// Longest wait for a Pod to end after it was asked to: Kubernetes kills it after 30 seconds.
 const KILL: Duration = Duration::from_secs(90);
 
-/// How a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CancelOutcome {
-    /// In this state.
     As(JobState),
     /// Its JobManager ended before it reported the state.
     Unseen,
@@ -55,11 +53,9 @@ pub(crate) enum JobEnd {
     Complete,
     /// The JobManager failed, and is not retried.
     Failed,
-    /// It was deleted.
     Gone,
 }
 
-/// Cancels the job `job_id` and waits until it has ended.
 pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
     flink.answered(flink.cancel(job_id).await?)?;
     let mut last_answer = Instant::now();

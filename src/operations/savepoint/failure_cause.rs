@@ -65,7 +65,6 @@ impl Sight {
         }
     }
 
-    /// The root cause of a failure since `asked`.
     fn root(&self, asked: i64) -> Option<&str> {
         let newest = self.exceptions.as_ref()?.newest()?;
         i64::try_from(newest.timestamp)

@@ -58,16 +58,13 @@ const AWAY: Duration = Duration::from_secs(60);
 /// Facts about the cluster whose savepoint is taken, for the record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
-    /// The reason for the savepoint: the command.
     pub(crate) reason: String,
-    /// Flink's version from its REST.
     pub(crate) flink_version: Option<String>,
     pub(crate) image: Option<String>,
     pub(crate) revision: Option<u64>,
 }
 
 impl ClusterHandle {
-    /// The facts to record with a savepoint.
     pub(crate) fn origin(&self, reason: &str) -> Origin {
         let job = self.live.job.as_ref();
         let annotation =
@@ -92,7 +89,6 @@ impl ClusterHandle {
     }
 }
 
-/// A savepoint that is being written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Writing {
     /// Time since this process requested it.
@@ -333,7 +329,6 @@ fn unknown_to_old(flink: &Flink) -> Error {
         .hint("this Flink, before 1.15, chooses the ID of a savepoint: look into the savepoint directory before you repeat the command")
 }
 
-/// The error that Flink has not started a savepoint.
 fn refusal(flink: &Flink, said: &str, request: &SavepointRequest) -> Error {
     let error = flink.refused(said);
     if said.contains(UNKNOWN_KEYS) {

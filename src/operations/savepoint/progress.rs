@@ -40,7 +40,6 @@ impl SavepointFormat {
 /// Seconds between two lines without a terminal.
 const LINE: u64 = 10;
 
-/// The progress report of a savepoint.
 pub(crate) struct WritingStep {
     step: progress::Step,
     what: String,
@@ -48,11 +47,10 @@ pub(crate) struct WritingStep {
 }
 
 impl WritingStep {
-    /// Starts the report.
     pub(crate) fn of(name: &ClusterName) -> Self {
         let what = format!("{name}: writing a savepoint");
         Self {
-            step: progress::Step::new(&what),
+            step: progress::step(&what),
             what,
             said: 0,
         }
@@ -70,7 +68,6 @@ impl WritingStep {
         self.step.end();
     }
 
-    /// Shows the progress.
     pub(crate) fn update(&mut self, writing: Writing) {
         if let Some((running, all)) = writing.missing {
             return self.step.update(&format!(

@@ -31,7 +31,6 @@ pub(crate) enum Wait {
 }
 
 pub(super) enum SavepointOutcome {
-    /// Its path.
     Written(String),
     /// Its record, and the cause as Flink reports it.
     Failed(Box<Savepoint>, String),
@@ -67,7 +66,6 @@ enum Poll {
     Written(String, Option<String>),
     /// Flink could not write the savepoint: the cause.
     Failed(String),
-    /// It is being written.
     Writing,
     /// Flink answered with another status.
     Refused(StatusCode, String),

@@ -18,7 +18,6 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait between two attempts.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// Records that Flink has written the savepoint.
 pub(crate) async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint, path: &str) -> Result<()> {
     savepoint.progress = Progress::Completed;
     savepoint.path = Some(path.to_owned());
@@ -65,7 +64,6 @@ pub(crate) async fn failure(store: &mut HistoryStore, savepoint: Savepoint, caus
     store.update(|history| history.record(failed.clone())).await
 }
 
-/// Records the failure and returns the error.
 pub(crate) async fn fail<T>(store: &mut HistoryStore, savepoint: Savepoint, error: Error) -> Result<T> {
     // The cause matters most to the user; the missing record in the history matters less.
     if let Err(unwritten) = failure(store, savepoint, &error.message).await {

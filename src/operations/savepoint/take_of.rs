@@ -10,11 +10,8 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::report::OperationResult;
 use crate::progress::note;
 
-/// How a savepoint is taken.
 pub(crate) struct TakeOptions {
-    /// Its form.
     pub(crate) format: SavepointFormat,
-    /// Directory for it, if it is not the configured one.
     pub(crate) directory: Option<String>,
     /// Whether to end as soon as Flink has accepted the request.
     pub(crate) no_wait: bool,
@@ -22,7 +19,6 @@ pub(crate) struct TakeOptions {
     pub(crate) limit: Option<Duration>,
 }
 
-/// A savepoint that was taken, or asked for.
 pub(crate) struct Taken {
     /// What to print: it has the path, or the trigger ID.
     pub(crate) result: OperationResult,

@@ -16,16 +16,13 @@ use crate::progress;
 
 /// How to scale a job in place.
 pub(crate) struct InPlaceScale<'a> {
-    /// The command's name.
     pub(crate) command: &'a str,
     pub(crate) job_id: &'a str,
-    /// The plan of the scaling.
     pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.
     pub(crate) replicas: u32,
 }
 
-/// Scales a job in place.
 pub(crate) async fn in_place(
     mut handle: ClusterHandle,
     goal: ScaleTarget,
@@ -36,7 +33,7 @@ pub(crate) async fn in_place(
     let revision = handle.live_revision();
     handle.store.set_limits(how.history_limits);
     let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
-    let mut step = progress::Step::new(&format!("{name}: scaling"));
+    let mut step = progress::step(&format!("{name}: scaling"));
     let change = Change {
         cluster: &handle.cluster,
         name: &name,

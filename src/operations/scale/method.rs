@@ -64,7 +64,6 @@ pub(crate) fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan,
     )
 }
 
-/// The error that no running job can be scaled.
 pub(crate) fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobStatus) -> Error {
     let name = &handle.name;
     if let JobStatus::Unreachable(why) = job_status {

@@ -19,18 +19,14 @@ use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::{self, ChangeOptions};
 use crate::progress;
 
-/// The target of a scaling.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ScaleTarget {
-    /// The wanted parallelism of the job.
     pub(crate) parallelism: u32,
     /// New number of slots of each TaskManager, if it changes.
     pub(crate) slots: Option<u32>,
 }
 
-/// The result of a scaling.
 pub(crate) struct Scaled {
-    /// What was done.
     pub(crate) report: Report,
     /// Whether the job was started with another default parallelism, which its program may ignore.
     pub(crate) redeployed: bool,

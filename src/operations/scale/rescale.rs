@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use futures::future::{join_all, try_join_all};
 use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Pod;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -17,9 +16,10 @@ use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::pods;
 use crate::kubernetes::resource::{Identity, PODS};
+use crate::model::flink::live::{JobDetail, TaskManagers};
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{ClusterName, TASK_MANAGER};
-use crate::model::scale::{self, Job, Requirements, ScaleMethod, ScalePlan};
+use crate::model::scale::{self, Requirements, ScaleMethod, ScalePlan};
 
 const POLL: Duration = Duration::from_millis(500);
 /// Longest wait until TaskManagers are free after the job has left them.
@@ -29,8 +29,12 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 impl Flink {
     /// `GET /jobs/:id`, with the vertices' limits.
-    pub(crate) async fn job(&self, job_id: &str) -> Result<Reply<Job>> {
-        self.get(&of_job(job_id, "")?).await
+    pub(crate) async fn job(&self, job_id: &str) -> Result<Reply<JobDetail>> {
+        let path = of_job(job_id, "")?;
+        match self.get::<JobDetail>(&path).await? {
+            Reply::Answer(job) if job.state.is_empty() => Err(self.not_understood(&path, &"it has no state")),
+            reply => Ok(reply),
+        }
     }
 
     /// `GET /jobs/:id/resource-requirements` (Flink 1.18+); empty if the scheduler does not support it.
@@ -48,25 +52,17 @@ impl Flink {
     }
 }
 
-/// A scaling in place.
 pub(crate) struct Change<'a> {
-    /// The Kubernetes cluster.
     pub(crate) cluster: &'a Cluster,
-    /// The Flink cluster's name.
     pub(crate) name: &'a ClusterName,
     /// Its Job and its Deployment, as they were read.
     pub(crate) objects: [Option<Identity>; 2],
-    /// Its Flink REST client.
     pub(crate) flink: &'a Flink,
-    /// Flink's job.
     pub(crate) job_id: &'a str,
-    /// The wanted parallelism.
     pub(crate) wanted: u32,
-    /// The plan of the scaling.
     pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.
     pub(crate) replicas: u32,
-    /// The revision that runs.
     pub(crate) revision: Option<u64>,
     /// The time limit; `None`: there is none.
     pub(crate) limit: Option<Duration>,
@@ -235,18 +231,7 @@ impl Change<'_> {
 
     /// Addresses of TaskManagers without a task. Their IDs start with the address: `10.244.0.5:6122-1a2b3c`.
     async fn free(&self) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Reported {
-            taskmanagers: Vec<TaskManager>,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct TaskManager {
-            id: String,
-            slots_number: u32,
-            free_slots: u32,
-        }
-        let reply = match self.flink.get::<Reported>("taskmanagers").await {
+        let reply = match self.flink.get::<TaskManagers>("taskmanagers").await {
             Ok(Reply::Answer(reply)) => reply,
             Err(error) if error.is_denied() => return Err(error),
             Ok(_) | Err(_) => return Ok(Vec::new()),

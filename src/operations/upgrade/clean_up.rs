@@ -13,19 +13,13 @@ use crate::progress;
 
 /// What to end together with the job.
 pub(crate) enum CleanUp {
-    /// Its JobManager.
     JobManager,
-    /// Its JobManager and the TaskManagers.
     TaskManagers,
-    /// The whole cluster.
     Cluster(Box<Deletion>),
 }
 
-/// How a cluster is deleted.
 pub(crate) struct Deletion {
-    /// The objects to delete.
     pub(crate) removal: Removal,
-    /// Whether to delete the history too.
     pub(crate) purge: bool,
     /// Whether to skip the wait until the Pods are gone.
     pub(crate) no_wait: bool,
@@ -61,7 +55,7 @@ impl Deletion {
     async fn carry_out(&self, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
         let (cluster, name) = (&handle.cluster, &handle.name);
         let removal = &self.removal;
-        let mut step = progress::Step::new(&format!("{name}: deleting"));
+        let mut step = progress::step(&format!("{name}: deleting"));
         let show = |step: &mut progress::Step, order: u8, text: &str, goal: &str| {
             step.stage_of(order, &format!("{name}: {text}"), &format!("{name}: {goal}"));
         };
@@ -104,7 +98,7 @@ pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<O
         return Ok(None);
     }
     let text = format!("{name}: the JobManager ends");
-    let mut step = progress::Step::new(&text);
+    let mut step = progress::step(&text);
     step.stage_of(0, &text, &format!("{name}: the JobManager has ended"));
     let end = savepoint::until_jobmanager_ends(handle).await?;
     step.end();
@@ -128,7 +122,7 @@ async fn task_managers_end(handle: &ClusterHandle) -> Result<()> {
         return Ok(());
     }
     let name = &handle.name;
-    let step = progress::Step::new(&format!("{name}: the TaskManagers end"));
+    let step = progress::step(&format!("{name}: the TaskManagers end"));
     objects::scale_to_zero(&handle.cluster, name, &handle.live, handle.replicas()).await?;
     step.done(&format!("{name}: the TaskManagers have ended"));
     Ok(())

@@ -17,7 +17,6 @@ use crate::operations::upgrade::ChangeOptions;
 use crate::operations::upgrade::plan::Plan;
 
 impl Plan {
-    /// The description of the plan.
     pub(crate) fn describe(&self, name: &ClusterName, command: &str, how: &ChangeOptions, surge: bool) -> String {
         let mut lines = vec![format!("{command} of {name} to revision {}", self.number)];
         lines.extend(self.differences.iter().map(|difference| format!("  {difference}")));

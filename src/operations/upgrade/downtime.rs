@@ -17,14 +17,16 @@ pub(crate) struct Downtime {
     tasks: Option<Instant>,
     checkpoint: Option<Instant>,
     /// Counts while the job does not process data.
-    pause: Option<Pause>,
+    pause: Pause,
 }
 
 impl Downtime {
     /// The job starts to end; `restarts`: another version starts after it.
     pub(crate) fn stopping(&mut self, name: &ClusterName, restarts: bool) {
         self.stopping = Some(Instant::now());
-        self.pause = restarts.then(|| Pause::new(&format!("{name}: the job is paused")));
+        self.pause = restarts
+            .then(|| progress::pause(&format!("{name}: the job is paused")))
+            .flatten();
     }
 
     /// The job has ended, by a savepoint or a cancel.
@@ -32,7 +34,6 @@ impl Downtime {
         self.ended = Some((by, Instant::now()));
     }
 
-    /// The JobManager has ended.
     pub(crate) fn gone(&mut self) {
         self.gone = Some(Instant::now());
     }

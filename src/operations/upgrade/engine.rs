@@ -45,7 +45,6 @@ pub(crate) struct UpgradeEngine {
     pub(super) fault: Option<Error>,
     /// The running job, if this process has seen it.
     job: Option<JobOverview>,
-    /// ID of the job that came up.
     job_id: Option<String>,
 }
 
@@ -109,13 +108,11 @@ impl UpgradeEngine {
         self
     }
 
-    /// Completes the transaction, and reports it.
     pub(crate) async fn finish(&mut self, heartbeat: &Heartbeat) -> Result<Report> {
         let journal = self.run(heartbeat).await?;
         self.report(&journal)
     }
 
-    /// Completes the operation, and returns its journal.
     async fn run(&mut self, heartbeat: &Heartbeat) -> Result<Journal> {
         let outcome = heartbeat.beside(Box::pin(self.drive())).await;
         let journal = self.journal()?;
@@ -262,8 +259,8 @@ impl UpgradeEngine {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
         let step = match journal.kind {
-            Kind::Change => progress::Step::new(&format!("{name}: the JobManager ends")),
-            _ => progress::Step::drawn(&format!("{name}: the JobManager ends")),
+            Kind::Change => progress::step(&format!("{name}: the JobManager ends")),
+            _ => progress::drawn_step(&format!("{name}: the JobManager ends")),
         };
         let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
         let has_ended = journal.ending != Ending::Nothing && side == Version::Target;
@@ -370,7 +367,7 @@ impl UpgradeEngine {
     async fn wait(&mut self, journal: &Journal, side: Version) -> Result<()> {
         let name = self.handle.name.clone();
         let version = VersionSpec::of(&self.handle, journal, side)?;
-        let mut step = progress::Step::new(&format!("{name}: submitted"));
+        let mut step = progress::step(&format!("{name}: submitted"));
         let checked = side == Version::Target && journal.kind == Kind::Change;
         let begun = Instant::now();
         let up = wait::until_healthy(

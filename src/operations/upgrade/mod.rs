@@ -48,7 +48,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Time between two reads.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How a change is carried out.
 #[derive(Clone, Debug)]
 pub(crate) struct ChangeOptions {
     /// How the job's state is kept.
@@ -196,7 +195,7 @@ pub(crate) async fn unless_left_behind(
 /// Waits until the JobManager answers, and returns the state of its job.
 async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Option<Duration>) -> Result<JobStatus> {
     let name = handle.name.clone();
-    let mut step = progress::Step::new(&format!("{name}: waiting until its JobManager runs again: {why}"));
+    let mut step = progress::step(&format!("{name}: waiting until its JobManager runs again: {why}"));
     let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
     loop {
         tokio::time::sleep(LOOK).await;
@@ -349,7 +348,6 @@ pub(crate) async fn execute(
     Box::pin(drive.finish(&heartbeat)).await
 }
 
-/// The error that a change has to be waited for.
 fn wait_is_needed(name: &ClusterName) -> Error {
     Error::usage(format!(
         "--wait=false is not possible: where the new version of {name} does not come up, this process starts the one before again"
@@ -357,7 +355,6 @@ fn wait_is_needed(name: &ClusterName) -> Error {
     .hint("--no-rollback gives that up")
 }
 
-/// The word for a command's success.
 pub(crate) fn done(command: &str) -> &'static str {
     match command {
         "upgrade" => "upgraded",

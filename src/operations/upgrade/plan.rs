@@ -17,9 +17,7 @@ use crate::operations::upgrade::describe::changes;
 use crate::operations::upgrade::restore_point::{after_end, given_up, retained, silent};
 use crate::operations::upgrade::{ChangeOptions, Strategy};
 
-/// A change that can start.
 pub(crate) struct Plan {
-    /// The kind of the operation.
     pub(crate) kind: Kind,
     /// How the running job is ended.
     pub(crate) ending: Ending,
@@ -29,19 +27,14 @@ pub(crate) struct Plan {
     pub(crate) fallback: Option<String>,
     /// The running version, and its number.
     pub(crate) old: Option<(u64, TargetRevision)>,
-    /// Number of the new revision.
     pub(crate) number: u64,
     /// The new objects, as far as they are known.
     pub(crate) draft: Manifests,
-    /// What is lost, if anything.
     pub(crate) lost: Option<String>,
-    /// The running job.
     pub(crate) job: Option<JobOverview>,
     /// The new version, as far as it is known.
     pub(crate) spec: Spec,
-    /// Descriptions of the differences.
     pub(crate) differences: Vec<String>,
-    /// A summary to report before it starts.
     pub(crate) summary: Option<String>,
 }
 

@@ -18,7 +18,6 @@ pub(crate) enum StopOutcome {
     Recorded,
     /// It has; the path of its state, if it was kept.
     Stopped(Option<String>),
-    /// It has not, and continues.
     Failed(Error),
     /// It has, and its last state is not in its place: where to look for it, and the error.
     Lost(String, Error),
@@ -66,7 +65,7 @@ pub(crate) async fn end_job(
             }
         }
         Ending::Checkpoint { job_id } => {
-            let step = progress::Step::new(&format!("{}: canceling the job", handle.name));
+            let step = progress::step(&format!("{}: canceling the job", handle.name));
             match handle.cancel_after_checkpoint(job_id, job.is_none()).await? {
                 Some(path) => {
                     step.done(&format!("{}: canceled, its last checkpoint is {path}", handle.name));
@@ -76,7 +75,7 @@ pub(crate) async fn end_job(
             }
         }
         Ending::Cancel { job_id } => {
-            let step = progress::Step::new(&format!("{}: canceling the job", handle.name));
+            let step = progress::step(&format!("{}: canceling the job", handle.name));
             if let Reply::Answer(jobs) = handle.flink.jobs().await?
                 && jobs
                     .jobs
@@ -106,7 +105,6 @@ fn known(handle: &ClusterHandle, trigger_id: &str) -> Option<StopOutcome> {
     }
 }
 
-/// Whether the savepoint that the journal waits for has failed.
 fn failed(handle: &ClusterHandle) -> bool {
     let journal = handle.store.history().journal.as_ref();
     let trigger_id = journal.and_then(|journal| journal.ending.trigger_id());

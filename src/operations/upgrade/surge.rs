@@ -84,7 +84,7 @@ impl UpgradeEngine {
         let before = before(journal)?;
         let version = VersionSpec::of(&self.handle, journal, Version::Target)?;
         let number = surge::number(&version.manifests.deployment, &before);
-        let mut step = progress::Step::new(&format!("{name}: new TaskManagers start, the job runs"));
+        let mut step = progress::step(&format!("{name}: new TaskManagers start, the job runs"));
         let report = |text: &str| step.update(&format!("{name}: {text}"));
         let deployment = surge::surged(&version.manifests.deployment, &before);
         let live = &mut self.handle.live;
@@ -135,7 +135,7 @@ impl UpgradeEngine {
     /// Removes the TaskManagers of the new version: the change ends, and has changed nothing.
     pub(super) async fn remove_surge(&mut self, journal: &Journal) -> Result<()> {
         let name = self.handle.name.clone();
-        let step = progress::Step::new(&format!("{name}: the new TaskManagers end, the job runs"));
+        let step = progress::step(&format!("{name}: the new TaskManagers end, the job runs"));
         self.restore(journal, &before(journal)?).await?;
         step.done(&format!(
             "{name}: the new TaskManagers have ended, the job was not touched"

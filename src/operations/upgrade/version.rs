@@ -12,22 +12,17 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 
-/// A version to create.
 pub(crate) struct VersionSpec {
-    /// Its settings.
     pub(crate) wanted: TargetRevision,
     /// The same, with all defaults.
     pub(crate) spec: Spec,
-    /// Its objects.
     pub(crate) manifests: Manifests,
-    /// Its revision.
     pub(crate) number: u64,
     /// The savepoint or checkpoint that it starts from; `None`: it starts empty.
     pub(crate) start: Option<String>,
 }
 
 impl VersionSpec {
-    /// The version of `side`, as the history has it.
     pub(crate) fn of(handle: &ClusterHandle, journal: &Journal, side: Version) -> Result<Self> {
         let (of, number) = match side {
             Version::Target => (journal.new_revision, journal.new_revision),

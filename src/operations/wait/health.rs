@@ -29,16 +29,13 @@ const CHECKPOINT_STAGE: u8 = 6;
 /// A version that works.
 #[derive(Clone, Debug)]
 pub(crate) struct Healthy {
-    /// The result of the wait.
     pub(crate) outcome: WaitOutcome,
-    /// When all tasks ran.
     pub(crate) tasks_at: Instant,
     /// When the first checkpoint was completed; `None`: there was no wait for it, or the job takes none.
     pub(crate) checkpoint_at: Option<Instant>,
 }
 
 impl Healthy {
-    /// Describes the version.
     pub(crate) fn describe(&self) -> String {
         match &self.outcome {
             WaitOutcome::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),
@@ -188,7 +185,6 @@ async fn healthy_since(flink: &Flink) -> Option<i64> {
     Some(job.last_modification)
 }
 
-/// Adds the probable cause to a time-out error.
 async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Error {
     let Ok(survey) = Box::pin(observe(cluster, name)).await else {
         return error;

@@ -43,22 +43,18 @@ const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How long all tasks must run: a job that fails or finishes at its first record runs for a moment before.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// The successful end of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WaitOutcome {
     /// All tasks run.
     Running {
         /// Flink's job ID.
         job_id: String,
-        /// Number of tasks.
         tasks: u32,
     },
-    /// The job has already finished.
     Finished,
 }
 
 impl WaitOutcome {
-    /// ID of the job that runs.
     pub(crate) fn into_job_id(self) -> Option<String> {
         match self {
             Self::Running { job_id, .. } => Some(job_id),
@@ -67,7 +63,6 @@ impl WaitOutcome {
     }
 }
 
-/// Shows the stage of cluster `name`.
 pub(crate) fn show_stage(step: &mut progress::Step, name: &ClusterName, stage: &Stage, note: Option<&Note>) {
     let (order, waits, goal) = stage.describe();
     step.stage(&progress::Stage {
@@ -210,14 +205,11 @@ async fn outcome(
     }
 }
 
-/// The end of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// It finished, or was stopped with a savepoint.
     Finished,
-    /// It was canceled.
     Canceled,
-    /// It failed, and why.
     Failed(Box<Cause>),
     /// Its Kubernetes Job is suspended: nothing runs.
     Suspended,

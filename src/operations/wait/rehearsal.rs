@@ -16,7 +16,6 @@ use crate::operations::observe::with_fresh_log;
 /// How long a job may run without showing the state that it was restored from: Flink restores before the job runs.
 const SHOWN: Duration = Duration::from_secs(10);
 
-/// The observed state of a rehearsal.
 enum Seen {
     /// The job has its graph: the Pod, the job's ID, and whether Flink calls it running.
     Job(String, String, bool),
@@ -69,9 +68,9 @@ pub(crate) async fn until_restored(
         let (pod, job_id, running) = match seen {
             Seen::Job(pod, job_id, running) => (pod, job_id, running),
             Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error()),
-            Seen::Finished if state => return Err(failed("its program ended without a job that resumes")),
+            Seen::Finished if state => return Err(Error::job_failed("its program ended without a job that resumes")),
             Seen::Finished => return Ok(()),
-            Seen::Gone => return Err(failed("its Job was deleted meanwhile")),
+            Seen::Gone => return Err(Error::job_failed("its Job was deleted meanwhile")),
         };
         match Flink::new(cluster, name).of_pod(&pod).checkpoints(&job_id).await {
             Ok(Reply::Answer(statistics)) if !state || statistics.latest.restored.is_some() => return Ok(()),
@@ -81,16 +80,12 @@ pub(crate) async fn until_restored(
             _ => {}
         }
         if running && running_since.get_or_insert_with(Instant::now).elapsed() > SHOWN {
-            return Err(failed(
+            return Err(Error::job_failed(
                 "its job runs, and Flink shows no state that it was restored from",
             ));
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-fn failed(how: &str) -> Error {
-    Error::job_failed(how)
 }
 
 fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {

@@ -31,9 +31,7 @@ const LOGS: usize = 8;
 /// `TaskExecutor.connectToResourceManager`, and `DefaultJobLeaderService.start`, which it calls after its other services.
 const LOOKS_FOR_JOBMANAGER: [&str; 2] = ["Connecting to ResourceManager", "Start job leader service"];
 
-/// The result.
 pub(crate) enum Surged {
-    /// All of them are up.
     Up,
     /// There is no room for them beside the others.
     NoRoom(Cause),

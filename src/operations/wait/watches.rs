@@ -43,7 +43,6 @@ enum Change {
     KubeEvent(Event<KubeEvent>),
 }
 
-/// The objects listed so far.
 #[derive(Default)]
 struct Listed {
     job: bool,
@@ -51,10 +50,8 @@ struct Listed {
     pods: bool,
 }
 
-/// What a wait watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// The whole cluster.
     Cluster,
     /// The rehearsal of the cluster: a JobManager without Service and TaskManagers.
     Rehearsal,
@@ -64,20 +61,15 @@ pub(crate) enum Scope {
     TaskManagers,
 }
 
-/// The target of a wait, and how it is observed.
 pub(crate) struct Watching<'a> {
-    /// The Kubernetes cluster.
     pub(crate) cluster: &'a Cluster,
-    /// The Flink cluster.
     pub(crate) name: &'a ClusterName,
     /// The requested parallelism, if it is known.
     pub(crate) parallelism: Option<u32>,
-    /// The time limit.
     pub(crate) timeout: Option<Duration>,
     /// Time between two requests to Flink, if the JobManager is watched; `None`: neither Flink nor Pods nor Events are
     /// read.
     pub(crate) poll: Option<Duration>,
-    /// What to watch.
     pub(crate) scope: Scope,
     /// The last observed Pod that containers beside Flink's keep, and its Job.
     pub(crate) kept: RefCell<Option<Kept>>,

@@ -31,7 +31,6 @@ impl Checkpoints {
         })
     }
 
-    /// The checkpoint that is being written.
     pub(crate) fn in_progress(&self) -> Option<&Checkpoint> {
         self.history
             .iter()

@@ -5,6 +5,8 @@
 
 mod checkpoints;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 pub(crate) use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints};
@@ -27,25 +29,20 @@ pub(crate) enum Reach {
 /// All data that REST returned at one time. Data that a release does not have, or a right does not allow, is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Snapshot {
-    /// Whether it answered.
     pub(crate) reach: Reach,
     /// `GET /overview`.
     pub(crate) overview: Option<Overview>,
     /// The cluster's job in `GET /jobs/overview`.
     pub(crate) job: Option<JobOverview>,
-    /// The job's vertices.
     pub(crate) vertices: Vec<Vertex>,
     /// When the job entered its state, in milliseconds since 1970.
     pub(crate) state_since: Option<u64>,
     /// Number of restarts of the job since its JobManager started.
     pub(crate) restarts: Option<u64>,
-    /// Checkpoint statistics.
     pub(crate) checkpoints: Option<Checkpoints>,
-    /// Checkpoint configuration.
     pub(crate) checkpoint_config: Option<CheckpointConfig>,
     /// Exceptions, newest first.
     pub(crate) exceptions: Vec<Exception>,
-    /// Registered TaskManagers.
     pub(crate) task_managers: Option<Vec<TaskManager>>,
 }
 
@@ -64,18 +61,20 @@ impl Snapshot {
 
     /// The largest share of time for which a subtask of any vertex was backpressured, and that vertex.
     pub(crate) fn most_backpressured(&self) -> Option<(&Vertex, f64)> {
-        self.vertices
-            .iter()
-            .filter_map(|vertex| Some((vertex, vertex.rates.backpressured?)))
-            .max_by(|one, other| one.1.total_cmp(&other.1))
+        self.highest(|rates| rates.backpressured)
     }
 
     /// The busiest vertex, which backpressures those before it.
     pub(crate) fn busiest(&self) -> Option<(&Vertex, f64)> {
-        self.vertices
+        self.highest(|rates| rates.busy)
+    }
+
+    fn highest(&self, of: impl Fn(&Rates) -> Option<f64>) -> Option<(&Vertex, f64)> {
+        let known = self
+            .vertices
             .iter()
-            .filter_map(|vertex| Some((vertex, vertex.rates.busy?)))
-            .max_by(|one, other| one.1.total_cmp(&other.1))
+            .filter_map(|vertex| Some((vertex, of(&vertex.rates)?)));
+        known.max_by(|one, other| one.1.total_cmp(&other.1))
     }
 }
 
@@ -83,10 +82,11 @@ impl Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct JobDetail {
+    pub(crate) state: String,
     /// Its vertices, in the order of the data.
     pub(crate) vertices: Vec<Vertex>,
     /// When it entered each state, in milliseconds since 1970; 0: never.
-    pub(crate) timestamps: std::collections::BTreeMap<String, i64>,
+    pub(crate) timestamps: BTreeMap<String, i64>,
 }
 
 impl JobDetail {
@@ -99,16 +99,19 @@ impl JobDetail {
 
 /// A vertex of the job's graph: chained operators, with as many subtasks as its parallelism.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(crate) struct Vertex {
     /// Its ID, 32 hexadecimal digits.
     pub(crate) id: String,
-    /// Names of its operators.
     pub(crate) name: String,
-    /// Number of subtasks.
     pub(crate) parallelism: u32,
-    /// State of the vertex.
+    /// Maximum number of tasks with its present state; 0 or less: unknown.
+    pub(crate) max_parallelism: i64,
+    /// Vertices of one group share their slots (Flink 1.19+).
+    pub(crate) slot_sharing_group_id: String,
     pub(crate) status: String,
+    /// Tasks by state.
+    pub(crate) tasks: BTreeMap<String, u32>,
     /// Its metrics, from another reply.
     #[serde(skip)]
     pub(crate) rates: Rates,
@@ -164,7 +167,6 @@ impl Rates {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Metric {
-    /// Its name.
     pub(crate) id: String,
     /// Sum of all subtasks.
     #[serde(deserialize_with = "real")]
@@ -172,7 +174,6 @@ pub(crate) struct Metric {
     /// Maximum of all subtasks.
     #[serde(deserialize_with = "real")]
     pub(crate) max: Option<f64>,
-    /// The value, if there is only one.
     pub(crate) value: Option<String>,
 }
 
@@ -187,17 +188,14 @@ pub(crate) fn whole(metrics: &[Metric], ids: &[&str]) -> Option<u64> {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct TaskManagers {
-    /// The registered ones.
     pub(crate) taskmanagers: Vec<TaskManager>,
 }
 
-/// A registered TaskManager.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct TaskManager {
     /// Its ID, which starts with its address in official images.
     pub(crate) id: String,
-    /// Task slots.
     pub(crate) slots_number: u32,
     /// Task slots that no job holds.
     pub(crate) free_slots: u32,

@@ -11,7 +11,6 @@ use crate::model::flink::exceptions::root_of;
 /// The status of a savepoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavepointStatus {
-    /// Flink is writing it.
     InProgress,
     /// It is at this path.
     Completed(String),
@@ -40,7 +39,6 @@ pub(crate) struct Triggered {
 }
 
 impl Triggered {
-    /// Whether the trigger ID is the requested one.
     pub(crate) fn is_of(&self, trigger_id: &str) -> bool {
         self.request_id.is_empty() || self.request_id == trigger_id
     }
@@ -156,19 +154,15 @@ mod tests {
             savepoint(json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
             SavepointStatus::InProgress
         );
-        assert_eq!(
-            savepoint(json!({"status": {"id": "IN_PROGRESS"}})),
-            SavepointStatus::InProgress
-        );
+        let expected = SavepointStatus::InProgress;
+        assert_eq!(savepoint(json!({"status": {"id": "IN_PROGRESS"}})), expected);
         assert_eq!(
             savepoint(json!({"status": {"id": "COMPLETED"}, "operation": {"location": "file:///sp"}})),
             SavepointStatus::Completed("file:///sp".into())
         );
         let trace = "java.util.concurrent.CompletionException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet\n\tat c.D\n";
-        assert_eq!(
-            savepoint(failed(trace)),
-            SavepointStatus::Failed("java.lang.UnsupportedOperationException: Not supported yet".into())
-        );
+        let expected = SavepointStatus::Failed("java.lang.UnsupportedOperationException: Not supported yet".into());
+        assert_eq!(savepoint(failed(trace)), expected);
         assert!(matches!(
             savepoint(json!({"status": {"id": "COMPLETED"}, "operation": {}})),
             SavepointStatus::Failed(_)
@@ -199,10 +193,8 @@ mod tests {
             status(json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
             OperationStatus::InProgress
         );
-        assert_eq!(
-            status(failed("java.io.IOException: gone\n\tat x\n")),
-            OperationStatus::Failed("java.io.IOException: gone".into())
-        );
+        let expected = OperationStatus::Failed("java.io.IOException: gone".into());
+        assert_eq!(status(failed("java.io.IOException: gone\n\tat x\n")), expected);
     }
 
     #[test]

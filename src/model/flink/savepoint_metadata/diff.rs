@@ -7,20 +7,15 @@ use serde::Serialize;
 use super::{Metadata, Operator};
 use crate::model::bytes::human;
 
-/// The change of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Change {
-    /// Only the second has it.
     Added,
-    /// Only the first has it.
     Removed,
-    /// It differs.
     Changed,
 }
 
 impl Change {
-    /// Its name.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -35,9 +30,7 @@ impl Change {
 #[serde(rename_all = "camelCase")]
 pub struct OperatorChange {
     pub(crate) change: Change,
-    /// The operator in the first savepoint.
     pub(crate) before: Option<Operator>,
-    /// The operator in the second savepoint.
     pub(crate) after: Option<Operator>,
 }
 

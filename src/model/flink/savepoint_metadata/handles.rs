@@ -20,7 +20,6 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The kind of a checkpoint with these handles.
     pub(super) const fn checkpoint(self) -> Kind {
         if self.incremental {
             Kind::IncrementalCheckpoint

@@ -32,18 +32,15 @@ pub struct Metadata {
     pub(crate) version: i32,
     /// ID of the checkpoint. Savepoints have one too.
     pub(crate) checkpoint_id: i64,
-    /// The kind of checkpoint or savepoint.
     #[serde(rename = "type")]
     pub(crate) kind: Kind,
     /// Names of states that hooks of the JobManager keep.
     pub(crate) master_states: Vec<String>,
     /// Its operators, in the order of the file.
     pub operators: Vec<Operator>,
-    /// Files with state, each once.
     pub(crate) files: BTreeSet<StateFile>,
 }
 
-/// The kind of checkpoint or savepoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -59,7 +56,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Its name.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::CanonicalSavepoint => "canonical savepoint",
@@ -88,9 +84,7 @@ pub struct Operator {
     pub(crate) subtasks: u32,
     /// Number of instances that had finished; `parallelism` if all had.
     pub(crate) finished: u32,
-    /// Bytes of keyed state.
     pub(crate) keyed_bytes: u64,
-    /// Bytes of operator state.
     pub(crate) operator_bytes: u64,
     /// Bytes of in-flight records: those of unaligned checkpoints.
     pub(crate) in_flight_bytes: u64,
@@ -101,7 +95,6 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Bytes of all its state.
     pub(crate) const fn bytes(&self) -> u64 {
         self.keyed_bytes
             .saturating_add(self.operator_bytes)
@@ -117,7 +110,6 @@ impl Operator {
     }
 }
 
-/// A file with state.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StateFile {

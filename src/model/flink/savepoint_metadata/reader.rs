@@ -16,7 +16,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An error with the position.
     pub(super) fn broken(&self, why: &str) -> Error {
         Error::usage(format!(
             "the metadata file is broken at byte {}: {why}",

@@ -168,10 +168,8 @@ fn a_savepoint_of_version_3_is_known_by_its_keyed_state() {
             .0
     };
     let read = Metadata::read(&keyed(7)).unwrap();
-    assert_eq!(
-        (read.kind, read.operators[0].keyed_bytes),
-        (Kind::CanonicalSavepoint, 50)
-    );
+    let expected = (Kind::CanonicalSavepoint, 50);
+    assert_eq!((read.kind, read.operators[0].keyed_bytes), expected);
     assert_eq!(Metadata::read(&keyed(3)).unwrap().kind, Kind::FullCheckpoint);
     let longer = [keyed(7), vec![0]].concat();
     assert!(Metadata::read(&longer).unwrap_err().message.contains("after its end"));
