@@ -3,9 +3,10 @@
 use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, PODS, position, revision};
+use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
 use crate::server::{delete, get, json, patch, text, watch};
-use crate::unfinished::{SAVED, has_revision, task_managers, unfinished, was_stopped};
+use crate::unfinished::{SAVED, TRIGGER, has_revision, task_managers, unfinished, was_stopped};
 use crate::world::flink::CHECKPOINTS;
 
 #[test]
@@ -161,18 +162,11 @@ fn an_upgrade_whose_stop_did_not_reach_flink_is_aborted_without_changes() {
 #[test]
 fn a_stop_whose_outcome_was_not_read_is_not_aborted_as_unchanged() {
     for is_gone in [false, true] {
-        let sandbox = Sandbox::new();
-        let server = &sandbox.server;
-        let mut left = unfinished("stopping", &Value::Null);
-        left.job["status"] = tree!({"conditions": [{"type": "Complete", "status": "True"}]});
-        left.reads(server);
-        accepts_history(server);
-        let jobs = if is_gone { tree!([]) } else { tree!([left.job]) };
-        server.expect(get(crate::demo::JOBS)).often().answer(json(&list(&jobs)));
-        server
-            .expect(get(&format!("{FLINK}/*")))
-            .often()
-            .answer(text(503, "no endpoints available for service \"demo-master:8081\""));
+        let sandbox = unfinished("stopping", &Value::Null);
+        sandbox.end("Complete", &minutes_ago(1));
+        if is_gone {
+            sandbox.world().remove(JOB);
+        }
         let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
         for expected in [
@@ -182,7 +176,7 @@ fn a_stop_whose_outcome_was_not_read_is_not_aborted_as_unchanged() {
             assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
         }
         assert!(!outcome.stderr.contains("changed nothing"), "{outcome}");
-        let journal = entry(&body_of_last_put(&sandbox), "journal");
+        let journal = sandbox.entry("journal");
         assert_eq!(journal["step"], "stopping", "{journal}");
         assert!(journal["lost"].is_string(), "{journal}");
     }
@@ -190,20 +184,13 @@ fn a_stop_whose_outcome_was_not_read_is_not_aborted_as_unchanged() {
 
 #[test]
 fn a_stop_is_not_aborted_as_unchanged_while_flink_does_not_tell_its_outcome() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    unfinished("stopping", &Value::Null).reads(server);
-    accepts_history(server);
-    let status = format!("jobs/{ID}/savepoints/{}", "1".repeat(32));
-    away(server, &status);
-    away(server, &status);
-    server
-        .expect(get(&format!("{FLINK}/jobs/overview")))
-        .answer(json(&tree!({"jobs": [running_job()]})));
+    let sandbox = unfinished("stopping", &Value::Null);
+    for _ in 0..2 {
+        away(&sandbox, &format!("jobs/{ID}/savepoints/{TRIGGER}"));
+    }
     let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
     assert_eq!(outcome.code, Some(7), "{outcome}");
-    let journal = entry(&body_of_last_put(&sandbox), "journal");
-    assert_eq!(journal["step"], "stopping", "{journal}");
+    assert_eq!(sandbox.entry("journal")["step"], "stopping", "{outcome}");
 }
 
 /// Its API server was restarted, or its JobManager is not ready for a moment: it says nothing of the job.

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::change::dry_runs;
-use crate::demo::{DEPLOYMENT, JOB, Made, SERVICE};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, Made, SERVICE};
 use crate::evidence::{known, pending, refused};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{json, patch, status};
+use crate::server::{json, patch, post, status, text};
 
 /// A revision that `command` made, which began at `start`, and its outcome.
 fn revision(number: u64, command: &str, start: Option<&str>, outcome: Option<&str>) -> Value {
@@ -59,7 +58,12 @@ fn run(made: &Made, pods: &Value, command: &[&str]) -> Outcome {
 fn plan(made: &Made, pods: &Value) -> Outcome {
     let sandbox = Sandbox::new();
     known(&sandbox.server, made, pods, false);
-    dry_runs(&sandbox.server);
+    for path in [SERVICE, DEPLOYMENT] {
+        let dry = patch(path).query("dryRun", "All");
+        sandbox.server.expect(dry).answer(json(&tree!({})));
+    }
+    let dry = post(JOBS).query("dryRun", "All");
+    sandbox.server.expect(dry).answer(text(201, "{}"));
     let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=1", "--dry-run"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     outcome
