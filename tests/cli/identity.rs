@@ -187,7 +187,7 @@ fn a_service_that_only_has_the_name_is_not_deleted() {
 fn a_service_that_only_has_the_name_stays_where_the_rest_is_deleted() {
     let sandbox = running();
     sandbox.edit(SERVICE, |service| {
-        service["metadata"]["labels"] = tree!({"app": "demo"})
+        service["metadata"]["labels"] = tree!({"app": "demo"});
     });
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");

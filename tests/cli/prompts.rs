@@ -26,7 +26,7 @@ fn delete_leaves_alone_what_was_replaced_while_it_asked() {
         let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
             "step": "replacing", "ending": {"by": "nothing"}, "rollsBack": true, "oldRevision": 1, "newRevision": 2});
         edit(server, HISTORY, |history| {
-            history["data"]["journal"] = tree!(journal.to_string())
+            history["data"]["journal"] = tree!(journal.to_string());
         });
     };
     for meanwhile in [&is_replaced as &dyn Fn(&Server), &is_changed] {
@@ -55,7 +55,7 @@ fn delete_deletes_what_it_has_shown() {
 fn by_hand() -> Sandbox {
     let sandbox = running();
     sandbox.edit(SERVICE, |service| {
-        service["metadata"]["labels"] = tree!({"app": "demo"})
+        service["metadata"]["labels"] = tree!({"app": "demo"});
     });
     sandbox.edit(HISTORY, |history| history["data"] = tree!({"format": "1"}));
     sandbox.world().violations.clear();
