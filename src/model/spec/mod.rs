@@ -80,7 +80,7 @@ impl Spec {
             ("taskmanager", layer.task_manager.memory),
         ] {
             if let Some(memory) = memory {
-                memory::check(role, memory, &layer.configuration)?;
+                memory::check(role, &format!("--{role}-memory"), memory, &layer.configuration)?;
             }
         }
         if let Some(JobId::Fixed(id)) = &layer.job_id {
