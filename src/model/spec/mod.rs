@@ -56,10 +56,7 @@ impl Spec {
             }
         };
         // All slots of the TaskManagers, if only their number is given: as in the operator.
-        let all_slots = layer
-            .task_managers
-            .map(|count| count.saturating_mul(layer.slots.unwrap_or(1)));
-        let parallelism = layer.parallelism.or(all_slots).unwrap_or(1);
+        let parallelism = layer.parallelism.or(layer.all_slots()).unwrap_or(1);
         if !(1..=MAX_PARALLELISM).contains(&parallelism) {
             return Err(Error::usage(format!(
                 "invalid parallelism {parallelism}: Flink takes 1 to {MAX_PARALLELISM}"
