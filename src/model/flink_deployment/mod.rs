@@ -16,6 +16,7 @@ mod native_keys;
 pub(crate) mod operator;
 mod overruled;
 mod places;
+mod quotes;
 pub(crate) mod read;
 mod resources;
 mod unfilled;
