@@ -3,12 +3,13 @@
 mod validation;
 
 use super::flink::FlinkVersion;
+use super::image_name::ImageName;
 use super::names::{ClusterName, MAX_LENGTH};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Entrypoint, JobId};
 use crate::model::flink::job_id;
 use crate::model::flink::memory;
-use validation::{valid_image, validate_high_availability, validate_script_keys, validate_sql, validate_texts};
+use validation::{validate_high_availability, validate_script_keys, validate_sql, validate_texts};
 
 /// Largest parallelism that Flink supports: 2^15. Source: Flink's
 /// `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
@@ -48,7 +49,7 @@ impl Spec {
         };
         let name = ClusterName::new(name)?;
         let image = match layer.image.as_deref() {
-            Some(image) => valid_image(image)?,
+            Some(image) => ImageName::parse(image).map(|_| image.to_owned())?,
             None => {
                 return Err(Error::usage(format!("cluster {name} has no image")).hint(
                     "--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too",
