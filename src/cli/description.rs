@@ -87,8 +87,8 @@ impl Description<'_> {
         for (file, source) in &files {
             let defaults = config_file::layer(connection, file.namespace.as_deref())?;
             let attempt = |file: Config| {
-                let below = file.merged_over(environment.clone()).merged_over(defaults.clone());
-                Spec::resolve(flags.clone().merged_over(below))
+                let below = defaults.clone().changed_by(environment.clone()).changed_by(file);
+                Spec::resolve(below.changed_by(flags.clone()))
             };
             let spec =
                 attempt(file.clone()).map_err(|error| flink_deployment::located(error, file, source, attempt))?;

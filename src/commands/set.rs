@@ -88,8 +88,8 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
             no_image_check,
         } => {
             is_unchecked = no_image_check;
-            // The tag may contain another version.
-            said.flink_version = FlinkVersion::of_image(&image);
+            // Any other tag leaves the recorded version.
+            said.flink_version = FlinkVersion::of_flinks_tag(&image);
             said.image = Some(image);
             of
         }

@@ -8,15 +8,12 @@ use crate::model::config::Config;
 
 /// Removes the settings that belong to the first cluster only: its job ID, its node port, and the state that it started
 /// from. The second cluster gets its own.
-pub(crate) fn layer(mut source: Config, name: &ClusterName) -> Config {
-    // From a file for the operator.
-    if let Some(job) = source.configuration.get_mut("pipeline.name")
-        && Some(&*job) == source.name.as_ref()
-    {
-        *job = name.to_string();
-    }
-    Config {
+pub(crate) fn layer(source: Config, name: &ClusterName) -> Config {
+    let renamed = source.changed_by(Config {
         name: Some(name.to_string()),
+        ..Config::default()
+    });
+    Config {
         namespace: None,
         // Checkpoints are in a directory with the job's ID: two jobs with the same ID would overwrite each other's.
         job_id: None,
@@ -25,7 +22,7 @@ pub(crate) fn layer(mut source: Config, name: &ClusterName) -> Config {
         nonce: None,
         rpc_port: None,
         suspended: false,
-        ..source
+        ..renamed
     }
 }
 

@@ -304,9 +304,95 @@ impl Config {
     }
 }
 
+impl Config {
+    /// This description of a whole cluster, changed by `upper`: its number of TaskManagers gives way to another
+    /// parallelism or other slots, and a job that is named after the cluster gets its new name.
+    #[must_use]
+    pub(crate) fn changed_by(mut self, upper: Self) -> Self {
+        if upper.task_managers.is_some() {
+            // All their slots, as in the operator.
+            self.parallelism = None;
+        } else if upper.parallelism.is_some() || upper.slots.is_some() {
+            self.parallelism = self.parallelism.or(self.all_slots());
+            self.task_managers = None;
+        }
+        let old = self.name.clone();
+        let named = upper.configuration.contains_key(JOB_NAME);
+        let mut changed = upper.merged_over(self);
+        if let (Some(new), Some(job)) = (&changed.name, changed.configuration.get_mut(JOB_NAME))
+            && (job.is_empty() || (!named && Some(&*job) == old.as_ref()))
+        {
+            job.clone_from(new);
+        }
+        changed
+    }
+
+    /// The slots of all TaskManagers, if their number is given.
+    pub(crate) fn all_slots(&self) -> Option<u32> {
+        let slots = self.slots.unwrap_or(1);
+        self.task_managers.map(|count| count.saturating_mul(slots))
+    }
+}
+
+/// Flink's key of the job's name. It is empty in a file for the operator that names neither the job nor the cluster.
+pub(crate) const JOB_NAME: &str = "pipeline.name";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_task_managers_gives_way_to_what_contradicts_it() {
+        let file = Config {
+            task_managers: Some(2),
+            slots: Some(2),
+            ..Config::default()
+        };
+        let numbers = |config: Config| (config.parallelism, config.slots, config.task_managers);
+        let changed = |upper: Config| numbers(file.clone().changed_by(upper));
+        let parallelism = Config {
+            parallelism: Some(8),
+            ..Config::default()
+        };
+        assert_eq!(changed(parallelism.clone()), (Some(8), Some(2), None));
+        // The parallelism stays that of the four slots.
+        let slots = Config {
+            slots: Some(4),
+            ..Config::default()
+        };
+        assert_eq!(changed(slots), (Some(4), Some(4), None));
+        assert_eq!(changed(Config::default()), (None, Some(2), Some(2)));
+        // A variable of the environment below the file.
+        assert_eq!(numbers(parallelism.changed_by(file)), (None, Some(2), Some(2)));
+    }
+
+    #[test]
+    fn a_job_that_is_named_after_its_cluster_gets_the_new_name() {
+        let config = |name: Option<&str>, job: Option<&str>| Config {
+            name: name.map(ToOwned::to_owned),
+            configuration: job
+                .map(|job| (JOB_NAME.to_owned(), job.to_owned()))
+                .into_iter()
+                .collect(),
+            ..Config::default()
+        };
+        for (lower, upper, job) in [
+            (config(Some("a"), Some("a")), config(Some("b"), None), Some("b")),
+            (
+                config(Some("a"), Some("orders")),
+                config(Some("b"), None),
+                Some("orders"),
+            ),
+            (config(Some("a"), Some("a")), config(Some("b"), Some("a")), Some("a")),
+            (config(Some("a"), Some("a")), config(None, None), Some("a")),
+            (config(None, Some("")), config(Some("b"), None), Some("b")),
+            (config(Some("b"), None), config(None, Some("")), Some("b")),
+            (config(Some("a"), None), config(Some("b"), None), None),
+        ] {
+            let changed = lower.changed_by(upper);
+            assert_eq!(changed.configuration.get(JOB_NAME).map(String::as_str), job);
+        }
+    }
 
     #[test]
     fn the_upper_layer_wins_and_maps_are_merged() {

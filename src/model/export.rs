@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::flink::{owned_key, without_effect};
+use super::flink::{owned_key, same_key, without_effect};
 use super::flink_deployment;
 use super::manifests::{self, FLINK_VERSION, SUSPENDED_REPLICAS};
 use super::names::{self, ClusterName};
@@ -37,7 +37,8 @@ pub(crate) fn of_live(name: &ClusterName, service: &Value, job: &Value, deployme
     let (_, workers) = arguments(&deployment, &mut remarks)?;
     let mut configuration: BTreeMap<String, String> = known.dynamic.iter().cloned().collect();
     for (key, value) in workers.dynamic {
-        match configuration.get(&key) {
+        let same = |(known, _): &(&String, &String)| same_key(known, &key);
+        match configuration.iter().find(same).map(|(_, other)| other) {
             Some(other) if *other != value && owned_key(&key) != Some("the templates") => remarks.push(format!(
                 "{key} is {other:?} in the JobManager and {value:?} in the TaskManagers; the first is taken"
             )),

@@ -143,14 +143,46 @@ pub fn memory_flink(text: &str) -> Result<Memory> {
     size.and_then(|size| scaled(number, size, 1))
         .filter(|bytes| *bytes > 0)
         .map(Memory::from_bytes)
-        .ok_or_else(|| {
-            Error::usage(format!(
-                "invalid amount of memory {text:?}: it must be like 1600m, 2g or 2Gi"
-            ))
-        })
+        .ok_or_else(|| invalid_memory(text))
 }
 
-/// Parses memory like Kubernetes: `2Gi`, `2G` (10^9), `128974848`, `1500M` (10^6), and `2048m`, which is 2.048 bytes.
+/// Parses memory of a FlinkDeployment like the operator: in Flink's notation, else in Kubernetes', where a `B` at the end
+/// does not count: `2048m`, `2Gi`, `2GiB`, `1e9`.
+///
+/// A fraction has no meaning in Flink's notation. The operator reads `1.5g` as Kubernetes' `1.5G`, and Flink refuses the
+/// product `1500000000.0`. Source: its `ResourceConfigUtils.parseResourceMemoryString`, fabric8's
+/// `Quantity.getAmountInBytes`, Flink's `MemorySize.parseBytes`.
+///
+/// # Errors
+/// Usage error with the correct format.
+pub(crate) fn memory_of_file(text: &str) -> Result<Memory> {
+    let (number, unit) = split(text);
+    if exponent(unit).is_some() {
+        return memory_kubernetes(text);
+    }
+    let lower = unit.to_ascii_lowercase();
+    match lower.strip_suffix('b').unwrap_or(&lower).strip_suffix('i') {
+        Some(binary) => memory_flink(&format!("{number}{binary}i")).map_err(|_| invalid_memory(text)),
+        None if number.contains('.') => {
+            Err(invalid_memory(text).hint("a part of a GiB is a whole number of MiB: 1536m for one and a half"))
+        }
+        None => memory_flink(text),
+    }
+}
+
+/// The factor of Kubernetes' notation with an exponent, such as `e9`.
+fn exponent(unit: &str) -> Option<u64> {
+    let digits = unit.strip_prefix(['e', 'E'])?;
+    10_u64.checked_pow(digits.parse().ok()?)
+}
+
+fn invalid_memory(text: &str) -> Error {
+    Error::usage(format!(
+        "invalid amount of memory {text:?}: it must be like 1600m, 2g or 2Gi"
+    ))
+}
+
+/// Parses memory like Kubernetes: `2Gi`, `2G` (10^9), `1e9`, `128974848`, `1500M` (10^6), and `2048m`, which is 2.048 bytes.
 ///
 /// # Errors
 /// Usage error for anything else, and for a value that is not a whole number of bytes: `2048m` is probably in Flink's
@@ -164,7 +196,7 @@ pub fn memory_kubernetes(text: &str) -> Result<Memory> {
         "M" => (1_000_000, 1),
         "G" => (1_000_000_000, 1),
         "T" => (1_000_000_000_000, 1),
-        _ => (binary_unit(unit).unwrap_or(0), 1),
+        _ => (exponent(unit).or_else(|| binary_unit(unit)).unwrap_or(0), 1),
     };
     if numerator > 0
         && let Some(bytes) = scaled(number, numerator, denominator).filter(|bytes| *bytes > 0)
@@ -229,11 +261,33 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_flinks_notation_without_fractions_or_that_of_kubernetes() {
+        for (text, kubernetes) in [
+            ("2048m", "2Gi"),
+            ("2G", "2Gi"),
+            ("2 gb", "2Gi"),
+            ("2Gi", "2Gi"),
+            ("2GiB", "2Gi"),
+            ("2048MiB", "2Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("1e9", "1000000000"),
+            ("1024b", "1Ki"),
+        ] {
+            assert_eq!(memory_of_file(text).unwrap().to_kubernetes(), kubernetes, "{text}");
+        }
+        for bad in ["1.5g", "1.5gb", "1.5m", "1.5", "", "e9", "1e99", "0e1", "2xi", "1ib"] {
+            assert!(memory_of_file(bad).is_err(), "{bad}");
+        }
+        assert!(memory_of_file("1.5g").unwrap_err().hints[0].contains("1536m"));
+    }
+
+    #[test]
     fn kubernetes_m_is_a_thousandth() {
         for (text, flink) in [
             ("2Gi", "2g"),
             ("1600Mi", "1600m"),
             ("2G", "1953125k"),
+            ("1e3", "1000b"),
             ("2048000m", "2k"),
             ("1024", "1k"),
         ] {

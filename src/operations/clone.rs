@@ -52,13 +52,7 @@ pub(crate) async fn clone_cluster(
         Some(own) => (own, true),
         None => templates(&handle, new)?,
     };
-    let flags = plan.flags;
-    let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
-    let base = clone::layer(source.clone(), new);
-    let layer = flags.merged_over(Config {
-        task_managers: base.task_managers.filter(|_| !rescaled),
-        ..base
-    });
+    let layer = clone::layer(source.clone(), new).changed_by(plan.flags);
     if let Some(dir) = clone::shared_storage(&source, &layer) {
         return Err(Error::usage(format!(
             "both clusters would keep their high-availability data in {dir}, under the same name"

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::config_keys;
+use crate::model::flink::script_keys;
 use crate::model::flink::{owned_key, without_effect};
 use crate::model::flink_deployment;
 use crate::model::main_container;
@@ -93,7 +94,9 @@ fn note_of_sidecars(manifests: &Manifests) {
 /// Warns of Flink configuration that is probably a typo, or that this release of Flink does not read. It is only a
 /// warning: programs, plugins and libraries have keys of their own.
 pub(crate) fn warn_of_keys(spec: &Spec) {
-    for key in spec.layer.configuration.keys() {
+    let keys = spec.layer.configuration.keys();
+    // These are passed to Flink's scripts in variables that every release reads.
+    for key in keys.filter(|key| !script_keys::is_for_scripts(key)) {
         if let Some(doubt) = config_keys::doubt(key, spec.flink_version) {
             progress::warn(&doubt);
         }

@@ -111,19 +111,18 @@ impl ComparedVersion {
             .and_then(|number| history.revision(number))
             .map(revision_spec::layer)
             .transpose()?;
-        let rescaled = self.flags.parallelism.is_some() || self.flags.slots.is_some();
-        let layer = self.flags.merged_over(Config {
+        let base = Config {
             from_savepoint: begun
                 .as_ref()
                 .map_or(base.from_savepoint.clone(), |layer| layer.from_savepoint.clone()),
             allow_non_restored_state: begun
                 .as_ref()
                 .map_or(base.allow_non_restored_state, |layer| layer.allow_non_restored_state),
-            task_managers: base.task_managers.filter(|_| !rescaled),
             nonce: begun.as_ref().and_then(|layer| layer.nonce.clone()),
             rpc_port: begun.as_ref().map_or(base.rpc_port, |layer| layer.rpc_port),
             ..base
-        });
+        };
+        let layer = base.changed_by(self.flags);
         let number = running.unwrap_or(1);
         manifests::build(&Spec::resolve(layer)?, &templates, handle.namespace(), number)
     }

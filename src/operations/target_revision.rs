@@ -73,12 +73,6 @@ impl TargetRevision {
     /// The cluster's running version, changed by `flags`. `own` are templates that the user gave.
     pub(crate) fn changed(handle: &ClusterHandle, flags: Config, own: Option<Templates>) -> Result<Self> {
         let (templates, base, own_templates) = handle.base(&flags, own)?;
-        // A number of TaskManagers that fits the old parallelism does not fit a new one.
-        let rescaled = flags.parallelism.is_some() || flags.slots.is_some();
-        let base = Config {
-            task_managers: base.task_managers.filter(|_| !rescaled),
-            ..base
-        };
         Ok(Self::of(flags, base, templates, own_templates))
     }
 
@@ -131,12 +125,15 @@ impl TargetRevision {
     fn of(flags: Config, base: Config, templates: Templates, own_templates: bool) -> Self {
         let restore_from = flags.from_savepoint.clone();
         let flags_job_id = flags.job_id.clone();
-        let mut layer = flags.merged_over(Config {
+        let base = Config {
             from_savepoint: None,
             allow_non_restored_state: None,
             ..base
-        });
+        };
+        let mut layer = base.changed_by(flags);
         layer.from_savepoint = None;
+        // What it turns off is off now.
+        layer.no_ha = false;
         // A changed version must run: this ends a `suspend`.
         layer.suspended = false;
         if layer.ha.is_some() {

@@ -84,7 +84,8 @@ pub fn of_flink() -> Vec<(&'static str, Scene)> {
         (
             "class-missing-on-taskmanagers",
             flink(&json!({"jobs/overview": job("RESTARTING", &json!({"total": 4})),
-                "exceptions": exceptions("Sink (1/2)", "java.lang.ClassNotFoundException: com.shop.Orders", &[5, 65])})),
+                "exceptions": exceptions("Sink (1/2)",
+                "org.apache.flink.streaming.runtime.tasks.StreamTaskException: Cannot load user class: com.shop.Orders\nCaused by: java.lang.ClassNotFoundException: com.shop.Orders", &[5, 65])})),
         ),
         (
             "savepoint-incompatible",

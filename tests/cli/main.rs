@@ -96,6 +96,7 @@ mod unfinished;
 mod watching;
 mod whole;
 mod wild_files;
+mod wild_values;
 #[path = "../world/mod.rs"]
 #[allow(dead_code)]
 mod world;

@@ -98,7 +98,7 @@ pub(crate) fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<Clus
 /// # Errors
 /// Usage error that names the file and the path, if the error is in the file.
 pub(crate) fn check(file: &Config, source: &Source, flags: &Config) -> Result<()> {
-    let attempt = |file: Config| Spec::resolve(flags.clone().merged_over(file));
+    let attempt = |file: Config| Spec::resolve(file.changed_by(flags.clone()));
     let outcome = attempt(file.clone());
     outcome
         .map(drop)

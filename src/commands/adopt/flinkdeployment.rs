@@ -54,13 +54,13 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source:
     }
     let spec = Spec::resolve(
         Config {
+            from_savepoint: None,
+            ..file
+        }
+        .changed_by(Config {
             name: args.name.clone(),
             from_savepoint,
             ..flags
-        }
-        .merged_over(Config {
-            from_savepoint: None,
-            ..file
         }),
     )?;
     if spec.layer.ha.is_some() && spec.name.as_str() == source {

@@ -293,7 +293,7 @@ cause_kinds! {
     /// A class of Flink's or of a library is missing, or of another version than the jar was built for.
     Libraries = "libraries",
         "Build the jar with its connectors, for the Flink version of `--image`.",
-    /// A class is not on the JobManager's class path.
+    /// A class is not on the class path.
     ClassMissing = "class-missing",
         "Put the class's library into the jar, or correct `--job-class`.",
     /// A class that the JobManager has is missing on TaskManagers: the jar is in one image only.
@@ -335,9 +335,9 @@ cause_kinds! {
     /// A node does not answer, and Pods of the cluster are on it.
     NodeLost = "node-lost",
         "Wait until its Pods are replaced, or `kubectl delete node`, where the node is gone for good.",
-    /// TaskManagers look for the JobManager at an address that is not its own.
+    /// TaskManagers look for the JobManager at an address that is not its own, or Flink wants one that is not its Pod's.
     RpcAddress = "rpc-address",
-        "Leave `jobmanager.rpc.address` to the templates: it is the Service's name for both roles.",
+        "Leave `jobmanager.rpc.address` and other addresses to the templates: it is the Service's name for both roles.",
     /// TaskManagers run and do not register with the JobManager.
     Unregistered = "taskmanagers-unregistered",
         "Check network policies, the Service, and that both roles have the same Flink.",

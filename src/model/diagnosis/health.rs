@@ -2,7 +2,7 @@
 //!
 //! [`super::verdict`] decides whether a cluster comes up; this module finds what keeps it from running well.
 
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Observed, Role, last_seen, words};
@@ -51,7 +51,7 @@ pub(crate) fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp)
     match verdict(observed, now, &Grace::default()) {
         Verdict::Failed(cause) => {
             let ended = has_ended(observed);
-            add(with_exception(*cause, snapshot));
+            add(with_exception(*cause, observed, snapshot));
             if ended {
                 idle(observed).into_iter().for_each(&mut add);
             } else {
@@ -128,12 +128,12 @@ fn has_ended(observed: &Observed) -> bool {
 }
 
 /// Adds a failed job's exception from REST, while REST answers: it is more reliable than the end of the log.
-fn with_exception(cause: Cause, snapshot: &Snapshot) -> Cause {
+fn with_exception(cause: Cause, observed: &Observed, snapshot: &Snapshot) -> Cause {
     if cause.kind != CauseKind::JobFailed {
         return cause;
     }
     match snapshot.exceptions.first() {
-        Some(exception) => explained(cause, exception).log_of(None),
+        Some(exception) => explained(cause, exception, observed).log_of(None),
         None => cause,
     }
 }
@@ -369,23 +369,48 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
         cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
     }
     Some(match newest {
-        Some(exception) => backpressured(images(explained(cause, exception), observed), snapshot),
+        Some(exception) => backpressured(explained(cause, exception, observed), snapshot),
         None => cause,
     })
 }
 
-/// If only the JobManager has a class, usually the roles' images differ.
-fn images(cause: Cause, observed: &Observed) -> Cause {
-    let image = |template: Option<&PodTemplateSpec>| main_container::of_template(template?)?.image.clone();
-    match (image(observed.job_template()), image(observed.deployment_template())) {
-        (Some(own), Some(theirs)) if own != theirs && cause.kind == CauseKind::ClassOnTaskManagers => cause
-            .evidence(format!("the JobManager's image is {own}"))
-            .evidence(format!("the TaskManagers' image is {theirs}")),
-        _ => cause,
+/// Folders of Flink whose jars are on a class path.
+const JAR_FOLDERS: [&str; 3] = ["/opt/flink/lib", "/opt/flink/plugins", "/opt/flink/usrlib"];
+
+/// How the files of the roles' containers differ, in which a class may be: their images, and the mounts of jars.
+fn different_files(observed: &Observed) -> Vec<String> {
+    let templates = [observed.job_template(), observed.deployment_template()];
+    let [Some(own), Some(theirs)] = templates.map(|template| main_container::of_template(template?)) else {
+        return Vec::new();
+    };
+    let image = |container: &Container| container.image.clone().unwrap_or_default();
+    let mounts = |container: &Container| {
+        let mounts = container
+            .volume_mounts
+            .iter()
+            .flatten()
+            .map(|mount| mount.mount_path.clone());
+        let of_jars =
+            |path: &String| path.ends_with(".jar") || JAR_FOLDERS.iter().any(|folder| path.starts_with(folder));
+        let mut paths: Vec<String> = mounts.filter(of_jars).collect();
+        paths.sort();
+        paths.join(", ")
+    };
+    let mut found = Vec::new();
+    for (what, of) in [
+        ("image is", &image as &dyn Fn(&Container) -> String),
+        ("jars are mounted at", &mounts),
+    ] {
+        let (own, theirs) = (of(own), of(theirs));
+        if own != theirs {
+            found.push(format!("the JobManager's {what} {own}"));
+            found.push(format!("the TaskManagers' {what} {theirs}"));
+        }
     }
+    found
 }
 
-fn explained(cause: Cause, exception: &Exception) -> Cause {
+fn explained(cause: Cause, exception: &Exception, observed: &Observed) -> Cause {
     let cause = match &exception.task {
         Some(task) => cause.evidence(format!("task {} failed", one_line(task))),
         None => cause,
@@ -394,10 +419,18 @@ fn explained(cause: Cause, exception: &Exception) -> Cause {
         return cause.evidence(one_line(exception.stack_trace.lines().next().unwrap_or_default()));
     };
     let mut cause = cause.with_log(&found);
-    // Flink deserializes operators on TaskManagers: there the class is missing that the JobManager could load.
-    if cause.kind == CauseKind::ClassMissing && exception.task.is_some() {
+    // TaskManagers deserialize operators that the JobManager could load: there a class is missing that it has. A class that
+    // an operator loads by itself, such as a driver, may be missing on both. Source: `StreamConfig`, whose exception this
+    // is: "Cannot load user class".
+    let differences = different_files(observed);
+    let of_operator = exception.stack_trace.contains("StreamTaskException");
+    let missing = cause.kind == CauseKind::ClassMissing && exception.task.is_some();
+    if missing && (of_operator || !differences.is_empty()) {
         cause.kind = CauseKind::ClassOnTaskManagers;
         cause.hints = vec![known_failures::ON_TASK_MANAGERS.to_owned()];
+    }
+    if cause.kind == CauseKind::ClassOnTaskManagers {
+        cause = differences.into_iter().fold(cause, Cause::evidence);
     }
     cause
 }

@@ -156,6 +156,29 @@ fn a_class_that_only_the_jobmanager_has() {
     }
 }
 
+/// The driver of a sink is loaded by the program itself: no role has it.
+#[test]
+fn a_class_that_no_role_has_is_not_missing_on_the_taskmanagers_only() {
+    let trace = "java.lang.RuntimeException: no driver\n\tat com.shop.Sink.open(Sink.java:9)\nCaused by: \
+                 java.lang.ClassNotFoundException: org.postgresql.Driver\n\tat java.base/java.lang.Class.forName(Unknown Source)\n";
+    let (observed, mut snapshot) = healthy();
+    snapshot.job = answer(flink("RESTARTING", json!({"total": 4, "running": 0}), 2, (2, 2))).job;
+    snapshot.exceptions = exceptions(&[(trace, -5, Some("sink (1/1)"))]);
+    let found = judge(observed.clone(), &snapshot);
+    assert_eq!(found[0].kind, CauseKind::ClassMissing, "{found:?}");
+    // Where the images differ, the jar may be in one of them only.
+    let mut apart = observed;
+    let theirs = apart.deployment.as_mut().unwrap().spec.as_mut().unwrap();
+    let pod = json!({"containers": [{"name": "flink-task-manager", "image": "shop:2"}]});
+    theirs.template.spec = Some(serde_json::from_value(pod).unwrap());
+    let found = judge(apart, &snapshot);
+    assert_eq!(found[0].kind, CauseKind::ClassOnTaskManagers, "{found:?}");
+    assert!(
+        found[0].evidence.iter().any(|line| line.contains("image is shop:2")),
+        "{found:?}"
+    );
+}
+
 #[test]
 fn too_few_slots() {
     let (mut observed, _) = healthy();

@@ -44,6 +44,27 @@ const PERMANENT_PULL_FAULTS: [&str; 14] = [
     "gave http response to https client",
 ];
 
+/// What registries and container runtimes say of an image that is not there.
+const MISSING: [&str; 7] = [
+    "not found",
+    "manifest unknown",
+    "manifest_unknown",
+    "name unknown",
+    "name_unknown",
+    "does not exist",
+    "invalid reference",
+];
+
+/// Failures of the node, not of the registry. Source: containerd's `unpacker` and the kubelet's `throttledImagePuller`;
+/// containerd adds the kind of its error, mostly `: unknown`.
+const OF_NODE: [&str; 5] = [
+    "no space left",
+    "disk quota exceeded",
+    "qps exceeded",
+    "failed to extract layer",
+    "failed to register layer",
+];
+
 pub(super) fn image_pull(
     observed: &Observed,
     pod: &Pod,
@@ -63,31 +84,37 @@ pub(super) fn image_pull(
         why = pulls.last().map(|event| pull_words(words(event).1)).unwrap_or_default();
     }
     let lower = answer_words(&why, image);
-    let permanent = PERMANENT_PULL_FAULTS.iter().any(|fault| lower.contains(fault)) || lower.contains("x509");
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let of_node = has(&OF_NODE);
+    let permanent = !of_node && (has(&PERMANENT_PULL_FAULTS) || has(&["x509"]));
     let failed: u32 = pulls.iter().map(|event| times_seen(event)).sum();
     let often = if pulls.is_empty() {
         reason == "ImagePullBackOff"
     } else {
         failed >= grace.image_pulls
     };
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let hint = if has(&["toomanyrequests", "too many requests", "429"]) {
+    // Ports and digests have the same digits.
+    let status = |codes: &[&str]| {
+        let words = lower.split_whitespace();
+        words
+            .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
+            .any(|word| codes.contains(&word))
+    };
+    let hint = if has(&["no space left", "disk quota exceeded"]) {
+        "the node's disk is full: free it, or keep the Pods off this node"
+    } else if has(&["qps exceeded"]) {
+        "the kubelet pulls no more images in a second than its registryPullQPS says, and tries again"
+    } else if of_node {
+        "the node cannot unpack the image: see the log of its container runtime, or keep the Pods off this node"
+    } else if has(&["toomanyrequests", "too many requests"]) || status(&["429"]) {
         "the registry limits anonymous pulls: log in by --image-pull-secret, or use a mirror"
     } else if has(&["x509", "http response"]) {
         "the nodes' container runtime must be configured to trust this registry"
-    } else if has(&[
-        "denied",
-        "unauthorized",
-        "authoriz",
-        "authentic",
-        "basic auth",
-        "401",
-        "403",
-    ]) {
+    } else if has(&["denied", "unauthorized", "authoriz", "authentic", "basic auth"]) || status(&["401", "403"]) {
         "check the name given to --image; for a private registry name its Secret by --image-pull-secret"
     } else if has(&["platform", "matching manifest"]) {
         "the image is not built for the nodes' architecture"
-    } else if has(&["not found", "unknown", "does not exist", "invalid reference"]) {
+    } else if has(&MISSING) || status(&["404"]) {
         "check the name and tag given to --image, and that the image was pushed"
     } else {
         "check that the nodes reach the image's registry"

@@ -36,6 +36,28 @@ fn images_and_containers() {
             3,
         )
         .finds(CauseKind::ImagePull, &["i/o timeout", "nodes reach"]);
+    for (why, words) in [
+        (
+            "failed to pull and unpack image \"app:1\": failed to extract layer sha256:401a4: mount callback failed on /x: write /x/libc.so: no space left on device: unknown",
+            "the node's disk is full",
+        ),
+        (
+            "failed to extract layer sha256:5da: lchown /x: permission denied: unknown",
+            "cannot unpack the image",
+        ),
+        (
+            "Head \"https://r/v2\": read tcp 10.237.0.4:42970->10.1.1.1:40170: read: connection reset by peer",
+            "check that the nodes reach",
+        ),
+        ("unexpected status from HEAD request: 429", "limits anonymous pulls"),
+        ("unexpected status from HEAD request: 403.", "--image-pull-secret"),
+        ("pull QPS exceeded", "registryPullQPS"),
+    ] {
+        let message = format!("Back-off pulling image \"app:1\": ErrImagePull: {why}");
+        case(why)
+            .waits(JM, "ImagePullBackOff", &message)
+            .finds(CauseKind::ImagePull, &[words]);
+    }
     case("image of a TaskManager")
         .waits(TM, "ErrImagePull", "manifest unknown")
         .finds(CauseKind::ImagePull, &["TaskManager Pod"]);

@@ -98,7 +98,11 @@ const KNOWN: &[KnownFailure] = &[
     },
     KnownFailure {
         kind: CauseKind::OutOfMemory,
-        when: &[&["OutOfMemoryError", "Metaspace"]],
+        // The class space is a part of the metaspace, and grows with it. Source: HotSpot's `Metaspace::ergo_initialize`.
+        when: &[
+            &["OutOfMemoryError", "Metaspace"],
+            &["OutOfMemoryError", "Compressed class space"],
+        ],
         // The hints of the other role are omitted if the role of the log is known.
         hints: &[
             "give classes more room: -D jobmanager.memory.jvm-metaspace.size=512m",
@@ -107,10 +111,34 @@ const KNOWN: &[KnownFailure] = &[
     },
     KnownFailure {
         kind: CauseKind::OutOfMemory,
-        when: &[&["OutOfMemoryError", "Direct buffer memory"]],
+        // Source: `java.nio.Bits.reserveMemory` up to Java 11 and from 17 on, and Netty's `PlatformDependent`.
+        when: &[
+            &["OutOfMemoryError", "Direct buffer memory"],
+            &["OutOfMemoryError", "direct buffer memory"],
+            &["OutOfDirectMemoryError"],
+        ],
         hints: &[
             "raise -D jobmanager.memory.off-heap.size, and --jobmanager-memory with it",
             "raise -D taskmanager.memory.task.off-heap.size, and --taskmanager-memory with it",
+        ],
+    },
+    KnownFailure {
+        // "new" in it up to Java 11. Source: HotSpot's `JVM_StartThread`.
+        kind: CauseKind::OutOfMemory,
+        when: &[&["OutOfMemoryError", "unable to create", "native thread"]],
+        hints: &[
+            "more heap does not help: threads need memory outside of it, and their number is limited by the Pod's limit of \
+             processes (podPidsLimit of the kubelet)",
+            "see which threads there are in Flink's web UI: clients that the program opens and does not close are the usual cause",
+        ],
+    },
+    KnownFailure {
+        // Memory outside of the heap. Source: `sun.nio.ch.FileChannelImpl`.
+        kind: CauseKind::OutOfMemory,
+        when: &[&["OutOfMemoryError", "Map failed"]],
+        hints: &[
+            "raise -D jobmanager.memory.jvm-overhead.min, and --jobmanager-memory with it",
+            "raise -D taskmanager.memory.jvm-overhead.min, and --taskmanager-memory with it",
         ],
     },
     KnownFailure {
@@ -320,11 +348,21 @@ const KNOWN: &[KnownFailure] = &[
         kind: CauseKind::PortTaken,
         when: &[
             &["Address already in use"],
-            &["BindException"],
-            &["Could not start rest endpoint on any port"],
+            // Source: `RestServerEndpoint`, `AkkaRpcServiceUtils` and its successor, `BlobServer`.
+            &["Could not start", "on any port"],
+            &["Unable to open BLOB Server in specified port range"],
         ],
         hints: &[
             "with hostNetwork two JobManagers of a node want the same ports: take it out of the Pod template, or keep them apart by a podAntiAffinity",
+        ],
+    },
+    KnownFailure {
+        // Linux's EADDRNOTAVAIL: the address is of no interface of the Pod.
+        kind: CauseKind::RpcAddress,
+        when: &[&["BindException", "Cannot assign requested address"]],
+        hints: &[
+            "Flink can listen on addresses of its own Pod only: leave jobmanager.rpc.address, taskmanager.host, rest.address and \
+             the bind-host keys to the templates",
         ],
     },
     KnownFailure {
@@ -358,13 +396,28 @@ const KNOWN: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::StorageAccess,
         // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
+        // The schemes are those of Flink's documentation.
         when: &[
             &["AccessDeniedException", "s3://"],
             &["AccessDeniedException", "s3a://"],
             &["AccessDeniedException", "s3p://"],
+            &["AccessDeniedException", "gs://"],
+            &["AccessDeniedException", "oss://"],
+            &["AccessDeniedException", "abfs://"],
+            &["AccessDeniedException", "abfss://"],
+            &["AccessDeniedException", "wasb://"],
+            &["AccessDeniedException", "wasbs://"],
         ],
         hints: &[
             "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Source: Hadoop's `FSPermissionChecker.toAccessControlString`.
+        when: &[&["AccessControlException", "user="]],
+        hints: &[
+            "HDFS refuses the user that the message names: give the folder to it, or name another by --env HADOOP_USER_NAME=USER",
         ],
     },
     KnownFailure {
@@ -407,7 +460,8 @@ const KNOWN: &[KnownFailure] = &[
         when: &[
             &["Connection unexpectedly closed by remote task manager"],
             &["Heartbeat of TaskManager"],
-            &["is no longer reachable"],
+            // Source: `JobMaster.TaskManagerHeartbeatListener`; the same is said of JobManagers.
+            &["TaskManager with id", "is no longer reachable"],
         ],
         hints: &[
             "a TaskManager was lost: kubectl flink why shows how it ended; memory is the usual cause, --taskmanager-memory",

@@ -366,3 +366,94 @@ fn memory_that_is_short_is_said_by_the_keys_of_the_role() {
         assert!(hints.contains(own) && !hints.contains(other), "{hints}");
     }
 }
+
+/// Messages that share words with those of another failure.
+#[test]
+fn failures_with_the_words_of_others_are_told_apart() {
+    for (line, kind, hint) in [
+        (
+            "java.lang.OutOfMemoryError: Cannot reserve 8192 bytes of direct buffer memory (allocated: 9, limit: 10)",
+            Some(CauseKind::OutOfMemory),
+            "off-heap.size",
+        ),
+        (
+            "io.netty.util.internal.OutOfDirectMemoryError: failed to allocate 16777216 byte(s) of direct memory (used: 1, max: 2)",
+            Some(CauseKind::OutOfMemory),
+            "off-heap.size",
+        ),
+        (
+            "java.lang.OutOfMemoryError: Compressed class space",
+            Some(CauseKind::OutOfMemory),
+            "jvm-metaspace.size",
+        ),
+        (
+            "java.lang.OutOfMemoryError: unable to create native thread: possibly out of memory or process/resource limits reached",
+            Some(CauseKind::OutOfMemory),
+            "more heap does not help",
+        ),
+        (
+            "java.lang.OutOfMemoryError: unable to create new native thread",
+            Some(CauseKind::OutOfMemory),
+            "more heap does not help",
+        ),
+        (
+            "java.lang.OutOfMemoryError: Map failed",
+            Some(CauseKind::OutOfMemory),
+            "jvm-overhead.min",
+        ),
+        (
+            "java.lang.OutOfMemoryError: Java heap space",
+            Some(CauseKind::OutOfMemory),
+            "heap.size",
+        ),
+        (
+            "org.apache.flink.util.FlinkException: JobManager with id 0a is no longer reachable.",
+            None,
+            "",
+        ),
+        (
+            "org.apache.flink.runtime.jobmaster.JobMasterException: TaskManager with id 10.0.0.2:6122-a is no longer reachable.",
+            Some(CauseKind::TaskManagerLost),
+            "TaskManager was lost",
+        ),
+        (
+            "java.net.BindException: Cannot assign requested address",
+            Some(CauseKind::RpcAddress),
+            "addresses of its own Pod",
+        ),
+        (
+            "java.net.BindException: Could not start actor system on any port in port range 6123",
+            Some(CauseKind::PortTaken),
+            "hostNetwork",
+        ),
+        (
+            "java.net.BindException: Address already in use",
+            Some(CauseKind::PortTaken),
+            "hostNetwork",
+        ),
+        (
+            "org.apache.hadoop.security.AccessControlException: Permission denied: user=flink, access=WRITE, inode=\"/state\":hdfs:hdfs:drwxr-xr-x",
+            Some(CauseKind::StorageAccess),
+            "HADOOP_USER_NAME",
+        ),
+        (
+            "java.nio.file.AccessDeniedException: gs://state/checkpoints: Error accessing",
+            Some(CauseKind::StorageAccess),
+            "object store refuses",
+        ),
+        (
+            "java.nio.file.AccessDeniedException: /state/checkpoints",
+            Some(CauseKind::StorageAccess),
+            "fsGroup",
+        ),
+    ] {
+        let log = format!("2026-01-01 10:00:00,000 ERROR x [] - a\n{line}\n\tat a.B.c(B.java:1)\n");
+        let found = root_cause(&log).unwrap();
+        assert_eq!(found.kind, kind, "{line}");
+        assert!(
+            kind.is_none() || found.hints[0].contains(hint),
+            "{line}: {:?}",
+            found.hints
+        );
+    }
+}

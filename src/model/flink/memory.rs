@@ -1,4 +1,4 @@
-//! The minimum memory of Flink's memory model: with less process memory a role fails before it starts.
+//! The sizes of a process that Flink's memory model takes: with others a role fails before it starts.
 //!
 //! Sources: Flink's `ProcessMemoryUtils`, `JobManagerFlinkMemoryUtils` and `TaskExecutorFlinkMemoryUtils`, and the defaults
 //! of `JobManagerOptions` and `TaskManagerOptions`, which are the same from 1.13 to 2.3.
@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::model::quantity::{Memory, memory_flink};
 
 const MIB: u64 = 1 << 20;
+
+/// Position of the network's minimum among the parts of a TaskManager.
+const NETWORK: usize = 4;
 
 /// A role's options, by their present names below `ROLE.memory.`: the name as the user wrote it, and the value.
 struct Options<'a> {
@@ -74,39 +77,56 @@ impl<'a> Options<'a> {
         ])
     }
 
-    /// The parts that have their own size, and the minimum of their sum.
-    fn least(&self) -> Option<(u64, Vec<(&'a str, u64)>)> {
-        let mut parts = self.outside()?.to_vec();
+    /// The parts of Flink's own memory that have their own size, or their minimum.
+    fn inside(&self) -> Option<Vec<(&'a str, u64)>> {
         if self.role == "jobmanager" {
-            parts.push(self.part("off-heap.size", 128 * MIB)?);
             // A JVM needs some heap; the minimum is not documented.
-            parts.push(self.part("heap.size", 1)?);
-            return Some((sum(&parts), parts));
+            return Some(vec![self.part("off-heap.size", 128 * MIB)?, self.part("heap.size", 1)?]);
         }
-        parts.push(self.part("framework.heap.size", 128 * MIB)?);
-        parts.push(self.part("framework.off-heap.size", 128 * MIB)?);
-        parts.push(self.part("task.heap.size", 0)?);
-        parts.push(self.part("task.off-heap.size", 0)?);
-        parts.push(self.part("network.min", 64 * MIB)?);
+        let mut parts = vec![
+            self.part("framework.heap.size", 128 * MIB)?,
+            self.part("framework.off-heap.size", 128 * MIB)?,
+            self.part("task.heap.size", 0)?,
+            self.part("task.off-heap.size", 0)?,
+            self.part("network.min", 64 * MIB)?,
+        ];
         if self.has("managed.size") {
             parts.push(self.part("managed.size", 0)?);
-            return Some((sum(&parts), parts));
+            return Some(parts);
         }
         // Managed memory is a share of Flink's own: the remaining share must be enough for the rest.
-        let own = sum(&parts[2..]);
-        let managed = self.fraction("managed.fraction", 0.4)?;
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss
-        )]
-        let share = (own as f64 / (1.0 - managed) - own as f64) as u64;
+        let share = beside(sum(&parts), self.fraction("managed.fraction", 0.4)?);
         let name = self
             .known
             .get("managed.fraction")
             .map_or("managed.fraction", |(written, _)| written);
         parts.push((name, share));
-        Some((sum(&parts), parts))
+        Some(parts)
+    }
+
+    /// Flink's own memory where it does not follow from the size of the process, and the option that determines it.
+    fn own(&self) -> Option<((&'a str, u64), u64)> {
+        if self.role == "jobmanager" && self.has("heap.size") {
+            let heap = self.part("heap.size", 0)?;
+            return Some((heap, heap.1 + self.size("off-heap.size", 128 * MIB)?));
+        }
+        if self.has("flink.size") {
+            let flink = self.part("flink.size", 0)?;
+            return Some((flink, flink.1));
+        }
+        if self.role == "jobmanager" || !self.has("managed.size") || !self.has("task.heap.size") {
+            return None;
+        }
+        let mut parts = self.inside()?;
+        let (_, least) = parts.remove(NETWORK);
+        let rest = sum(&parts);
+        let most = self.size("network.max", u64::MAX)?;
+        let network = beside(rest, self.fraction("network.fraction", 0.1)?)
+            .max(least)
+            .min(most);
+        // Up to 1.16 the maximum is 1 GiB if it is not set.
+        let known = network <= 1024 * MIB || self.has("network.max");
+        known.then_some((self.part("task.heap.size", 0)?, rest + network))
     }
 }
 
@@ -114,27 +134,86 @@ fn sum(parts: &[(&str, u64)]) -> u64 {
     parts.iter().map(|(_, size)| size).sum()
 }
 
-/// Checks that Flink can start in the memory of a role, `jobmanager` or `taskmanager`. Unknown values pass the check.
+/// The size of a part that is this `fraction` of the whole, beside the `rest` of it.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+fn beside(rest: u64, fraction: f64) -> u64 {
+    (rest as f64 / (1.0 - fraction) - rest as f64) as u64
+}
+
+fn mebibytes(size: u64) -> String {
+    format!("{}m", size / MIB)
+}
+
+fn named(parts: &[(&str, u64)]) -> String {
+    let named = parts.iter().filter(|(_, size)| *size >= MIB);
+    let named = named.map(|(name, size)| format!("{name} {}", mebibytes(*size)));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// Checks that Flink can start in the memory of a role, `jobmanager` or `taskmanager`; `what` says where its size is
+/// from. Unknown values pass the check.
 ///
 /// # Errors
 /// Usage error with the memory that the parts need.
-pub(crate) fn check(role: &'static str, process: Memory, configuration: &BTreeMap<String, String>) -> Result<()> {
+pub(crate) fn check(
+    role: &'static str,
+    what: &str,
+    process: Memory,
+    configuration: &BTreeMap<String, String>,
+) -> Result<()> {
     let options = Options::of(role, configuration);
-    let Some((least, parts)) = options.least() else {
+    let (Some(outside), Some(inside)) = (options.outside(), options.inside()) else {
         return Ok(());
     };
-    if process.bytes() >= least {
+    let smaller = |error: Error| error.hint(format!("smaller parts can be said by -D {role}.memory.…"));
+    let flink = options
+        .has("flink.size")
+        .then(|| options.part("flink.size", 0))
+        .flatten();
+    if let Some((name, flink)) = flink.filter(|(_, flink)| *flink < sum(&inside)) {
+        let (size, least, parts) = (mebibytes(flink), mebibytes(sum(&inside)), named(&inside));
+        let text = format!("invalid {name} {size}: Flink needs more than {least} for {parts}");
+        return Err(smaller(Error::usage(text)));
+    }
+    let Some(((name, said), own)) = options.own() else {
+        let parts = [&outside[..], &inside].concat();
+        if process.bytes() >= sum(&parts) {
+            return Ok(());
+        }
+        let (size, least, parts) = (process.to_flink(), mebibytes(sum(&parts)), named(&parts));
+        let text = format!("invalid {what} {size}: Flink needs more than {least} for {parts}");
+        return Err(smaller(Error::usage(text)));
+    };
+    let Some(most) = options.size("jvm-overhead.max", 1024 * MIB) else {
+        return Ok(());
+    };
+    let least = own + sum(&outside);
+    let most = own + outside[0].1 + most;
+    if least > most || (least..=most).contains(&process.bytes()) {
         return Ok(());
     }
-    let named = parts.iter().filter(|(_, size)| *size >= MIB);
-    let named: Vec<String> = named.map(|(name, size)| format!("{name} {}m", size / MIB)).collect();
     Err(Error::usage(format!(
-        "invalid --{role}-memory {}: Flink needs more than {}m for {}",
+        "invalid {what} {}: with {name} {} the process takes {} to {}",
         process.to_flink(),
-        least / MIB,
-        named.join(", ")
+        mebibytes(said),
+        mebibytes(least),
+        mebibytes(most)
     ))
-    .hint(format!("smaller parts can be said by -D {role}.memory.…")))
+    .hint("say only one of both: the size of the process follows from that of its parts"))
+}
+
+/// The size of the process that follows from the sizes of its parts, in whole MiB if they are; `None`: it does not.
+pub(crate) fn derived(role: &'static str, configuration: &BTreeMap<String, String>) -> Option<Memory> {
+    let options = Options::of(role, configuration);
+    let ([(_, metaspace), (_, least)], (_, own)) = (options.outside()?, options.own()?);
+    let most = options.size("jvm-overhead.max", 1024 * MIB)?;
+    let share = beside(own + metaspace, options.fraction("jvm-overhead.fraction", 0.1)?);
+    let overhead = share.next_multiple_of(MIB).max(least).min(most);
+    Some(Memory::from_bytes(own + metaspace + overhead))
 }
 
 #[cfg(test)]
@@ -146,9 +225,14 @@ mod tests {
         let configuration = pairs
             .map(|(key, value)| (format!("{role}.memory.{key}"), (*value).to_owned()))
             .collect();
-        check(role, memory_flink(process).unwrap(), &configuration)
-            .err()
-            .map(|error| error.message)
+        check(
+            role,
+            &format!("--{role}-memory"),
+            memory_flink(process).unwrap(),
+            &configuration,
+        )
+        .err()
+        .map(|error| error.message)
     }
 
     #[test]
@@ -184,7 +268,7 @@ mod tests {
             let configuration = pairs
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect();
-            let outcome = check("taskmanager", memory_flink(process).unwrap(), &configuration);
+            let outcome = check("taskmanager", "memory", memory_flink(process).unwrap(), &configuration);
             outcome.err().map(|error| error.message)
         };
         assert!(refused("902m", &[]).is_some());
@@ -217,6 +301,69 @@ mod tests {
                 fits,
                 "{process} {options:?}"
             );
+        }
+    }
+
+    /// What Flink says of each: "Derived JVM Overhead size is not in configured JVM Overhead range".
+    #[test]
+    fn sizes_of_parts_and_of_the_process_must_agree() {
+        for (role, process, options, fits) in [
+            ("jobmanager", "4g", &[("heap.size", "2g")][..], false),
+            ("jobmanager", "2624m", &[("heap.size", "2g")], true),
+            ("jobmanager", "3456m", &[("heap.size", "2g")], true),
+            ("jobmanager", "3457m", &[("heap.size", "2g")], false),
+            (
+                "jobmanager",
+                "4g",
+                &[("heap.size", "2g"), ("jvm-overhead.max", "2g")],
+                true,
+            ),
+            ("jobmanager", "1600m", &[("heap.size", "4g")], false),
+            ("taskmanager", "2048m", &[("flink.size", "4g")], false),
+            ("taskmanager", "5g", &[("flink.size", "4g")], true),
+            ("taskmanager", "5g", &[("flink.size", "500m")], false),
+            ("taskmanager", "1728m", &[("managed.size", "4g")], false),
+            (
+                "taskmanager",
+                "8g",
+                &[("managed.size", "1g"), ("task.heap.size", "1g")],
+                false,
+            ),
+            (
+                "taskmanager",
+                "3g",
+                &[("managed.size", "1g"), ("task.heap.size", "1g")],
+                true,
+            ),
+            ("taskmanager", "1g", &[("flink.size", "much")], true),
+        ] {
+            assert_eq!(
+                refused(role, process, options).is_none(),
+                fits,
+                "{role} {process} {options:?}"
+            );
+        }
+        assert_eq!(
+            refused("jobmanager", "4g", &[("heap.size", "2g")]).unwrap(),
+            "invalid --jobmanager-memory 4g: with jobmanager.memory.heap.size 2048m the process takes 2624m to 3456m"
+        );
+    }
+
+    #[test]
+    fn the_size_of_the_process_follows_from_its_parts() {
+        for (role, options, process) in [
+            ("taskmanager", &[("flink.size", "4g")][..], Some("4836m")),
+            ("taskmanager", &[("flink.size", "64m")], Some("512m")),
+            ("jobmanager", &[("heap.size", "16g")], Some("17792m")),
+            ("taskmanager", &[("managed.size", "4g")], None),
+            ("taskmanager", &[], None),
+        ] {
+            let pairs = options.iter();
+            let configuration = pairs
+                .map(|(key, value)| (format!("{role}.memory.{key}"), (*value).to_owned()))
+                .collect();
+            let size = derived(role, &configuration);
+            assert_eq!(size.map(Memory::to_flink).as_deref(), process, "{options:?}");
         }
     }
 }

@@ -60,13 +60,28 @@ impl FlinkVersion {
         Self { major, minor }
     }
 
-    /// The version in an image's tag, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`. `None` for a
-    /// digest, no tag, or a tag that does not start with a version.
+    /// The version of Flink in an image's tag, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`. `None` for a
+    /// digest, no tag, or a tag that numbers something else: users number the releases of their own job.
     pub(crate) fn of_image(image: &str) -> Option<Self> {
-        let name = image.split('@').next()?;
-        let tag = name.rsplit('/').next()?.split_once(':')?.1;
-        // A tag like 20240101 or 7.1 has another numbering, and is not a Flink release.
-        tag.parse().ok().filter(|version: &Self| matches!(version.major, 1 | 2))
+        Self::of_flinks_tag(image).or_else(|| {
+            let (name, tag) = name_and_tag(image)?;
+            let known = |version: &Self| *version >= KNOWN_VERSIONS[0] && version.major <= 2;
+            tag.parse()
+                .ok()
+                .filter(|version| name.contains("flink") && known(version))
+        })
+    }
+
+    /// The same, of a tag that can only be Flink's: that of an image named `flink`, or with the endings that official
+    /// images have.
+    ///
+    /// Source: the tags of apache/flink-docker.
+    pub(crate) fn of_flinks_tag(image: &str) -> Option<Self> {
+        let (name, tag) = name_and_tag(image)?;
+        let flinks = name == "flink" || tag.contains("-scala_") || tag.contains("-java");
+        tag.parse()
+            .ok()
+            .filter(|version: &Self| flinks && matches!(version.major, 1 | 2))
     }
 
     /// The entrypoint arguments that official images of this version accept.
@@ -78,6 +93,11 @@ impl FlinkVersion {
             Entrypoint::Official
         }
     }
+}
+
+/// The last part of an image's name, and its tag.
+fn name_and_tag(image: &str) -> Option<(&str, &str)> {
+    image.split('@').next()?.rsplit('/').next()?.split_once(':')
 }
 
 impl FromStr for FlinkVersion {
@@ -416,20 +436,29 @@ mod tests {
     }
 
     #[test]
-    fn an_image_names_its_version_by_its_tag_only() {
-        for (image, version) in [
-            ("flink:2.3.0", Some("2.3")),
-            ("registry:5000/team/flink:1.20.5-java17", Some("1.20")),
-            ("flink:2.3.0@sha256:00", Some("2.3")),
-            ("flink", None),
-            ("registry:5000/flink", None),
-            ("flink:latest", None),
-            ("flink@sha256:00", None),
-            ("app:20240101.1", None),
-            ("app:7.1", None),
+    fn an_image_names_its_version_by_a_tag_of_flink_only() {
+        for (image, version, certain) in [
+            ("flink:2.3.0", Some("2.3"), true),
+            ("registry:5000/team/flink:1.20.5-java17", Some("1.20"), true),
+            ("flink:2.3.0@sha256:00", Some("2.3"), true),
+            ("flink:1.9.3", Some("1.9"), true),
+            ("acme/orders:1.20-scala_2.12", Some("1.20"), true),
+            ("acme/orders:2.3-java17", Some("2.3"), true),
+            ("acme/flink-orders:1.20.1", Some("1.20"), false),
+            ("acme/flink-orders:1.4.2", None, false),
+            ("acme/orders:1.4.2", None, false),
+            ("acme/orders:2.5.0", None, false),
+            ("flinks/orders:2.3", None, false),
+            ("flink", None, false),
+            ("registry:5000/flink", None, false),
+            ("flink:latest", None, false),
+            ("flink@sha256:00", None, false),
+            ("app:20240101.1", None, false),
+            ("app:7.1", None, false),
         ] {
             let found = FlinkVersion::of_image(image).map(|version| version.to_string());
             assert_eq!(found.as_deref(), version, "{image}");
+            assert_eq!(FlinkVersion::of_flinks_tag(image).is_some(), certain, "{image}");
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::fields::{Faults, Section};
 use super::native_keys;
+use super::quotes::quote;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::settings::HighAvailability;
@@ -63,7 +64,7 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
         ),
     ] {
         if let Some((key, text)) = moved.take(key, flag) {
-            let memory = moved.parse(&key, quantity::memory_flink(&text));
+            let memory = moved.parse(&key, quantity::memory_of_file(&text));
             moved.agree(&key, &mut role.memory, memory, name);
         }
     }
@@ -73,6 +74,7 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     if path == PATH {
         native_keys::read(&mut flat, path, layer, faults);
     }
+    refuse_contradictions(&flat, path, faults);
     for key in flat.keys() {
         if left_out(key, path).is_some() || as_in_templates(key, &flat[key]) {
             continue;
@@ -93,24 +95,42 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     layer.configuration = flat;
 }
 
+/// Refuses two names of one key that say different things: Flink would read only one of them.
+fn refuse_contradictions(flat: &BTreeMap<String, String>, path: &str, faults: &mut Faults) {
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    for (key, value) in flat {
+        let first = *names.entry(config_keys::current(key)).or_insert(key);
+        if flat[first] != *value {
+            let reason = format!("{first}, another name of this key, says {:?}", flat[first]);
+            faults.refuse(&format!("{path}{key}"), reason);
+        }
+    }
+}
+
 /// Why a key in a file is ignored: only the operator or its autoscaler would read it, and the job runs without it. On
 /// the command line such a key is meant for this plugin, and is rejected.
 fn left_out(key: &str, path: &str) -> Option<&'static str> {
     (path == PATH).then(|| flink::beside_the_job(key)).flatten()
 }
 
-/// Whether the templates already have this value: files often repeat Flink's ports.
+/// Whether the templates already have this value, under any name of the key: files often repeat Flink's ports.
+///
+/// A TaskManager's address is that of its Pod here; Flink's own deployment drops these keys. Source:
+/// `FlinkConfMountDecorator`.
 fn as_in_templates(key: &str, value: &str) -> bool {
-    const SAME: [(&str, &str); 7] = [
+    const SAME: [(&str, &str); 10] = [
         ("jobmanager.rpc.port", "6123"),
         ("blob.server.port", "6124"),
         ("rest.port", "8081"),
         ("rest.address", "0.0.0.0"),
         ("rest.bind-address", "0.0.0.0"),
+        ("rest.bind-port", "8081"),
         ("jobmanager.bind-host", "0.0.0.0"),
+        ("taskmanager.bind-host", "0.0.0.0"),
+        ("taskmanager.host", "0.0.0.0"),
         ("taskmanager.rpc.port", "6122"),
     ];
-    SAME.contains(&(key, value.trim()))
+    SAME.contains(&(config_keys::current(key), value.trim()))
 }
 
 /// Adds a value of any depth under its dotted key, like Flink when it reads its config.yaml.
@@ -151,16 +171,6 @@ fn scalar(value: &Value) -> Option<String> {
         }),
         Value::Bool(boolean) => Some(boolean.to_string()),
         _ => None,
-    }
-}
-
-/// An element of Flink's `;`-separated lists. Flink's rule (StructuredOptionsSplitter): in single quotes a `;` does not
-/// separate, and a quote is doubled.
-fn quote(text: &str) -> String {
-    if text.contains([';', '\'', '"']) {
-        format!("'{}'", text.replace('\'', "''"))
-    } else {
-        text.to_owned()
     }
 }
 
@@ -247,7 +257,11 @@ impl Moved<'_> {
             .as_ref()
             .map_or(("high-availability.type", "none"), |(key, said)| (key, said));
         let (name, needed): (_, &[&str]) = match HighAvailability::of(said) {
-            None => ("none", &[]),
+            None => {
+                // It turns off what defaults say.
+                layer.no_ha = kind.is_some();
+                ("none", &[])
+            }
             Some(HighAvailability::Kubernetes) => (HA_NAME, &[STORAGE]),
             Some(HighAvailability::ZooKeeper) => (ZOOKEEPER, &[STORAGE, QUORUM]),
             Some(HighAvailability::Other(other)) => {

@@ -16,6 +16,7 @@ mod native_keys;
 pub(crate) mod operator;
 mod overruled;
 mod places;
+mod quotes;
 pub(crate) mod read;
 mod resources;
 mod unfilled;
@@ -183,11 +184,14 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
             match foreign_kind(other) {
                 Some(reason) => faults.refuse("kind", reason),
                 None => {
-                    for path in ["selector", "podSelector"] {
-                        let selector = root.fields().get("spec").map_or(&Value::Null, |spec| &spec[path]);
-                        let doubt = checks::selects_nothing(&format!("{source}: {other}: spec.{path}"), selector, &[]);
-                        found.doubts.extend(doubt);
+                    let mut selectors = Vec::new();
+                    if let Some(spec) = root.fields().get("spec") {
+                        checks::selectors("spec", spec, &mut selectors);
                     }
+                    let doubts = selectors.into_iter().filter_map(|(path, selector)| {
+                        checks::selects_nothing(&format!("{source}: {other}: {path}"), selector, &[])
+                    });
+                    found.doubts.extend(doubts);
                     let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
                     let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
                     found

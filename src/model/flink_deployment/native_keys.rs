@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::fields::Faults;
+use super::quotes;
 use super::resources::scalar;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::model::config::{Config, Mount, PullPolicy, RoleConfig};
 use crate::model::flink::config_keys;
 use crate::model::keyword::Keyword;
@@ -72,7 +73,7 @@ impl Keys<'_> {
     fn pairs(&mut self, key: &str) -> Vec<(String, String, String)> {
         let mut found = Vec::new();
         if let Some((at, text)) = self.take(key) {
-            let pairs = self.faults.check(&at, split(&text, ',')).into_iter().flatten();
+            let pairs = self.faults.check(&at, quotes::pairs(&text)).into_iter().flatten();
             found.extend(pairs.map(|(name, value)| (at.clone(), name, value)));
         }
         let prefix = format!("{key}.");
@@ -161,8 +162,8 @@ impl Keys<'_> {
         }
         if let Some((at, text)) = self.take("kubernetes.env.secretKeyRef") {
             let mut variables = Vec::new();
-            for one in text.split(';').filter(|one| !one.trim().is_empty()) {
-                let Some(pairs) = self.faults.check(&at, split(one, ',')) else {
+            for one in self.faults.check(&at, quotes::split(&text, ';')).into_iter().flatten() {
+                let Some(pairs) = self.faults.check(&at, quotes::pairs(&one)) else {
                     return;
                 };
                 let fields: BTreeMap<String, String> = pairs.into_iter().collect();
@@ -202,8 +203,8 @@ impl Keys<'_> {
                 .as_ref()
                 .and_then(|template| template["spec"]["tolerations"].as_array());
             let mut all = known.cloned().unwrap_or_default();
-            for one in text.split(';').filter(|one| !one.trim().is_empty()) {
-                let pairs = self.faults.check(&at, split(one, ',')).into_iter().flatten();
+            for one in self.faults.check(&at, quotes::split(&text, ';')).into_iter().flatten() {
+                let pairs = self.faults.check(&at, quotes::pairs(&one)).into_iter().flatten();
                 let toleration: Map<String, Value> = pairs
                     .map(|(key, value)| {
                         let seconds = value.parse::<i64>().ok().filter(|_| key == "tolerationSeconds");
@@ -270,19 +271,4 @@ fn limit(template: Option<&Value>, resource: &str) -> Option<String> {
 )]
 fn times(amount: u64, factor: f64) -> u64 {
     (amount as f64 * factor) as u64
-}
-
-/// The pairs of `name:value,name:value`, Flink's format of maps; a value may be quoted.
-fn split(text: &str, separator: char) -> Result<Vec<(String, String)>> {
-    let plain = |text: &str| text.trim().trim_matches(['\'', '"']).to_owned();
-    let text = text.trim().trim_start_matches('{').trim_end_matches('}');
-    let parts = text.split(separator).filter(|part| !part.trim().is_empty());
-    parts
-        .map(|part| {
-            let (name, value) = part
-                .split_once(':')
-                .ok_or_else(|| Error::usage(format!("{part:?} must be like NAME:VALUE")))?;
-            Ok((plain(name), plain(value)))
-        })
-        .collect()
 }

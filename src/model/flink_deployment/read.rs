@@ -3,7 +3,7 @@
 use super::fields::{Faults, Section};
 use super::{USRLIB, annotations, configuration, overruled, resources};
 use crate::error::Error;
-use crate::model::config::{Config, PullPolicy, RoleConfig};
+use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig};
 use crate::model::flink::{FlinkVersion, Role, same_key};
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
@@ -165,7 +165,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         } else if slots > parallelism && faults.for_operator {
             faults.warn(
                 "spec.job.parallelism",
-                format!("it is taken; the operator would take all {slots} slots of spec.taskManager.replicas"),
+                format!("it counts where no flag says another; the operator would take all {slots} slots of spec.taskManager.replicas"),
             );
         }
     }
@@ -184,14 +184,16 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
 /// Source: its `FlinkConfigBuilder.applyFlinkConfiguration` and `applyJobConfig`. Settings that keep a cluster after
 /// its job has ended are not added, as only the operator would delete it.
 fn add_the_operators(layer: &mut Config, last_state: bool) {
-    let known = |version| layer.flink_version.is_none_or(|ours| ours >= version);
+    let tagged = || layer.image.as_deref().and_then(FlinkVersion::of_image);
+    let ours = layer.flink_version.or_else(tagged);
+    let known = |version| ours.is_none_or(|ours| ours >= version);
     let added = [
         // The web UI's button; REST ignores this setting.
         (
             "web.cancel.enable",
             Some("false").filter(|_| known(FlinkVersion::new(1, 14))),
         ),
-        ("pipeline.name", layer.name.as_deref()),
+        (JOB_NAME, Some(layer.name.as_deref().unwrap_or_default())),
         ("execution.checkpointing.interval", last_state.then_some("5min")),
         (
             "execution.checkpointing.externalized-checkpoint-retention",

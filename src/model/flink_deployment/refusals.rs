@@ -175,6 +175,8 @@ spec:
             "execution.checkpointing.externalized-checkpoint-retention",
             "RETAIN_ON_CANCELLATION",
         ),
+        // The cluster's name, which the file does not have.
+        ("pipeline.name", ""),
         ("state.backend.type", "rocksdb"),
         ("web.cancel.enable", "false"),
     ];

@@ -1,7 +1,8 @@
 //! CPU and memory of a role: the operator's `resource`, and its `resources` with requests and limits.
 //!
-//! Memory is in Flink's notation in both (2048m are MiB), otherwise in Kubernetes'. Source: the operator's
-//! `ResourceConfigUtils.parseResourceMemoryString`, which reads its own examples like this.
+//! Memory is in Flink's notation in both (2048m are MiB), otherwise in Kubernetes', as is ephemeral storage (2G are 2·10⁹
+//! bytes). Source: the operator's `ResourceConfigUtils.parseResourceMemoryString`, and
+//! `FlinkConfigBuilder.decorateContainerWithEphemeralStorage`.
 //!
 //! The request, or without it the limit, is the size of Flink's process and the amount of a role. Without a limit, it
 //! is the limit too: the operator's limit factor is 1 then. A limit above the request is added to the role's pod
@@ -47,17 +48,17 @@ pub(super) fn read(section: &mut Section, role: &mut RoleConfig, faults: &mut Fa
 fn read_resource(mut section: Section, role: &mut RoleConfig, role_path: &str, faults: &mut Faults) {
     let amount = |section: &mut Section, key| Some((section.path(key), scalar(&section.take(key)?)));
     if let Some((path, text)) = amount(&mut section, "memory") {
-        role.memory = faults.check(&path, quantity::memory_flink(&text));
+        role.memory = faults.check(&path, quantity::memory_of_file(&text));
     }
     if let Some((path, text)) = amount(&mut section, "cpu") {
         role.cpu = faults.check(&path, quantity::cpu(&text));
     }
     if let Some((path, text)) = amount(&mut section, "ephemeralStorage")
-        && let Some(size) = faults.check(&path, quantity::memory_flink(&text))
+        && faults.check(&path, quantity::memory_kubernetes(&text)).is_some()
     {
         for list in LISTS {
             let place = ResourceField { list, role_path };
-            put(role, place, "ephemeral-storage", json!(size.to_kubernetes()), faults);
+            put(role, place, "ephemeral-storage", json!(text), faults);
         }
     }
     section.finish(faults);
@@ -71,7 +72,7 @@ fn read_resources(mut section: Section, role: &mut RoleConfig, role_path: &str, 
     let claims = section.take("claims");
     let claims_path = section.path("claims");
     section.finish(faults);
-    let (memory, more_memory) = amount(&lists, "memory", quantity::memory_flink, role_path, faults);
+    let (memory, more_memory) = amount(&lists, "memory", quantity::memory_of_file, role_path, faults);
     let (cpu, more_cpu) = amount(&lists, "cpu", quantity::cpu, role_path, faults);
     (role.memory, role.cpu) = (memory, cpu);
     let limits = [

@@ -257,8 +257,8 @@ fn resources_are_the_request_and_the_rest_goes_to_the_pod_template() {
         Some(json!({"spec": {"containers": [{"name": "side"}, {"name": MAIN_CONTAINER, "resources": resources}]}}))
     );
 
-    let disk = roles("{resource: {ephemeralStorage: 2g}}");
-    let resources = json!({"requests": {"ephemeral-storage": "2Gi"}, "limits": {"ephemeral-storage": "2Gi"}});
+    let disk = roles("{resource: {ephemeralStorage: 2G}}");
+    let resources = json!({"requests": {"ephemeral-storage": "2G"}, "limits": {"ephemeral-storage": "2G"}});
     assert_eq!(disk.pod_template, Some(sized(&resources)));
 
     // As in the operator's own examples.

@@ -9,6 +9,7 @@ use crate::model::names::ClusterName;
 #[test]
 fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
     let spec = Spec::resolve(Config {
+        image: Some("flink:2.3.0".into()),
         ha: Some("s3://b/ha".into()),
         ..layer()
     })
@@ -43,6 +44,7 @@ fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
 #[test]
 fn zookeeper_needs_nothing_of_kubernetes() {
     let made = made(Config {
+        image: Some("flink:2.3.0".into()),
         ha: Some("s3://b/ha".into()),
         zookeeper: Some("zk-0:2181,zk-1:2181".into()),
         zookeeper_root: Some("/team".into()),

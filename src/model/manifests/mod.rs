@@ -8,6 +8,7 @@ pub(crate) mod direct_start;
 mod high_availability;
 pub(crate) mod network_policy;
 mod pods;
+mod process_size;
 pub(crate) mod rehearsal;
 pub(crate) mod savepoint_reader;
 pub(crate) mod short_job;
@@ -119,6 +120,9 @@ pub(crate) fn failed_for_good(job: &Value) -> bool {
 /// # Errors
 /// Usage errors for templates that do not support the spec.
 pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u64) -> Result<Manifests> {
+    let mut spec = spec.clone();
+    process_size::fit(&mut spec, templates)?;
+    let spec = &spec;
     let arguments = job_manager_arguments(spec, namespace, generation);
     let mut job_template = templates.job.clone();
     drop_displaced(&mut job_template, &arguments, spec.layer.ha.is_some())?;

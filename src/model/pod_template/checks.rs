@@ -140,9 +140,28 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
     found
 }
 
-/// Keys of a selector, each with the accepted values.
+/// The selectors of Pods below `value`, the `spec` of an object of any kind, with their paths: its own, and those of the
+/// peers of a NetworkPolicy.
+pub(crate) fn selectors<'a>(path: &str, value: &'a Value, found: &mut Vec<(String, &'a Value)>) {
+    for (key, below) in value.as_object().into_iter().flatten() {
+        let at = format!("{path}.{key}");
+        if key == "podSelector" || at == "spec.selector" {
+            found.push((at, below));
+        } else if let Some(elements) = below.as_array() {
+            for (index, element) in elements.iter().enumerate() {
+                selectors(&format!("{at}[{index}]"), element, found);
+            }
+        }
+    }
+}
+
+/// Keys of a selector, each with the accepted values. That of a Service is a plain map of labels.
 fn wanted(selector: &Value) -> Vec<(&str, Vec<&str>)> {
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let plain = ["matchLabels", "matchExpressions"]
+        .iter()
+        .all(|key| selector.get(key).is_none());
+    let labels = if plain { selector } else { &selector["matchLabels"] };
+    let labels = labels.as_object().into_iter().flatten();
     let labels = labels.map(|(key, value)| (key.as_str(), value.as_str().into_iter().collect()));
     let expressions = list(selector, "matchExpressions").filter(|expression| expression["operator"] == "In");
     let expressions = expressions.map(|expression| {
@@ -246,6 +265,8 @@ mod tests {
         assert!(doubt(expression.clone(), &[&master]).is_some());
         assert_eq!(doubt(expression, &[&master, &own]), None);
         assert!(doubt(json!({"matchLabels": {"type": "flink-native-kubernetes"}}), &[&master]).is_some());
+        let service = json!({"app": "x", "component": "jobmanager"});
+        assert!(doubt(service, &[&master]).unwrap().contains("component: master"));
         // Another application's Pods may be meant.
         assert_eq!(doubt(json!({"matchLabels": {"app": "kafka"}}), &[&master]), None);
         assert_eq!(doubt(json!({"matchLabels": {"component": "master"}}), &[&master]), None);

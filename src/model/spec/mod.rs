@@ -3,12 +3,13 @@
 mod validation;
 
 use super::flink::FlinkVersion;
+use super::image_name::ImageName;
 use super::names::{ClusterName, MAX_LENGTH};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Entrypoint, JobId};
 use crate::model::flink::job_id;
 use crate::model::flink::memory;
-use validation::{valid_image, validate_high_availability, validate_script_keys, validate_sql, validate_texts};
+use validation::{validate_high_availability, validate_script_keys, validate_sql, validate_texts};
 
 /// Largest parallelism that Flink supports: 2^15. Source: Flink's
 /// `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
@@ -48,7 +49,7 @@ impl Spec {
         };
         let name = ClusterName::new(name)?;
         let image = match layer.image.as_deref() {
-            Some(image) => valid_image(image)?,
+            Some(image) => ImageName::parse(image).map(|_| image.to_owned())?,
             None => {
                 return Err(Error::usage(format!("cluster {name} has no image")).hint(
                     "--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too",
@@ -56,10 +57,7 @@ impl Spec {
             }
         };
         // All slots of the TaskManagers, if only their number is given: as in the operator.
-        let all_slots = layer
-            .task_managers
-            .map(|count| count.saturating_mul(layer.slots.unwrap_or(1)));
-        let parallelism = layer.parallelism.or(all_slots).unwrap_or(1);
+        let parallelism = layer.parallelism.or(layer.all_slots()).unwrap_or(1);
         if !(1..=MAX_PARALLELISM).contains(&parallelism) {
             return Err(Error::usage(format!(
                 "invalid parallelism {parallelism}: Flink takes 1 to {MAX_PARALLELISM}"
@@ -80,7 +78,7 @@ impl Spec {
             ("taskmanager", layer.task_manager.memory),
         ] {
             if let Some(memory) = memory {
-                memory::check(role, memory, &layer.configuration)?;
+                memory::check(role, &format!("--{role}-memory"), memory, &layer.configuration)?;
             }
         }
         if let Some(JobId::Fixed(id)) = &layer.job_id {

@@ -96,22 +96,6 @@ pub(super) fn validate_script_keys(layer: &Config) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn valid_image(image: &str) -> Result<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
-    if !image.is_empty()
-        && image.len() <= 1024
-        && image.chars().all(plain)
-        && !image.starts_with(['-', ':', '/', '@'])
-        && !image.ends_with([':', '/', '@'])
-    {
-        Ok(image.to_owned())
-    } else {
-        Err(Error::usage(format!(
-            "invalid image {image:?}: it must be like registry/name:tag"
-        )))
-    }
-}
-
 /// Checks a SQL script, which is in an annotation: all of an object's may have 256 KiB. Source: `TotalAnnotationSizeLimitB`
 /// in apimachinery.
 pub(super) fn validate_sql(layer: &Config) -> Result<()> {
