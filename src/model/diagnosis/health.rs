@@ -390,8 +390,10 @@ fn different_files(observed: &Observed) -> Vec<String> {
             .iter()
             .flatten()
             .map(|mount| mount.mount_path.clone());
-        let of_jars =
-            |path: &String| path.ends_with(".jar") || JAR_FOLDERS.iter().any(|folder| path.starts_with(folder));
+        let of_jars = |path: &String| {
+            std::path::Path::new(path).extension().is_some_and(|end| end == "jar")
+                || JAR_FOLDERS.iter().any(|folder| path.starts_with(folder))
+        };
         let mut paths: Vec<String> = mounts.filter(of_jars).collect();
         paths.sort();
         paths.join(", ")
