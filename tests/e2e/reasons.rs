@@ -4,11 +4,21 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::place::{Place, SMALL, STORAGE, counting_job, flink_version};
+use crate::place::{Place, SMALL, STORAGE, counting_job, flink_is_since, flink_version};
 use crate::process::eventually;
 
 /// Room for JVMs on a slow machine.
 const SLOW: Duration = Duration::from_secs(400);
+
+/// Flags of a job that is restarted however often it fails. The name of the first key came with 1.19.
+fn always_restarts() -> [&'static str; 4] {
+    let strategy = if flink_is_since(1, 19) {
+        "restart-strategy.type=fixed-delay"
+    } else {
+        "restart-strategy=fixed-delay"
+    };
+    ["-D", strategy, "-D", "restart-strategy.fixed-delay.attempts=1000"]
+}
 
 /// A cluster as `create` would make it, changed by `edit`, made by kubectl. `edit` gets the Service, the Job and the
 /// Deployment; what it makes null is not made.
@@ -198,19 +208,9 @@ fn what_flink_fails_by_is_named_first() {
     check("account", "ha-rights", &["configmaps"]);
 
     // The program is in the JobManager's image only.
-    broken(
-        &place,
-        "image",
-        &[
-            "-D",
-            "restart-strategy.type=fixed-delay",
-            "-D",
-            "restart-strategy.fixed-delay.attempts=1000",
-        ],
-        |items| {
-            container(&mut items[2])["image"] = json!(format!("flink:{}", flink_version()));
-        },
-    );
+    broken(&place, "image", &always_restarts(), |items| {
+        container(&mut items[2])["image"] = json!(format!("flink:{}", flink_version()));
+    });
     broken(&place, "address", &[], |items| {
         let list = container(&mut items[2])["args"].as_array_mut().unwrap();
         let own = list
@@ -257,16 +257,10 @@ fn what_flink_fails_by_is_named_first() {
     let borne = ["-D", "execution.checkpointing.tolerable-failed-checkpoints=1000"];
     let flags = [&STORAGE[..], &often, &borne, &["--", "--rate", "50", "--slow", "25"]].concat();
     broken(&place, "slow", &flags, |_| {});
-    let restarts = [
-        "-D",
-        "restart-strategy.type=fixed-delay",
-        "-D",
-        "restart-strategy.fixed-delay.attempts=1000",
-    ];
     broken(
         &place,
         "loop",
-        &[&restarts[..], &["--", "--rate", "100", "--fail-after", "100"]].concat(),
+        &[&always_restarts()[..], &["--", "--rate", "100", "--fail-after", "100"]].concat(),
         |_| {},
     );
     has_hints(&first(
