@@ -39,7 +39,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
     args.end.check()?;
     let name = ClusterName::new(&args.name)?;
     let mut handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
-    lock::check(&mut handle).await?;
+    lock::check_to_end_job(&mut handle).await?;
     // A savepoint that hangs must not prevent a cancel.
     let job = match handle.situation_with(Wait::Look).await? {
         JobStatus::Running(job) => job,

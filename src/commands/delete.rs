@@ -30,6 +30,9 @@ pub(crate) struct DeleteArgs {
     /// Delete the history too
     #[arg(long)]
     purge: bool,
+    /// Delete a cluster too with an operation of another machine whose heartbeat has stopped
+    #[arg(long)]
+    take_over: bool,
     /// A cluster that does not exist is no error
     #[arg(long)]
     ignore_not_found: bool,
@@ -71,6 +74,7 @@ impl DeleteArgs {
             purge: self.purge,
             no_wait: self.wait.does_not_wait(),
             limit: (!self.timeout.is_zero()).then_some(self.timeout),
+            take_over: self.take_over,
             ignore_not_found: self.ignore_not_found,
             dry_run: self.dry_run.as_ref().is_some_and(|place| place != "none"),
         }

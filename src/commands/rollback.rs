@@ -36,7 +36,8 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> R
     let handle = ClusterHandle::connected(connection, &args.name).await?;
     let name = handle.name.clone();
     let history = handle.store.readable()?;
-    let picked = pick(&name, history, handle.live_revision(), args.to_revision);
+    let present = before_rollback(history).or(handle.live_revision());
+    let picked = pick(&name, history, present, args.to_revision);
     let revision = match (picked, history.open_journal()) {
         // Report an unfinished operation first.
         (Err(_), Some(journal)) => return Err(lock::unfinished(&name, journal)),
@@ -46,6 +47,14 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> R
     wanted.restore_from = args.from_savepoint;
     let changed = change(handle, wanted, &args.change.options(), "rollback").await?;
     args.change.output.print(&changed)
+}
+
+/// The revision that an unfinished rollback rolls back: its repetition picks the same one, whatever runs by now.
+fn before_rollback(history: &History) -> Option<u64> {
+    let journal = history.open_journal().filter(|journal| journal.command == "rollback")?;
+    let is_earlier = |revision: &&Revision| Some(revision.number) < journal.new_revision;
+    let last = || history.revisions.iter().rev().find(is_earlier);
+    journal.old_revision.or_else(|| Some(last()?.number))
 }
 
 fn pick<'a>(

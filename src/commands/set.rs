@@ -111,7 +111,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
     let handle = ClusterHandle::connected(connection, &name).await?;
     said.name = Some(name);
     let mut wanted = TargetRevision::changed(&handle, said, None)?;
-    wanted.remove_keys(&handle.name, &removed)?;
+    wanted.remove_keys(&handle, &removed)?;
     if is_unchecked {
         wanted.registry = None;
     }

@@ -53,9 +53,10 @@ pub(crate) async fn unattended(
         Some(false) => return Ok(Some(journal)),
         Some(true) => return Err(busy(name, &journal)),
         None if !take_over => {
-            return Err(busy(name, &journal).hint(
-                "if it is no longer running: --take-over waits 30 s for its heartbeat, and takes over when there is none",
-            ));
+            return Err(busy(name, &journal).hint(format!(
+                "if it is no longer running: {} waits 30 s for its heartbeat, and continues it when there is none",
+                journal.taken_over_by(name)
+            )));
         }
         None => {}
     }

@@ -23,7 +23,7 @@ pub(crate) mod unfinished;
 use serde::{Deserialize, Serialize};
 
 use crate::history::transaction::state_machine::{Event, after};
-use crate::history::transaction::{Ending, Journal, Kind};
+use crate::history::transaction::{Ending, Journal, Kind, is_same_place};
 
 pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
 use entries::ADOPT;
@@ -167,6 +167,15 @@ impl History {
     /// The unfinished operation.
     pub(crate) fn open_journal(&self) -> Option<&Journal> {
         self.journal.as_ref().filter(|journal| journal.is_open())
+    }
+
+    /// The unfinished operation that starts a version from `path`, or may have to.
+    pub(crate) fn operation_with(&self, path: &str) -> Option<&Journal> {
+        let journal = self.open_journal()?;
+        let numbers = [journal.old_revision, journal.new_revision, journal.back_revision];
+        let revisions = numbers.into_iter().flatten().filter_map(|number| self.revision(number));
+        let mut starts = revisions.filter_map(|revision| revision.spec["spec"]["job"]["initialSavepointPath"].as_str());
+        (journal.needs(path) || starts.any(|start| is_same_place(start, path))).then_some(journal)
     }
 
     /// The revision of this number.

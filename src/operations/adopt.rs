@@ -64,6 +64,9 @@ pub(crate) async fn adopt_objects(
         .filter(|last| Some(last.number) == handle.live_revision());
     if known.is_some() && owners.count() == 0 {
         progress::note(&format!("{name} is the plugin's already"));
+        // An interrupted command had taken over all objects, and had not recorded its end.
+        handle.left_behind = left.filter(|left| left.command == "adopt" && !is_dry_run);
+        lock::close(&mut handle, None).await?;
         return Ok(result("unchanged", handle.live_revision()));
     }
     // Later objects must have the labels too.

@@ -17,6 +17,7 @@ use crate::operations::create::{CreateOptions, Created, create};
 use crate::operations::export::exported;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::resume_plan::newer_unknown;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, WritingStep};
 use crate::progress;
@@ -76,7 +77,14 @@ pub(crate) async fn clone_cluster(
         None
     };
     let path = match begun.as_deref().or(plan.from_savepoint.as_deref()) {
-        Some(LATEST) => last_savepoint(&handle)?,
+        Some(LATEST) => {
+            handle.dry_run(how.dry_run);
+            if handle.store.history().lost_savepoint().is_some() {
+                // Its JobManager may have the path.
+                handle.job_status().await?;
+            }
+            last_savepoint(&handle)?
+        }
         Some(path) => path.to_owned(),
         None if how.dry_run => "file:///to-be-written".to_owned(),
         None => fresh_savepoint(&mut handle, plan.savepoint_format, plan.savepoint_dir).await?,
@@ -129,9 +137,17 @@ fn templates(source: &ClusterHandle, new: &ClusterName) -> Result<(Templates, bo
 }
 
 fn last_savepoint(handle: &ClusterHandle) -> Result<String> {
-    let last = handle.store.readable()?.last_path();
+    let name = &handle.name;
+    let history = handle.store.readable()?;
+    let last = history.last_path();
+    if let Some(newer) = newer_unknown(history, name) {
+        let error = Error::conflict(newer).hint("--from-savepoint PATH names one");
+        return Err(match last {
+            Some(last) => error.hint(format!("--from-savepoint {last} takes the last one that is known")),
+            None => error,
+        });
+    }
     last.map(ToOwned::to_owned).ok_or_else(|| {
-        let name = &handle.name;
         Error::not_found(format!("the history of {name} has no savepoint"))
             .hint(format!("`kubectl flink savepoint {name}` takes one of a running job"))
             .hint("--from-savepoint PATH names one")

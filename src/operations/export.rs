@@ -13,6 +13,7 @@ use crate::model::names::ClusterName;
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::resume_plan::newer_unknown;
 use crate::progress;
 
 /// A FlinkDeployment that starts from the last savepoint in the history.
@@ -96,6 +97,9 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
 }
 
 fn from_last_savepoint(layer: Config, history: &History, name: &ClusterName) -> Config {
+    if let Some(newer) = newer_unknown(history, name) {
+        progress::warn(&format!("{newer}: what is printed may begin from an older state"));
+    }
     let Some(last) = history.last_path() else {
         if layer.from_savepoint.is_none() {
             progress::note(&format!(

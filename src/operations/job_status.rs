@@ -15,6 +15,7 @@ use crate::model::flink::overview::{JobOverview, JobsOverview};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Held, Wait};
+use crate::progress;
 
 pub(crate) enum JobStatus {
     /// Flink answers and has this job: it can be stopped with a savepoint.
@@ -54,7 +55,8 @@ impl ClusterHandle {
         }
     }
 
-    /// Whether there is a job whose state can be saved. Completes what interrupted commands left unfinished.
+    /// Whether there is a job whose state can be saved. Completes what interrupted commands left unfinished, and waits for
+    /// their savepoints: for a command that takes one itself, or that starts from the last one.
     pub(crate) async fn job_status(&mut self) -> Result<JobStatus> {
         self.situation_with(Wait::Wait).await
     }
@@ -81,7 +83,13 @@ impl ClusterHandle {
             self.collect_checkpoint(jobs).await?;
         }
         let stops = self.own_open_savepoints().any(Savepoint::ends_job);
+        let waits = patience == Wait::Wait && self.own_open_savepoints().next().is_some();
+        let text = format!("{}: waiting for the savepoint of an earlier command", self.name);
+        let step = waits.then(|| progress::step(&text));
         let settled = savepoint::reconcile_pending(self, patience).await?;
+        if let Some(step) = step {
+            step.end();
+        }
         if stops && settled.is_some() && self.job_end().is_none() && savepoint::job_has_ended(&self.flink).await? {
             return Ok(JobStatus::Stopped);
         }

@@ -35,6 +35,19 @@ pub(crate) async fn check(handle: &mut ClusterHandle) -> Result<()> {
     }
 }
 
+/// Like [`check`], for a command that ends the job and leaves the TaskManagers.
+///
+/// # Errors
+/// Conflict also for an unfinished resume that started TaskManagers beside the running ones: only that operation knows how
+/// to remove them.
+pub(crate) async fn check_to_end_job(handle: &mut ClusterHandle) -> Result<()> {
+    check(handle).await?;
+    match &handle.left_behind {
+        Some(left) if left.before_surge.is_some() => Err(lock::unfinished(&handle.name, left)),
+        _ => Ok(()),
+    }
+}
+
 /// Checks that a cluster is free to be created. An unfinished creation does not block it, nor does the unfinished
 /// replacement of one that failed.
 ///
@@ -42,7 +55,8 @@ pub(crate) async fn check(handle: &mut ClusterHandle) -> Result<()> {
 /// Conflict when another process works on the cluster, or a change is unfinished.
 pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<Option<Journal>> {
     let is_creation = |journal: &Journal| journal.is_launch() || journal.replaces_creation();
-    let watch = store.history().open_journal().is_some_and(is_creation);
+    let is_watched = |journal: &Journal| is_creation(journal) || journal.is_watched();
+    let watch = store.history().open_journal().is_some_and(is_watched);
     match lock::unattended(store, name, watch).await? {
         Some(journal) if !is_creation(&journal) => Err(lock::unfinished(name, &journal)),
         left => Ok(left),

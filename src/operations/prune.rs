@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
 use crate::history::lock;
-use crate::history::transaction::Ending;
+use crate::history::transaction::{Ending, Journal};
 use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
@@ -69,7 +69,7 @@ async fn close(cluster: &Cluster, key: &Key, how: &PruneOptions) {
     };
     let closing = async {
         let mut handle = ClusterHandle::read(&cluster.in_namespace(&key.namespace), &name).await?;
-        handle.left_behind = lock::unattended(&mut handle.store, &name, false).await?;
+        handle.left_behind = unattended(&mut handle).await?;
         let mut removal = handle.removal().await?;
         let pods = std::mem::take(&mut removal.pods);
         if removal.is_empty() {
@@ -89,6 +89,13 @@ async fn close(cluster: &Cluster, key: &Key, how: &PruneOptions) {
     }
 }
 
+/// The open operation of a cluster, if it has no running process any more. One that ends a job is watched.
+async fn unattended(handle: &mut ClusterHandle) -> Result<Option<Journal>> {
+    let open = handle.store.history().open_journal();
+    let watch = open.is_some_and(Journal::is_watched);
+    lock::unattended(&mut handle.store, &handle.name, watch).await
+}
+
 async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedCluster>> {
     // A cluster made by hand may have a name that is invalid for our clusters.
     let Ok(name) = ClusterName::new(&key.name) else {
@@ -101,7 +108,7 @@ async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedC
 /// Reads a cluster. A cluster during a change has not ended, whatever its Job's state, and is reported.
 async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Option<EndedCluster>> {
     let mut handle = ClusterHandle::read(cluster, name).await?;
-    let left = match lock::unattended(&mut handle.store, name, false).await {
+    let left = match unattended(&mut handle).await {
         Ok(left) => left,
         Err(error) if error.kind == Kind::Conflict => {
             progress::note(&format!("{}, so it stays", error.message));

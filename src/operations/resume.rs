@@ -11,7 +11,7 @@ use crate::operations::lock;
 use crate::operations::report::Report;
 use crate::operations::resume_plan::{ResumeOptions, choose};
 use crate::operations::savepoint::progress::SavepointFormat;
-use crate::operations::savepoint::stops_job;
+use crate::operations::savepoint::{Wait, stops_job};
 use crate::operations::target_revision::StatedVersion;
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute, take_over};
@@ -50,7 +50,8 @@ pub(crate) async fn open(
     if !wanted.how.dry_run {
         lock::repair_missing_objects(&mut handle, wanted.command).await?;
     }
-    let job_status = handle.job_status().await?;
+    let patience = if wanted.options.cancel { Wait::Look } else { Wait::Wait };
+    let job_status = handle.situation_with(patience).await?;
     Ok(ControlFlow::Continue((handle, job_status)))
 }
 
@@ -60,7 +61,9 @@ async fn unless_left_behind(handle: ClusterHandle, wanted: &Resume<'_>) -> Resul
         return Ok(ControlFlow::Continue(handle));
     };
     let target = wanted.version.over(&handle).await?;
-    if !wanted.options.continues(&left) || !take_over::is_same(&handle, &left, &target, wanted.command) {
+    if !wanted.options.continues(&left)
+        || !take_over::is_same(&handle, &left, &target, (wanted.command, wanted.how.strategy))
+    {
         return Ok(ControlFlow::Continue(handle));
     }
     let named = wanted.options.from_savepoint;

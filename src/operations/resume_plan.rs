@@ -1,6 +1,7 @@
 //! Decides how a resume treats the running job, and from which savepoint the job continues.
 
 use crate::error::{Error, Result};
+use crate::history::History;
 use crate::history::transaction::{Ending, Journal};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -17,9 +18,12 @@ pub(crate) struct ResumeOptions<'a> {
 impl ResumeOptions<'_> {
     /// Whether this resume continues the unfinished one, if both are of the same version.
     pub(crate) fn continues(self, left: &Journal) -> bool {
+        let is_canceled = matches!(left.ending, Ending::Cancel { .. });
         match self.from_savepoint {
-            Some(path) => left.lost.is_some() || left.start.as_deref() == Some(path),
-            None => !self.cancel || matches!(left.ending, Ending::Cancel { .. }),
+            Some(_) if left.lost.is_some() => true,
+            Some(_) if left.ending != Ending::Nothing && self.cancel != is_canceled => false,
+            path @ Some(_) => left.starts_from(path),
+            None => self.cancel == is_canceled && (is_canceled || left.starts_from_its_end()),
         }
     }
 }
@@ -102,6 +106,15 @@ pub(crate) fn savepoint_path_unknown(handle: &ClusterHandle) -> Error {
     }
 }
 
+/// Describes a savepoint that is newer than the last known one, and whose path is not known; `None`: there is none.
+pub(crate) fn newer_unknown(history: &History, name: &ClusterName) -> Option<String> {
+    let newer = history.lost_savepoint()?;
+    Some(format!(
+        "a savepoint of {name} was asked for at {}, and its path was not read",
+        newer.requested_at
+    ))
+}
+
 /// The error that the JobManager ended before the path of its last savepoint was read.
 pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
     let lost = handle.store.history().lost_savepoint();
@@ -111,4 +124,56 @@ pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
         lost.map_or("", |savepoint| &savepoint.requested_at)
     ))
     .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::holder::this_process;
+    use crate::history::transaction::Kind;
+
+    /// Whether a resume with these options continues one that ends the job as `ending`, and starts from `start`.
+    fn continues((from_savepoint, cancel): (Option<&str>, bool), ending: &Ending, start: Option<&str>) -> bool {
+        let left = Journal {
+            start: start.map(ToOwned::to_owned),
+            ..Journal::begin(
+                Kind::Resume,
+                "resume",
+                this_process(),
+                "2026-01-01T00:00:00Z",
+                ending.clone(),
+            )
+        };
+        let options = ResumeOptions {
+            from_savepoint,
+            stop: !cancel,
+            cancel,
+        };
+        options.continues(&left)
+    }
+
+    #[test]
+    fn a_resume_continues_only_one_that_gives_up_the_same() {
+        let named = Some("s3://b/named");
+        let cancel = Ending::Cancel { job_id: "1".into() };
+        let stop = Ending::Savepoint {
+            trigger_id: "1".into(),
+            job_id: "2".into(),
+            format: "CANONICAL".into(),
+            directory: None,
+            drain: false,
+        };
+        assert!(continues((None, false), &stop, None));
+        assert!(
+            !continues((None, false), &stop, named),
+            "what the job did since is not used"
+        );
+        assert!(continues((named, false), &stop, named));
+        assert!(!continues((named, true), &stop, named));
+        assert!(continues((named, true), &cancel, named));
+        assert!(!continues((named, false), &cancel, named), "the job is canceled");
+        assert!(!continues((None, false), &cancel, named), "the job is canceled");
+        assert!(continues((named, true), &Ending::Nothing, named));
+        assert!(continues((None, false), &Ending::Nothing, named));
+    }
 }

@@ -66,13 +66,8 @@ pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-res
 pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Halt) -> Result<OperationResult> {
     let reason = what.as_str();
     let name = handle.name.clone();
-    lock::check(&mut handle).await?;
-    let open = handle.store.history().open_savepoints().next().is_some();
-    let earlier = open.then(|| progress::step(&format!("{name}: waiting for the savepoint of an earlier command")));
+    lock::check_to_end_job(&mut handle).await?;
     let job_status = handle.job_status().await?;
-    if let Some(earlier) = earlier {
-        earlier.end();
-    }
     let result = handle.result(what.done());
     let path = match job_status {
         JobStatus::Running(job) => {

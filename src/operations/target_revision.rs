@@ -79,13 +79,16 @@ impl TargetRevision {
     /// Removes keys of the configuration.
     ///
     /// # Errors
-    /// Usage error for a key that is not in it.
-    pub(crate) fn remove_keys(&mut self, name: &ClusterName, keys: &[String]) -> Result<()> {
+    /// Usage error for a key that is not in it, unless an unfinished operation may have removed it.
+    pub(crate) fn remove_keys(&mut self, handle: &ClusterHandle, keys: &[String]) -> Result<()> {
+        let name = &handle.name;
+        let open = handle.store.history().open_journal();
+        let may_be_removed = open.is_some_and(|journal| !journal.yields());
         let configuration = &mut self.layer.configuration;
         for key in keys {
             let before = configuration.len();
             configuration.retain(|known, _| !config_keys::same(known, key));
-            if configuration.len() == before {
+            if configuration.len() == before && !may_be_removed {
                 return Err(
                     Error::usage(format!("{key} is not in the configuration of {name}")).hint(format!(
                         "`kubectl flink export {name}` shows what is; `kubectl flink edit {name}` changes all of it"
@@ -119,6 +122,15 @@ impl TargetRevision {
             registry: None,
             ..Self::of(Config::default(), base, templates, own_templates)
         })
+    }
+
+    /// Like [`Self::revision`], with the settings for its next start only.
+    pub(crate) fn next_start(revision: &Revision) -> Result<Self> {
+        let mut wanted = Self::revision(revision)?;
+        let said = crate::history::revision_spec::layer(revision)?;
+        wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
+        wanted.layer.job_id = said.job_id;
+        Ok(wanted)
     }
 
     /// `flags` over `base`, without the settings for one start only.
@@ -163,11 +175,13 @@ impl TargetRevision {
         manifests::build(&Spec::resolve(layer)?, &self.templates, namespace, generation)
     }
 
-    /// Whether both are the same version: each revision has a nonce and a port of its own.
+    /// Whether both are the same version: each revision has a nonce and a port of its own, and none has the flag that takes
+    /// high availability away.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let plain = |layer: &Config| Config {
             nonce: None,
             rpc_port: None,
+            no_ha: false,
             ..layer.clone()
         };
         plain(&self.layer) == plain(&other.layer) && self.templates == other.templates

@@ -52,6 +52,7 @@ mod interrupt;
 mod krew;
 mod kubeconfig;
 mod layout;
+mod left_behind;
 #[path = "../lines/mod.rs"]
 mod lines;
 mod list;
@@ -72,6 +73,7 @@ mod reference;
 mod registry;
 mod rehearse;
 mod releases;
+mod repeated;
 mod report;
 mod restore_point;
 mod sandbox;

@@ -274,6 +274,12 @@ pub const COMMANDS: &[Command] = &[
         Then::Runs,
     ),
     command(
+        Given::ByHand,
+        &["adopt", "demo"],
+        Polls { fixed: 9, most: 12 },
+        Then::Runs,
+    ),
+    command(
         Given::Nothing,
         &["run", "demo", "--image", "batch:2.3.0"],
         Polls { fixed: 14, most: 22 },

@@ -27,6 +27,8 @@ pub enum Given {
     Canceled,
     /// The same, and the JobManager has ended.
     Lost,
+    /// It runs, and other tools created it.
+    ByHand,
 }
 
 /// A change that is interrupted.
@@ -34,7 +36,7 @@ pub const LAST_CHECKPOINT: &[&str] = &["upgrade", "demo", "--env", "A=2", "--str
 /// The checkpoint that Flink kept of the job that it canceled.
 pub const KEPT: &str = "file:/checkpoints/chk-3";
 
-pub const GIVEN: [(Given, &[&[&str]]); 12] = [
+pub const GIVEN: [(Given, &[&[&str]]); 13] = [
     (Given::Nothing, &[]),
     (
         Given::Failed,
@@ -58,6 +60,7 @@ pub const GIVEN: [(Given, &[&[&str]]); 12] = [
     (Given::Old, &[OLD]),
     (Given::Canceled, &[CREATE, &["savepoint", "demo"]]),
     (Given::Lost, &[CREATE, &["savepoint", "demo"]]),
+    (Given::ByHand, &[CREATE]),
 ];
 
 /// All that starts with `hidden-` is a secret, as the token of the kubeconfig is.

@@ -263,6 +263,9 @@ fn made() -> Worlds {
         if given == Given::Lost {
             world.lose_jobmanager();
         }
+        if given == Given::ByHand {
+            world.forget_plugin();
+        }
         worlds.lock().unwrap().insert(given, world);
     });
     worlds.into_inner().unwrap()
@@ -378,11 +381,7 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
     let Case { command, at, fault, .. } = case;
     let world = Arc::new(Mutex::new(given.clone()));
     let first = run(&world, command.arguments, *at, Some(*fault));
-    let mut again = run(&world, command.arguments, 0, None);
-    if again.code == Some(8) && again.stderr.contains("`kubectl flink upgrade demo --continue`") {
-        // What began is not what would begin now, and is continued as the message says.
-        again = run(&world, &["upgrade", "demo", "--continue"], 0, None);
-    }
+    let again = run(&world, command.arguments, 0, None);
     until_done(command, &world, given);
     let same = becomes(&world, Depth::Outcome, &[&case.expected]);
     let world = world.lock().unwrap();

@@ -95,6 +95,23 @@ impl Place {
 }
 
 impl World {
+    /// Takes away what the plugin has written to the cluster `demo`, beside what others would have written too.
+    pub fn forget_plugin(&mut self) {
+        let core = "/api/v1/namespaces/default";
+        self.objects.remove(&format!("{core}/configmaps/demo-history"));
+        for path in [
+            "/apis/batch/v1/namespaces/default/jobs/demo-master".to_owned(),
+            "/apis/apps/v1/namespaces/default/deployments/demo-task-manager".to_owned(),
+            format!("{core}/services/demo-master"),
+        ] {
+            self.applied.forget(&path);
+            let annotations = &mut self.objects.get_mut(&path).unwrap()["metadata"]["annotations"];
+            if let Some(annotations) = annotations.as_object_mut() {
+                annotations.retain(|key, _| !key.starts_with("kubectl-flink/"));
+            }
+        }
+    }
+
     pub fn answer(&mut self, request: &Request) -> Reply {
         self.tick();
         match request.path.as_str() {

@@ -77,7 +77,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Re
             "`kubectl flink savepoint-resume {name}` first makes it start from a newer one"
         )));
     }
-    if let Some(journal) = history.open_journal().filter(|journal| journal.needs(path)) {
+    if let Some(journal) = history.operation_with(path) {
         return Err(unfinished(&name, journal).context(format!("{path} is needed")));
     }
     if history.savepoint_at(path).is_none() {

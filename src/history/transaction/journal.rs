@@ -255,6 +255,17 @@ impl Journal {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
+    /// Whether it starts from `path`.
+    pub(crate) fn starts_from(&self, path: Option<&str>) -> bool {
+        path.is_some() && [&self.start, &self.named].map(Option::as_deref).contains(&path)
+    }
+
+    /// Whether it starts from the state at the end of the job, or from one that the user named because that was not in its
+    /// place. An operation that found no job does not record whether the user named its start.
+    pub(crate) fn starts_from_its_end(&self) -> bool {
+        self.ending == Ending::Nothing || self.named.is_some() || self.start.is_none() || self.start == self.saved
+    }
+
     /// Whether it is the same operation of the same process: it may have made progress.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.holder == other.holder && self.started_at == other.started_at && self.command == other.command
@@ -268,7 +279,7 @@ impl Journal {
     /// Whether a version starts, or may start again, from the state at `path`.
     pub(crate) fn needs(&self, path: &str) -> bool {
         let paths = [&self.saved, &self.start, &self.named];
-        paths.into_iter().flatten().any(|needed| needed == path)
+        paths.into_iter().flatten().any(|needed| is_same_place(needed, path))
     }
 
     pub(crate) fn who(&self) -> &str {
@@ -317,6 +328,34 @@ impl Journal {
             Step::RolledBack => format!("revision{old} runs again"),
             Step::Failed => "it failed".to_owned(),
         }
+    }
+
+    /// Whether every command that may continue it first watches its heartbeat, without `--take-over`: its job has no
+    /// successor, so there is no way back to protect.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.kind == Kind::Halt
+    }
+
+    /// The command that continues it on a machine where its process cannot be looked up.
+    pub(crate) fn taken_over_by(&self, name: &ClusterName) -> String {
+        match self.kind {
+            Kind::Halt if self.is_launch() => format!("`kubectl flink {}` repeated", self.command),
+            Kind::Halt => format!("`kubectl flink {} {name}` repeated", self.command),
+            Kind::Scale => format!(
+                "`kubectl flink scale {name} -p {} --take-over`",
+                self.parallelism.unwrap_or_default()
+            ),
+            Kind::Change | Kind::Resume => format!("`kubectl flink upgrade {name} --continue --take-over`"),
+        }
+    }
+
+    /// The way on where the JobManager that knows the path of the savepoint does not come back, as with a Job that was
+    /// suspended by hand.
+    pub(crate) fn gives_up(&self, name: &ClusterName) -> Option<String> {
+        self.awaited_savepoint()?;
+        Some(format!(
+            "if its JobManager does not come back: `kubectl flink delete {name}` gives up what the job did since its last known savepoint"
+        ))
     }
 
     /// The commands to continue the operation or to roll back, one per line.
@@ -371,6 +410,13 @@ impl Journal {
         }
         ways
     }
+}
+
+/// Whether two paths are of the same savepoint: Flink takes its folder and the file in it. Source: Flink's
+/// `AbstractFsCheckpointStorageAccess.resolveCheckpointPointer`.
+pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
+    let folder = |path: &str| path.trim_end_matches("/_metadata").trim_end_matches('/').to_owned();
+    folder(one) == folder(other)
 }
 
 /// Describes the operation and its start time.

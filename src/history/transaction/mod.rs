@@ -10,7 +10,7 @@
 mod journal;
 pub(crate) mod state_machine;
 
-pub(crate) use journal::{Ending, Holder, Journal, Kind, Step, VERSION};
+pub(crate) use journal::{Ending, Holder, Journal, Kind, Step, VERSION, is_same_place};
 
 #[cfg(test)]
 mod model_test;

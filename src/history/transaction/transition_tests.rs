@@ -3,6 +3,18 @@
 use super::journal::{Kind, Step};
 use super::model_test::{BACK, CHANGE, Plan, World};
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
+use crate::model::names::ClusterName;
+
+/// Only while the path of a savepoint is not known: before and after that, nothing is given up.
+#[test]
+fn an_unread_savepoint_can_be_given_up() {
+    let name = ClusterName::new("demo").unwrap();
+    let world = World::new(true, CHANGE);
+    let way = world.journal.gives_up(&name).unwrap();
+    assert!(way.contains("`kubectl flink delete demo`"), "{way}");
+    let read = after(&world.journal, Event::JobStopped(Some("15")));
+    assert_eq!(read.gives_up(&name), None);
+}
 
 #[test]
 fn what_was_seen_before_changes_nothing() {

@@ -130,7 +130,7 @@ pub(crate) async fn replace_again(
 ) -> Result<Created> {
     let handle = read(cluster, &spec.name, change).await?;
     let (name, wanted) = target(&handle, spec, own, image)?;
-    if left.start != wanted.restore_from || !take_over::is_same(&handle, left, &wanted, "create") {
+    if left.start != wanted.restore_from || !take_over::is_same(&handle, left, &wanted, ("create", change.strategy)) {
         return Err(unfinished(&name, left));
     }
     let report = Box::pin(take_over::take_over(handle, left, change, false, None)).await?;

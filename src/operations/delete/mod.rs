@@ -32,6 +32,8 @@ pub(crate) struct DeleteOptions {
     pub(crate) no_wait: bool,
     /// The time limit of that wait; `None`: there is none.
     pub(crate) limit: Option<Duration>,
+    /// Whether to take over an operation whose heartbeat has stopped.
+    pub(crate) take_over: bool,
     /// Whether a cluster that does not exist is no error.
     pub(crate) ignore_not_found: bool,
     pub(crate) dry_run: bool,
@@ -61,7 +63,7 @@ pub(crate) async fn plans(cluster: &Cluster, names: &[ClusterName], how: &Delete
     let handles = names.iter().map(|name| read(cluster, name, how));
     for handle in join_all(handles).await {
         let plan = match handle {
-            Ok(handle) => Plan::make(handle, how.fate, how.purge).await,
+            Ok(handle) => Plan::make(handle, how).await,
             Err(error) => Err(error),
         };
         match plan {
@@ -92,7 +94,7 @@ async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Res
 pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> Result<(OperationResult, bool)> {
     let name = plan.handle.name.clone();
     if asked {
-        let now = Plan::make(read(&plan.handle.cluster, &name, how).await?, how.fate, how.purge).await?;
+        let now = Plan::make(read(&plan.handle.cluster, &name, how).await?, how).await?;
         plan.still(&now)?;
         plan = now;
     }

@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as Fault, Result};
 use crate::history::lock;
 use crate::history::transaction::{Journal, Kind};
 use crate::model::flink::overview::JobOverview;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::delete::DeleteOptions;
 use crate::operations::job_status::JobStatus;
 use crate::operations::removal::Removal;
 use crate::operations::resume_plan::savepoint_path_unknown;
+use crate::operations::savepoint::Wait;
 
 /// How a delete treats the state of a running job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +39,10 @@ impl Plan {
     /// Reads the cluster and makes the plan.
     ///
     /// # Errors
-    /// Not found; or the job's state cannot be saved as requested.
-    pub(crate) async fn make(mut handle: ClusterHandle, fate: OnDelete, purge: bool) -> Result<Self> {
-        let name = handle.name.clone();
-        let left = lock::unattended(&mut handle.store, &name, false).await?;
+    /// Not found; conflict when another process works on the cluster; or the job's state cannot be saved as requested.
+    pub(crate) async fn make(mut handle: ClusterHandle, how: &DeleteOptions) -> Result<Self> {
+        let (name, fate, purge) = (handle.name.clone(), how.fate, how.purge);
+        let left = unattended(&mut handle, how.take_over).await?;
         handle.left_behind.clone_from(&left);
         let removal = handle.removal().await?;
         if removal.is_empty() && left.is_none() && !(purge && handle.store.exists()) {
@@ -48,7 +50,13 @@ impl Plan {
                 "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
             )));
         }
-        let (job, silent) = match handle.job_status().await? {
+        // A savepoint that hangs must not prevent a delete that takes none.
+        let patience = if fate == OnDelete::Savepoint {
+            Wait::Wait
+        } else {
+            Wait::Look
+        };
+        let (job, silent) = match handle.situation_with(patience).await? {
             JobStatus::Running(job) => (Some(job), None),
             JobStatus::Unreachable(why) => (None, Some(why)),
             JobStatus::Stopped if fate == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() => {
@@ -159,6 +167,24 @@ impl Plan {
             (None, _, None) => "no job runs".to_owned(),
         }
     }
+}
+
+/// The open operation, if it has no running process any more. Of one on another machine that is known only when its heartbeat
+/// was watched.
+async fn unattended(handle: &mut ClusterHandle, take_over: bool) -> Result<Option<Journal>> {
+    let name = handle.name.clone();
+    let is_watched = handle.store.history().open_journal().is_some_and(Journal::is_watched);
+    let watch = take_over || is_watched;
+    lock::unattended(&mut handle.store, &name, watch)
+        .await
+        .map_err(|error| {
+            if watch || error.kind != Fault::Conflict {
+                return error;
+            }
+            error.hint(format!(
+                "`kubectl flink delete {name} --take-over` waits for it too, and gives the operation up"
+            ))
+        })
 }
 
 impl fmt::Display for Plan {

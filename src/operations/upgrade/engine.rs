@@ -131,6 +131,7 @@ impl UpgradeEngine {
         match outcome {
             Err(error) if journal.is_open() => {
                 let name = &self.handle.name;
+                let given_up = journal.gives_up(name).filter(|_| error.kind == Fault::Unreachable);
                 let error = Error {
                     message: format!(
                         "{}; the {} of {name} is unfinished: {}",
@@ -140,7 +141,8 @@ impl UpgradeEngine {
                     ),
                     ..error
                 };
-                Err(journal.next_steps(name).into_iter().fold(error, Error::hint))
+                let ways = journal.next_steps(name).into_iter().chain(given_up);
+                Err(ways.fold(error, Error::hint))
             }
             Err(error) => Err(error),
             Ok(()) => Ok(journal),

@@ -34,8 +34,8 @@ use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
 use crate::operations::rehearse;
 use crate::operations::report::Report;
-use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
+use crate::operations::savepoint::{self, Wait};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::{NoPlan, Plan};
@@ -79,6 +79,16 @@ pub(crate) enum Strategy {
     Savepoint,
     LastCheckpoint,
     Stateless,
+}
+
+impl Strategy {
+    /// Whether to wait for the savepoints of earlier commands: one that hangs must not prevent a change that takes none.
+    const fn patience(self) -> Wait {
+        match self {
+            Self::Savepoint => Wait::Wait,
+            Self::LastCheckpoint | Self::Stateless => Wait::Look,
+        }
+    }
 }
 
 impl Keyword for Strategy {
@@ -147,7 +157,7 @@ pub(crate) async fn change(
             ControlFlow::Continue(handle) => handle,
             ControlFlow::Break(report) => return Ok(report),
         };
-        let job_status = match handle.job_status().await? {
+        let job_status = match handle.situation_with(how.strategy.patience()).await? {
             JobStatus::Unreachable(why) if how.strategy != Strategy::Stateless && handle.recovers() => {
                 let name = &handle.name;
                 if how.dry_run {
@@ -185,7 +195,7 @@ pub(crate) async fn unless_left_behind(
         handle.left_behind = Some(journal);
         return Ok(ControlFlow::Continue(handle));
     }
-    if !take_over::is_same(&handle, &journal, wanted, command) {
+    if !take_over::is_same(&handle, &journal, wanted, (command, how.strategy)) {
         return Err(lock::unfinished(&name, &journal));
     }
     let resumed = Box::pin(take_over::take_over(handle, &journal, how, false, None)).await?;

@@ -36,7 +36,10 @@ impl VersionSpec {
                 handle.name
             )));
         };
-        let mut wanted = TargetRevision::revision(revision)?;
+        let mut wanted = match side {
+            Version::Target => TargetRevision::next_start(revision)?,
+            Version::Previous => TargetRevision::revision(revision)?,
+        };
         let start = match side {
             Version::Target => journal.start.clone(),
             Version::Previous => match &journal.saved {
@@ -44,12 +47,6 @@ impl VersionSpec {
                 None => revision_spec::layer(revision)?.from_savepoint,
             },
         };
-        if side == Version::Target {
-            // The settings for this start only.
-            let said = revision_spec::layer(revision)?;
-            wanted.layer.allow_non_restored_state = said.allow_non_restored_state;
-            wanted.layer.job_id = said.job_id;
-        }
         if side == Version::Previous && wanted.layer.ha.is_some() {
             // The nonce differs from other revisions', and is the same for every process that continues the operation.
             wanted.layer.nonce = Some(job_id::nonce(&format!("{}/{number}", journal.started_at)));

@@ -1,0 +1,196 @@
+//! What commands make of an operation, or of a savepoint, that an interrupted command left behind.
+
+use serde_json::{Value, json as tree};
+
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, running};
+use crate::objects::minutes_ago;
+use crate::sandbox::Sandbox;
+use crate::server::{get, json};
+use crate::unfinished::{SAVED, TRIGGER, unfinished};
+
+fn elsewhere() -> Value {
+    tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"})
+}
+
+/// Left behind by a command that ends no job, or that ends it without a successor.
+fn halted(command: &str, step: &str, holder: &Value) -> Sandbox {
+    let sandbox = running();
+    let journal = tree!({"version": 1, "kind": "halt", "command": command, "startedAt": "2026-01-01T00:00:00Z",
+        "step": step, "ending": {"by": "nothing"}, "holder": holder});
+    sandbox.put_entry("journal", &journal);
+    sandbox
+}
+
+/// Killed after its last object, and before it recorded its end.
+#[test]
+fn a_repeated_adopt_records_the_end_of_the_first() {
+    for (command, step) in [("adopt", "done"), ("create", "saved")] {
+        let sandbox = halted(command, "saved", &Value::Null);
+        sandbox.edit_entry("journal", |journal| journal["newRevision"] = tree!(1));
+        let outcome = sandbox.run(&["adopt", "demo"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(sandbox.entry("journal")["step"], step, "{outcome}");
+    }
+}
+
+/// The second read of the history has another heartbeat.
+fn is_alive(sandbox: &Sandbox) {
+    let mut later = sandbox.object(HISTORY);
+    later["data"]["heartbeat"] = tree!("t-7");
+    sandbox.server.expect(get(HISTORY)).meanwhile(|_| {});
+    sandbox.server.expect(get(HISTORY)).meanwhile(move |world| {
+        world.store(HISTORY, later);
+    });
+}
+
+#[test]
+fn a_repeated_delete_watches_the_heartbeat_of_the_first() {
+    for command in [
+        &["delete", "demo", "--yes"][..],
+        &["create", "demo", "--image", "flink:2.3.0"],
+    ] {
+        let sandbox = halted("delete", "stopping", &elsewhere());
+        sandbox.delete_objects();
+        is_alive(&sandbox);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.stderr.contains("its heartbeat continues"), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
+#[test]
+fn prune_watches_the_heartbeat_of_an_interrupted_delete() {
+    let sandbox = halted("delete", "stopping", &elsewhere());
+    sandbox.end("Complete", &minutes_ago(90));
+    is_alive(&sandbox);
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome.stderr.contains("demo is being changed: delete by bob@other"),
+        "{outcome}"
+    );
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+#[test]
+fn delete_takes_over_a_change_only_with_the_flag() {
+    let sandbox = unfinished("waiting", &elsewhere());
+    let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let hint = "`kubectl flink delete demo --take-over`";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
+    is_alive(&sandbox);
+    let outcome = sandbox.run(&["delete", "demo", "--yes", "--take-over"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("its heartbeat continues"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// The hint names a command that has the flag.
+#[test]
+fn the_hint_at_a_holder_elsewhere_is_a_command_that_works() {
+    for command in [&["stop", "demo"][..], &["restart", "demo"]] {
+        let outcome = unfinished("waiting", &elsewhere()).run(command);
+        let hint = "`kubectl flink upgrade demo --continue --take-over`";
+        assert!(outcome.stderr.contains(hint), "{outcome}");
+    }
+    let outcome = halted("stop", "stopping", &elsewhere()).run(&["restart", "demo"]);
+    assert!(
+        outcome.stderr.contains("`kubectl flink stop demo` repeated"),
+        "{outcome}"
+    );
+    assert!(!outcome.stderr.contains("--take-over"), "{outcome}");
+}
+
+fn savepoint(trigger_id: &str, progress: &str, path: Option<&str>) -> Value {
+    tree!({"triggerId": trigger_id, "jobId": ID, "progress": progress, "path": path, "format": "CANONICAL",
+        "reason": "savepoint", "requestedAt": "2026-01-02T00:00:00Z"})
+}
+
+/// Flink never finishes a savepoint. The commands end with the question that comes when their plan is made.
+#[test]
+fn what_gives_the_state_up_does_not_wait_for_a_savepoint() {
+    for command in [
+        &["delete", "demo"][..],
+        &["upgrade", "demo", "--image", "flink:2.3.1", "--strategy", "stateless"],
+        &["savepoint-resume", "demo", "--cancel", "--from-savepoint", SAVED],
+    ] {
+        let sandbox = running();
+        sandbox.put_entry("savepoints", &tree!([savepoint(TRIGGER, "requested", None)]));
+        // Once: Flink would not know it if it were asked again.
+        sandbox
+            .server
+            .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/{TRIGGER}")))
+            .answer(json(&tree!({"status": {"id": "IN_PROGRESS"}})));
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        assert!(outcome.stderr.contains("--yes"), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
+/// Only the journal of the resume has the Deployment from before.
+#[test]
+fn a_job_is_not_ended_over_a_resume_with_two_sets_of_taskmanagers() {
+    for step in ["surging", "stopping"] {
+        for command in [
+            &["stop", "demo"][..],
+            &["suspend", "demo"],
+            &["cancel", "demo", "--yes"],
+        ] {
+            let sandbox = unfinished(step, &Value::Null);
+            let before = sandbox.object(DEPLOYMENT);
+            sandbox.edit_entry("journal", |journal| {
+                journal["kind"] = tree!("resume");
+                journal["command"] = tree!("savepoint-resume");
+                journal["rollsBack"] = tree!(false);
+                journal["beforeSurge"] = before;
+            });
+            let outcome = sandbox.run(command);
+            assert_eq!(outcome.code, Some(8), "{outcome}");
+            assert!(outcome.stderr.contains("upgrade demo --continue"), "{outcome}");
+            assert!(outcome.changes().is_empty(), "{outcome}");
+        }
+    }
+}
+
+/// The job has ended, and the path of its last savepoint was not read; the one before is known.
+#[test]
+fn an_older_savepoint_is_not_taken_for_the_newest() {
+    let sandbox = running();
+    let savepoints = [
+        savepoint(&"2".repeat(32), "completed", Some(SAVED)),
+        savepoint(TRIGGER, "requested", None),
+    ];
+    sandbox.put_entry("savepoints", &tree!(savepoints));
+    sandbox.end("Complete", &minutes_ago(90));
+    let newer = "a savepoint of demo was asked for at 2026-01-02T00:00:00Z, and its path was not read";
+    let outcome = sandbox.run(&["export", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains(&format!("warning: {newer}")), "{outcome}");
+    for more in [&[][..], &["--from-savepoint", "latest"]] {
+        let outcome = sandbox.run(&[&["clone", "demo", "copy"], more].concat());
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.stderr.contains(newer), "{outcome}");
+        let hint = format!("--from-savepoint {SAVED}");
+        assert!(outcome.stderr.contains(&hint), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
+/// The old version may start again from where it started.
+#[test]
+fn a_savepoint_that_an_unfinished_operation_needs_is_not_disposed_of() {
+    let sandbox = unfinished("stopping", &Value::Null);
+    sandbox.edit_entry("journal", |journal| journal["start"] = tree!("s3://b/other"));
+    sandbox.edit_entry("revision.1", |first| {
+        first["spec"]["spec"]["job"]["initialSavepointPath"] = tree!("s3://b/first");
+    });
+    for path in ["s3://b/other", "s3://b/other/_metadata", "s3://b/first/"] {
+        let outcome = sandbox.run(&["savepoint", "dispose", "demo", path, "--yes"]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.stderr.contains("upgrade to revision 2"), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}

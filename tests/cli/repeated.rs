@@ -1,0 +1,117 @@
+//! A command that is repeated after an interruption continues what it began. One that says something else is refused with
+//! the unfinished operation, and does nothing.
+
+use serde_json::{Value, json as tree};
+
+use crate::demo::revision;
+use crate::sandbox::Sandbox;
+use crate::unfinished::{SAVED, has_revision, unfinished};
+
+/// The upgrade to another image was interrupted when the new version was coming up.
+fn coming_up() -> Sandbox {
+    unfinished("waiting", &Value::Null)
+}
+
+fn continues(sandbox: &Sandbox, command: &[&str]) {
+    let outcome = sandbox.run(command);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+}
+
+fn is_refused(sandbox: &Sandbox, command: &[&str]) {
+    let outcome = sandbox.run(command);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let hint = "`kubectl flink upgrade demo --continue` continues it";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+fn upgrade<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["upgrade", "demo", "--image", "flink:2.3.1"], more].concat()
+}
+
+#[test]
+fn a_repetition_with_another_savepoint_is_refused() {
+    is_refused(&coming_up(), &upgrade(&["--from-savepoint", "s3://b/other"]));
+    is_refused(&coming_up(), &upgrade(&["--strategy", "stateless", "--yes"]));
+    continues(&coming_up(), &upgrade(&["--from-savepoint", SAVED]));
+    continues(&coming_up(), &upgrade(&[]));
+    // It was begun from another savepoint than the one with which the job was stopped.
+    let from_another = || {
+        let sandbox = coming_up();
+        sandbox.edit_entry("journal", |journal| journal["start"] = tree!("s3://b/other"));
+        sandbox
+    };
+    is_refused(&from_another(), &upgrade(&[]));
+    continues(&from_another(), &upgrade(&["--from-savepoint", "s3://b/other"]));
+}
+
+#[test]
+fn settings_for_one_start_are_those_of_the_first_run() {
+    let flag = "--allow-non-restored-state";
+    continues(&coming_up(), &upgrade(&["--no-ha"]));
+    is_refused(&coming_up(), &upgrade(&[flag]));
+    let allowed = || {
+        let sandbox = coming_up();
+        sandbox.edit_entry("revision.2", |second| {
+            second["spec"]["spec"]["job"]["allowNonRestoredState"] = tree!(true);
+        });
+        sandbox
+    };
+    is_refused(&allowed(), &upgrade(&[]));
+    continues(&allowed(), &upgrade(&[flag]));
+}
+
+/// With high availability each start has a job ID of its own, unless one is given.
+#[test]
+fn a_job_id_under_high_availability_is_that_of_the_first_run() {
+    let id = "7".repeat(32);
+    let highly_available = |annotations: Value| {
+        let sandbox = coming_up();
+        sandbox.edit_entry("revision.2", |second| {
+            second["spec"]["spec"]["flinkConfiguration"] =
+                tree!({"high-availability.type": "kubernetes", "high-availability.storageDir": "s3://b/ha"});
+            second["spec"]["metadata"]["annotations"] = annotations;
+        });
+        sandbox
+    };
+    let with_id = upgrade(&["--ha", "s3://b/ha", "--job-id", &id]);
+    is_refused(&highly_available(tree!({})), &with_id);
+    continues(&highly_available(tree!({"kubectl-flink/job-id": id})), &with_id);
+}
+
+#[test]
+fn a_repeated_rollback_picks_the_same_revision() {
+    // From revision 3 to what revision 2 was, as revision 4, which is there already.
+    let rolled_back = || {
+        let sandbox = coming_up();
+        sandbox.edit_entry("journal", |journal| {
+            journal["command"] = tree!("rollback");
+            journal["oldRevision"] = tree!(3);
+            journal["newRevision"] = tree!(4);
+            journal["backRevision"] = tree!(5);
+        });
+        sandbox.put_entry("revision.3", &revision(3, "flink:2.3.2", 1));
+        sandbox.put_entry("revision.4", &revision(4, "flink:2.3.1", 1));
+        has_revision(&sandbox, 4);
+        sandbox
+    };
+    is_refused(&rolled_back(), &["rollback", "demo", "--to-revision", "1"]);
+    continues(&rolled_back(), &["rollback", "demo", "--to-revision", "2"]);
+    continues(&rolled_back(), &["rollback", "demo"]);
+}
+
+#[test]
+fn a_key_that_the_interrupted_command_removed_is_removed() {
+    let removed = |command: &str| {
+        let sandbox = coming_up();
+        sandbox.edit_entry("journal", |journal| journal["command"] = tree!(command));
+        sandbox.edit_entry("revision.2", |second| {
+            second["spec"]["spec"]["image"] = tree!("flink:2.3.0");
+        });
+        sandbox
+    };
+    is_refused(&removed("set"), &["set", "config", "demo", "foo.bar-", "other=1"]);
+    is_refused(&removed("upgrade"), &["set", "config", "demo", "foo.bar-"]);
+    continues(&removed("set"), &["set", "config", "demo", "foo.bar-"]);
+}
