@@ -84,9 +84,8 @@ impl DeleteArgs {
         let (result, resumable) = Box::pin(delete(plan, how, !self.yes)).await?;
         self.output.done(&result)?;
         if resumable {
-            let name = &result.cluster;
-            let step = format!("kubectl flink resume {name} brings it back from its last savepoint");
-            terminal::next_steps(&[step]);
+            let text = "brings it back from its last savepoint";
+            terminal::next_steps(&[format!("kubectl flink resume {} {text}", result.cluster)]);
         }
         Ok(())
     }
@@ -98,9 +97,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Res
     let mut failure = FirstFailure::default();
     let names = args.which.read(&cluster, &mut failure).await?;
     let (plans, errors) = Box::pin(plans(&cluster, &names, &how)).await;
-    for error in &errors {
-        failure.report(error);
-    }
+    errors.iter().for_each(|error| failure.report(error));
     for plan in &plans {
         terminal::note(&plan.to_string());
     }

@@ -69,7 +69,7 @@ fn a_status_without_flink_has_what_kubernetes_knows() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     for words in [
         "demo in default: Degraded, revision 3",
-        "shop:2.3.0, Flink 2.3",
+        "shop:2.3.0",
         "1 of 1 ready",
         "demo-master-x7k2p  ImagePullBackOff",
         "(image-pull)",

@@ -93,7 +93,11 @@ fn mismatches_are_reported_before_anything_is_created() {
         .expect(crate::server::get("/api/v1/nodes"))
         .answer(nodes("arm64"));
     let image = registry.image("team/app:1.20");
-    let outcome = create(&sandbox, &image, &["--savepoint-dir", "s3://bucket/x"]);
+    let outcome = create(
+        &sandbox,
+        &image,
+        &["--savepoint-dir", "s3://bucket/x", "--flink-version", "1.20"],
+    );
     works(&outcome);
     for expected in [
         "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",

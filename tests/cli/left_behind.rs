@@ -184,6 +184,7 @@ fn an_older_savepoint_is_not_taken_for_the_newest() {
 fn a_savepoint_that_an_unfinished_operation_needs_is_not_disposed_of() {
     let sandbox = unfinished("stopping", &Value::Null);
     sandbox.edit_entry("journal", |journal| journal["start"] = tree!("s3://b/other"));
+    sandbox.world().trust_revisions();
     sandbox.edit_entry("revision.1", |first| {
         first["spec"]["spec"]["job"]["initialSavepointPath"] = tree!("s3://b/first");
     });

@@ -90,7 +90,7 @@ fn sorted() {
         let sandbox = Sandbox::new();
         let age = |minutes| json!({"creationTimestamp": minutes_ago(minutes)});
         let mut image = job_row("default", "c", "Running");
-        image["cells"][6] = json!("registry:5000/shop:1.9.0");
+        image["cells"][6] = json!("registry:5000/shop-flink:1.9.0");
         lists(
             &sandbox,
             &[

@@ -46,7 +46,7 @@ fn table(columns: &[&str], rows: &[Value]) -> Value {
 /// The Job of a cluster made by this plugin.
 pub fn job_row(namespace: &str, app: &str, status: &str) -> Value {
     json!({
-        "cells": [format!("{app}-master"), status, "0/1", "5d", "5d", "flink-master", "registry:5000/shop:2.3.0", "a=b"],
+        "cells": [format!("{app}-master"), status, "0/1", "5d", "5d", "flink-master", "registry:5000/shop-flink:2.3.0", "a=b"],
         "object": {
             "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": meta(namespace, app, "master", &json!({
@@ -60,7 +60,7 @@ pub fn job_row(namespace: &str, app: &str, status: &str) -> Value {
 /// The Deployment of a cluster made by this plugin; `ready` is such as `2/2`.
 pub fn deployment_row(namespace: &str, app: &str, ready: &str) -> Value {
     json!({
-        "cells": [format!("{app}-task-manager"), ready, 2, 2, "5d", "flink-task-manager", "registry:5000/shop:2.3.0", "a=b"],
+        "cells": [format!("{app}-task-manager"), ready, 2, 2, "5d", "flink-task-manager", "registry:5000/shop-flink:2.3.0", "a=b"],
         "object": {
             "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": meta(namespace, app, "task-manager", &json!({"deployment.kubernetes.io/revision": "1"}))

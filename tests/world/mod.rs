@@ -112,6 +112,12 @@ impl World {
         }
     }
 
+    /// Takes the revisions as they are for those that were made: a test has changed them.
+    #[allow(dead_code, reason = "the commands under faults make their revisions themselves")]
+    pub fn trust_revisions(&mut self) {
+        self.numbers = Numbers::default();
+    }
+
     pub fn answer(&mut self, request: &Request) -> Reply {
         self.tick();
         match request.path.as_str() {

@@ -14,6 +14,7 @@ use crate::image::reference::Reference;
 use crate::model::config::{Config, Entrypoint, JobId, Mount, PullPolicy, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::arguments::key_value;
+use crate::model::flink::config_keys;
 use crate::model::flink::job_id;
 use crate::model::names;
 use crate::model::quantity::{self, Cpu, Memory};
@@ -196,6 +197,13 @@ impl SpecArgs {
         for (key, _) in &self.configuration {
             check_key(key, "-D ")?;
         }
+        let configuration = self.configuration();
+        if let Some((first, key)) = config_keys::contradictions(&configuration).next() {
+            let other = &configuration[first];
+            return Err(Error::usage(format!(
+                "-D {key}: {first}, another name of this key, says {other:?}"
+            )));
+        }
         let own = |key: &str| key.starts_with("kubectl-flink/") || names::is_own_label(key);
         if let Some((key, _)) = self.label.iter().chain(&self.annotation).find(|(key, _)| own(key)) {
             return Err(Error::usage(format!("{key:?} is set by the plugin itself")));
@@ -216,7 +224,7 @@ impl SpecArgs {
                 .or(self.job_id_seed.clone().map(JobId::Seed)),
             from_savepoint: self.from_savepoint.clone(),
             allow_non_restored_state: self.allow_non_restored_state.then_some(true),
-            configuration: self.configuration(),
+            configuration,
             flink_version: self.flink_version,
             entrypoint: self.entrypoint,
             service_account: self.service_account.clone(),

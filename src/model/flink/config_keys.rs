@@ -4,6 +4,7 @@
 //! The data are generated from Flink's jars, see `flink-keys/generate`.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use crate::model::flink::FlinkVersion;
 
@@ -60,6 +61,17 @@ pub(crate) fn current(name: &str) -> &str {
 /// Whether two names belong to the same key.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || current(one) == current(other)
+}
+
+/// Two names of one key that say different things: Flink would read only one of them.
+pub(crate) fn contradictions<'a>(
+    configuration: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    configuration.iter().filter_map(move |(key, value)| {
+        let first: &'a str = names.entry(current(key)).or_insert(key);
+        (configuration[first] != *value).then_some((first, key.as_str()))
+    })
 }
 
 /// The oldest and the newest release whose keys are known.

@@ -74,7 +74,10 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     if path == PATH {
         native_keys::read(&mut flat, path, layer, faults);
     }
-    refuse_contradictions(&flat, path, faults);
+    for (first, key) in config_keys::contradictions(&flat) {
+        let reason = format!("{first}, another name of this key, says {:?}", flat[first]);
+        faults.refuse(&format!("{path}{key}"), reason);
+    }
     for key in flat.keys() {
         if left_out(key, path).is_some() || as_in_templates(key, &flat[key]) {
             continue;
@@ -93,18 +96,6 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     }
     flat.retain(|key, value| left_out(key, path).is_none() && !as_in_templates(key, value));
     layer.configuration = flat;
-}
-
-/// Refuses two names of one key that say different things: Flink would read only one of them.
-fn refuse_contradictions(flat: &BTreeMap<String, String>, path: &str, faults: &mut Faults) {
-    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-    for (key, value) in flat {
-        let first = *names.entry(config_keys::current(key)).or_insert(key);
-        if flat[first] != *value {
-            let reason = format!("{first}, another name of this key, says {:?}", flat[first]);
-            faults.refuse(&format!("{path}{key}"), reason);
-        }
-    }
 }
 
 /// Why a key in a file is ignored: only the operator or its autoscaler would read it, and the job runs without it. On
