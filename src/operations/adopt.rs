@@ -82,10 +82,8 @@ pub(crate) async fn adopt_objects(
     let same = revisions
         .last()
         .filter(|last| last.command == "adopt" && last.spec == written);
-    let number = match known.or(same) {
-        Some(revision) => revision.number,
-        None => handle.next_generation(),
-    };
+    let written = known.or(same).map(|revision| revision.number);
+    let number = written.unwrap_or_else(|| handle.next_generation());
     let marks = Marks {
         revision: number,
         parallelism: spec.parallelism,
@@ -111,7 +109,7 @@ pub(crate) async fn adopt_objects(
             left: left.as_ref(),
             command: "adopt",
             number,
-            revision: known.is_none().then_some(&revision),
+            revision: written.is_none().then_some(&revision),
         };
         let heartbeat = lock::launching(&mut handle.store, &begun).await?;
         let taken = heartbeat.beside(taking).await;

@@ -6,13 +6,14 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::history::HISTORY;
 use crate::kubernetes::access_reviews::{self, AccountCheck};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{
     CONFIG_MAPS, DEPLOYMENTS, JOBS, NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES, Target, label_query,
 };
+use crate::kubernetes::retry;
 use crate::kubernetes::tables::{ListSelection, list_with_ends};
 use crate::model::listing::Inventory;
 use crate::model::names::ClusterName;
@@ -130,10 +131,13 @@ pub(crate) async fn server_version(cluster: &Cluster) -> Result<Value> {
         subresource: None,
         verb: "get",
     };
-    let request = http::Request::get("/version").body(Vec::new());
-    let request = request.map_err(|error| crate::error::Error::failure(format!("cannot ask for it: {error}")))?;
-    let answer = cluster.client().request::<Value>(request).await;
-    answer.map_err(|error| cluster.kube_error(&target, &error))
+    let ask = || async {
+        let request = http::Request::get("/version").body(Vec::new());
+        let request = request.map_err(|error| Error::failure(format!("cannot ask for it: {error}")))?;
+        let answer = cluster.client().request::<Value>(request).await;
+        answer.map_err(|error| cluster.kube_error(&target, &error))
+    };
+    retry::repeat(retry::cut(), ask, |error: &Error| cluster.was_cut(error)).await
 }
 
 /// A number in the answer of `GET /version`, which may end in a plus sign.

@@ -276,7 +276,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::ByHand,
         &["adopt", "demo"],
-        Polls { fixed: 9, most: 12 },
+        Polls { fixed: 10, most: 12 },
         Then::Runs,
     ),
     command(

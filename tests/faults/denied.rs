@@ -64,8 +64,12 @@ pub fn try_case(case: &Case, given: &World) -> Result<(), String> {
     };
     let world = world.lock().unwrap();
     let judge = || {
-        // What a doctor says of a right that is missing is its answer, and no error.
-        let found = command.arguments[0] == "doctor" && first.code == Some(1) && first.stdout.contains("critical");
+        // What a doctor says of a right that is missing is its answer, and no error; so is what `why` says of it.
+        let found = match command.arguments[0] {
+            "doctor" => first.code == Some(1) && first.stdout.contains("critical"),
+            "why" => first.code == Some(6) && first.stdout.contains("(rest-closed)"),
+            _ => false,
+        };
         if !found {
             ends_as_documented(command.arguments[0], &first, Fault::Status(403))?;
         }

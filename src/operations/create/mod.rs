@@ -11,7 +11,7 @@ use crate::history::Limits;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
-use crate::history::transaction::Step;
+use crate::history::transaction::{Journal, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
 use crate::kubernetes::objects::{self, LiveObjects};
@@ -158,13 +158,20 @@ pub(crate) async fn create(
     };
     let (preflight, mut store) = image_check::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
     store.set_limits(how.history_limits);
+    let given = own.then(|| templates.clone());
+    let replaces = how.change.as_ref().filter(|_| how.replace);
+    if let Some(change) = replaces
+        && store.history().open_journal().is_some_and(Journal::changes_existing)
+    {
+        // It continues if it is the same.
+        return replace(cluster, spec, given, image, (change, how.restore_from.clone())).await;
+    }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
         objects::ha_config_maps::check(cluster, &draft, true).await?;
     }
     preflight.warnings.iter().for_each(|warning| progress::warn(warning));
     live.rights = preflight.rights;
-    let given = own.then(|| templates.clone());
     if let Some((left, change)) = left
         .as_ref()
         .filter(|left| left.replaces_creation())
@@ -174,7 +181,6 @@ pub(crate) async fn create(
         return existing::replace_again(cluster, spec, given, image, change, left).await;
     }
     if preflight.exists {
-        let replaces = how.change.as_ref().filter(|_| how.replace);
         let restore_from = how.restore_from.clone();
         if let (Some(change), None) = (replaces, &left) {
             return replace(cluster, spec, given, image, (change, restore_from)).await;
