@@ -54,10 +54,7 @@ impl DeleteArgs {
         Self {
             which: SelectedClustersArgs::of(names),
             yes,
-            ending: EndingArgs {
-                savepoint: true,
-                ..EndingArgs::default()
-            },
+            ending: EndingArgs::with_savepoint(),
             ignore_not_found: true,
             timeout: Duration::from_secs(300),
             dry_run: dry_run.then(|| "server".to_owned()),
@@ -84,20 +81,23 @@ impl DeleteArgs {
         let (result, resumable) = Box::pin(delete(plan, how, !self.yes)).await?;
         self.output.done(&result)?;
         if resumable {
-            let text = "brings it back from its last savepoint";
-            terminal::next_steps(&[format!("kubectl flink resume {} {text}", result.cluster)]);
+            let name = result.cluster;
+            terminal::next_steps(&[format!(
+                "kubectl flink resume {name} brings it back from its last savepoint"
+            )]);
         }
         Ok(())
     }
 }
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()> {
-    let cluster = connect(connection)?;
-    let how = args.options();
+    let (cluster, how) = (connect(connection)?, args.options());
     let mut failure = FirstFailure::default();
     let names = args.which.read(&cluster, &mut failure).await?;
     let (plans, errors) = Box::pin(plans(&cluster, &names, &how)).await;
-    errors.iter().for_each(|error| failure.report(error));
+    for error in &errors {
+        failure.report(error);
+    }
     for plan in &plans {
         terminal::note(&plan.to_string());
     }

@@ -58,6 +58,14 @@ pub(crate) struct EndingArgs {
 }
 
 impl EndingArgs {
+    /// Those of `delete --savepoint`.
+    pub(crate) fn with_savepoint() -> Self {
+        Self {
+            savepoint: true,
+            ..Self::default()
+        }
+    }
+
     /// How the job's state is treated.
     pub(crate) const fn fate(&self) -> OnDelete {
         match (self.savepoint, self.cancel) {

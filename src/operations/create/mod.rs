@@ -14,7 +14,7 @@ use crate::history::store::HistoryStore;
 use crate::history::transaction::{Journal, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
-use crate::kubernetes::objects::{self, LiveObjects};
+use crate::kubernetes::objects::{self, LiveObjects, Preflight};
 use crate::model::manifests::{self, Manifests};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
@@ -128,6 +128,18 @@ impl Created {
     }
 }
 
+/// Finds out whether the objects exist, and whether the API server accepts them, and reads the history.
+async fn checked(cluster: &Cluster, spec: &Spec, draft: &Manifests) -> Result<(Preflight, HistoryStore)> {
+    let (preflight, allowed, store) = futures::join!(
+        objects::preflight(cluster, &spec.name, draft),
+        objects::rbac::check(cluster, spec, draft),
+        HistoryStore::open(cluster, &spec.name)
+    );
+    let (preflight, store) = (preflight?, store?);
+    allowed?;
+    Ok((preflight, store))
+}
+
 /// Creates one cluster.
 ///
 /// Afterwards `live` has the objects that existed and those that were created, also after an error.
@@ -146,16 +158,7 @@ pub(crate) async fn create(
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
     check_pods(&draft)?;
     let look = ImageCheck::new(&how.image.registry, how.image.check, &draft, image.as_ref(), None);
-    let checks = async {
-        let (preflight, allowed, store) = futures::join!(
-            objects::preflight(cluster, &spec.name, &draft),
-            objects::rbac::check(cluster, &spec, &draft),
-            HistoryStore::open(cluster, &spec.name)
-        );
-        let (preflight, store) = (preflight?, store?);
-        allowed?;
-        Ok((preflight, store))
-    };
+    let checks = checked(cluster, &spec, &draft);
     let (preflight, mut store) = image_check::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
     store.set_limits(how.history_limits);
     let given = own.then(|| templates.clone());
