@@ -19,25 +19,33 @@ fn scenes() -> Vec<(&'static str, Scene)> {
         .collect()
 }
 
+/// Side by side, as each is mostly a wait for the program.
 #[test]
 fn every_cause_is_named_first() {
-    for (want, scene) in scenes() {
-        let outcome = scene.why();
-        let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
-        let notice = ["starting", "terminating", "no-checkpoints"].contains(&want);
-        let first = if notice {
-            &printed["others"][0]
-        } else {
-            &printed["cause"]
-        };
-        assert_eq!(first["cause"], want, "{outcome}");
-        let (code, healthy) = if notice { (0, true) } else { (6, false) };
-        assert_eq!(
-            (outcome.code, printed["healthy"].as_bool()),
-            (Some(code), Some(healthy)),
-            "{outcome}"
-        );
-    }
+    let scenes = scenes();
+    std::thread::scope(|scope| {
+        for some in scenes.chunks(scenes.len().div_ceil(8)) {
+            scope.spawn(|| some.iter().for_each(|(want, scene)| is_named_first(want, scene)));
+        }
+    });
+}
+
+fn is_named_first(want: &str, scene: &Scene) {
+    let outcome = scene.why();
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let notice = ["starting", "terminating", "no-checkpoints"].contains(&want);
+    let first = if notice {
+        &printed["others"][0]
+    } else {
+        &printed["cause"]
+    };
+    assert_eq!(first["cause"], want, "{outcome}");
+    let (code, healthy) = if notice { (0, true) } else { (6, false) };
+    assert_eq!(
+        (outcome.code, printed["healthy"].as_bool()),
+        (Some(code), Some(healthy)),
+        "{outcome}"
+    );
 }
 
 /// The table of docs/causes.md, which `reference.rs` compares with the code, is the one that is tested here.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::objects::{deployment_row, deployment_table, has_no_other_cluster, job_row, job_table, minutes_ago};
 use crate::sandbox::Sandbox;
 use crate::scene::{CORE, FLINK, PODS, Scene, container, jobmanager, pod, waiting};
-use crate::server::{get, json as answer, post, status, text};
+use crate::server::{Server, get, json as answer, post, status, text};
 
 #[test]
 fn what_ended_well_is_healthy_once_nothing_waits_for_it() {
@@ -216,18 +216,8 @@ fn top_has_cpu_and_memory_where_there_are_metrics() {
     }
 }
 
-#[test]
-fn doctor_works_without_any_right() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    let forbidden = || status(403, "Forbidden", "it is forbidden");
-    server
-        .expect(get("/version"))
-        .answer(answer(&json!({"major": "1", "minor": "34", "gitVersion": "v1.34.4"})));
-    server
-        .expect(post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"))
-        .times(kubectl_flink::testing::RIGHTS.len())
-        .answer(answer(&json!({"status": {"allowed": false}})));
+/// What `doctor` reads of a namespace is refused.
+pub fn may_read_nothing(server: &Server) {
     for path in [
         "/api/v1/namespaces/default",
         "/api/v1/namespaces/default/resourcequotas",
@@ -237,8 +227,24 @@ fn doctor_works_without_any_right() {
         "/apis/batch/v1/namespaces/default/jobs",
         "/apis/apps/v1/namespaces/default/deployments",
     ] {
-        server.expect(get(path)).answer(forbidden());
+        server
+            .expect(get(path))
+            .answer(status(403, "Forbidden", "it is forbidden"));
     }
+}
+
+#[test]
+fn doctor_works_without_any_right() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    server
+        .expect(get("/version"))
+        .answer(answer(&json!({"major": "1", "minor": "34", "gitVersion": "v1.34.4"})));
+    server
+        .expect(post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"))
+        .times(kubectl_flink::testing::RIGHTS.len())
+        .answer(answer(&json!({"status": {"allowed": false}})));
+    may_read_nothing(server);
     let outcome = sandbox.run(&["doctor"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(outcome.stdout.contains("you may not create jobs.batch"), "{outcome}");

@@ -4,6 +4,7 @@ use kubectl_flink::testing::Digest;
 use serde_json::{Value, json};
 
 use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
+use crate::explain::may_read_nothing;
 use crate::image_place::{fails, place, whole, works};
 use crate::registry::Registry;
 use crate::sandbox::{Outcome, Sandbox};
@@ -168,19 +169,7 @@ fn a_doctor_looks_into_the_image() {
         .expect(post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"))
         .times(kubectl_flink::testing::RIGHTS.len())
         .answer(object(json!({ "status": { "allowed": true } })));
-    for path in [
-        "/api/v1/namespaces/default",
-        "/api/v1/namespaces/default/resourcequotas",
-        "/api/v1/services",
-        "/api/v1/namespaces/default/services",
-        "/api/v1/namespaces/default/configmaps",
-        "/apis/batch/v1/namespaces/default/jobs",
-        "/apis/apps/v1/namespaces/default/deployments",
-    ] {
-        server
-            .expect(get(path))
-            .answer(status(403, "Forbidden", "it is forbidden"));
-    }
+    may_read_nothing(server);
     let container = json!({ "name": "flink-master", "image": registry.image("flink:2.3.0"), "args": ["job-cluster", "-Dstate.savepoints.dir=s3://bucket/x"] });
     let job = json!({ "metadata": { "annotations": { "kubectl-flink/flink-version": "1.20" } },
         "spec": { "template": { "spec": { "containers": [container] } } } });

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE, running};
-use crate::image_job::nodes;
+use crate::demo::running;
+use crate::image_job::{accepts_demo, nodes};
 use crate::image_place::{jar, place, works};
 use crate::pack::{archive, gzip};
 use crate::registry::{Fault, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Registry};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{patch, post, put, status, text};
 
 const VARIABLE: &str = "KUBECTL_FLINK_NO_IMAGE_CHECK";
 
@@ -50,26 +49,6 @@ pub fn job_image(registry: &Registry, name: &str, tag: &str, layers: &[(&str, &[
     registry.put(name, tag, OCI_MANIFEST, &manifest);
 }
 
-/// Expects what `create --no-wait` sends.
-fn expect_create(sandbox: &Sandbox) {
-    let server = &sandbox.server;
-    for path in [SERVICE, JOB, DEPLOYMENT] {
-        server
-            .expect(patch(path).query("dryRun", "All"))
-            .answer(text(201, "{}"));
-        server.expect(patch(path).no_query("dryRun")).answer(text(201, "{}"));
-    }
-    server
-        .expect(crate::server::get(HISTORY))
-        .answer(status(404, "NotFound", "none"));
-    server
-        .expect(post("/api/v1/namespaces/default/configmaps"))
-        .answer(text(201, r#"{"metadata": {"resourceVersion": "1"}}"#));
-    server
-        .expect(put(HISTORY))
-        .answer(text(200, r#"{"metadata": {"resourceVersion": "2"}}"#));
-}
-
 fn create(sandbox: &Sandbox, image: &str, more: &[&str]) -> Outcome {
     sandbox.run(&[&["create", "demo", "--no-wait", "--image", image][..], more].concat())
 }
@@ -87,7 +66,7 @@ fn mismatches_are_reported_before_anything_is_created() {
         ("application/vnd.oci.image.layer.v1.tar", &layer),
     ];
     job_image(&registry, "team/app", "1.20", &layers);
-    expect_create(&sandbox);
+    accepts_demo(&sandbox.server);
     sandbox
         .server
         .expect(crate::server::get("/api/v1/nodes"))
@@ -135,7 +114,7 @@ fn a_missing_plugin_is_reported_when_all_added_layers_are_known() {
             "1",
             &[(OCI_LAYER, b"flink"), (OCI_LAYER, &layer)],
         );
-        expect_create(&sandbox);
+        accepts_demo(&sandbox.server);
         sandbox
             .server
             .expect(crate::server::get("/api/v1/nodes"))
@@ -163,7 +142,7 @@ fn an_index_has_an_image_for_each_platform_of_the_nodes() {
     }
     let index = json!({ "schemaVersion": 2, "mediaType": crate::registry::OCI_INDEX, "manifests": [entry, other] });
     registry.put("flink", "2.3.0", crate::registry::OCI_INDEX, &index);
-    expect_create(&sandbox);
+    accepts_demo(&sandbox.server);
     // No request for the nodes: there is an image for each.
     let outcome = create(&sandbox, &registry.image("flink:2.3.0"), &[]);
     works(&outcome);
@@ -174,7 +153,7 @@ fn an_index_has_an_image_for_each_platform_of_the_nodes() {
 #[test]
 fn a_registry_that_answers_nothing_does_not_delay_create() {
     let quiet = |sandbox: &Sandbox, image: &str, how: &str| {
-        expect_create(sandbox);
+        accepts_demo(&sandbox.server);
         let begun = Instant::now();
         let outcome = create(sandbox, image, &[]);
         works(&outcome);
@@ -225,15 +204,15 @@ fn the_image_check_can_be_turned_off() {
     let (sandbox, registry) = place(1);
     let looking = Sandbox::new().variable(VARIABLE, "");
     let image = registry.image("flink:1.20");
-    expect_create(&sandbox);
+    accepts_demo(&sandbox.server);
     works(&create(&sandbox, &image, &[]));
-    expect_create(&looking);
+    accepts_demo(&looking.server);
     works(&create(&looking, &image, &["--no-image-check"]));
-    expect_create(&looking);
+    accepts_demo(&looking.server);
     works(&create(&looking, &image, &["--image-pull-policy", "Never"]));
     works(&create(&looking, &image, &["--dry-run=client"]));
     looking.file(".config/kubectl-flink/config.yaml", "defaults:\n  image-check: false\n");
-    expect_create(&looking);
+    accepts_demo(&looking.server);
     works(&create(&looking, &image, &[]));
     assert_eq!(registry.log(), Vec::<String>::new());
 }

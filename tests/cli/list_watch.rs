@@ -165,12 +165,7 @@ fn a_watch_with_an_expired_version_reads_the_list_again() {
         status(410, "Expired", "too old resource version"),
         watch([("ERROR", status_object(410, "Expired", "too old resource version"))]),
     ] {
-        let sandbox = Sandbox::new();
-        two(&sandbox);
-        sandbox
-            .server
-            .expect(watch_deployments("1000"))
-            .answer(watch([]).held());
+        let sandbox = with_silent_deployments();
         sandbox.server.expect(watch_jobs("1000")).answer(gone);
         let mut table = job_table(&[job_row("default", "cart", "Failed"), job_row("default", "x", "Running")]);
         table["metadata"]["resourceVersion"] = json!("3000");

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::world::apply::merge;
+
 /// A Table of Jobs; the rows are those of [`job_row`].
 pub fn job_table(rows: &[Value]) -> Value {
     let columns = [
@@ -82,21 +84,6 @@ pub fn meta(namespace: &str, app: &str, component: &str, annotations: &Value) ->
 pub fn with_metadata(mut row: Value, more: &Value) -> Value {
     merge(&mut row["object"]["metadata"], more);
     row
-}
-
-fn merge(whole: &mut Value, part: &Value) {
-    match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => {
-            for (name, value) in part {
-                if value.is_null() {
-                    whole.remove(name);
-                } else {
-                    merge(whole.entry(name.clone()).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (whole, part) => part.clone_into(whole),
-    }
 }
 
 /// For output that has the time itself.

@@ -1,6 +1,6 @@
 //! A Kubernetes API server in memory: objects, server-side apply as far as it is used, dry runs, watches.
 
-mod apply;
+pub mod apply;
 mod controllers;
 pub mod flink;
 mod numbers;
@@ -13,6 +13,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::sync::{Arc, Condvar};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +33,7 @@ pub struct World {
     /// By path.
     pub objects: BTreeMap<String, Value>,
     pub events: Vec<Event>,
+    news: News,
     version: u64,
     /// The version at which the controllers had nothing left to do.
     reconciled: u64,
@@ -53,6 +55,16 @@ pub struct World {
     pub denied: BTreeSet<String>,
     applied: Applied,
     numbers: Numbers,
+}
+
+/// Wakes the watches when there is an event. A copy of a world has other watches.
+#[derive(Default)]
+struct News(Arc<Condvar>);
+
+impl Clone for News {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 #[derive(Clone)]
@@ -417,6 +429,7 @@ impl World {
             kind,
             object: object.clone(),
         });
+        self.news.0.notify_all();
     }
 
     /// The savepoints that the history of `demo` knows: their paths, and the ends of those that Flink can still be asked

@@ -2,17 +2,19 @@
 
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::World;
 use super::flink::Flink;
 use super::reply::{Watch, expired};
+use super::{Event, World};
 
-/// How often the world is looked at.
+/// How often time passes.
 const MOMENT: Duration = Duration::from_millis(10);
+/// How often a watch without events looks whether it is over.
+const QUIET: Duration = Duration::from_millis(100);
 
 impl World {
     /// What passed since the last run was the test's time, and not that of the world.
@@ -38,12 +40,15 @@ pub fn watch(
     expires: impl Fn(&'static str) -> bool,
 ) -> io::Result<()> {
     writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")?;
+    let news = Arc::clone(&world.lock().unwrap().news.0);
     let mut after = watch.after;
     while !over() {
         let events: Vec<_> = {
+            let is_new = |event: &&Event| event.version > after;
             let world = world.lock().unwrap();
-            let new = world.events.iter().rev().take_while(|event| event.version > after);
-            let mut new: Vec<_> = new.cloned().collect();
+            let none = |world: &mut World| world.events.last().filter(is_new).is_none();
+            let (world, _) = news.wait_timeout_while(world, QUIET, none).unwrap();
+            let mut new: Vec<_> = world.events.iter().rev().take_while(is_new).cloned().collect();
             new.reverse();
             new
         };
@@ -57,7 +62,6 @@ pub fn watch(
                 write!(writer, "{}", chunk(&watch.event(&event)))?;
             }
         }
-        std::thread::sleep(MOMENT);
     }
     Ok(())
 }
