@@ -46,7 +46,7 @@ pub fn watch(
         let events: Vec<_> = {
             let is_new = |event: &&Event| event.version > after;
             let world = world.lock().unwrap();
-            let none = |world: &mut World| world.events.last().filter(is_new).is_none();
+            let none = |world: &mut World| world.events.last().is_none_or(|event| !is_new(&event));
             let (world, _) = news.wait_timeout_while(world, QUIET, none).unwrap();
             let mut new: Vec<_> = world.events.iter().rev().take_while(is_new).cloned().collect();
             new.reverse();

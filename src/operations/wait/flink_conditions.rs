@@ -54,9 +54,20 @@ pub(crate) async fn until_condition(
     let mut asked_job: Option<Instant> = None;
     loop {
         let mut ended = None;
+        let last_job = baseline.as_ref().map(|(job, _): &Baseline| job.clone());
         match look(&flink, sign, &mut baseline).await {
             Ok(Progress::There(text)) => return Ok(text),
-            Ok(Progress::NotYet(text)) => report(&text),
+            Ok(Progress::NotYet(text)) => {
+                report(&text);
+                // The job may have been stopped with a savepoint, and its successor started, since the last poll.
+                let is_another = |(job, _): &Baseline| last_job.as_ref().is_some_and(|last| last != job);
+                if let FlinkCondition::Savepoint(before) = sign
+                    && baseline.as_ref().is_some_and(is_another)
+                    && let Some(path) = savepoint_after(HistoryStore::open(cluster, name).await?.history(), before)
+                {
+                    return Ok(path);
+                }
+            }
             Ok(Progress::Ended(job)) => ended = Some(never(name, &format!("its job is {}", job.state))),
             Ok(Progress::Away) => {
                 report("Flink does not answer");
