@@ -6,6 +6,7 @@ pub(crate) mod config_file;
 pub(crate) mod description;
 mod habits;
 pub(crate) mod help;
+mod lazy;
 mod optional_value;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::lazy::Part;
 use crate::cli::args::connection::ConnectionArgs;
 use crate::cli::config_file as preferences;
 use crate::commands;
@@ -76,13 +78,17 @@ pub struct Cli {
 
 impl CommandFactory for Cli {
     fn command() -> clap::Command {
-        let whole = Command::augment_subcommands(Root::command());
-        help::with_templates(whole.subcommand_required(true).arg_required_else_help(true))
+        with_commands(Root::command(), Command::augment_subcommands)
     }
 
     fn command_for_update() -> clap::Command {
-        Self::command()
+        with_commands(Root::command_for_update(), Command::augment_subcommands_for_update)
     }
+}
+
+/// Adds commands to the global flags; one of them is required.
+fn with_commands(root: clap::Command, augment: impl FnOnce(clap::Command) -> clap::Command) -> clap::Command {
+    help::with_templates(augment(root).subcommand_required(true).arg_required_else_help(true))
 }
 
 impl FromArgMatches for Cli {
@@ -101,50 +107,50 @@ impl FromArgMatches for Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Create(Box<commands::create::CreateArgs>),
-    Apply(Box<commands::apply::ApplyArgs>),
-    Run(Box<commands::run::RunArgs>),
+    Create(Part<commands::create::CreateArgs>),
+    Apply(Part<commands::apply::ApplyArgs>),
+    Run(Part<commands::run::RunArgs>),
     #[command(visible_aliases = ["get", "ls"])]
-    List(Box<commands::list::ListArgs>),
-    Status(Box<commands::status::StatusArgs>),
-    Why(Box<commands::why::WhyArgs>),
-    Logs(Box<commands::logs::LogsArgs>),
-    Top(Box<commands::top::TopArgs>),
-    Doctor(Box<commands::doctor::DoctorArgs>),
-    Report(Box<commands::report::ReportArgs>),
-    Profile(Box<commands::profile::ProfileArgs>),
-    Events(Box<commands::events::EventsArgs>),
-    Exceptions(Box<commands::exceptions::ExceptionsArgs>),
-    Config(Box<commands::config::ConfigArgs>),
-    Defaults(Box<commands::defaults::DefaultsArgs>),
-    Ui(Box<commands::ui::UiArgs>),
-    Wait(Box<commands::wait::WaitArgs>),
-    Upgrade(Box<commands::upgrade::UpgradeArgs>),
-    Rehearse(Box<commands::rehearse::RehearseArgs>),
-    Rollback(Box<commands::rollback::RollbackArgs>),
-    Restart(Box<commands::restart::RestartArgs>),
-    SavepointResume(Box<commands::savepoint_resume::ResumeArgs>),
-    Savepoint(Box<commands::savepoint::SavepointArgs>),
-    Checkpoint(Box<commands::checkpoint::CheckpointArgs>),
-    Stop(Box<commands::stop::StopArgs>),
-    Cancel(Box<commands::cancel::CancelArgs>),
-    Suspend(Box<commands::suspend::SuspendArgs>),
-    Resume(Box<commands::resume::PlainResumeArgs>),
-    Scale(Box<commands::scale::ScaleArgs>),
-    Delete(Box<commands::delete::DeleteArgs>),
-    Prune(Box<commands::prune::PruneArgs>),
-    Image(Box<commands::image::ImageArgs>),
-    Edit(Box<commands::edit::EditArgs>),
-    Set(Box<commands::set::SetArgs>),
-    History(Box<commands::history::HistoryArgs>),
-    Diff(Box<commands::diff::DiffArgs>),
-    Export(Box<commands::export::ExportArgs>),
-    Adopt(Box<commands::adopt::AdoptArgs>),
-    Clone(Box<commands::clone::CloneArgs>),
-    Manifests(Box<commands::manifests::ManifestsArgs>),
-    Completion(Box<crate::cli::completion::CompletionArgs>),
-    Version(Box<commands::version::VersionArgs>),
-    Options(Box<OptionsArgs>),
+    List(Part<commands::list::ListArgs>),
+    Status(Part<commands::status::StatusArgs>),
+    Why(Part<commands::why::WhyArgs>),
+    Logs(Part<commands::logs::LogsArgs>),
+    Top(Part<commands::top::TopArgs>),
+    Doctor(Part<commands::doctor::DoctorArgs>),
+    Report(Part<commands::report::ReportArgs>),
+    Profile(Part<commands::profile::ProfileArgs>),
+    Events(Part<commands::events::EventsArgs>),
+    Exceptions(Part<commands::exceptions::ExceptionsArgs>),
+    Config(Part<commands::config::ConfigArgs>),
+    Defaults(Part<commands::defaults::DefaultsArgs>),
+    Ui(Part<commands::ui::UiArgs>),
+    Wait(Part<commands::wait::WaitArgs>),
+    Upgrade(Part<commands::upgrade::UpgradeArgs>),
+    Rehearse(Part<commands::rehearse::RehearseArgs>),
+    Rollback(Part<commands::rollback::RollbackArgs>),
+    Restart(Part<commands::restart::RestartArgs>),
+    SavepointResume(Part<commands::savepoint_resume::ResumeArgs>),
+    Savepoint(Part<commands::savepoint::SavepointArgs>),
+    Checkpoint(Part<commands::checkpoint::CheckpointArgs>),
+    Stop(Part<commands::stop::StopArgs>),
+    Cancel(Part<commands::cancel::CancelArgs>),
+    Suspend(Part<commands::suspend::SuspendArgs>),
+    Resume(Part<commands::resume::PlainResumeArgs>),
+    Scale(Part<commands::scale::ScaleArgs>),
+    Delete(Part<commands::delete::DeleteArgs>),
+    Prune(Part<commands::prune::PruneArgs>),
+    Image(Part<commands::image::ImageArgs>),
+    Edit(Part<commands::edit::EditArgs>),
+    Set(Part<commands::set::SetArgs>),
+    History(Part<commands::history::HistoryArgs>),
+    Diff(Part<commands::diff::DiffArgs>),
+    Export(Part<commands::export::ExportArgs>),
+    Adopt(Part<commands::adopt::AdoptArgs>),
+    Clone(Part<commands::clone::CloneArgs>),
+    Manifests(Part<commands::manifests::ManifestsArgs>),
+    Completion(Part<crate::cli::completion::CompletionArgs>),
+    Version(Part<commands::version::VersionArgs>),
+    Options(Part<OptionsArgs>),
 }
 
 /// Show the flags of all commands
@@ -221,6 +227,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit_code(outcome)
 }
 
+/// The exit code of the outcome. Reports an error.
 fn exit_code(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -247,12 +254,24 @@ fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
 }
 
 fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> Result<Cli, ExitCode> {
-    let mut command = help::without_shared_flags(dress(Cli::command()));
-    let parsed = command.try_get_matches_from_mut(argv).and_then(|matches| {
+    let attempt = |command: clap::Command| {
+        let mut command = help::without_shared_flags(dress(command));
+        let matches = command.try_get_matches_from_mut(argv)?;
         optional_value::check(&mut command, argv)?;
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
-    });
-    parsed.map_err(print_clap_message)
+    };
+    let outcome = lazy::command(argv).map(attempt);
+    match outcome {
+        Some(Ok(cli)) => Ok(cli),
+        Some(Err(help)) if is_asked_for(&help) => Err(print_clap_message(help)),
+        // The whole command line reports the errors.
+        _ => attempt(Cli::command()).map_err(print_clap_message),
+    }
+}
+
+/// Whether it is help or a version, not an error.
+fn is_asked_for(said: &clap::Error) -> bool {
+    matches!(said.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }
 
 /// Prints clap's message, and returns the exit code.
@@ -279,45 +298,45 @@ async fn run_and_suggest(cli: Cli) -> Result<()> {
 async fn run(cli: Cli) -> Result<()> {
     let connection = cli.root.connection.options();
     match cli.command {
-        Command::Edit(args) => Box::pin(commands::edit::run(&connection, *args)).await,
-        Command::Set(args) => Box::pin(commands::set::run(&connection, *args)).await,
-        Command::History(args) => commands::history::run(&connection, *args).await,
-        Command::Diff(args) => Box::pin(commands::diff::run(&connection, *args)).await,
-        Command::Export(args) => commands::export::run(&connection, *args).await,
-        Command::Adopt(args) => Box::pin(commands::adopt::run(&connection, *args)).await,
-        Command::Clone(args) => Box::pin(commands::clone::run(&connection, *args)).await,
-        Command::Run(args) => Box::pin(commands::run::run(&connection, *args)).await,
+        Command::Edit(args) => Box::pin(commands::edit::run(&connection, args.whole())).await,
+        Command::Set(args) => Box::pin(commands::set::run(&connection, args.whole())).await,
+        Command::History(args) => commands::history::run(&connection, args.whole()).await,
+        Command::Diff(args) => Box::pin(commands::diff::run(&connection, args.whole())).await,
+        Command::Export(args) => commands::export::run(&connection, args.whole()).await,
+        Command::Adopt(args) => Box::pin(commands::adopt::run(&connection, args.whole())).await,
+        Command::Clone(args) => Box::pin(commands::clone::run(&connection, args.whole())).await,
+        Command::Run(args) => Box::pin(commands::run::run(&connection, args.whole())).await,
         Command::Events(args) => Box::pin(commands::events::run(&connection, &args)).await,
-        Command::Exceptions(args) => commands::exceptions::run(&connection, *args).await,
-        Command::Config(args) => commands::config::run(&connection, *args).await,
-        Command::Defaults(args) => commands::defaults::run(&connection, *args),
-        Command::Ui(args) => commands::ui::run(&connection, *args).await,
-        Command::Wait(args) => commands::wait::run(&connection, *args).await,
-        Command::Cancel(args) => Box::pin(commands::cancel::run(&connection, *args)).await,
-        Command::Resume(args) => Box::pin(commands::resume::run(&connection, *args)).await,
-        Command::Savepoint(args) => commands::savepoint::run(&connection, *args).await,
-        Command::Stop(args) => Box::pin(commands::stop::run(&connection, *args)).await,
-        Command::Suspend(args) => Box::pin(commands::suspend::run(&connection, *args)).await,
-        Command::Checkpoint(args) => commands::checkpoint::run(&connection, *args).await,
-        Command::Scale(args) => Box::pin(commands::scale::run(&connection, *args)).await,
-        Command::Prune(args) => Box::pin(commands::prune::run(&connection, *args)).await,
-        Command::Delete(args) => Box::pin(commands::delete::run(&connection, *args)).await,
-        Command::Create(args) => Box::pin(commands::create::run(&connection, *args)).await,
-        Command::Apply(args) => Box::pin(commands::apply::run(&connection, *args)).await,
-        Command::Image(args) => commands::image::run(*args).await,
+        Command::Exceptions(args) => commands::exceptions::run(&connection, args.whole()).await,
+        Command::Config(args) => commands::config::run(&connection, args.whole()).await,
+        Command::Defaults(args) => commands::defaults::run(&connection, args.whole()),
+        Command::Ui(args) => commands::ui::run(&connection, args.whole()).await,
+        Command::Wait(args) => commands::wait::run(&connection, args.whole()).await,
+        Command::Cancel(args) => Box::pin(commands::cancel::run(&connection, args.whole())).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(&connection, args.whole())).await,
+        Command::Savepoint(args) => commands::savepoint::run(&connection, args.whole()).await,
+        Command::Stop(args) => Box::pin(commands::stop::run(&connection, args.whole())).await,
+        Command::Suspend(args) => Box::pin(commands::suspend::run(&connection, args.whole())).await,
+        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args.whole()).await,
+        Command::Scale(args) => Box::pin(commands::scale::run(&connection, args.whole())).await,
+        Command::Prune(args) => Box::pin(commands::prune::run(&connection, args.whole())).await,
+        Command::Delete(args) => Box::pin(commands::delete::run(&connection, args.whole())).await,
+        Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
+        Command::Apply(args) => Box::pin(commands::apply::run(&connection, args.whole())).await,
+        Command::Image(args) => commands::image::run(args.whole()).await,
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::Options(_) => terminal::data(&help::options()),
-        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, *args)).await,
-        Command::Rehearse(args) => Box::pin(commands::rehearse::run(&connection, *args)).await,
-        Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, *args)).await,
-        Command::Restart(args) => Box::pin(commands::restart::run(&connection, *args)).await,
+        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, args.whole())).await,
+        Command::Rehearse(args) => Box::pin(commands::rehearse::run(&connection, args.whole())).await,
+        Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args.whole())).await,
+        Command::Restart(args) => Box::pin(commands::restart::run(&connection, args.whole())).await,
         Command::Completion(args) => crate::cli::completion::run(&args, &Cli::command()),
         Command::Version(args) => commands::version::run(&connection, &args).await,
-        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, *args)).await,
-        Command::List(args) => Box::pin(commands::list::run(&connection, *args)).await,
+        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, args.whole())).await,
+        Command::List(args) => Box::pin(commands::list::run(&connection, args.whole())).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
-        Command::Profile(args) => Box::pin(commands::profile::run(&connection, *args)).await,
-        Command::Report(args) => Box::pin(commands::report::run(&connection, *args)).await,
+        Command::Profile(args) => Box::pin(commands::profile::run(&connection, args.whole())).await,
+        Command::Report(args) => Box::pin(commands::report::run(&connection, args.whole())).await,
         Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
         Command::Logs(args) => commands::logs::run(&connection, &args).await,
         Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
