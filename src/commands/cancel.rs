@@ -43,6 +43,18 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
     // A savepoint that hangs must not prevent a cancel.
     let job = match handle.situation_with(Wait::Look).await? {
         JobStatus::Running(job) => job,
+        // Its JobManager has not started yet, and that is no end of it.
+        JobStatus::Stopped if handle.never_ran().await? => {
+            if !handle.is_suspended() {
+                let error = Error::conflict(format!(
+                    "no job of {name} can be canceled: its JobManager has not started yet"
+                ));
+                let error = error.hint(format!("`kubectl flink delete {name}` ends it all the same"));
+                return Err(handle.or_changed(error).await);
+            }
+            handle.check_unchanged().await?;
+            return unchanged(&handle, &args.output);
+        }
         JobStatus::Stopped => {
             let what = format!("the end of the JobManager of {name}");
             let ending = Box::pin(await_jobmanager_end(&mut handle));
@@ -50,10 +62,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
             // Another command may have started a new job since the objects were read.
             handle.check_unchanged().await?;
             lock::close(&mut handle, None).await?;
-            terminal::note(&format!("{name}: no job runs"));
-            return args
-                .output
-                .done(&OperationResult::new(&handle.cluster, &name, "unchanged"));
+            return unchanged(&handle, &args.output);
         }
         JobStatus::Unreachable(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"));
@@ -103,4 +112,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
             "the job of {name} ended as {state} while it was canceled"
         ))),
     }
+}
+
+fn unchanged(handle: &ClusterHandle, output: &OutputArgs) -> Result<()> {
+    terminal::note(&format!("{}: no job runs", handle.name));
+    output.done(&OperationResult::new(&handle.cluster, &handle.name, "unchanged"))
 }

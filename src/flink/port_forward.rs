@@ -95,7 +95,7 @@ async fn connect(cluster: &Cluster, name: &ClusterName, pod: Option<&str>) -> Re
 
 /// The name of the Pod in which the JobManager runs.
 pub(crate) async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
-    let pods = pods::list(cluster, &[name.as_str()], &[MASTER]).await?;
+    let pods = pods::of_cluster(cluster, name, &[MASTER]).await?;
     let running = pods
         .into_iter()
         .filter(|pod| flink_pod::phase(pod) == Phase::Running)

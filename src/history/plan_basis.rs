@@ -54,8 +54,8 @@ impl Basis {
 /// The start of an operation.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    /// The basis of its plan; `None`: it is not checked again.
-    pub(crate) basis: Option<&'a Basis>,
+    /// The basis of its plan.
+    pub(crate) basis: &'a Basis,
     pub(crate) journal: &'a Journal,
     /// The unfinished operation of another command that this one continues or replaces.
     pub(crate) left: Option<&'a Journal>,
@@ -147,7 +147,7 @@ mod tests {
     fn enters(ground: &History, now: &History, left: Option<&Journal>) -> std::result::Result<bool, String> {
         let (basis, journal) = (Basis::nothing(), stop("mine", "2026-01-01T00:00:00Z"));
         let entry = Entry {
-            basis: Some(&basis),
+            basis: &basis,
             journal: &journal,
             left,
         };

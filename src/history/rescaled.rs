@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::History;
 
 impl History {
-    /// Records that the job of revision `number` was scaled while it ran, if it is the last one: a resume starts from
-    /// it.
+    /// Records that the job of revision `number` was scaled while it ran: a resume or a change starts from it, also where a
+    /// later revision was dropped.
     pub(crate) fn rescale(&mut self, number: u64, parallelism: u32, task_managers: u32) {
-        let Some(revision) = self.revisions.last_mut().filter(|revision| revision.number == number) else {
+        let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) else {
             return;
         };
         let spec = &mut revision.spec["spec"];

@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::history::{History, Revision};
 use crate::model::config::Config;
 use crate::model::flink::job_id;
+use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::flink_deployment;
+use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
@@ -50,8 +52,16 @@ pub(crate) fn nonce(layer: &Config) -> Option<String> {
 /// The ID under which a revision keeps high-availability data in ConfigMaps, and its nonce; `None`: it keeps none.
 pub(crate) fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
     let spec = Spec::resolve(layer(revision).ok()?).ok()?;
-    let id = spec.cluster_id(revision.number);
-    spec.ha_by_kubernetes().then_some((id, spec.layer.nonce))
+    if spec.ha_by_kubernetes() {
+        return Some((spec.cluster_id(revision.number), spec.layer.nonce));
+    }
+    // High availability of its own templates, as of an adopted cluster: that ID has no nonce.
+    let (templates, true) = templates(revision).ok()? else {
+        return None;
+    };
+    let made = manifests::build(&spec, &templates, "default", revision.number).ok()?;
+    let settings = Settings::of_object(&made.job, &ConfigMaps::new());
+    Some((settings.kubernetes_cluster_id()?.to_owned(), None))
 }
 
 pub(crate) fn layer(revision: &Revision) -> Result<Config> {

@@ -194,9 +194,7 @@ impl HistoryStore {
     /// history has no room for the operation.
     pub(crate) async fn acquire_lock(&mut self, entry: &Entry<'_>, change: impl Fn(&mut History)) -> Result<Heartbeat> {
         let name = self.name.clone();
-        if let Some(basis) = entry.basis {
-            basis.check(&self.cluster, &name).await?;
-        }
+        entry.basis.check(&self.cluster, &name).await?;
         let ground = self.ground.clone();
         let room = std::cell::Cell::new(0);
         let enter = |history: &mut History| {

@@ -70,6 +70,12 @@ fn what_was_disposed_of_is_never_resumed_from() {
     let again = History::from_config_map(&stored(&history)).unwrap();
     assert_eq!(again.last_savepoint().unwrap().path.as_deref(), Some("file:///sp/1"));
     assert!(again.savepoint_at("file:///sp/2").unwrap().disposed_at.is_some());
+    // Flink deletes it under each of these names.
+    for path in ["file:///sp/1/", "file:/sp/1", "file:///sp/1/_metadata"] {
+        let mut history = again.clone();
+        history.dispose(path, "2026-01-03T00:00:00Z");
+        assert_eq!(history.last_savepoint(), None, "{path}");
+    }
 }
 
 /// Histories of versions that knew less.
@@ -139,6 +145,10 @@ fn a_job_that_was_scaled_is_resumed_as_it_was() {
     // What runs is another one.
     history.rescale(7, 9, 9);
     assert_eq!(now(&history)["job"]["parallelism"], 3);
+    // An upgrade that failed before it stopped the job leaves a later revision.
+    history.upsert_revision(revision(2, 0));
+    history.rescale(1, 4, 2);
+    assert_eq!(now(&history)["job"]["parallelism"], 4);
 }
 
 #[test]

@@ -245,7 +245,9 @@ impl ScalePlan {
             && job.state == "RUNNING"
             && job.vertices.iter().all(|vertex| {
                 let target = self.targets.get(&vertex.id).copied().unwrap_or(vertex.parallelism);
-                vertex.parallelism == target && vertex.tasks.get("RUNNING") == Some(&target)
+                let count = |state: &str| vertex.tasks.get(state).copied().unwrap_or(0);
+                // Tasks of a bounded source end before the others.
+                vertex.parallelism == target && count("RUNNING") + count("FINISHED") == target
             })
     }
 }

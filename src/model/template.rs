@@ -114,7 +114,9 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
             "{source}: the characters U+E000 and U+E001 cannot stand in a template"
         )));
     }
-    let documents: Vec<Value> = serde_yaml::from_multiple(&mark(text)).map_err(|e| {
+    // As kubectl reads it, YAML 1.1: `defaultMode: 0400` is octal.
+    let options = serde_yaml::options! { legacy_octal_numbers: true };
+    let documents: Vec<Value> = serde_yaml::from_multiple_with_options(&mark(text), options).map_err(|e| {
         let place = e.location().map(|at| format!(":{}:{}", at.line(), at.column()));
         Error::usage(format!(
             "{source}{}: {}",

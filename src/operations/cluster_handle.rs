@@ -196,7 +196,7 @@ impl ClusterHandle {
 
     /// Whether the cluster was created suspended and never ran: it must be started, not resumed from any state.
     pub(crate) async fn was_created_suspended(&self) -> Result<bool> {
-        let suspended = self.live.job.as_ref().is_some_and(|job| job["spec"]["suspend"] == true);
+        let suspended = self.is_suspended();
         Ok(suspended && self.never_ran().await?)
     }
 
@@ -348,6 +348,11 @@ impl ClusterHandle {
             revision: self.live_revision(),
             ..OperationResult::new(&self.cluster, &self.name, outcome)
         }
+    }
+
+    /// Whether the Kubernetes Job is suspended: then it has no JobManager.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.live.job.as_ref().is_some_and(|job| job["spec"]["suspend"] == true)
     }
 
     /// The revision number in the Kubernetes Job.

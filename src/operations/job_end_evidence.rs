@@ -129,7 +129,13 @@ impl ClusterHandle {
         if is(Phase::Running) || is(Phase::Unknown) {
             return Ok(JobManager::Runs);
         }
-        if is(Phase::Succeeded) && !is(Phase::Pending) {
+        // A Pod of an earlier Job of that name, which Kubernetes has not deleted yet, says nothing about this one.
+        let is_of_job = |pod: &Pod| {
+            let job = self.live.job.as_ref();
+            job.is_none_or(|job| flink_pod::is_controlled_by(pod, job))
+        };
+        let has_succeeded = pods.iter().any(|pod| phase(pod) == Phase::Succeeded && is_of_job(pod));
+        if has_succeeded && !is(Phase::Pending) {
             return Ok(JobManager::Done);
         }
         if let Some(job) = &self.live.job

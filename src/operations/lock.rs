@@ -69,17 +69,6 @@ pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> R
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
 pub(crate) async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
-    let basis = Basis::of(&handle.live);
-    begin_on(handle, command, ending, Some(&basis)).await
-}
-
-/// Like [`begin`], on another basis; `None`: the Job is not read again, since the first change is bound to its uid.
-pub(crate) async fn begin_on(
-    handle: &mut ClusterHandle,
-    command: &str,
-    ending: Ending,
-    basis: Option<&Basis>,
-) -> Result<Heartbeat> {
     let now = clock::now().to_string();
     let savepoint = savepoint::requested_by(&ending, &handle.origin(command), &now);
     let journal = Journal {
@@ -87,7 +76,7 @@ pub(crate) async fn begin_on(
         step: Step::Stopping,
         ..Journal::begin(Kind::Halt, command, this_process(), &now, ending)
     };
-    enter(handle, &journal, savepoint, basis).await
+    enter(handle, &journal, savepoint).await
 }
 
 /// A cluster that is being created, or whose objects the plugin takes over.
@@ -125,7 +114,7 @@ pub(crate) async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> 
         }
     };
     let entry = Entry {
-        basis: Some(launch.basis),
+        basis: launch.basis,
         journal: &journal,
         left: launch.left,
     };
@@ -141,8 +130,7 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: &str, paralleli
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
     };
-    let basis = Basis::of(&handle.live);
-    enter(handle, &journal, None, Some(&basis)).await
+    enter(handle, &journal, None).await
 }
 
 /// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
@@ -169,8 +157,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
             ..Journal::begin(Kind::Halt, command, this_process(), &now, Ending::Nothing)
         },
     };
-    let basis = Basis::of(&handle.live);
-    let heartbeat = enter(handle, &journal, None, Some(&basis)).await?;
+    let heartbeat = enter(handle, &journal, None).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -184,12 +171,8 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
     applied
 }
 
-async fn enter(
-    handle: &mut ClusterHandle,
-    journal: &Journal,
-    savepoint: Option<Savepoint>,
-    basis: Option<&Basis>,
-) -> Result<Heartbeat> {
+async fn enter(handle: &mut ClusterHandle, journal: &Journal, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
+    let basis = Basis::of(&handle.live);
     let left = handle.left_behind.take();
     let live = handle.live_revision();
     let change = |history: &mut History| {
@@ -200,7 +183,7 @@ async fn enter(
         }
     };
     let entry = Entry {
-        basis,
+        basis: &basis,
         journal,
         left: left.as_ref(),
     };

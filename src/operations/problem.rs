@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::history::History;
 use crate::history::transaction::Journal;
-use crate::model::diagnosis::Cause;
+use crate::model::diagnosis::{Cause, with_name};
 use crate::model::names::ClusterName;
 
 /// Commands that change nothing, of `kubectl` and of this plugin.
@@ -46,18 +46,6 @@ pub(crate) struct Problem {
     pub(crate) hints: Vec<String>,
 }
 
-impl From<&Cause> for Problem {
-    fn from(cause: &Cause) -> Self {
-        Self {
-            cause: cause.kind.id(),
-            severity: cause.severity().to_string(),
-            message: cause.title.clone(),
-            evidence: cause.evidence.clone(),
-            hints: cause.hints.clone(),
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationPart {
@@ -93,12 +81,17 @@ impl OperationPart {
 
 /// The problems of a cluster. During an operation their hints name only commands that look: any other one would be
 /// refused, or would take its objects away.
-pub(crate) fn problems(causes: &[Cause], history: &History) -> Vec<Problem> {
+pub(crate) fn problems(causes: &[Cause], name: &ClusterName, history: &History) -> Vec<Problem> {
     let is_open = history.open_journal().is_some();
     let problem = |cause: &Cause| {
-        let mut problem = Problem::from(cause);
-        problem.hints.retain(|hint| !is_open || only_looks(hint));
-        problem
+        let hints = cause.hints.iter().filter(|hint| !is_open || only_looks(hint));
+        Problem {
+            cause: cause.kind.id(),
+            severity: cause.severity().to_string(),
+            message: cause.title.clone(),
+            evidence: cause.evidence.clone(),
+            hints: hints.map(|hint| with_name(hint, name)).collect(),
+        }
     };
     causes.iter().map(problem).collect()
 }
@@ -124,6 +117,30 @@ fn only_looks(hint: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::diagnosis::CauseKind;
+
+    #[test]
+    fn the_commands_of_a_hint_can_be_copied() {
+        let name = ClusterName::new("demo").unwrap();
+        for (hint, shown) in [
+            (
+                "see the log: kubectl flink logs NAME --all",
+                "see the log: kubectl flink logs demo --all",
+            ),
+            ("kubectl flink resume NAME", "kubectl flink resume demo"),
+            (
+                "the Service, NAME-master, for both",
+                "the Service, demo-master, for both",
+            ),
+            (
+                "--env HADOOP_USER_NAME=USER of NAME",
+                "--env HADOOP_USER_NAME=USER of demo",
+            ),
+        ] {
+            let cause = Cause::new(CauseKind::Restarting, "the job restarts").hint(hint);
+            assert_eq!(problems(&[cause], &name, &History::default())[0].hints, [shown]);
+        }
+    }
 
     #[test]
     fn what_changes_a_cluster_is_no_hint_during_an_operation() {

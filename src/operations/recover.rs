@@ -12,7 +12,7 @@ use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::report::{OperationResult, Report};
 use crate::operations::upgrade::{ChangeOptions, done};
-use crate::operations::wait;
+use crate::operations::wait::{self, Failures};
 use crate::progress;
 
 /// The command in the history, which must be repeated after an interruption.
@@ -24,7 +24,16 @@ pub(crate) const RECOVER: &str = "restart --recover";
 /// Conflict when the job runs, or has ended: then there is nothing to restore.
 pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> Result<Report> {
     let name = handle.name.clone();
+    handle.dry_run(how.dry_run);
     lock::check(&mut handle).await?;
+    // It begins only where no Job continues: this one was made by the recovery, which did not record its end.
+    let is_again = handle.left_behind.as_ref().is_some_and(|left| left.command == RECOVER);
+    if is_again && !how.dry_run && handle.live.job.is_some() && handle.job_end().is_none() {
+        let (number, spec, _) = last(&handle)?;
+        lock::repair_missing_objects(&mut handle, RECOVER).await?;
+        lock::close(&mut handle, None).await?;
+        return comes_up(handle, number, &spec, how).await;
+    }
     let conflict = |why: String| Error::conflict(why);
     match handle.job_status().await? {
         // Without high availability too: a JobManager that does not answer may hold the job's only state.
@@ -73,6 +82,12 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     let started = heartbeat.beside(Box::pin(starting)).await;
     lock::end(&mut handle, &started).await;
     started?;
+    comes_up(handle, number, &spec, how).await
+}
+
+/// Waits until the job runs again.
+async fn comes_up(handle: ClusterHandle, number: u64, spec: &Spec, how: &ChangeOptions) -> Result<Report> {
+    let name = handle.name.clone();
     let result = OperationResult {
         revision: Some(number),
         ..handle.result(done("restart"))
@@ -81,7 +96,16 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
         return Ok(Report::done(result));
     }
     let mut step = progress::step(&format!("{name}: submitted"));
-    let up = wait::until_healthy(&handle.cluster, &name, spec.parallelism, how.timeout, false, &mut step).await?;
+    let up = wait::until_healthy(
+        &handle.cluster,
+        &name,
+        spec.parallelism,
+        how.timeout,
+        false,
+        Failures::default(),
+        &mut step,
+    )
+    .await?;
     step.done(&format!("{name}: {}", up.describe()));
     Ok(Report::done(OperationResult {
         job_id: up.outcome.into_job_id(),

@@ -35,7 +35,7 @@ pub(crate) async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<
             step.done(&format!("{name}: finished, after {seconds:.1} s"));
             Ok(OperationResult::new(cluster, name, "finished"))
         }
-        End::Failed(cause) => Err(cause.into_error().context(format!("the job of {name} failed"))),
+        End::Failed(cause) => Err(cause.into_error(name).context(format!("the job of {name} failed"))),
         End::Canceled => failed("was canceled"),
         End::Suspended => failed("was suspended"),
         End::Gone | End::Missing => failed("was deleted"),

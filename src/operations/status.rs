@@ -221,7 +221,7 @@ impl ClusterStatus {
             }),
             operation: OperationPart::of(name, history),
             outcome,
-            problems: problem::problems(problems, history),
+            problems: problem::problems(problems, name, history),
             remarks,
         }
     }

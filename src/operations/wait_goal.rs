@@ -187,7 +187,7 @@ fn of_end(cluster: &Cluster, name: &ClusterName, goal: Goal, end: End) -> Result
         (_, End::Missing) => Err(no_cluster(name, cluster.namespace())),
         (Goal::Stopped, _) => Ok("stopped"),
         (Goal::Finished, End::Failed(cause)) => Err(cause
-            .into_error()
+            .into_error(name)
             .context(format!("the job of {name} cannot finish any more"))),
         (goal, end) => {
             let goal = if goal == Goal::Failed { "fail" } else { "finish" };

@@ -30,7 +30,7 @@ pub(crate) async fn explain(
     survey: &Observation,
     now: Timestamp,
 ) -> Explanation {
-    let (problems, is_wrong) = causes(cluster, survey, now).await;
+    let (problems, is_wrong) = causes(cluster, name, survey, now).await;
     Explanation {
         problems,
         is_wrong,
@@ -40,7 +40,7 @@ pub(crate) async fn explain(
 }
 
 /// What is wrong, most urgent first, and whether it is more than notices.
-async fn causes(cluster: &Cluster, survey: &Observation, now: Timestamp) -> (Vec<Problem>, bool) {
+async fn causes(cluster: &Cluster, name: &ClusterName, survey: &Observation, now: Timestamp) -> (Vec<Problem>, bool) {
     let mut found = problems(&survey.observed, &survey.snapshot, now);
     if let Some(cause) = unseen_job(&survey.observed, now)
         && let Some(cause) = without_job(cluster, cause).await
@@ -53,7 +53,7 @@ async fn causes(cluster: &Cluster, survey: &Observation, now: Timestamp) -> (Vec
         found.insert(0, first);
         found.sort_by_key(|cause| cause.severity());
     }
-    let mut problems = shown(&found, &survey.history);
+    let mut problems = shown(&found, name, &survey.history);
     // The hints of other commands name this command.
     for hint in problems.iter_mut().flat_map(|problem| &mut problem.hints) {
         *hint = hint.replace("kubectl flink why", "kubectl flink logs");

@@ -99,7 +99,13 @@ impl CustomColumns {
         let column = |column: &str| match column.split_once(':') {
             Some((header, path)) if !header.is_empty() && !path.is_empty() => {
                 let path = path.trim_start_matches('{').trim_end_matches('}');
-                Ok((header.to_owned(), normalized(path)?))
+                // As in kubectl the first dot may be missing.
+                let dot = if path.starts_with(['.', '[', '$', '@']) {
+                    ""
+                } else {
+                    "."
+                };
+                Ok((header.to_owned(), normalized(&format!("{dot}{path}"))?))
             }
             _ => Err(format!("{column:?} must be HEADER:PATH")),
         };
@@ -267,7 +273,11 @@ mod tests {
         assert_eq!(columns.headers().collect::<Vec<_>>(), ["NAME", "READY", "APP"]);
         assert_eq!(columns.row(&list()["items"][0]), ["shop", "2", "flink"]);
         assert_eq!(columns.row(&list()["items"][1]), ["cart", ABSENT, ABSENT]);
-        for wrong in ["", "NAME", "NAME:", ":.name", "NAME:name"] {
+        assert_eq!(
+            CustomColumns::parse("NAME:name").unwrap().row(&list()["items"][0]),
+            ["shop"]
+        );
+        for wrong in ["", "NAME", "NAME:", ":.name"] {
             assert!(CustomColumns::parse(wrong).is_err(), "{wrong}");
         }
     }

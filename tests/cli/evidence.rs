@@ -213,6 +213,43 @@ fn an_interrupted_recovery_is_continued_by_the_command_that_it_names() {
         .collect();
     let continued = sandbox.run(&[&named[..], &["--dry-run"]].concat());
     assert_eq!(continued.code, Some(0), "{continued}");
+    assert!(
+        continued.requests.iter().all(|request| request.starts_with("GET ")),
+        "{continued}"
+    );
+
+    // It was killed later: the Job is there again, and the operation is still open.
+    made.job["metadata"]["uid"] = tree!("u-2");
+    made.job["status"] = tree!({"active": 1});
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &made, &pending(), true);
+    sandbox
+        .server
+        .expect(put(HISTORY))
+        .often()
+        .answer(json(&tree!({"metadata": {"resourceVersion": "6"}})));
+    let closed = sandbox.run(&[&named[..], &["--no-wait"]].concat());
+    assert_eq!(closed.code, Some(0), "{closed}");
+    let requests = sandbox.server.requests();
+    let written = requests.iter().rfind(|request| request.method == "PUT").unwrap();
+    let written: Value = serde_json::from_slice(&written.body).unwrap();
+    let journal: Value = serde_json::from_str(written["data"]["journal"].as_str().unwrap()).unwrap();
+    assert_eq!(journal["step"], "done", "{journal}");
+    assert!(requests.iter().all(|request| request.method != "DELETE"), "{closed}");
+}
+
+/// A quota refuses the Pod of the new Job, and that of the Job before it is still there.
+#[test]
+fn the_pod_of_an_earlier_job_says_nothing_of_this_one() {
+    let mut made = made();
+    made.job["metadata"]["uid"] = tree!("u-2");
+    made.job["metadata"]["creationTimestamp"] = tree!("2026-01-02T00:00:00Z");
+    let mut before = pending();
+    before[0]["status"] = tree!({"phase": "Succeeded"});
+    let sandbox = Sandbox::new();
+    known(&sandbox.server, &made, &before, true);
+    let outcome = sandbox.run(&["savepoint-resume", "demo"]);
+    refused(&outcome, &["its Job has no Pod that runs, nor one that waits"]);
 }
 
 #[test]

@@ -195,6 +195,23 @@ fn a_job_that_was_suspended_by_hand_is_not_taken_for_one_that_never_ran() {
     refused(&outcome, &["its Job has no Pod that runs, nor one that waits"]);
 }
 
+/// No job of it has ended, so it must start when it is resumed, or when its Pod has a place.
+#[test]
+fn a_job_that_has_not_started_cannot_be_canceled() {
+    let new = made(&[revision(1, "create", None, None)], &[]);
+    let outcome = run(&new, &pending(), &["cancel", "demo", "--yes"]);
+    refused(&outcome, &["has not started yet", "kubectl flink delete demo"]);
+    let mut suspended = new;
+    suspended.job["spec"]["suspend"] = tree!(true);
+    let outcome = run(&suspended, &tree!([]), &["cancel", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n");
+    assert!(
+        outcome.requests.iter().all(|request| request.starts_with("GET ")),
+        "{outcome}"
+    );
+}
+
 /// No command waited for it, and its Pod is gone.
 #[test]
 fn a_job_that_ended_is_not_replaced_as_if_it_had_never_come_up() {

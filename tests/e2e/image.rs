@@ -214,7 +214,7 @@ fn runs_to_its_end(place: &Place, jar: &[&str]) {
 fn looked_at(place: &Place) {
     // Without passwords, which take this registry longer to check than the command waits.
     let registry = Registry::start(place, &place.folder().join("open"), false, None);
-    let (base, lying) = (small_base(place, "amd64"), registry.image("team/app:1.20"));
+    let (base, lying) = (small_base(place, "amd64"), registry.image("team/flink-app:1.20"));
     let version = format!("FLINK_VERSION={}", flink_version());
     place
         .flink(&["image", "build", "--base", &base, "--env", &version, "--push", &lying])

@@ -332,6 +332,8 @@ pub fn create_arguments(name: &str, flags: &[&str]) -> Vec<String> {
     let mut arguments = vec!["create".to_owned(), name.to_owned()];
     if !flags.iter().any(|flag| flag.starts_with("--image")) {
         arguments.push(format!("--image={}", counting_job()));
+        // The name of the image says nothing of Flink, so its tag is not taken for Flink's version.
+        arguments.push(format!("--flink-version={}", flink_version()));
     }
     arguments.extend(SMALL.iter().chain(flags).map(|flag| (*flag).to_owned()));
     arguments

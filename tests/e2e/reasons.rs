@@ -141,7 +141,7 @@ fn what_keeps_pods_from_running_is_named_first() {
         ("word", "container-create", &["/nothing"]),
         ("init", "init-container", &["prepare", "the bucket is not there"]),
         ("halted", "suspended", &["halted-master"]),
-        ("workers", "no-jobmanager", &["savepoint-resume"]),
+        ("workers", "no-jobmanager", &["kubectl flink resume"]),
     ] {
         has_hints(&first(&place, name, cause, words));
     }

@@ -7,6 +7,7 @@ use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
 use crate::history::lock::unfinished;
+use crate::history::transaction::is_same_place;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::flink::arguments::JobManagerArguments;
@@ -84,7 +85,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Re
         terminal::warn(&format!(
             "the history of {name} does not know {path}: make sure that it is no one else's"
         ));
-    } else if history.last_savepoint().and_then(|last| last.path.as_ref()) == Some(path) {
+    } else if history.last_path().is_some_and(|last| is_same_place(last, path)) {
         terminal::warn(&format!(
             "it is the newest savepoint of {name}: nothing as new can be resumed from"
         ));
@@ -111,5 +112,6 @@ fn starts_from(handle: &ClusterHandle, path: &str) -> bool {
     let Some(job) = &handle.live.job else { return false };
     let tokens: Vec<String> = main_container::arguments(job).into_iter().skip(1).collect();
     handle.job_end().is_none()
-        && JobManagerArguments::parse(&tokens).is_ok_and(|known| known.from_savepoint.as_deref() == Some(path))
+        && JobManagerArguments::parse(&tokens)
+            .is_ok_and(|known| known.from_savepoint.is_some_and(|start| is_same_place(&start, path)))
 }

@@ -58,6 +58,9 @@ pub(crate) struct Journal {
     /// The state as named by the user, because the saved one is not in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) named: Option<String>,
+    /// Whether the user named the state that the new version starts from when the operation began.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) chosen: bool,
     /// Where to look for the state, since it is not in its place; `None`: no state is known to be missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lost: Option<String>,
@@ -216,6 +219,7 @@ impl Journal {
             rolls_back: false,
             back: false,
             named: None,
+            chosen: false,
             lost: None,
             unchanged: false,
             failure: None,
@@ -266,9 +270,10 @@ impl Journal {
     }
 
     /// Whether it starts from the state at the end of the job, or from one that the user named because that was not in its
-    /// place. An operation that found no job does not record whether the user named its start.
+    /// place. Of one that found no job, an earlier version of the plugin did not record whether the user named its start.
     pub(crate) fn starts_from_its_end(&self) -> bool {
-        self.ending == Ending::Nothing || self.named.is_some() || self.start.is_none() || self.start == self.saved
+        let found_none = self.ending == Ending::Nothing && !self.chosen;
+        found_none || self.named.is_some() || self.start.is_none() || self.start == self.saved
     }
 
     /// Whether it is the same operation of the same process: it may have made progress.
@@ -420,7 +425,15 @@ impl Journal {
 /// Whether two paths are of the same savepoint: Flink takes its folder and the file in it. Source: Flink's
 /// `AbstractFsCheckpointStorageAccess.resolveCheckpointPointer`.
 pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
-    let folder = |path: &str| path.trim_end_matches("/_metadata").trim_end_matches('/').to_owned();
+    let folder = |path: &str| {
+        let path = path.trim_end_matches("/_metadata").trim_end_matches('/');
+        // Flink takes each of file:///a, file:/a and /a for the same path.
+        let local = path.strip_prefix("file:").filter(|local| local.starts_with('/'));
+        local.map_or_else(
+            || path.to_owned(),
+            |local| format!("/{}", local.trim_start_matches('/')),
+        )
+    };
     folder(one) == folder(other)
 }
 

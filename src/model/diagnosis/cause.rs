@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{LogCause, PodContainer, Role, root_cause, tells_of_job};
 use crate::error::Error;
+use crate::model::names::ClusterName;
 
 /// Why a cluster does not run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,12 +117,34 @@ impl Cause {
         self.evidence(format!("its log ends with: {line}"))
     }
 
-    /// The error with which a command ends. It omits the evidence, which commands with longer output print.
-    pub(crate) fn into_error(self) -> Error {
+    /// The error with which a command on cluster `name` ends. It omits the evidence, which commands with longer output print.
+    pub(crate) fn into_error(self, name: &ClusterName) -> Error {
         let state_missing = self.kind == CauseKind::SavepointMissing;
-        let error = self.hints.into_iter().fold(Error::job_failed(self.title), Error::hint);
-        Error { state_missing, ..error }
+        let error = Error::job_failed(self.title);
+        let hints = self.hints.iter().map(|hint| with_name(hint, name));
+        Error {
+            state_missing,
+            ..hints.fold(error, Error::hint)
+        }
     }
+}
+
+/// A hint with the name of the cluster in place of the word `NAME`, so that its commands can be copied.
+pub(crate) fn with_name(hint: &str, name: &ClusterName) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut parts = hint.split("NAME").peekable();
+    let mut named = String::new();
+    while let Some(part) = parts.next() {
+        named.push_str(part);
+        if let Some(next) = parts.peek() {
+            if part.ends_with(is_part) || next.starts_with(is_part) {
+                named.push_str("NAME");
+            } else {
+                named.push_str(name.as_str());
+            }
+        }
+    }
+    named
 }
 
 /// The severity of a cause.

@@ -271,6 +271,31 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "UnknownHostException: demo-master",
         "name is not known",
     ),
+    (
+        "2026-01-01 10:00:00,001 ERROR x [] - F\njava.nio.file.AccessDeniedException: flink/checkpoints/1a: PUT 0-byte object  on flink/checkpoints/1a: com.amazonaws.services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)\n",
+        "AccessDeniedException: flink/checkpoints",
+        "object store refuses",
+    ),
+    (
+        "2026-01-01 10:00:00,001 ERROR x [] - F\ncom.amazonaws.SdkClientException: Unable to load AWS credentials from any provider in the chain\n",
+        "Unable to load AWS credentials",
+        "object store refuses",
+    ),
+    (
+        "2026-01-01 10:00:00,001 ERROR x [] - F\njava.nio.file.AccessDeniedException: /state/chk-1\n",
+        "AccessDeniedException: /state",
+        "9999",
+    ),
+    (
+        "2026-01-01 10:00:00,001 WARN x [] - Map (1/1)#0 switched from RUNNING to FAILED\njava.io.IOException: No space left on device\n",
+        "No space left",
+        "disk is full",
+    ),
+    (
+        "2026-01-01 10:00:00,001 ERROR x [] - F\norg.apache.flink.client.program.ProgramInvocationException: The main method caused an error: Unable to create a source for reading table 'a.b.c'.\nCaused by: org.apache.flink.table.api.ValidationException: Could not find any factory for identifier 'kafka' that implements 'org.apache.flink.table.factories.DynamicTableFactory' in the classpath.\n",
+        "identifier 'kafka'",
+        "no connector",
+    ),
 ];
 
 #[test]

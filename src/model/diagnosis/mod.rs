@@ -27,7 +27,7 @@ pub(crate) mod verdict;
 use k8s_openapi::jiff::SignedDuration;
 
 pub use cause::CauseKind;
-pub(crate) use cause::{Cause, Severity};
+pub(crate) use cause::{Cause, Severity, with_name};
 pub(crate) use health::{is_wrong, problems, unseen_job};
 pub(crate) use log::{LogCause, first_line, trace_summary};
 pub use log::{last_line, root_cause, tells_of_job};

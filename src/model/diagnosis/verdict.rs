@@ -203,8 +203,19 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
         .collect();
     let last = taken.last()?;
     let times = u32::try_from(taken.len()).unwrap_or(u32::MAX);
-    let mut cause = Cause::new(CauseKind::Displaced, last.clone())
-        .hint("the nodes are short of memory or disk, or are being drained: kubectl get nodes shows which");
+    // Source: `localStorageEviction` of the kubelet's eviction manager.
+    let own_limit = [
+        "ephemeral local storage usage exceeds",
+        "local ephemeral storage limit",
+        "Usage of EmptyDir volume",
+    ];
+    let hint = if own_limit.iter().any(|words| last.contains(words)) {
+        "the Pod writes more than it may: raise ephemeralStorage of the role's resource, or the emptyDir's sizeLimit, in the file, \
+         or mount a claim where RocksDB keeps its files (io.tmp.dirs) by --mount CLAIM:PATH"
+    } else {
+        "the nodes are short of memory or disk, or are being drained: kubectl get nodes shows which"
+    };
+    let mut cause = Cause::new(CauseKind::Displaced, last.clone()).hint(hint);
     for other in taken.iter().rev().skip(1) {
         cause = cause.evidence(other.clone());
     }

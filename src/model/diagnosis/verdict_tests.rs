@@ -10,6 +10,7 @@ use super::fixtures::*;
 use super::*;
 use crate::model::flink::overview::FlinkView;
 use crate::model::listing::JobState;
+use crate::model::names::ClusterName;
 
 fn submitted() -> Verdict {
     let (stage, note) = (Stage::Submitted, None);
@@ -230,7 +231,9 @@ fn a_log_completes_the_cause() {
     ended(&mut observed, JM, 1, "Error");
     job_condition(&mut observed, "Failed", "PodFailurePolicy", "");
     let log = root_cause("Exception in thread \"main\" java.lang.ClassNotFoundException: com.example.Jobb\n\tat com.example.Main.main(Main.java:3)\n").unwrap();
-    let error = cause(&observed, "log").with_log(&log).into_error();
+    let error = cause(&observed, "log")
+        .with_log(&log)
+        .into_error(&ClusterName::new("demo").unwrap());
     assert_eq!(error.kind, crate::error::Kind::JobFailed);
     assert!(error.message.ends_with(": ClassNotFoundException: com.example.Jobb"));
     assert!(error.hints[0].contains("--job-class"), "{:?}", error.hints);

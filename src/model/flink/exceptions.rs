@@ -34,9 +34,9 @@ struct Entry {
     #[serde(deserialize_with = "lenient")]
     timestamp: Option<u64>,
     task_name: Option<String>,
-    // Renamed in 2.0.
-    #[serde(alias = "location")]
     endpoint: Option<String>,
+    /// The only name of `endpoint` up to 1.18; 1.19 and 1.20 give both.
+    location: Option<String>,
     task_manager_id: Option<String>,
     concurrent_exceptions: Vec<Entry>,
 }
@@ -122,7 +122,7 @@ impl Entry {
             cause: cause(&self.stacktrace),
             class,
             task: present(self.task_name),
-            location: present(self.endpoint),
+            location: present(self.endpoint.or(self.location)),
             task_manager: present(self.task_manager_id),
             concurrent: self.concurrent_exceptions.len(),
             stack_trace: self.stacktrace,
@@ -167,6 +167,17 @@ mod tests {
         assert_eq!(new[0].task.as_deref(), Some("total (1/1)"));
         assert!(new[0].cause.contains("on purpose"), "{}", new[0].cause);
         assert_eq!(new[0].time.unwrap().to_string(), "2023-11-14T22:13:20Z");
+    }
+
+    /// Flink 1.19 and 1.20: a task's exception has the old name and the new one.
+    #[test]
+    fn an_exception_may_have_its_place_twice() {
+        let found = read(
+            r#"{"root-exception":"TRACE","timestamp":1700000000000,"exceptionHistory":{"entries":[{"exceptionName":"a.B","stacktrace":"TRACE",
+              "timestamp":1700000000000,"failureLabels":{},"taskName":"total (1/1)","location":"10.0.0.1:6122","endpoint":"10.0.0.1:6122",
+              "taskManagerId":"tm-1","concurrentExceptions":[]}],"truncated":false}}"#,
+        );
+        assert_eq!(found[0].location.as_deref(), Some("10.0.0.1:6122"));
     }
 
     #[test]

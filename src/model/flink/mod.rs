@@ -73,7 +73,8 @@ impl FlinkVersion {
     }
 
     /// The same, of a tag that can only be Flink's: that of an image named `flink`, or with the endings that official
-    /// images have.
+    /// images have. In a registry of their own people number their releases with these endings and names too, so a version
+    /// before the oldest known one is Flink's only for Docker Hub's image.
     ///
     /// Source: the tags of apache/flink-docker.
     pub(crate) fn of_flinks_tag(image: &str) -> Option<Self> {
@@ -82,6 +83,7 @@ impl FlinkVersion {
         tag.parse()
             .ok()
             .filter(|version: &Self| flinks && matches!(version.major, 1 | 2))
+            .filter(|version| *version >= KNOWN_VERSIONS[0] || (name == "flink" && !image.contains('/')))
     }
 
     /// The entrypoint arguments that official images of this version accept.
@@ -447,6 +449,8 @@ mod tests {
             ("acme/flink-orders:1.20.1", Some("1.20"), false),
             ("acme/flink-orders:1.4.2", None, false),
             ("acme/orders:1.4.2", None, false),
+            ("acme/orders:1.4.2-java17", None, false),
+            ("registry:5000/team/flink:1.4.2", None, false),
             ("acme/orders:2.5.0", None, false),
             ("flinks/orders:2.3", None, false),
             ("flink", None, false),

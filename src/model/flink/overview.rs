@@ -153,9 +153,18 @@ pub struct JobOverview {
 }
 
 impl JobOverview {
-    /// Whether all tasks run: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
+    /// Whether all tasks that are due run: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
+    ///
+    /// Those of a bounded source end before the others. Once some have ended, others that have no slot yet are those of a
+    /// batch job, which start when their input is complete or a slot is free.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.state == JobState::Running && self.tasks.total > 0 && self.tasks.running == self.tasks.total
+        let tasks = &self.tasks;
+        let later = if tasks.finished > 0 {
+            tasks.created + tasks.scheduled
+        } else {
+            0
+        };
+        self.state == JobState::Running && tasks.running > 0 && tasks.running + tasks.finished + later == tasks.total
     }
 
     /// Whether all tasks are ready for a savepoint: finished tasks take part too (1.15+). If Flink does not return the
@@ -300,5 +309,25 @@ mod tests {
         assert!(job.is_healthy());
         job.state = JobState::Restarting;
         assert!(!job.is_healthy());
+        job.state = JobState::Running;
+        for (running, finished, scheduled, initializing, healthy) in [
+            // A bounded source has ended.
+            (3, 1, 0, 0, true),
+            // A batch job in its second stage of three.
+            (1, 1, 2, 0, true),
+            (0, 4, 0, 0, false),
+            (3, 0, 1, 0, false),
+            (2, 1, 0, 1, false),
+        ] {
+            job.tasks = Tasks {
+                total: 4,
+                running,
+                finished,
+                scheduled,
+                initializing,
+                ..Tasks::default()
+            };
+            assert_eq!(job.is_healthy(), healthy, "{:?}", job.tasks);
+        }
     }
 }

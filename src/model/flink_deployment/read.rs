@@ -227,6 +227,7 @@ fn role(mut section: Section, faults: &mut Faults) -> (RoleConfig, Vec<overruled
 fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
     let mut template = section.take("podTemplate")?;
     let path = section.path("podTemplate");
+    octal_modes(&mut template);
     // Flink's own deployers overwrite them too, so no Pod gets them.
     if let Some(labels) = template
         .pointer_mut("/metadata/labels")
@@ -246,6 +247,37 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
         faults.refuse(&format!("{path}{dot}{below}"), reason);
     }
     Some(template)
+}
+
+/// Converts the modes of files in volumes to numbers: YAML 1.1, as kubectl reads it, has octal ones such as `0400`, which
+/// are strings here.
+fn octal_modes(template: &mut serde_json::Value) {
+    fn convert(source: &mut serde_json::Value) {
+        match source {
+            serde_json::Value::Object(fields) => {
+                for (key, value) in fields {
+                    let digits = value.as_str().filter(|_| key == "mode" || key == "defaultMode");
+                    let digits = digits.filter(|digits| digits.starts_with('0'));
+                    match digits.and_then(|digits| u32::from_str_radix(digits, 8).ok()) {
+                        Some(mode) => *value = mode.into(),
+                        None => convert(value),
+                    }
+                }
+            }
+            serde_json::Value::Array(elements) => elements.iter_mut().for_each(convert),
+            _ => {}
+        }
+    }
+    let volumes = template
+        .pointer_mut("/spec/volumes")
+        .and_then(|volumes| volumes.as_array_mut());
+    for volume in volumes.into_iter().flatten() {
+        for kind in ["configMap", "downwardAPI", "projected", "secret"] {
+            if let Some(source) = volume.get_mut(kind) {
+                convert(source);
+            }
+        }
+    }
 }
 
 /// Reads the job; returns whether the operator would restart it from its last state.

@@ -60,7 +60,8 @@ impl Plan {
             JobStatus::Running(job) => (Some(job), None),
             JobStatus::Unreachable(why) => (None, Some(why)),
             JobStatus::Stopped if fate == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() => {
-                return Err(savepoint_path_unknown(&handle).hint("without --savepoint it is deleted all the same"));
+                let error = savepoint_path_unknown(&handle).hint("without --savepoint it is deleted all the same");
+                return Err(handle.or_changed(error).await);
             }
             JobStatus::Stopped => (None, None),
         };
@@ -69,9 +70,10 @@ impl Plan {
                 "the JobManager of {} cannot take a savepoint, so it stays: {why}",
                 handle.name
             ));
-            return Err(handle
+            let error = handle
                 .way_on(error)
-                .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost"));
+                .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost");
+            return Err(handle.or_changed(error).await);
         }
         // `job_status` may have recorded where the operation's job ended.
         let left = left.map(|left| handle.store.history().open_journal().cloned().unwrap_or(left));

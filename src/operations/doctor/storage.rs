@@ -8,9 +8,10 @@ use crate::model::flink::settings::Settings;
 use crate::model::main_container;
 
 /// Schemes of paths, and the plugins in /opt/flink/opt of the official images that handle them.
-const PLUGINS: [(&str, &[&str]); 6] = [
+const PLUGINS: [(&str, &[&str]); 7] = [
     ("s3", &["flink-s3-fs-hadoop", "flink-s3-fs-presto"]),
     ("s3a", &["flink-s3-fs-hadoop"]),
+    ("s3p", &["flink-s3-fs-presto"]),
     ("gs", &["flink-gs-fs-hadoop"]),
     ("oss", &["flink-oss-fs-hadoop"]),
     ("abfs", &["flink-azure-fs-hadoop"]),

@@ -26,6 +26,8 @@ use crate::operations::cluster_handle::ClusterHandle;
 const LINGER: Duration = Duration::from_secs(20);
 /// Wait for a Job to end after its JobManager, before checking whether a container keeps the Pod.
 const KEPT: Duration = Duration::from_secs(5);
+/// Time between two cancel requests for a job that a restarted JobManager runs again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Longest wait for a Pod to end after it was asked to: Kubernetes kills it after 30 seconds.
 const KILL: Duration = Duration::from_secs(90);
 
@@ -59,12 +61,22 @@ pub(crate) enum JobEnd {
 pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
     flink.answered(flink.cancel(job_id).await?)?;
     let mut last_answer = Instant::now();
+    let mut asked = last_answer;
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     loop {
         match flink.jobs().await {
             Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
                 Some(job) if job.state.is_terminal() => return Ok(CancelOutcome::As(job.state.clone())),
-                Some(_) => last_answer = Instant::now(),
+                Some(job) => {
+                    last_answer = Instant::now();
+                    if job.state != JobState::Cancelling && asked.elapsed() > AGAIN {
+                        asked = last_answer;
+                        match flink.cancel(job_id).await {
+                            Err(error) if !error.is_transient() => return Err(error),
+                            other => tracing::debug!(?other, "the job runs again, and is canceled again"),
+                        }
+                    }
+                }
                 None => return Ok(CancelOutcome::Unseen),
             },
             Ok(Reply::Away | Reply::Refused(..)) => return Ok(CancelOutcome::Unseen),

@@ -3,15 +3,16 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind as Fault, Result};
-use crate::history::History;
+use crate::flink::Reply;
 use crate::history::heartbeat::Heartbeat;
-use crate::history::plan_basis::Basis;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
+use crate::history::{History, Progress, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
 use crate::model::flink::overview::JobOverview;
+use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::manifests::surge;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
@@ -22,7 +23,7 @@ use crate::operations::upgrade::downtime::Downtime;
 use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::upgrade::{ChangeOptions, Surge, done};
-use crate::operations::wait;
+use crate::operations::wait::{self, Failures};
 use crate::progress;
 
 /// An operation whose lock this process holds.
@@ -41,6 +42,8 @@ pub(crate) struct UpgradeEngine {
     /// What to end together with a job that has no successor.
     clean_up: CleanUp,
     downtime: Downtime,
+    /// Whether this process has created the Job of the version that comes up.
+    has_made: bool,
     /// Why the new version is given up.
     pub(super) fault: Option<Error>,
     /// The running job, if this process has seen it.
@@ -59,11 +62,7 @@ pub(crate) async fn end(
     (ending, job): (Ending, Option<JobOverview>),
     clean_up: CleanUp,
 ) -> Result<Journal> {
-    // A delete without a savepoint first deletes the Job, by its uid.
-    let is_bound =
-        ending == Ending::Nothing && matches!(&clean_up, CleanUp::Cluster(deletion) if deletion.removal.job.is_some());
-    let basis = (!is_bound).then(|| Basis::of(&handle.live));
-    let heartbeat = lock::begin_on(&mut handle, command, ending, basis.as_ref()).await?;
+    let heartbeat = lock::begin(&mut handle, command, ending).await?;
     let mut engine = UpgradeEngine::of(handle).of_job(job);
     engine.clean_up = clean_up;
     Box::pin(engine.run(&heartbeat)).await
@@ -95,6 +94,7 @@ impl UpgradeEngine {
             no_wait: false,
             clean_up: CleanUp::JobManager,
             downtime: Downtime::default(),
+            has_made: false,
             fault: None,
             job: None,
             job_id: None,
@@ -264,7 +264,11 @@ impl UpgradeEngine {
             Kind::Change => progress::step(&format!("{name}: the JobManager ends")),
             _ => progress::drawn_step(&format!("{name}: the JobManager ends")),
         };
-        let highly_available = version.spec.layer.ha.is_some() || self.handle.is_highly_available();
+        // Its own templates may set it too, when nothing of the cluster before is there any more.
+        let settings = Settings::of_object(&version.manifests.job, &ConfigMaps::new());
+        let highly_available = version.spec.layer.ha.is_some()
+            || settings.high_availability().is_some()
+            || self.handle.is_highly_available();
         let has_ended = journal.ending != Ending::Nothing && side == Version::Target;
         if has_ended && let Err(error) = savepoint::reconcile_pending(&mut self.handle, Wait::Look).await {
             // Of savepoints that other commands requested meanwhile: their results end with the JobManager.
@@ -357,6 +361,7 @@ impl UpgradeEngine {
         match made {
             Ok(()) => {
                 self.downtime.made();
+                self.has_made |= self.seen.job != Some(Some(version.number));
                 self.seen.job = Some(Some(version.number));
                 let no_wait = self.no_wait && side == Version::Target;
                 let event = if no_wait { Event::Submitted } else { Event::Deployed };
@@ -378,6 +383,12 @@ impl UpgradeEngine {
             version.spec.parallelism,
             self.limit,
             checked,
+            // One that another process created may have run for long.
+            if self.has_made {
+                Failures::default()
+            } else {
+                Failures::of_old_job()
+            },
             &mut step,
         )
         .await;
@@ -424,6 +435,11 @@ impl UpgradeEngine {
                 None => error,
             });
         }
+        if journal.step == Step::Waiting && journal.rolls_back && !self.has_made && self.has_own_state(&journal).await {
+            return Err(error.context(
+                "the new version has completed a checkpoint or savepoint, so it is not given up without being asked",
+            ));
+        }
         self.happened(Event::Unhealthy(&error.message)).await?;
         if self.journal()?.is_open() {
             progress::warn(&format!("{}: {error}", self.handle.name));
@@ -434,6 +450,22 @@ impl UpgradeEngine {
         self.seen.alone = false;
         self.fault = Some(error);
         Ok(())
+    }
+
+    /// Whether the new version has newer state than the one that it started from: going back would lose that.
+    async fn has_own_state(&self, journal: &Journal) -> bool {
+        let is_saved = |savepoint: &Savepoint| {
+            savepoint.progress == Progress::Completed && savepoint.revision == journal.new_revision
+        };
+        if self.handle.store.history().savepoints.iter().any(is_saved) {
+            return true;
+        }
+        let flink = &self.handle.flink;
+        let Ok(Reply::Answer(jobs)) = flink.jobs().await else {
+            return false;
+        };
+        let Some(job) = jobs.main_job() else { return false };
+        matches!(flink.checkpoints(&job.jid).await, Ok(Reply::Answer(known)) if known.counts.completed > 0)
     }
 
     fn report(&mut self, journal: &Journal) -> Result<Report> {

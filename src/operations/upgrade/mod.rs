@@ -210,7 +210,10 @@ async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Optio
     loop {
         tokio::time::sleep(LOOK).await;
         let left = handle.left_behind.take();
-        *handle = ClusterHandle::read(&handle.cluster, &name).await?;
+        let now = ClusterHandle::read(&handle.cluster, &name).await?;
+        // The wanted version was made from what was read before.
+        handle.check_unchanged().await?;
+        *handle = now;
         handle.left_behind = left;
         match handle.job_status().await? {
             JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
@@ -318,6 +321,7 @@ pub(crate) async fn execute(
         back_revision: goes_back.then_some(plan.number + 1),
         saved: plan.fallback.clone(),
         start: plan.start.clone(),
+        chosen: wanted.restore_from.is_some(),
         rolls_back: goes_back && !how.no_rollback,
         ..Journal::begin(plan.kind, command, holder.clone(), &now, plan.ending.clone())
     };
@@ -337,7 +341,7 @@ pub(crate) async fn execute(
     let requested = requested.filter(|_| step != Step::Surging);
     handle.store.set_limits(how.history_limits);
     let entry = Entry {
-        basis: Some(&Basis::of(&handle.live)),
+        basis: &Basis::of(&handle.live),
         journal: &journal,
         left: left.as_ref(),
     };

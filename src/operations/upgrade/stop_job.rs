@@ -9,7 +9,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
-use crate::operations::savepoint::{self, Wait, Writing};
+use crate::operations::savepoint::{self, CancelOutcome, Wait, Writing};
 use crate::progress;
 
 /// How the job ended.
@@ -76,15 +76,21 @@ pub(crate) async fn end_job(
         }
         Ending::Cancel { job_id } => {
             let step = progress::step(&format!("{}: canceling the job", handle.name));
-            if let Reply::Answer(jobs) = handle.flink.jobs().await?
-                && jobs
-                    .jobs
-                    .iter()
-                    .any(|job| job.jid == *job_id && !job.state.is_terminal())
-            {
-                savepoint::cancel(&handle.flink, job_id).await?;
-            }
-            step.done(&format!("{}: canceled", handle.name));
+            let runs = |job: &JobOverview| job.jid == *job_id && !job.state.is_terminal();
+            let is_known = match handle.flink.jobs().await? {
+                Reply::Answer(jobs) if jobs.jobs.iter().any(runs) => {
+                    savepoint::cancel(&handle.flink, job_id).await? != CancelOutcome::Unseen
+                }
+                Reply::Answer(_) => true,
+                Reply::Refused(..) | Reply::Away => false,
+            };
+            // Its Job is deleted next, so that it ends in either case.
+            let how = if is_known {
+                "canceled"
+            } else {
+                "its JobManager does not say that the job is canceled, it ends with its JobManager"
+            };
+            step.done(&format!("{}: {how}", handle.name));
             Ok(StopOutcome::Stopped(None))
         }
         Ending::Nothing => Ok(StopOutcome::Stopped(None)),

@@ -118,7 +118,7 @@ impl UpgradeEngine {
             Ok(Surged::NoRoom(cause)) => {
                 let text = "there is no room for new TaskManagers beside the running ones".to_owned();
                 cause
-                    .into_error()
+                    .into_error(&name)
                     .context(text)
                     .hint("--surge=auto starts them when the job has been stopped")
             }

@@ -97,7 +97,7 @@ pub(crate) async fn take_over(
         history.set_journal(taken.clone());
     };
     let entry = Entry {
-        basis: Some(&Basis::of(&handle.live)),
+        basis: &Basis::of(&handle.live),
         journal: &taken,
         left: Some(journal),
     };

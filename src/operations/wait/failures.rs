@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::flink::operation::CACHED;
 use crate::flink::{Flink, Reply};
-use crate::model::diagnosis::{CauseKind, root_cause, trace_summary};
+use crate::model::diagnosis::{CauseKind, root_cause, trace_summary, with_name};
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::names::ClusterName;
@@ -104,7 +104,13 @@ fn fatal(name: &ClusterName, failure: &Exception) -> Option<Error> {
         "the job of {name} cannot resume from its savepoint{at}: {}",
         failure.cause
     ));
-    Some(cause.hints.into_iter().fold(error, Error::hint))
+    Some(
+        cause
+            .hints
+            .iter()
+            .map(|hint| with_name(hint, name))
+            .fold(error, Error::hint),
+    )
 }
 
 fn repeated(name: &ClusterName, failures: &[&Exception]) -> Option<Error> {

@@ -55,11 +55,11 @@ pub(crate) async fn until_healthy(
     parallelism: u32,
     timeout: Option<Duration>,
     checked: bool,
+    failures: Failures,
     step: &mut progress::Step,
 ) -> Result<Healthy> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
-    let failures = Failures::default();
     let comes_up = async {
         let outcome = running(cluster, name, parallelism, timeout, &failures, |stage, note| {
             show_stage(step, name, stage, note);
@@ -148,7 +148,7 @@ async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id:
         if has_ended(flink, job_id).await {
             match until_ended(cluster, name, Some(END), |_, _| {}).await {
                 Ok(End::Finished) => return Ok(None),
-                Ok(End::Failed(cause)) => return Err(cause.into_error()),
+                Ok(End::Failed(cause)) => return Err(cause.into_error(name)),
                 Ok(End::Canceled) => return Err(ended(name, "was canceled")),
                 Ok(End::Suspended) => return Err(ended(name, "was suspended")),
                 Ok(End::Gone | End::Missing) => return Err(ended(name, "was deleted")),
@@ -193,7 +193,7 @@ async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Erro
     if !is_wrong(&found) {
         return error;
     }
-    let cause = with_log(cluster, found.remove(0)).await.into_error();
+    let cause = with_log(cluster, found.remove(0)).await.into_error(name);
     let message = format!("{}: {}", error.message, cause.message);
     let hints = cause.hints;
     Error {

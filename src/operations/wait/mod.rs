@@ -21,7 +21,9 @@ use crate::kubernetes::clock;
 use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::diagnosis::job_outcome;
-use crate::model::diagnosis::{Cause, CauseKind, Grace, Note, Observed, Stage, Verdict, stage, unseen_job, verdict};
+use crate::model::diagnosis::{
+    Cause, CauseKind, Grace, Note, Observed, Stage, Verdict, stage, unseen_job, verdict, with_name,
+};
 use crate::model::flink::overview::{FlinkView, JobState};
 use crate::model::names::ClusterName;
 use crate::operations::observe::{log_end, with_fresh_log, without_job};
@@ -135,8 +137,10 @@ async fn running(
                 None
             }
             runs_now @ Verdict::Running { .. } => {
-                // Tasks that restarted between two polls count as other tasks.
-                let changed = job.map_or(0, |job| job.last_modification);
+                // Tasks that restarted between two polls count as other tasks; in a job whose tasks finish one after the
+                // other, each end is such a change.
+                let lasting = job.filter(|job| job.tasks.finished == 0);
+                let changed = lasting.map_or(0, |job| job.last_modification);
                 let (of, since) = *runs.get_or_insert_with(|| (changed, Instant::now()));
                 if of != changed {
                     runs = Some((changed, Instant::now()));
@@ -177,7 +181,7 @@ async fn outcome(
     match verdict {
         Verdict::Failed(cause) => Err(with_fresh_log(cluster, *cause)
             .await
-            .into_error()
+            .into_error(name)
             .context(format!("cluster {name} does not run"))),
         Verdict::Running { job_id, tasks, note } => {
             report(&Stage::Running { total: tasks }, note.as_ref());
@@ -188,7 +192,7 @@ async fn outcome(
             if let Some(cause) = unseen
                 && let Some(cause) = without_job(cluster, cause).await
             {
-                return Err(cause.into_error().context(format!("cluster {name} does not run")));
+                return Err(cause.into_error(name).context(format!("cluster {name} does not run")));
             }
             // The JobManager exits with 0 for a canceled job too.
             if let Some(pod) = unreported
@@ -346,14 +350,17 @@ fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>)
         stage(observed)
     );
     let otherwise = "nothing was undone: it may still come up; --timeout sets the limit";
-    timed_out_with(text, observed, otherwise)
+    timed_out_with(name, text, observed, otherwise)
 }
 
 /// The error of a wait that reached its time limit. Its hints are the note of the last stage, or else `otherwise`.
-fn timed_out_with(text: String, observed: &Observed, otherwise: &str) -> Error {
+fn timed_out_with(name: &ClusterName, text: String, observed: &Observed, otherwise: &str) -> Error {
     let error = Error::timed_out(text);
     match verdict(observed, clock::now(), &Grace::default()) {
-        Verdict::Going { note: Some(note), .. } => note.hints.into_iter().fold(error.hint(note.text), Error::hint),
+        Verdict::Going { note: Some(note), .. } => {
+            let hints = note.hints.iter().map(|hint| with_name(hint, name));
+            hints.fold(error.hint(note.text), Error::hint)
+        }
         _ => error.hint(otherwise),
     }
 }

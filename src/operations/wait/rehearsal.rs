@@ -67,7 +67,7 @@ pub(crate) async fn until_restored(
             .await?;
         let (pod, job_id, running) = match seen {
             Seen::Job(pod, job_id, running) => (pod, job_id, running),
-            Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error()),
+            Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error(name)),
             Seen::Finished if state => return Err(Error::job_failed("its program ended without a job that resumes")),
             Seen::Finished => return Ok(()),
             Seen::Gone => return Err(Error::job_failed("its Job was deleted meanwhile")),
@@ -94,5 +94,5 @@ fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>)
         "the rehearsal of {name} has no outcome after {seconds} s, current state: {}",
         stage(observed)
     );
-    timed_out_with(text, observed, "--timeout sets the limit")
+    timed_out_with(name, text, observed, "--timeout sets the limit")
 }

@@ -54,11 +54,11 @@ pub(crate) async fn until_printed(
     let late = |observed: &Observed| {
         let seconds = timeout.unwrap_or_default().as_secs();
         let text = format!("the Job has not ended after {seconds} s");
-        timed_out_with(text, observed, "--timeout sets the limit")
+        timed_out_with(name, text, observed, "--timeout sets the limit")
     };
     match watching.until(judge, late).await? {
         Seen::Printed(pod) => Ok(pod),
-        Seen::Failed(cause) => Err(with_fresh_log(cluster, *cause).await.into_error()),
+        Seen::Failed(cause) => Err(with_fresh_log(cluster, *cause).await.into_error(name)),
         Seen::Gone => Err(Error::conflict("the Job was deleted meanwhile")),
     }
 }

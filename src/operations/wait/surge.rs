@@ -110,7 +110,7 @@ pub(crate) async fn until_surged(
     match end {
         Surge::Going(_) => Ok(Surged::Up),
         Surge::NoRoom(cause) => Ok(Surged::NoRoom(*cause)),
-        Surge::Failed(cause) => Err(with_fresh_log(cluster, *cause).await.into_error()),
+        Surge::Failed(cause) => Err(with_fresh_log(cluster, *cause).await.into_error(name)),
     }
 }
 

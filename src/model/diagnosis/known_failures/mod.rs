@@ -1,11 +1,14 @@
 //! Known failures, and how to fix each.
 
+mod storage;
+
 use super::CauseKind;
 
 /// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first matching row.
 pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
-    KNOWN
-        .iter()
+    [PROGRAM, storage::STORAGE, OTHERS]
+        .into_iter()
+        .flatten()
         .find(|row| {
             row.when
                 .iter()
@@ -31,8 +34,9 @@ struct KnownFailure {
 pub(super) const ON_TASK_MANAGERS: &str =
     "the jar must be in the image of the TaskManagers too, at the same path: /opt/flink/usrlib, or --jar";
 
-/// Specific rows come before general ones. The messages are Flink's own from 1.17 to 2.3, and the JVM's.
-const KNOWN: &[KnownFailure] = &[
+/// Failures of the image, the JVM and the program. Specific rows come before general ones. The messages are Flink's own from
+/// 1.17 to 2.3, and the JVM's.
+const PROGRAM: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::SavepointIncompatible,
         when: &[
@@ -298,6 +302,20 @@ const KNOWN: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        kind: CauseKind::Libraries,
+        // Source: Flink's `FactoryUtil` and `TableFactoryService`, the JDBC connector's `JdbcFactoryLoader`, `java.sql.DriverManager`.
+        when: &[
+            &["Could not find any", "factory for identifier"],
+            &["Could not find any", "factory that can handle url"],
+            &["Could not find a suitable table factory"],
+            &["No suitable driver"],
+        ],
+        hints: &[
+            "the image has no connector, format or driver of this name: put its jar into /opt/flink/lib of --image or into the \
+             program's jar, for the Flink version of --image",
+        ],
+    },
+    KnownFailure {
         // Java's message about a lambda whose class is missing when it is deserialized. Seen with 2.3.
         kind: CauseKind::ClassOnTaskManagers,
         when: &[&["cannot assign instance of java.lang.invoke.SerializedLambda"]],
@@ -374,79 +392,10 @@ const KNOWN: &[KnownFailure] = &[
             "give it more time by -D pekko.startup-timeout=120s (akka.startup-timeout before Flink 1.18)",
         ],
     },
-    KnownFailure {
-        kind: CauseKind::NoStorageDirectory,
-        when: &[
-            &["checkpoint directory", "not configured"],
-            &["Cannot snapshot to", "directory"],
-            &["No savepoint directory configured"],
-            &["state.savepoints.dir"],
-            &["CheckpointStorage", "not configured"],
-        ],
-        hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
-    },
-    KnownFailure {
-        kind: CauseKind::ReadOnlyFileSystem,
-        when: &[&["Read-only file system"], &["ReadOnlyFileSystemException"]],
-        hints: &[
-            "mount an emptyDir where it writes: Flink needs /opt/flink/conf, /opt/flink/log and /tmp (for conf an init container copies the image's files)",
-            "or leave readOnlyRootFilesystem out of the Pod template, and readOnly out of the volume's mount",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
-        // The schemes are those of Flink's documentation.
-        when: &[
-            &["AccessDeniedException", "s3://"],
-            &["AccessDeniedException", "s3a://"],
-            &["AccessDeniedException", "s3p://"],
-            &["AccessDeniedException", "gs://"],
-            &["AccessDeniedException", "oss://"],
-            &["AccessDeniedException", "abfs://"],
-            &["AccessDeniedException", "abfss://"],
-            &["AccessDeniedException", "wasb://"],
-            &["AccessDeniedException", "wasbs://"],
-        ],
-        hints: &[
-            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        // Source: Hadoop's `FSPermissionChecker.toAccessControlString`.
-        when: &[&["AccessControlException", "user="]],
-        hints: &[
-            "HDFS refuses the user that the message names: give the folder to it, or name another by --env HADOOP_USER_NAME=USER",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        when: &[
-            &["AccessDeniedException"],
-            &["Permission denied"],
-            &["Failed to create directory"],
-            &["Mkdirs failed to create"],
-            &["Could not create the directory"],
-        ],
-        hints: &[
-            "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
-            "check --checkpoint-dir, --savepoint-dir and --mount CLAIM:PATH",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        when: &[
-            &["NoSuchBucket"],
-            &["AccessDenied"],
-            &["InvalidAccessKeyId"],
-            &["Unable to load credentials"],
-            &["No AWS Credentials"],
-        ],
-        hints: &[
-            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
-        ],
-    },
+];
+
+/// Failures of the network and of a running job, and last the most general row.
+const OTHERS: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::UnknownHost,
         when: &[&["UnknownHostException"]],

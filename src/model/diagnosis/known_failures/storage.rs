@@ -1,0 +1,94 @@
+//! Known failures of what keeps checkpoints, savepoints and temporary files.
+
+use super::KnownFailure;
+use crate::model::diagnosis::CauseKind;
+
+/// Specific rows come before general ones.
+pub(super) const STORAGE: &[KnownFailure] = &[
+    KnownFailure {
+        kind: CauseKind::NoStorageDirectory,
+        when: &[
+            &["checkpoint directory", "not configured"],
+            &["Cannot snapshot to", "directory"],
+            &["No savepoint directory configured"],
+            &["state.savepoints.dir"],
+            &["CheckpointStorage", "not configured"],
+        ],
+        hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Linux's ENOSPC and EDQUOT.
+        when: &[&["No space left on device"], &["Disk quota exceeded"]],
+        hints: &[
+            "a disk is full: the claim of checkpoints and savepoints (kubectl flink savepoint dispose frees old savepoints), or the \
+             node's, where RocksDB and temporary files are (io.tmp.dirs): mount a larger claim there by --mount CLAIM:PATH",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::ReadOnlyFileSystem,
+        when: &[&["Read-only file system"], &["ReadOnlyFileSystemException"]],
+        hints: &[
+            "mount an emptyDir where it writes: Flink needs /opt/flink/conf, /opt/flink/log and /tmp (for conf an init container copies the image's files)",
+            "or leave readOnlyRootFilesystem out of the Pod template, and readOnly out of the volume's mount",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
+        // The schemes are those of Flink's documentation.
+        when: &[
+            &["AccessDeniedException", "s3://"],
+            &["AccessDeniedException", "s3a://"],
+            &["AccessDeniedException", "s3p://"],
+            &["AccessDeniedException", "gs://"],
+            &["AccessDeniedException", "oss://"],
+            &["AccessDeniedException", "abfs://"],
+            &["AccessDeniedException", "abfss://"],
+            &["AccessDeniedException", "wasb://"],
+            &["AccessDeniedException", "wasbs://"],
+            // Where it names a key or a bucket only: the words of the stores' own clients in its message.
+            &["Service: Amazon S3", "Status Code: 403"],
+            &["Service: S3", "Status Code: 403"],
+            &["NoAuthWithAWSException"],
+            &["SignatureDoesNotMatch"],
+            &["InvalidAccessKeyId"],
+            &["Unable to load AWS credentials"],
+            &["Unable to load credentials"],
+            &["No AWS Credentials"],
+            &["AccessDeniedException", ".core.windows.net"],
+        ],
+        hints: &[
+            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Source: Hadoop's `FSPermissionChecker.toAccessControlString`.
+        when: &[&["AccessControlException", "user="]],
+        hints: &[
+            "HDFS refuses the user that the message names: give the folder to it, or name another by --env HADOOP_USER_NAME=USER",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        when: &[
+            &["AccessDeniedException"],
+            &["Permission denied"],
+            &["Failed to create directory"],
+            &["Mkdirs failed to create"],
+            &["Could not create the directory"],
+        ],
+        hints: &[
+            "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
+            "check --checkpoint-dir, --savepoint-dir and --mount CLAIM:PATH",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        when: &[&["NoSuchBucket"], &["AccessDenied"]],
+        hints: &[
+            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
+        ],
+    },
+];
