@@ -1,9 +1,10 @@
 //! `wait`: waits until a cluster reaches a state, for scripts.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::cli::args::clusters::ClustersArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::wait_goal::{Goal, Reached, reach};
@@ -12,7 +13,7 @@ use crate::output::terminal;
 /// Wait until a cluster is running, finished, failed, stopped, …
 ///
 /// It ends with 0 when that is reached, with 5 when the time is over, and with 6 as soon as it is known that it can no
-/// longer come.
+/// longer come. With labels that no cluster has, it ends with 3, unless what is waited for is that there is none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = GOALS)]
 pub(crate) struct WaitArgs {
@@ -41,8 +42,17 @@ const GOALS: &str = "Examples:\n  \
     taskmanagers=N   Flink knows N TaskManagers or more";
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
-    let each = async |name| Box::pin(wait_for(connection, name, &args)).await;
-    args.clusters.each(connection, each).await
+    let found = Cell::new(false);
+    let each = async |name| {
+        found.set(true);
+        Box::pin(wait_for(connection, name, &args)).await
+    };
+    args.clusters.each(connection, each).await?;
+    // As with kubectl: a script that waits for a deployment must not go on without one.
+    if found.get() || matches!(args.goal, Goal::Stopped | Goal::Deleted) {
+        return Ok(());
+    }
+    Err(Error::not_found("no cluster has these labels"))
 }
 
 async fn wait_for(connection: &ConnectionOptions, name: ClusterName, args: &WaitArgs) -> Result<()> {

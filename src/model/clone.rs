@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::names::ClusterName;
+use super::names::{APPLY_SET, ClusterName};
 use super::template::Templates;
 use crate::model::config::Config;
 
@@ -75,6 +75,7 @@ fn renamed(tree: &Value, old: &ClusterName, new: &ClusterName, label: bool) -> V
                 let value = match value {
                     Value::Object(map) if labels => map
                         .iter()
+                        .filter(|(key, _)| key.as_str() != APPLY_SET)
                         .map(|(key, value)| (key.clone(), again(value, true)))
                         .collect(),
                     _ => again(value, label),
@@ -136,7 +137,7 @@ mod tests {
             service: json!({"metadata": {"name": "first-master"}, "spec": {"selector": {"app": "first", "component": "master"},
                 "ports": [{"port": 8081, "nodePort": 30081}]}}),
             job: json!({"args": ["-Djobmanager.rpc.address=first-master", "-Dhigh-availability.cluster-id=/first", "--input", "first",
-                "--topic=first"], "labels": {"app": "first", "team": "x"}}),
+                "--topic=first"], "labels": {"app": "first", "team": "x", APPLY_SET: "shop"}}),
             deployment: json!({"env": [{"name": "JOB_MANAGER_RPC_ADDRESS", "value": "first-master"}]}),
         };
         let made = templates(&source, &old, &new);

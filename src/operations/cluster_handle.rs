@@ -18,7 +18,7 @@ use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::ha_config_maps::Ids;
 use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
-use crate::model::names::ClusterName;
+use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::report::OperationResult;
@@ -366,6 +366,18 @@ impl ClusterHandle {
             Some(revision) => revision_spec::templates(revision),
             None => Ok((Templates::built_in()?, false)),
         }
+    }
+
+    /// `file`, in the set of `apply` to which the cluster belongs, unless the file names another one. Files do not name their
+    /// set, and a job must not restart because of that.
+    pub(crate) fn in_its_set(&self, mut file: Config) -> Config {
+        let live = self.live.job.as_ref().or(self.live.deployment.as_ref());
+        if let Some(set) = live.and_then(|object| object["metadata"]["labels"][APPLY_SET].as_str()) {
+            file.labels
+                .entry(APPLY_SET.to_owned())
+                .or_insert_with(|| set.to_owned());
+        }
+        file
     }
 
     /// Whether the objects were changed since they were created as `made`, which is from the history.

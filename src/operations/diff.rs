@@ -101,7 +101,7 @@ impl ComparedVersion {
                 Some(own) => own,
                 None => handle.kept_templates()?.0,
             };
-            (templates, file)
+            (templates, handle.in_its_set(file))
         } else {
             let (templates, layer, _) = handle.base(&self.flags, own)?;
             (templates, layer)

@@ -9,7 +9,7 @@ use crate::model::config::Config;
 use crate::model::export;
 use crate::model::flink_deployment;
 use crate::model::manifests;
-use crate::model::names::ClusterName;
+use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -93,6 +93,8 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
     // They belong to this revision only.
     layer.nonce = None;
     layer.rpc_port = None;
+    // The files of its set do not describe another cluster that is made of it: `apply --prune` would delete that.
+    layer.labels.remove(APPLY_SET);
     Ok(layer)
 }
 

@@ -50,7 +50,7 @@ impl StatedVersion<'_> {
     pub(crate) async fn over(&self, handle: &ClusterHandle) -> Result<TargetRevision> {
         let (flags, own) = (self.flags.clone(), self.own.clone());
         let mut wanted = match &self.file {
-            Some(file) => TargetRevision::file(handle, file.clone(), flags, own)?,
+            Some(file) => TargetRevision::file(handle, handle.in_its_set(file.clone()), flags, own)?,
             None => TargetRevision::changed(handle, flags, own)?,
         };
         wanted.image = prepare(&self.image, &self.flags, &mut wanted.layer).await?;

@@ -74,6 +74,14 @@ fn a_registry_that_stays_broken_is_given_up_without_half_an_image() {
 }
 
 #[test]
+fn a_registry_that_refuses_mounts_gets_the_layers() {
+    let (sandbox, registry) = place(2);
+    registry.fault("POST", "?mount=", usize::MAX, Fault::Status(405, &[], "no mounts"));
+    works(&build(&sandbox, &registry, &[]));
+    whole(&registry, "team/app", "1");
+}
+
+#[test]
 fn an_upload_that_is_cut_continues_where_it_was() {
     let (sandbox, registry) = place(1);
     registry.fault("PATCH", "/blobs/uploads/", 3, Fault::CutRequest(50_000));

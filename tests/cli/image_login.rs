@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use crate::image_place::{build, fails, place, whole, works};
+use crate::registry::Fault;
 
 #[test]
 fn a_missing_login_is_reported_with_the_way_to_log_in() {
@@ -38,6 +39,19 @@ fn a_missing_login_is_reported_with_the_way_to_log_in() {
         }
         whole(&registry, "team/app", "1");
     }
+}
+
+#[test]
+fn a_token_server_that_fails_for_a_moment_is_asked_again() {
+    let (sandbox, registry) = place(1);
+    registry.ask_for("Bearer");
+    // tester:s3cret
+    let login = json!({ "auths": { registry.host(): { "auth": "dGVzdGVyOnMzY3JldA==" } } });
+    sandbox.file(".docker/config.json", &login.to_string());
+    registry.fault("GET", "/token", 1, Fault::Status(503, &[], "restarting"));
+    registry.fault("GET", "/token", 1, Fault::Status(429, &[], "too many requests"));
+    works(&build(&sandbox, &registry, &[]));
+    whole(&registry, "team/app", "1");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answer;
+mod apply_set;
 mod basis;
 mod beside;
 mod call;

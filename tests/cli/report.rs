@@ -163,7 +163,9 @@ fn maps(server: &Server) {
         &format!("{CORE}/configmaps/shop-conf"),
         map(json!({
         "config.yaml": "rest: {port: 8081}\ns3:\n  secret-key: planted-file\nmy:\n  own: planted-own-file\n",
-        "application.properties": "a=planted-application"})),
+        "application.properties": "a=planted-application",
+        "application.yaml": "shop:\n  dsn: planted-application-tree\n",
+        "address.properties": "a=planted-address"})),
     );
     often(
         server,

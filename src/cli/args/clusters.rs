@@ -40,11 +40,20 @@ impl ClustersArgs {
     ) -> Result<()> {
         let names = self.names.iter().map(|name| ClusterName::new(name));
         let mut names = names.collect::<Result<Vec<_>>>()?;
+        let mut failure = FirstFailure::default();
         if let Some(selector) = &self.selector {
             let cluster = connect(connection)?;
-            let found = names_of(&cluster, Some(selector.clone())).await?;
-            names = found.map(|name| ClusterName::new(&name)).collect::<Result<_>>()?;
-            if names.is_empty() {
+            for name in names_of(&cluster, Some(selector.clone())).await? {
+                match ClusterName::new(&name) {
+                    Ok(name) => names.push(name),
+                    // One made by hand, with a name that is invalid for our clusters.
+                    Err(error) => {
+                        let text = format!("cluster {name} is skipped: {}", error.message);
+                        failure.report(&Error::failure(text));
+                    }
+                }
+            }
+            if names.is_empty() && failure.is_none() {
                 terminal::note(&format!("No resources found in {} namespace.", cluster.namespace()));
             }
         }
@@ -54,7 +63,6 @@ impl ClustersArgs {
             }
             return Ok(());
         }
-        let mut failure = FirstFailure::default();
         for name in names {
             let outcome = Box::pin(work(name.clone())).await;
             failure.add(&name, outcome);

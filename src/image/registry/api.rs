@@ -246,7 +246,7 @@ impl Repository {
             let mut request = Request::builder().method(call.method.clone()).uri(call.uri.clone());
             if let Some(headers) = request.headers_mut() {
                 *headers = call.headers.clone();
-                if let Some(header) = self.authorization(&call.uri).await? {
+                if let Some(header) = self.authorization(&call.uri).await.map_err(of_connection)? {
                     headers.insert(AUTHORIZATION, header);
                 }
             }
@@ -286,7 +286,7 @@ impl Repository {
         mut headers: HeaderMap,
         body: Body,
     ) -> Result<Response<Incoming>, Trouble> {
-        if let Some(header) = self.authorization(uri).await? {
+        if let Some(header) = self.authorization(uri).await.map_err(of_connection)? {
             headers.insert(AUTHORIZATION, header);
         }
         let mut request = Request::new(body);
@@ -420,7 +420,7 @@ async fn small(response: Response<Incoming>, most: usize) -> Result<Bytes, Troub
     collect(response.into_body(), most).await.map_err(of_connection)
 }
 
-/// Only errors of the connection are transient.
+/// Only errors of the connection, and of a token server for now, are transient.
 fn of_connection(error: Error) -> Trouble {
     if error.kind == Kind::Unreachable {
         Trouble::passing(error)

@@ -171,7 +171,10 @@ impl Login {
             .await
             .map_err(|error| failed(error.kind, &error.message))?;
         if !status.is_success() {
-            return Err(failed(Kind::Failure, &format!("{realm} answers {status}")));
+            // It is tried again, as the registry itself is.
+            let is_passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            let kind = if is_passing { Kind::Unreachable } else { Kind::Failure };
+            return Err(failed(kind, &format!("{realm} answers {status}")));
         }
         serde_json::from_slice(&body).map_err(|_| failed(Kind::Failure, &address()))
     }

@@ -57,9 +57,9 @@ impl Upload<'_> {
             match self.begin(Some(from)).await {
                 Ok(None) => return Ok(Arrival::Mounted),
                 Ok(Some(session)) => begun = Some(session),
-                // The other repository may not be readable, or the registry does not support mounts: then send the
-                // blob.
-                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::NotFound) => {}
+                // The other repository may not be readable, or the registry does not support mounts, and says so by any
+                // status: then send the blob.
+                Err(error) if error.kind != Kind::Unreachable => {}
                 Err(error) => return Err(error),
             }
         } else if self.to.has_blob(&self.blob.digest).await? {

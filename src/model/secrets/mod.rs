@@ -11,6 +11,7 @@ use serde_json::Value;
 pub(crate) use log::LogRedaction;
 pub(crate) use redaction::Redaction;
 
+use self::patterns::within;
 use crate::model::flink::effective_config::is_secret;
 
 /// Replaces a secret that is the same on both sides, or exists on one side only.
@@ -19,7 +20,8 @@ const BEFORE: &str = "*** (before)";
 const AFTER: &str = "*** (after)";
 
 /// Hides the secrets in two versions of an object: values of environment variables, `-D` options, program arguments and
-/// annotations with secret names. Differences stay visible, as in `kubectl diff`.
+/// annotations with secret names, and settings with such names and logins of URLs within others, such as the options of
+/// tables in a SQL script. Differences stay visible, as in `kubectl diff`.
 pub(crate) fn hide(before: &mut Value, after: &mut Value) {
     let original = (before.clone(), after.clone());
     hide_in(before, &secrets(&original.1), BEFORE);
@@ -65,6 +67,7 @@ fn visit(value: &mut Value, see: &mut dyn FnMut(&str) -> Option<String>) {
                             *text = other;
                         }
                     }
+                    Value::String(text) if key == "value" || key.contains('/') => *text = within(text, see),
                     _ => visit(value, see),
                 }
             }
@@ -82,6 +85,7 @@ fn argument(text: &mut String, is_value: bool, see: &mut dyn FnMut(&str) -> Opti
         return false;
     }
     let Some(option) = text.strip_prefix("-D").or_else(|| text.strip_prefix('-')) else {
+        *text = within(text, see);
         return false;
     };
     match option.split_once('=') {
@@ -92,7 +96,12 @@ fn argument(text: &mut String, is_value: bool, see: &mut dyn FnMut(&str) -> Opti
             }
             false
         }
-        Some(_) => false,
+        Some((_, value)) => {
+            let shown = within(value, see);
+            text.truncate(text.len() - value.len());
+            text.push_str(&shown);
+            false
+        }
         None => is_secret(option),
     }
 }
@@ -131,5 +140,23 @@ mod tests {
         let (mut nothing, mut made) = (Value::Null, object("p", "k"));
         hide(&mut nothing, &mut made);
         assert_eq!(made["containers"][0]["env"][0]["value"], "***");
+    }
+
+    #[test]
+    fn secrets_within_values_are_hidden_and_still_differ() {
+        let object = |key: &str, word: &str| {
+            json!({"annotations": {"kubectl-flink/sql": format!("CREATE TABLE t (a INT) WITH ('connector' = 'jdbc', 'password' = '{word}');")},
+                "env": [{"name": "FLINK_PROPERTIES", "value": format!("rest.port: 8081\ns3.secret-key: {key}")}],
+                "args": ["--dsn", format!("jdbc:postgresql://u:{word}@db/x"), format!("-Dmy.url=http://u:{word}@db")]})
+        };
+        let (mut before, mut after) = (object("k1", "w1"), object("k1", "w2"));
+        hide(&mut before, &mut after);
+        assert_eq!(before["env"][0]["value"], "rest.port: 8081\ns3.secret-key: ***");
+        assert_eq!(
+            after["annotations"]["kubectl-flink/sql"],
+            "CREATE TABLE t (a INT) WITH ('connector' = 'jdbc', 'password' = *** (after));"
+        );
+        assert_eq!(before["args"][1], "jdbc:postgresql://*** (before)@db/x");
+        assert_eq!(after["args"][2], "-Dmy.url=http://*** (after)@db");
     }
 }

@@ -18,10 +18,26 @@ static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 });
 static URL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(USER_INFO).ok());
 
-fn compiled() -> Vec<(Result<Regex, regex::Error>, &'static str)> {
+/// A setting with the name of a secret: on a line of its own its value goes to the end of the line.
+static SETTING: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let name = secret_name();
+    let line = format!(r#"^([ \t]*["']?{name}["']?[ \t]*[:=][ \t]*)(\S.*)$"#);
+    let value = r#"("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|["'].*|[^\s,;&)}\]<>"']+)"#;
+    Regex::new(&format!(
+        r#"(?im){line}|({name}\\*["']?[ \t]*(?:=>|[:=])[ \t]*\\*){value}"#
+    ))
+    .ok()
+});
+
+/// A name that a secret may have.
+fn secret_name() -> String {
     let words: Vec<String> = SENSITIVE.iter().map(|word| regex::escape(word)).collect();
     let words = words.join("|");
-    let name = format!(r"[A-Za-z0-9_.\-/]*(?:(?:{words})[A-Za-z0-9_.\-/]*|[._\-](?:key|pass|pwd))");
+    format!(r"[A-Za-z0-9_.\-/]*(?:(?:{words})[A-Za-z0-9_.\-/]*|[._\-](?:key|pass|pwd))")
+}
+
+fn compiled() -> Vec<(Result<Regex, regex::Error>, &'static str)> {
+    let name = secret_name();
     let element = name.replace(r"\-/", r"\-");
     let all = [
         (
@@ -82,12 +98,49 @@ pub(super) fn without_secrets(text: &str) -> String {
 /// storage (`abfss://container@account.dfs.core.windows.net`), which stand in the same place.
 fn user_info(found: &Captures<'_>) -> String {
     let (scheme, user) = (&found[1], &found[2]);
-    let is_container = ["abfs", "wasb"].iter().any(|start| scheme.starts_with(start));
-    if user == "flink" || is_container && !user.contains(':') {
-        found[0].to_owned()
-    } else {
+    if is_login(scheme, user) {
         format!("{scheme}{REDACTED}@")
+    } else {
+        found[0].to_owned()
     }
+}
+
+fn is_login(scheme: &str, user: &str) -> bool {
+    let is_container = ["abfs", "wasb"].iter().any(|start| scheme.starts_with(start));
+    user != "flink" && (!is_container || user.contains(':'))
+}
+
+/// Passes the secrets within a text to `see`, which may return a replacement: those of settings, and the user info of URLs.
+pub(super) fn within(text: &str, see: &mut dyn FnMut(&str) -> Option<String>) -> String {
+    let (Some(setting), Some(url)) = (SETTING.as_ref(), URL.as_ref()) else {
+        return text.to_owned();
+    };
+    let text = setting.replace_all(text, |found: &Captures<'_>| {
+        let part = |one: usize, other: usize| found.get(one).or(found.get(other)).map_or("", |part| part.as_str());
+        let (name, value) = (part(1, 3), part(2, 4));
+        format!("{name}{}", see(value).unwrap_or_else(|| value.to_owned()))
+    });
+    let text = url.replace_all(&text, |found: &Captures<'_>| {
+        let (scheme, user) = (&found[1], &found[2]);
+        let shown = if is_login(scheme, user) { see(user) } else { None };
+        format!("{scheme}{}@", shown.as_deref().unwrap_or(user))
+    });
+    text.into_owned()
+}
+
+/// Whether a text with slashes is a key in Base64, or has one between them, as the address of a webhook has.
+pub(super) fn has_key(text: &str) -> bool {
+    let is_key = |part: &str| {
+        let has = |kind: fn(&u8) -> bool| part.as_bytes().iter().any(kind);
+        part.len() >= 16
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+/=_-".contains(&byte))
+            && has(u8::is_ascii_uppercase)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_digit)
+    };
+    !text.starts_with(['/', '.']) && is_key(text) || text.split('/').any(is_key)
 }
 
 #[cfg(test)]
@@ -101,7 +154,7 @@ mod tests {
             "{:?}",
             compiled()
         );
-        assert!(URL.is_some());
+        assert!(URL.is_some() && SETTING.is_some());
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::arguments::Arguments;
-use super::patterns::without_secrets;
+use super::patterns::{has_key, without_secrets};
 use crate::model::flink::config_keys;
 use crate::model::flink::effective_config::is_secret;
 use crate::model::main_container::ENTRYPOINTS;
+use crate::model::names::COMPONENT_LABEL;
 
 /// What stands in the place of a secret.
 pub(crate) const REDACTED: &str = "****";
@@ -27,6 +28,8 @@ const REFERENCES: &[&str] = &[
     "secretKeyRef",
     "imagePullSecrets",
 ];
+/// Component label of the ConfigMap of a history.
+const HISTORY: &str = "history";
 /// Annotation of a FlinkDeployment in a history.
 const ENV_ANNOTATION: &str = "kubectl-flink/env";
 /// Environment variables of Flink's image and of JVMs, whose values are no secrets.
@@ -106,9 +109,11 @@ pub(super) fn is_plain(text: &str) -> bool {
     matches!(text, "" | "true" | "false") || text.len() < SHORTEST && text.parse::<f64>().is_ok()
 }
 
-/// Whether a hidden value, whose name says nothing, may be a secret: no short word, no sentence, no path.
+/// Whether a hidden value, whose name says nothing, may be a secret: no short word, no sentence, and no path, unless a key
+/// or a login is in it.
 fn may_be_secret(text: &str) -> bool {
-    text.len() >= 8 && !text.contains(|c: char| c.is_whitespace() || c == '/')
+    let has_secret = || !text.contains('/') || has_key(text) || text.contains('@') && !text.contains("://");
+    text.len() >= 8 && !text.contains(char::is_whitespace) && has_secret()
 }
 
 /// A way through a tree. `hidden` gets the secrets.
@@ -131,6 +136,10 @@ impl Walk<'_> {
         // Who wrote which field: long, and of no use here.
         fields.remove("managedFields");
         let is_map = fields.get("kind").is_some_and(|kind| kind == "ConfigMap");
+        // Its entries are of the plugin, and are read as its objects are.
+        let is_history = fields
+            .get("metadata")
+            .is_some_and(|metadata| metadata["labels"][COMPONENT_LABEL] == HISTORY);
         let text = |key: &str| fields.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
         let (name, key) = (text("name"), text("key"));
         for (field, value) in fields {
@@ -138,7 +147,10 @@ impl Walk<'_> {
                 ("args", Value::Array(words)) => self.words(words, false),
                 ("command", Value::Array(words)) => self.words(words, true),
                 ("annotations", Value::Object(map)) => self.annotations(map),
-                ("data", Value::Object(map)) if is_map => map.iter_mut().for_each(|(key, value)| self.file(key, value)),
+                ("data", Value::Object(map)) if is_map => {
+                    map.iter_mut()
+                        .for_each(|(key, value)| self.file(key, value, is_history));
+                }
                 ("binaryData", value) if is_map => *value = Value::from(REDACTED),
                 ("flinkConfiguration", value) => self.options("", value),
                 // The program's arguments as it has parsed them. Source: `JobConfigInfo`.
@@ -259,7 +271,7 @@ impl Walk<'_> {
                 self.hide(value, true);
             } else if name == ENV_ANNOTATION {
                 self.variables(value);
-            } else if let Some(shown) = self.document(text) {
+            } else if let Some(shown) = self.document(text, known) {
                 *text = shown;
             } else if known {
                 *text = self.redaction.text(text);
@@ -283,8 +295,9 @@ impl Walk<'_> {
         }
     }
 
-    /// A text that is a tree in JSON or YAML, such as the object in `last-applied-configuration`.
-    fn document(&mut self, text: &str) -> Option<String> {
+    /// A text that is a tree in JSON or YAML, such as the object in `last-applied-configuration`. `is_known`: its fields are
+    /// those of Kubernetes or of the plugin; those of others are known by their names only.
+    fn document(&mut self, text: &str, is_known: bool) -> Option<String> {
         if !text.contains('\n') && !text.starts_with(['{', '[']) {
             return None;
         }
@@ -292,12 +305,26 @@ impl Walk<'_> {
         if !tree.is_object() && !tree.is_array() {
             return None;
         }
-        self.object(&mut tree);
+        if is_known || tree["apiVersion"].is_string() && tree["kind"].is_string() {
+            self.object(&mut tree);
+        } else {
+            self.unknown_tree("", &mut tree);
+        }
         serde_json::to_string_pretty(&tree).ok()
     }
 
-    /// One of the files of a ConfigMap.
-    fn file(&mut self, name: &str, value: &mut Value) {
+    /// A tree of which only the names of its fields are known.
+    fn unknown_tree(&mut self, name: &str, value: &mut Value) {
+        match value {
+            Value::Object(map) => map.iter_mut().for_each(|(name, value)| self.unknown_tree(name, value)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.unknown_tree(name, item)),
+            Value::Number(number) if !is_secret(name) && is_plain(&number.to_string()) => {}
+            value => self.unknown(name, value),
+        }
+    }
+
+    /// One of the files of a ConfigMap, or of the entries of a history.
+    fn file(&mut self, name: &str, value: &mut Value, is_history: bool) {
         let Value::String(text) = value else { return };
         if matches!(name, "flink-conf.yaml" | "config.yaml") {
             let tree = serde_yaml::from_str::<Value>(text).ok().filter(Value::is_object);
@@ -310,7 +337,7 @@ impl Walk<'_> {
             };
         } else if name.starts_with("log4j") || name.starts_with("logback") || is_of_flink(name) {
             *text = self.redaction.text(text);
-        } else if let Some(shown) = self.document(text) {
+        } else if let Some(shown) = self.document(text, is_history) {
             *text = shown;
         } else {
             self.unknown(name, value);
@@ -320,18 +347,13 @@ impl Walk<'_> {
 
 /// Whether it is a key of a ConfigMap of high availability, or of a history.
 fn is_of_flink(key: &str) -> bool {
-    [
-        "checkpointID-",
-        "jobGraph-",
-        "executionPlan-",
-        "org.apache.flink.",
-        "address",
-        "sessionId",
-        "counter",
-    ]
-    .iter()
-    .any(|start| key.starts_with(start))
-        || matches!(key, "format" | "lastRevision" | "heartbeat")
+    ["checkpointID-", "jobGraph-", "executionPlan-", "org.apache.flink."]
+        .iter()
+        .any(|start| key.starts_with(start))
+        || matches!(
+            key,
+            "address" | "sessionId" | "counter" | "format" | "lastRevision" | "heartbeat"
+        )
 }
 
 #[cfg(test)]
@@ -417,6 +439,25 @@ mod tests {
             );
         }
         assert_eq!(map("application.properties", "a=planted"), "****");
+        // What the names of another program's settings mean is not known.
+        for (name, text) in [
+            (
+                "application.yaml",
+                "db:\n  dsn: planted\n  port: 5432\nhooks: [planted]\n",
+            ),
+            ("clients.json", "{\"clients\": [{\"id\": \"planted\", \"port\": 5432}]}"),
+            ("address.properties", "user=planted\nport=5432\n"),
+        ] {
+            let seen = map(name, text);
+            assert!(!seen.to_string().contains("planted"), "{seen}");
+        }
+        assert!(
+            map("application.yaml", "db:\n  port: 5432\n")
+                .to_string()
+                .contains("5432")
+        );
+        let template = "apiVersion: v1\nkind: Pod\nspec: {schedulerName: own}\n";
+        assert!(map("pod-template.yaml", template).to_string().contains("own"));
         let seen = redacted(
             &json!({"execution-config": {"user-config": {"in": "planted", "n": "5"}},
             "all": [{"key": "s3.secret-key", "value": "planted"}, {"key": "rest.port", "value": "8081"}]}),
@@ -438,6 +479,13 @@ mod tests {
         assert_eq!(
             redaction.text("hunter2 is careful with a1:b2c3d4 of $(OTHER)"),
             "**** is careful with **** of $(OTHER)"
+        );
+        // Keys in Base64 and logins have slashes, as paths have.
+        redaction.learn(&json!({"env": [{"name": "AWS_SK", "value": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
+            {"name": "DSN", "value": "jdbc:oracle:thin:scott/tiger@db:1521"}, {"name": "PLACE", "value": "file:///data/part-1"}]}));
+        assert_eq!(
+            redaction.text("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY to jdbc:oracle:thin:scott/tiger@db:1521 in file:///data/part-1"),
+            "**** to **** in file:///data/part-1"
         );
     }
 }

@@ -175,11 +175,12 @@ impl<'a> Lines<'a> {
             Some((stamp, text)) if stamp.ends_with('Z') => (stamp, text),
             _ => ("", line),
         };
+        // Lines that are written already tell what the next ones are, such as arguments.
+        let text = self.log.line(text);
         if !self.after.is_empty() && stamp <= self.after.as_str() {
             (self.is_gapless, self.is_first) = (true, false);
             return;
         }
-        let text = self.log.line(text);
         if std::mem::take(&mut self.is_first) {
             self.write("… lines are left out here …", "");
         }
@@ -201,6 +202,24 @@ mod tests {
     use std::io::Read;
 
     use super::*;
+
+    #[test]
+    fn arguments_are_hidden_where_the_begin_stopped_between_them() {
+        let redaction = Redaction::default();
+        let mut lines = Lines::new(BufWriter::new(tempfile::tempfile().unwrap()), &redaction);
+        let line = |stamp: u8, text: &str| format!("{stamp}Z x [] - {text}\n");
+        let begin = line(1, " Program Arguments:") + &line(2, "    --in");
+        lines.feed(begin.as_bytes());
+        lines.after.clone_from(&lines.last);
+        lines.restart();
+        lines.feed((begin + &line(3, "    planted")).as_bytes());
+        let mut file = lines.out.into_inner().unwrap();
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        let want = "1Z x [] -  Program Arguments:\n2Z x [] -     --in\n3Z x [] -     ****\n";
+        assert_eq!(text, want);
+    }
 
     #[test]
     fn the_end_continues_after_the_begin_and_half_lines_are_left_out() {

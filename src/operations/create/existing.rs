@@ -151,7 +151,7 @@ fn target(
     image: Option<JobImage>,
 ) -> Result<(ClusterName, TargetRevision)> {
     let from_savepoint = spec.layer.from_savepoint.clone();
-    let wanted = TargetRevision::file(handle, spec.layer, Config::default(), own)?;
+    let wanted = TargetRevision::file(handle, handle.in_its_set(spec.layer), Config::default(), own)?;
     let wanted = TargetRevision {
         restore_from: from_savepoint,
         image,

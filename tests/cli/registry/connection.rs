@@ -75,7 +75,7 @@ pub(super) fn serve(stream: TcpStream, state: &Mutex<State>, door: &Door, addres
             let open = state
                 .faults
                 .iter_mut()
-                .find(|(method, part, times, _)| *method == request.method && path.contains(part) && *times > 0);
+                .find(|(method, part, times, _)| *method == request.method && target.contains(part) && *times > 0);
             open.map(|(_, _, times, fault)| {
                 *times -= 1;
                 fault.clone()
