@@ -10,8 +10,8 @@ use kube::config::Kubeconfig;
 use kubectl_flink::testing::{
     Checkpoints, Cli, ClusterName, ConnectionOptions, Errors, Exceptions, History, JobsOverview, Metadata,
     OperationReply, Overview, Spec, Stamps, Templates, Typed, build_manifests, clean, configure, cpu, diff_metadata,
-    effective_config_of_log, job_outcome_of_log, last_line, memory_flink, memory_kubernetes, read_flink_deployments,
-    root_cause, split_seed, tells_of_job, write_flink_deployment,
+    effective_config_of_log, job_outcome_of_log, last_line, memory_flink, memory_kubernetes, mentions_job,
+    read_flink_deployments, root_cause, split_arguments, write_flink_deployment,
 };
 
 /// A target: its name, and what it does with bytes.
@@ -118,7 +118,7 @@ pub fn log(data: &[u8]) {
     let _ = (
         root_cause(&text),
         last_line(&text),
-        tells_of_job(&text),
+        mentions_job(&text),
         job_outcome_of_log(&text),
         effective_config_of_log(&text),
     );
@@ -142,7 +142,7 @@ pub fn words(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let typed: Vec<OsString> = text.split([' ', '\n']).map(OsString::from).collect();
     let _ = Typed::of(&COMMAND, &typed);
-    let _ = (ClusterName::new(text), split_seed(text), cpu(text));
+    let _ = (ClusterName::new(text), split_arguments(text), cpu(text));
     for memory in [memory_flink(text), memory_kubernetes(text)].into_iter().flatten() {
         let _ = (memory.to_flink(), memory.to_kubernetes());
     }

@@ -29,8 +29,8 @@ pub mod testing {
     pub use crate::image::digest::Digest;
     pub use crate::kubernetes::connect::{ConnectionOptions, configure};
     pub use crate::model::diagnosis::job_outcome::of_log as job_outcome_of_log;
-    pub use crate::model::diagnosis::{CauseKind, last_line, root_cause, tells_of_job};
-    pub use crate::model::flink::arguments::split_seed;
+    pub use crate::model::diagnosis::{CauseKind, last_line, mentions_job, root_cause};
+    pub use crate::model::flink::arguments::split_arguments;
     pub use crate::model::flink::checkpoints::Checkpoints;
     pub use crate::model::flink::config_keys::doubt;
     pub use crate::model::flink::effective_config::of_log as effective_config_of_log;

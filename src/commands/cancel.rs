@@ -41,7 +41,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Res
     let mut handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
     lock::check_to_end_job(&mut handle).await?;
     // A savepoint that hangs must not prevent a cancel.
-    let job = match handle.situation_with(Wait::Look).await? {
+    let job = match handle.job_status_with(Wait::Look).await? {
         JobStatus::Running(job) => job,
         // Its JobManager has not started yet, and that is no end of it.
         JobStatus::Stopped if handle.never_ran().await? => {

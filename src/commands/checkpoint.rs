@@ -65,7 +65,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CheckpointArgs) ->
     let cluster = connect(connection)?;
     connect::check_namespace(cluster.namespace())?;
     let mut handle = ClusterHandle::existing(&cluster, &name).await?;
-    handle.tell_operation();
+    handle.note_operation();
     let job = handle.job_for("checkpoint").await?;
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),

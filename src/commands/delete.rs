@@ -65,7 +65,7 @@ impl DeleteArgs {
 
     fn options(&self) -> DeleteOptions {
         DeleteOptions {
-            fate: self.ending.fate(),
+            on_delete: self.ending.on_delete(),
             savepoint_format: self.ending.savepoint_format,
             savepoint_dir: self.ending.savepoint_dir.clone(),
             purge: self.purge,

@@ -53,7 +53,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> R
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let name = version.name.clone();
     let mut handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
-    handle.tell_operation();
+    handle.note_operation();
     let start = match args.spec.from_savepoint.clone() {
         Some(path) => Start::Path(Some(path)),
         None => {

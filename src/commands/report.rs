@@ -93,10 +93,10 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
 /// What other commands say for people.
 async fn texts(cluster: &Cluster, name: &ClusterName) -> Vec<Part> {
     let seen = async {
-        let survey = Box::pin(observe(cluster, name)).await?;
+        let observation = Box::pin(observe(cluster, name)).await?;
         let now = clock::now();
-        let explanation = Box::pin(explain(cluster, name, &survey, now)).await;
-        let shown = survey.into_status(cluster.namespace(), name, now);
+        let explanation = Box::pin(explain(cluster, name, &observation, now)).await;
+        let shown = observation.into_status(cluster.namespace(), name, now);
         let look = ScreenStyle::default();
         Ok((status(&shown, look, now), why(&explanation, look.width, now)))
     };

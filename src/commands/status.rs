@@ -48,10 +48,10 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Re
     let mut is_wrong = false;
     loop {
         match Box::pin(observe(&cluster, &name)).await {
-            Ok(survey) => {
+            Ok(observation) => {
                 seen = true;
                 let now = clock::now();
-                let shown = survey.into_status(cluster.namespace(), &name, now);
+                let shown = observation.into_status(cluster.namespace(), &name, now);
                 is_wrong = shown.problems.iter().any(|problem| problem.severity != "notice");
                 if for_people {
                     let look = ScreenStyle {

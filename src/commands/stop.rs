@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::stop::{self, Halt};
+use crate::operations::stop::{self, StopKind};
 use crate::output::terminal;
 
 /// Stop a job with a savepoint, and print its path
@@ -34,7 +34,7 @@ async fn stop_one(connection: &ConnectionOptions, name: &ClusterName, args: &Sto
     let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
     let replicas = handle.replicas();
     let options = args.options();
-    let stopping = Box::pin(stop::stop(handle, &options, Halt::Stop));
+    let stopping = Box::pin(stop::stop(handle, &options, StopKind::Stop));
     let stopped = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
     if replicas > 0 {
         terminal::note(&format!(

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::stop::{self, Halt};
+use crate::operations::stop::{self, StopKind};
 use crate::output::terminal;
 
 /// Suspend a cluster: stop its job with a savepoint, and end its TaskManagers
@@ -31,7 +31,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Re
 async fn suspend_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
     let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
     let options = args.options();
-    let stopping = Box::pin(stop::stop(handle, &options, Halt::Suspend));
+    let stopping = Box::pin(stop::stop(handle, &options, StopKind::Suspend));
     let suspended = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
     let path = suspended.savepoint.as_deref().unwrap_or_default();
     terminal::note(&format!(

@@ -29,14 +29,14 @@ pub(crate) struct WhyArgs {
 pub(crate) async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let cluster = connect(connection)?;
-    let survey = Box::pin(observe(&cluster, &name)).await?;
+    let observation = Box::pin(observe(&cluster, &name)).await?;
     let now = clock::now();
-    let explanation = explain(&cluster, &name, &survey, now).await;
+    let explanation = explain(&cluster, &name, &observation, now).await;
     if args.output.is_for_people() {
         terminal::data(&why(&explanation, terminal::width(), now))?;
-        survey.remarks.iter().for_each(|remark| terminal::warn(remark));
+        observation.remarks.iter().for_each(|remark| terminal::warn(remark));
     } else {
-        let document = WhyDocument::new(cluster.namespace(), &name, &explanation, &survey.remarks, now);
+        let document = WhyDocument::new(cluster.namespace(), &name, &explanation, &observation.remarks, now);
         Printer::of_object(args.output).list(std::iter::once(&document), false, terminal::data)?;
     }
     if explanation.is_wrong {

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_that_is_not_up_is_told_from_one_that_cannot_be_reached() {
+    fn a_pod_that_is_not_up_is_distinguished_from_one_that_cannot_be_reached() {
         let fault = |code: u16, text: &'static str| {
             fault(
                 StatusCode::from_u16(code).unwrap(),

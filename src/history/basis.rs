@@ -44,7 +44,7 @@ impl History {
         if newest(now) < newest(self) {
             lines.push("its history was deleted".to_owned());
         }
-        let is_named = |journal: &Journal| lines.iter().any(|line| line.contains(&told_by(journal)));
+        let is_named = |journal: &Journal| lines.iter().any(|line| line.contains(&reported_operation(journal)));
         match (&self.journal, &now.journal) {
             (before, Some(after)) if before.as_ref() != Some(after) && !is_named(after) => {
                 lines.push(format!("{after}; {}", after.status_text()));
@@ -126,7 +126,7 @@ fn opened(spec: &Value) -> Value {
 }
 
 /// The start of the line for a revision that an operation created.
-fn told_by(journal: &Journal) -> String {
+fn reported_operation(journal: &Journal) -> String {
     let number = journal.new_revision.map_or(0, |number| number);
     format!("revision {number} was made: {},", journal.command)
 }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_is_told_with_who_made_it_and_what_differs() {
+    fn a_revision_is_reported_with_its_author_and_what_differs() {
         let before = before();
         let mut now = before.clone();
         now.upsert_revision(revision(2, "set", &json!({"b": "2", "s3.secret-key": "hidden-2"})));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn environment_variables_are_told_by_name_and_secret_ones_hidden() {
+    fn environment_variables_are_reported_by_name_and_secret_ones_hidden() {
         let spec = |number: u64, env: &str| Revision {
             spec: json!({"metadata": {"annotations": {"kubectl-flink/env": env}}}),
             ..revision(number, "upgrade", &json!({}))
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_is_told_wherever_it_stands() {
+    fn no_secret_is_reported() {
         let with = |number: u64, secret: &str| Revision {
             spec: json!({
                 "metadata": {"annotations": {"kubectl-flink/env": json!({"DB_PASSWORD": secret, "A": number.to_string()}).to_string()}},
@@ -301,13 +301,13 @@ mod tests {
     #[test]
     fn an_operation_without_a_revision_counts_and_so_do_its_end_and_its_steps() {
         let before = before();
-        let mut halted = before.clone();
-        halted.journal = Some(begun(Kind::Halt, "stop"));
-        assert_eq!(before.since(&halted).len(), 1, "{:?}", before.since(&halted));
-        let mut over = halted.clone();
+        let mut stopping = before.clone();
+        stopping.journal = Some(begun(Kind::Stop, "stop"));
+        assert_eq!(before.since(&stopping).len(), 1, "{:?}", before.since(&stopping));
+        let mut over = stopping.clone();
         over.journal.as_mut().unwrap().step = Step::Done;
         assert!(before.since(&over)[0].starts_with("stop by bob@host since"));
-        assert_eq!(halted.since(&over).len(), 1);
+        assert_eq!(stopping.since(&over).len(), 1);
         assert!(over.since(&over.clone()).is_empty());
     }
 

@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn stop(token: &str, at: &str) -> Journal {
-        Journal::begin(Operation::Halt, "stop", holder(token), at, Ending::Nothing)
+        Journal::begin(Operation::Stop, "stop", holder(token), at, Ending::Nothing)
     }
 
     /// What becomes of one that begins, given what it read, what there is, and what it continues with.
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_is_told_of() {
+    fn another_process_is_reported() {
         let theirs = stop("theirs", "2026-01-01T00:00:00Z");
         let now = with(Some(theirs.clone()));
         let busy = |outcome: std::result::Result<bool, String>| outcome.unwrap_err().contains("is being changed");
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_meanwhile_is_told() {
+    fn what_was_done_meanwhile_is_reported() {
         let mut over = stop("theirs", "2026-01-01T00:00:00Z");
         over.step = Step::Done;
         let message = enters(&with(None), &with(Some(over.clone())), None).unwrap_err();

@@ -33,10 +33,10 @@ pub(crate) async fn write(
     built: &Built,
     path: &Path,
     name: &Reference,
-    tell: &(dyn Fn(&Descriptor, Progress) + Sync),
+    report: &(dyn Fn(&Descriptor, Progress) + Sync),
 ) -> Result<()> {
     let mut file = Partial::new(path)?;
-    let written = content(&mut file, built, name, tell).await;
+    let written = content(&mut file, built, name, report).await;
     written.and_then(|()| file.finish())
 }
 
@@ -44,7 +44,7 @@ async fn content(
     file: &mut Partial,
     built: &Built,
     name: &Reference,
-    tell: &(dyn Fn(&Descriptor, Progress) + Sync),
+    report: &(dyn Fn(&Descriptor, Progress) + Sync),
 ) -> Result<()> {
     let tag = tag(built, name);
     let named = format!("{}:{tag}", name.name());
@@ -67,9 +67,9 @@ async fn content(
     }
     for (blob, source) in built.blobs()? {
         if file.blobs.insert(blob.digest.clone()) {
-            let sent = |bytes| tell(&blob, Progress::Sent(bytes));
+            let sent = |bytes| report(&blob, Progress::Sent(bytes));
             file.stream(&blob, &source, sent).await?;
-            tell(&blob, Progress::Arrived(Arrival::Sent));
+            report(&blob, Progress::Arrived(Arrival::Sent));
         }
     }
     Ok(())

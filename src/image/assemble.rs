@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_that_somebody_put_on_top_is_not_taken_off() {
+    fn a_layer_of_another_tool_on_top_is_not_taken_off() {
         let (config, manifest) = base();
         let first = assemble(config, &manifest, &job(b"1")).unwrap();
         let config: Value = serde_json::from_slice(&first.config).unwrap();

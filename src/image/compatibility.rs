@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jar_for_a_newer_java_is_told_of() {
+    fn a_jar_for_a_newer_java_is_reported() {
         assert!(java(&facts(), "app.jar", Some(17)).unwrap().contains("Java 17"));
         assert_eq!(java(&facts(), "app.jar", Some(11)), None);
         assert_eq!(java(&facts(), "app.jar", None), None);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entrypoint_that_a_direct_start_would_pass_by_is_told() {
+    fn an_entrypoint_that_a_direct_start_would_skip_is_reported() {
         let facts = Facts {
             own_entrypoint: true,
             ..facts()

@@ -189,7 +189,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_official_image_tells_most_by_its_configuration() {
+    fn the_configuration_of_an_official_image_has_most_facts() {
         let config = json!({ "config": {
             "Env": ["JAVA_VERSION=jdk-17.0.9+9", "FLINK_HOME=/opt/flink",
                     "FLINK_TGZ_URL=https://x/flink/flink-2.3.0/flink-2.3.0-bin-scala_2.12.tgz"],
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_tell_the_rest() {
+    fn the_files_have_the_rest() {
         let job = jar(&[(MANIFEST, b"Main-Class: a.Job\n")]);
         let file = |start: &[u8]| Found {
             size: 9,

@@ -214,7 +214,7 @@ pub(crate) mod tests {
     const MAIN: &[u8] = b"Manifest-Version: 1.0\r\nMain-Class: com.example.Job\r\n\r\nName: x\r\nMain-Class: no\r\n";
 
     #[test]
-    fn a_jar_tells_its_entry_class_classes_and_java() {
+    fn a_jar_has_its_entry_class_classes_and_java() {
         let jar = jar(&[
             (MANIFEST, MAIN),
             ("com/example/Job.class", CLASS),
@@ -255,7 +255,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_nearest_names_are_told() {
+    fn the_nearest_names_are_suggested() {
         let classes: Vec<String> = [
             "com.example.WordCount",
             "com.example.WordCounter",

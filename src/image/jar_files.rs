@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_is_not_there_is_told_with_the_nearest() {
+    fn a_missing_class_is_reported_with_the_nearest() {
         let jars = [jar("a.jar", Some("a.Main"), &["a.Main", "a.WordCount"])];
         let error = entry_class(&jars, Some("a.Wordcount"), None).unwrap_err();
         assert_eq!(error.message, "there is no class a.Wordcount in a.jar");

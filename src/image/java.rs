@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn class_files_tell_their_version() {
+    fn class_files_have_a_version() {
         assert_eq!(of_class_file(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 61, 0]), Some(17));
         assert_eq!(of_class_file(&[0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 52]), Some(8));
         assert_eq!(of_class_file(b"PK\x03\x04\0\0\0\0"), None);

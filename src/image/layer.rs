@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_becomes_shorter_is_told_of() {
+    fn a_file_that_becomes_shorter_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let layer = layer(folder.path(), &[("a.jar", vec![1; 100_000])]);
         std::fs::write(folder.path().join("a.jar"), b"x").unwrap();

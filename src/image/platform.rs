@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_tell_their_platforms_by_labels() {
+    fn platforms_of_nodes_are_read_from_labels() {
         let node = |arch: &str, pool: &str| {
             let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
             BTreeMap::from([

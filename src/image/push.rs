@@ -37,7 +37,7 @@ pub(crate) async fn push(
     registries: &Registries,
     built: &Built,
     target: &Reference,
-    tell: &(dyn Fn(&Descriptor, Progress) + Sync),
+    report: &(dyn Fn(&Descriptor, Progress) + Sync),
 ) -> Result<PushOutcome> {
     let mut repository = registries.repository(target, true);
     let from = match &built.base.origin {
@@ -61,7 +61,7 @@ pub(crate) async fn push(
         .map(|(blob, source)| {
             let repository = &repository;
             async move {
-                let sent = |bytes| tell(blob, Progress::Sent(bytes));
+                let sent = |bytes| report(blob, Progress::Sent(bytes));
                 let elsewhere = from.filter(|from| from.repository != target.repository && !built.is_new(blob));
                 let upload = Upload {
                     to: repository,
@@ -71,7 +71,7 @@ pub(crate) async fn push(
                     sent: &sent,
                 };
                 let arrival = upload.run().await?;
-                tell(blob, Progress::Arrived(arrival));
+                report(blob, Progress::Arrived(arrival));
                 Ok::<_, crate::error::Error>(())
             }
         })

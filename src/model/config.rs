@@ -41,7 +41,7 @@ impl Keyword for Restart {
         (
             Self::OnFailure,
             "on-failure",
-            "Start it again on every failure, as the seed's template does",
+            "Start it again on every failure, as Flink's template does",
         ),
         (Self::Never, "never", "Never start it again"),
     ];

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_other_clusters_are_told_apart() {
+    fn events_of_other_clusters_are_distinguished() {
         let template: PodTemplateSpec = serde_json::from_value(json!({"spec": {"containers": [],
             "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "storage"}}]}}))
         .unwrap();

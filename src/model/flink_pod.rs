@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_a_pod_is_named_and_what_admission_added_is_told_apart() {
+    fn what_keeps_a_pod_is_named_and_what_admission_added_is_distinguished() {
         let states = [
             ("flink-master", exit(0)),
             ("logs", exit(0)),

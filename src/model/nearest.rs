@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_told_from_another_word() {
+    fn a_slip_is_distinguished_from_another_word() {
         let known = ["image", "savepoint-dir", "ha"];
         assert_eq!(nearest("imgae", known), Some("image"));
         assert_eq!(nearest("savepointDir", known), Some("savepoint-dir"));

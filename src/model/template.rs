@@ -1,7 +1,7 @@
 //! Templates of the three resources, with the four variables of Flink's templates.
 //!
 //! A template is parsed as YAML first, and variables are replaced inside scalars of the tree afterwards: no value can
-//! change the structure. The seed's own `[…, ${FLINK_JOB_ARGUMENTS}]` is not valid YAML before it is substituted. So
+//! change the structure. The built-in Job's `[…, ${FLINK_JOB_ARGUMENTS}]` is not valid YAML before it is substituted. So
 //! that it can be parsed too, each variable is first replaced by a marker of private-use characters.
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::file_text;
 use crate::error::{Error, Result};
 
-/// Names of the variables, as in the seed's README.
+/// Names of the variables, as in the README of Flink's templates.
 pub(crate) const VARIABLES: [&str; 4] = [
     "FLINK_APPLICATION_NAME",
     "FLINK_IMAGE_NAME",
@@ -25,7 +25,7 @@ const ARGUMENTS: usize = 3;
 const OPEN: char = '\u{e000}';
 const CLOSE: char = '\u{e001}';
 
-/// The files in `manifests/`, with their contents: Service, Job, Deployment. Their names are those of the seed.
+/// The files in `manifests/`, with their contents: Service, Job, Deployment. Their names are those of Flink's templates.
 pub(crate) const BUILT_IN: [(&str, &str); 3] = [
     (
         "job-cluster-service.yaml.template",
@@ -170,7 +170,7 @@ fn mark(text: &str) -> String {
 /// A whole plain scalar `${FLINK_JOB_PARALLELISM}` becomes a number, as after `envsubst`.
 ///
 /// # Errors
-/// Usage error when the arguments are not in a list, or a variable in the seed's style is misspelled.
+/// Usage error when the arguments are not in a list, or a variable in the style of Flink's templates is misspelled.
 pub(crate) fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
     Ok(match tree {
         Value::String(text) => scalar(text, variables)?,

@@ -104,7 +104,7 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
     there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
         // An interrupted clone may have created all objects without recording its end.
-        let is_clone = |left: &Journal| left.is_launch() && left.command == "clone";
+        let is_clone = |left: &Journal| left.is_creation() && left.command == "clone";
         if !is_dry_run
             && there.store.history().open_journal().is_some_and(is_clone)
             && lock::check(&mut there).await.is_ok()

@@ -93,7 +93,7 @@ impl ClusterHandle {
     /// Those of [`ClusterHandle::load`], and a bad name before any request.
     pub(crate) async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
         let handle = Self::connected(connection, name).await?;
-        handle.tell_operation();
+        handle.note_operation();
         Ok(handle)
     }
 
@@ -104,7 +104,7 @@ impl ClusterHandle {
     }
 
     /// Reports the state of an unfinished operation, for commands that it does not block.
-    pub(crate) fn tell_operation(&self) {
+    pub(crate) fn note_operation(&self) {
         let Some(journal) = self.store.history().open_journal() else {
             return;
         };

@@ -58,11 +58,11 @@ impl ClusterHandle {
     /// Whether there is a job whose state can be saved. Completes what interrupted commands left unfinished, and waits for
     /// their savepoints: for a command that takes one itself, or that starts from the last one.
     pub(crate) async fn job_status(&mut self) -> Result<JobStatus> {
-        self.situation_with(Wait::Wait).await
+        self.job_status_with(Wait::Wait).await
     }
 
     /// Like [`Self::job_status`]; with [`Wait::Look`] it does not wait for savepoints that are being written.
-    pub(crate) async fn situation_with(&mut self, patience: Wait) -> Result<JobStatus> {
+    pub(crate) async fn job_status_with(&mut self, wait: Wait) -> Result<JobStatus> {
         if self.live.job.is_none() {
             return self.without_job().await;
         }
@@ -83,14 +83,14 @@ impl ClusterHandle {
             self.collect_checkpoint(jobs).await?;
         }
         let stops = self.own_open_savepoints().any(Savepoint::ends_job);
-        let waits = patience == Wait::Wait && self.own_open_savepoints().next().is_some();
+        let waits = wait == Wait::Wait && self.own_open_savepoints().next().is_some();
         let text = format!("{}: waiting for the savepoint of an earlier command", self.name);
         let step = waits.then(|| progress::step(&text));
-        let settled = savepoint::reconcile_pending(self, patience).await?;
+        let reconciled = savepoint::reconcile_pending(self, wait).await?;
         if let Some(step) = step {
             step.end();
         }
-        if stops && settled.is_some() && self.job_end().is_none() && savepoint::job_has_ended(&self.flink).await? {
+        if stops && reconciled.is_some() && self.job_end().is_none() && savepoint::job_has_ended(&self.flink).await? {
             return Ok(JobStatus::Stopped);
         }
         self.judge(reply).await
@@ -171,7 +171,7 @@ impl ClusterHandle {
     /// The running job, of which a `what` is taken: a savepoint, a checkpoint.
     pub(crate) async fn job_for(&mut self, what: &str) -> Result<JobOverview> {
         let name = self.name.clone();
-        match self.situation_with(Wait::Look).await? {
+        match self.job_status_with(Wait::Look).await? {
             JobStatus::Running(job) => Ok(job),
             JobStatus::Unreachable(why) => {
                 let error = Error::failure(format!("{name} has a JobManager that cannot take a {what}: {why}"));

@@ -13,14 +13,14 @@ use crate::model::flink::live::Snapshot;
 use crate::model::listing::{Inventory, Key};
 use crate::model::names::ClusterName;
 
-pub(crate) enum Look {
+pub(crate) enum LiveView {
     /// Clusters, and what their JobManagers answered.
     All(Inventory, BTreeMap<Key, Snapshot>),
     One(Key, Box<Snapshot>),
 }
 
 /// Reads the cluster `key`, or all of the namespace; `everywhere`: of all namespaces.
-pub(crate) async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool) -> Result<Look> {
+pub(crate) async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool) -> Result<LiveView> {
     match key {
         Some(key) => Box::pin(one(cluster, key)).await,
         None => all(cluster, everywhere).await,
@@ -37,15 +37,15 @@ fn selection(namespace: Option<&str>, name: Option<&str>) -> ListSelection {
 }
 
 /// Reads all clusters of the namespace, or of all namespaces.
-async fn all(cluster: &Cluster, everywhere: bool) -> Result<Look> {
+async fn all(cluster: &Cluster, everywhere: bool) -> Result<LiveView> {
     let wanted = selection((!everywhere).then(|| cluster.namespace()), None);
     let (inventory, _) = list(cluster, &wanted).await?;
     let snapshots = snapshots(cluster, &inventory).await;
-    Ok(Look::All(inventory, snapshots))
+    Ok(LiveView::All(inventory, snapshots))
 }
 
 /// Reads a cluster with its vertices.
-async fn one(cluster: &Cluster, key: &Key) -> Result<Look> {
+async fn one(cluster: &Cluster, key: &Key) -> Result<LiveView> {
     let cluster = &cluster.in_namespace(&key.namespace);
     let name = &ClusterName::new(&key.name)?;
     let wanted = selection(Some(&key.namespace), Some(&key.name));
@@ -59,5 +59,5 @@ async fn one(cluster: &Cluster, key: &Key) -> Result<Look> {
     if found?.0.is_empty() {
         return Err(no_cluster(name, cluster.namespace()).hint(LIST_ALL));
     }
-    Ok(Look::One(key.clone(), Box::new(snapshot)))
+    Ok(LiveView::One(key.clone(), Box::new(snapshot)))
 }

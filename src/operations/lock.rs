@@ -54,7 +54,7 @@ pub(crate) async fn check_to_end_job(handle: &mut ClusterHandle) -> Result<()> {
 /// # Errors
 /// Conflict when another process works on the cluster, or a change is unfinished.
 pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> Result<Option<Journal>> {
-    let is_creation = |journal: &Journal| journal.is_launch() || journal.replaces_creation();
+    let is_creation = |journal: &Journal| journal.is_creation() || journal.replaces_creation();
     let is_watched = |journal: &Journal| is_creation(journal) || journal.is_watched();
     let watch = store.history().open_journal().is_some_and(is_watched);
     match lock::unattended(store, name, watch).await? {
@@ -74,7 +74,7 @@ pub(crate) async fn begin(handle: &mut ClusterHandle, command: &str, ending: End
     let journal = Journal {
         old_revision: handle.live_revision(),
         step: Step::Stopping,
-        ..Journal::begin(Kind::Halt, command, this_process(), &now, ending)
+        ..Journal::begin(Kind::Stop, command, this_process(), &now, ending)
     };
     enter(handle, &journal, savepoint).await
 }
@@ -100,7 +100,7 @@ pub(crate) async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> 
     let now = clock::now().to_string();
     let journal = Journal {
         new_revision: Some(launch.number),
-        ..Journal::begin(Kind::Halt, launch.command, this_process(), &now, Ending::Nothing)
+        ..Journal::begin(Kind::Stop, launch.command, this_process(), &now, Ending::Nothing)
     };
     let left = launch.left.and_then(|left| left.new_revision);
     let dropped = left.filter(|left| *left != launch.number);
@@ -154,7 +154,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
         },
         None => Journal {
             new_revision: handle.live_revision(),
-            ..Journal::begin(Kind::Halt, command, this_process(), &now, Ending::Nothing)
+            ..Journal::begin(Kind::Stop, command, this_process(), &now, Ending::Nothing)
         },
     };
     let heartbeat = enter(handle, &journal, None).await?;

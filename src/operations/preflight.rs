@@ -161,7 +161,7 @@ mod tests {
     use super::misfit;
 
     #[test]
-    fn an_old_kubernetes_is_told() {
+    fn an_old_kubernetes_is_reported() {
         let misfit_of = |major: &str, minor: &str| misfit(&json!({"major": major, "minor": minor}));
         assert_eq!(misfit_of("1", "34"), None);
         assert_eq!(misfit_of("1", "31+"), None);

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
-use crate::history::lock;
+use crate::history::lock as history_lock;
 use crate::history::transaction::{Ending, Journal};
 use crate::history::unfinished::Operations;
 use crate::kubernetes::api::Cluster;
@@ -19,7 +19,7 @@ use crate::model::listing::{JobState, Key, Parts, Status};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
-use crate::operations::lock as hold;
+use crate::operations::lock;
 use crate::operations::removal::Removal;
 use crate::operations::report::OperationResult;
 use crate::progress;
@@ -79,8 +79,8 @@ async fn close(cluster: &Cluster, key: &Key, how: &PruneOptions) {
                 ));
                 pods_gone(&handle.cluster, &name, None, Gone::Deleted, how.limit).await?;
             }
-            hold::forget(&mut handle, false).await?;
-            hold::close(&mut handle, None).await?;
+            lock::forget(&mut handle, false).await?;
+            lock::close(&mut handle, None).await?;
         }
         Ok::<_, Error>(())
     };
@@ -93,7 +93,7 @@ async fn close(cluster: &Cluster, key: &Key, how: &PruneOptions) {
 async fn unattended(handle: &mut ClusterHandle) -> Result<Option<Journal>> {
     let open = handle.store.history().open_journal();
     let watch = open.is_some_and(Journal::is_watched);
-    lock::unattended(&mut handle.store, &handle.name, watch).await
+    history_lock::unattended(&mut handle.store, &handle.name, watch).await
 }
 
 async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedCluster>> {
@@ -117,7 +117,10 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
         Err(error) => return Err(error),
     };
     if let Some(change) = left.as_ref().filter(|left| left.is_between_versions()) {
-        progress::note(&format!("{}, so it stays", lock::unfinished(name, change).message));
+        progress::note(&format!(
+            "{}, so it stays",
+            history_lock::unfinished(name, change).message
+        ));
         return Ok(None);
     }
     handle.left_behind = left;
@@ -189,13 +192,13 @@ impl EndedCluster {
         let result = handle.result("pruned");
         let step = progress::step(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
-        let heartbeat = hold::begin(&mut handle, "delete", Ending::Nothing).await?;
+        let heartbeat = lock::begin(&mut handle, "delete", Ending::Nothing).await?;
         let removing = Box::pin(removal.carry_out_ended(&cluster, &name, how.limit, how.no_wait));
         let removed = match heartbeat.beside(removing).await {
-            Ok(()) => hold::forget(&mut handle, false).await,
+            Ok(()) => lock::forget(&mut handle, false).await,
             failed => failed,
         };
-        hold::end(&mut handle, &removed).await;
+        lock::end(&mut handle, &removed).await;
         removed?;
         step.end();
         Ok(result)

@@ -50,8 +50,8 @@ pub(crate) async fn open(
     if !wanted.how.dry_run {
         lock::repair_missing_objects(&mut handle, wanted.command).await?;
     }
-    let patience = if wanted.options.cancel { Wait::Look } else { Wait::Wait };
-    let job_status = handle.situation_with(patience).await?;
+    let wait = if wanted.options.cancel { Wait::Look } else { Wait::Wait };
+    let job_status = handle.job_status_with(wait).await?;
     Ok(ControlFlow::Continue((handle, job_status)))
 }
 

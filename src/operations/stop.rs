@@ -27,14 +27,14 @@ pub(crate) struct StopOptions {
 
 /// Whether the TaskManagers end when a job is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Halt {
+pub(crate) enum StopKind {
     /// They stay.
     Stop,
     /// They end with the job.
     Suspend,
 }
 
-impl Halt {
+impl StopKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -63,7 +63,7 @@ pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-res
 /// Stops the job of a cluster with a savepoint, and waits until its JobManager has ended. The result has the savepoint's path.
 ///
 /// A job that an earlier command stopped with a savepoint is a success too: this command may be its repetition.
-pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Halt) -> Result<OperationResult> {
+pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: StopKind) -> Result<OperationResult> {
     let reason = what.as_str();
     let name = handle.name.clone();
     lock::check_to_end_job(&mut handle).await?;
@@ -94,7 +94,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Hal
         savepoint: Some(path),
         ..result
     };
-    if what == Halt::Stop || handle.replicas() == 0 {
+    if what == StopKind::Stop || handle.replicas() == 0 {
         await_jobmanager_end(&mut handle).await?;
         // Another command may have started a new job since the objects were read.
         handle.check_unchanged().await?;

@@ -27,22 +27,27 @@ pub(crate) struct Explanation {
 pub(crate) async fn explain(
     cluster: &Cluster,
     name: &ClusterName,
-    survey: &Observation,
+    observation: &Observation,
     now: Timestamp,
 ) -> Explanation {
-    let (problems, is_wrong) = causes(cluster, name, survey, now).await;
+    let (problems, is_wrong) = causes(cluster, name, observation, now).await;
     Explanation {
         problems,
         is_wrong,
-        operation: OperationPart::of(name, &survey.history),
-        healthy: healthy(survey, now),
+        operation: OperationPart::of(name, &observation.history),
+        healthy: healthy(observation, now),
     }
 }
 
 /// What is wrong, most urgent first, and whether it is more than notices.
-async fn causes(cluster: &Cluster, name: &ClusterName, survey: &Observation, now: Timestamp) -> (Vec<Problem>, bool) {
-    let mut found = problems(&survey.observed, &survey.snapshot, now);
-    if let Some(cause) = unseen_job(&survey.observed, now)
+async fn causes(
+    cluster: &Cluster,
+    name: &ClusterName,
+    observation: &Observation,
+    now: Timestamp,
+) -> (Vec<Problem>, bool) {
+    let mut found = problems(&observation.observed, &observation.snapshot, now);
+    if let Some(cause) = unseen_job(&observation.observed, now)
         && let Some(cause) = without_job(cluster, cause).await
     {
         found.insert(0, cause);
@@ -53,7 +58,7 @@ async fn causes(cluster: &Cluster, name: &ClusterName, survey: &Observation, now
         found.insert(0, first);
         found.sort_by_key(|cause| cause.severity());
     }
-    let mut problems = shown(&found, name, &survey.history);
+    let mut problems = shown(&found, name, &observation.history);
     // The hints of other commands name this command.
     for hint in problems.iter_mut().flat_map(|problem| &mut problem.hints) {
         *hint = hint.replace("kubectl flink why", "kubectl flink logs");
@@ -61,32 +66,34 @@ async fn causes(cluster: &Cluster, name: &ClusterName, survey: &Observation, now
     (problems, is_wrong(&found))
 }
 
-fn ended(survey: &Observation) -> Option<String> {
-    let Verdict::Finished { .. } = verdict(&survey.observed, clock::now(), &Grace::default()) else {
+fn ended(observation: &Observation) -> Option<String> {
+    let Verdict::Finished { .. } = verdict(&observation.observed, clock::now(), &Grace::default()) else {
         return None;
     };
-    let last = survey.history.last_savepoint();
-    let stopped = last.filter(|last| STOPS.contains(&last.reason.as_str()) && last.revision == revision(survey));
+    let last = observation.history.last_savepoint();
+    let stopped = last.filter(|last| STOPS.contains(&last.reason.as_str()) && last.revision == revision(observation));
     Some(match stopped.and_then(|last| last.path.as_deref()) {
         // An operation that is under way decides itself what starts from it.
-        Some(path) if survey.history.open_journal().is_some() => format!("the job was stopped with savepoint {path}"),
+        Some(path) if observation.history.open_journal().is_some() => {
+            format!("the job was stopped with savepoint {path}")
+        }
         Some(path) => format!("the job was stopped with savepoint {path}, and can be resumed from it"),
         None => "the job has ended well".to_owned(),
     })
 }
 
-fn revision(survey: &Observation) -> Option<u64> {
-    revision_of(&survey.observed.job.as_ref()?.metadata)
+fn revision(observation: &Observation) -> Option<u64> {
+    revision_of(&observation.observed.job.as_ref()?.metadata)
 }
 
-fn healthy(survey: &Observation, now: Timestamp) -> String {
-    let Some(job) = &survey.snapshot.job else {
-        return ended(survey).unwrap_or_else(|| stage(&survey.observed).to_string());
+fn healthy(observation: &Observation, now: Timestamp) -> String {
+    let Some(job) = &observation.snapshot.job else {
+        return ended(observation).unwrap_or_else(|| stage(&observation.observed).to_string());
     };
-    let since = time(survey.snapshot.state_since)
+    let since = time(observation.snapshot.state_since)
         .or_else(|| job.changed())
         .map_or_else(String::new, |since| format!(" for {}", age(since, now)));
-    let checkpoint = survey
+    let checkpoint = observation
         .snapshot
         .checkpoints
         .as_ref()

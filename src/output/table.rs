@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_strangers_stays_in_its_cell() {
+    fn foreign_text_stays_in_its_cell() {
         let text = table(&["A", "B"], rows(&[&["a\u{1b}[31m\nb\tc", "d"]]));
         assert_eq!(text, "A            B\na\u{fffd}[31m b c   d\n");
     }

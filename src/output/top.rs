@@ -14,7 +14,7 @@ use crate::model::age::time;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
-use crate::operations::live_metrics::Look;
+use crate::operations::live_metrics::LiveView;
 use crate::output::{charts, table_within};
 
 const MARK: Style = Style::new().invert();
@@ -107,7 +107,7 @@ impl TopView {
 
 /// The screen; `head` is the context and the time between two looks, if it is drawn in place.
 pub(crate) fn screen(
-    look: &Look,
+    look: &LiveView,
     used: Option<&Usages>,
     view: &mut TopView,
     head: Option<(&str, Duration)>,
@@ -115,15 +115,15 @@ pub(crate) fn screen(
 ) -> String {
     let width = terminal::width();
     let text = match look {
-        Look::All(inventory, snapshots) => clusters(inventory, snapshots, used, (view, width), now),
-        Look::One(key, snapshot) => cluster(key, snapshot, used, width),
+        LiveView::All(inventory, snapshots) => clusters(inventory, snapshots, used, (view, width), now),
+        LiveView::One(key, snapshot) => cluster(key, snapshot, used, width),
     };
     let Some((context, interval)) = head else {
         return text;
     };
     let text = match look {
-        Look::All(..) => marked(&text, view),
-        Look::One(..) => text,
+        LiveView::All(..) => marked(&text, view),
+        LiveView::One(..) => text,
     };
     view.head(context, interval, width, now) + &text
 }

@@ -268,7 +268,7 @@ fn imports(files: &[File]) -> BTreeMap<&str, BTreeSet<&str>> {
 }
 
 /// Compares what was found with what is expected, and fails with both directions.
-fn hold(rule: &str, found: &BTreeSet<String>, exceptions: impl Iterator<Item = String>) {
+fn check(rule: &str, found: &BTreeSet<String>, exceptions: impl Iterator<Item = String>) {
     let exceptions: BTreeSet<String> = exceptions.collect();
     let new: Vec<&String> = found.difference(&exceptions).collect();
     let unneeded: Vec<&String> = exceptions.difference(found).collect();
@@ -296,7 +296,7 @@ fn imports_go_down() {
     let known = UPWARDS
         .iter()
         .map(|(file, target, _)| format!("{file} imports {target}"));
-    hold("imports that go up, or beside", &found, known);
+    check("imports that go up, or beside", &found, known);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn no_circles_of_files() {
             found.insert(circle.join(" "));
         }
     }
-    hold(
+    check(
         "circles of files",
         &found,
         CIRCLES.iter().map(|(circle, _)| (*circle).to_owned()),
@@ -356,7 +356,7 @@ fn only_the_command_line_knows_clap() {
         .filter(|file| !top(&file.module) && file.code.contains("clap::"))
         .map(|file| file.module.clone())
         .collect();
-    hold(
+    check(
         "clap outside of cli and commands",
         &found,
         CLAP.iter().map(|(file, _)| (*file).to_owned()),
@@ -377,7 +377,7 @@ fn only_the_top_prints() {
         .filter(prints)
         .map(|file| file.module.clone())
         .collect();
-    hold("prints", &found, PRINTS.iter().map(|(file, _)| (*file).to_owned()));
+    check("prints", &found, PRINTS.iter().map(|(file, _)| (*file).to_owned()));
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn the_model_is_pure() {
             }
         }
     }
-    hold(
+    check(
         "not pure",
         &found,
         IMPURE.iter().map(|(file, word, _)| format!("{file} has {word}")),

@@ -13,7 +13,7 @@ fn elsewhere() -> Value {
 }
 
 /// Left behind by a command that ends no job, or that ends it without a successor.
-fn halted(command: &str, step: &str, holder: &Value) -> Sandbox {
+fn interrupted(command: &str, step: &str, holder: &Value) -> Sandbox {
     let sandbox = running();
     let journal = tree!({"version": 1, "kind": "halt", "command": command, "startedAt": "2026-01-01T00:00:00Z",
         "step": step, "ending": {"by": "nothing"}, "holder": holder});
@@ -25,7 +25,7 @@ fn halted(command: &str, step: &str, holder: &Value) -> Sandbox {
 #[test]
 fn a_repeated_adopt_records_the_end_of_the_first() {
     for (command, step) in [("adopt", "done"), ("create", "saved")] {
-        let sandbox = halted(command, "saved", &Value::Null);
+        let sandbox = interrupted(command, "saved", &Value::Null);
         sandbox.edit_entry("journal", |journal| journal["newRevision"] = tree!(1));
         let outcome = sandbox.run(&["adopt", "demo"]);
         assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -49,7 +49,7 @@ fn a_repeated_delete_watches_the_heartbeat_of_the_first() {
         &["delete", "demo", "--yes"][..],
         &["create", "demo", "--image", "flink:2.3.0"],
     ] {
-        let sandbox = halted("delete", "stopping", &elsewhere());
+        let sandbox = interrupted("delete", "stopping", &elsewhere());
         sandbox.delete_objects();
         is_alive(&sandbox);
         let outcome = sandbox.run(command);
@@ -61,7 +61,7 @@ fn a_repeated_delete_watches_the_heartbeat_of_the_first() {
 
 #[test]
 fn prune_watches_the_heartbeat_of_an_interrupted_delete() {
-    let sandbox = halted("delete", "stopping", &elsewhere());
+    let sandbox = interrupted("delete", "stopping", &elsewhere());
     sandbox.end("Complete", &minutes_ago(90));
     is_alive(&sandbox);
     let outcome = sandbox.run(&["prune", "--yes"]);
@@ -95,7 +95,7 @@ fn the_hint_at_a_holder_elsewhere_is_a_command_that_works() {
         let hint = "`kubectl flink upgrade demo --continue --take-over`";
         assert!(outcome.stderr.contains(hint), "{outcome}");
     }
-    let outcome = halted("stop", "stopping", &elsewhere()).run(&["restart", "demo"]);
+    let outcome = interrupted("stop", "stopping", &elsewhere()).run(&["restart", "demo"]);
     assert!(
         outcome.stderr.contains("`kubectl flink stop demo` repeated"),
         "{outcome}"

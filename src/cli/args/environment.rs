@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::flink::arguments::{JobManagerArguments, split_seed};
+use crate::model::flink::arguments::{JobManagerArguments, split_arguments};
 use crate::model::flink_deployment;
 use crate::model::template;
 
@@ -16,7 +16,7 @@ pub(crate) fn environment() -> Result<Config> {
             .filter(|value| !value.is_empty())
     };
     let from_arguments = match variable(3) {
-        Some(text) => JobManagerArguments::parse(&split_seed(&text)?)?.into_layer(),
+        Some(text) => JobManagerArguments::parse(&split_arguments(&text)?)?.into_layer(),
         None => Config::default(),
     };
     let configuration = flink_deployment::read_options(from_arguments.configuration.clone(), template::VARIABLES[3])?;

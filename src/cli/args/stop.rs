@@ -67,7 +67,7 @@ impl EndingArgs {
     }
 
     /// How the job's state is treated.
-    pub(crate) const fn fate(&self) -> OnDelete {
+    pub(crate) const fn on_delete(&self) -> OnDelete {
         match (self.savepoint, self.cancel) {
             (true, _) => OnDelete::Savepoint,
             (_, true) => OnDelete::Cancel,

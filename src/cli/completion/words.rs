@@ -17,7 +17,7 @@ use crate::model::defaults::KEYS;
 use crate::model::flink::config_keys;
 use crate::model::listing::SortKey;
 use crate::model::names::ClusterName;
-use crate::operations::candidates as suggest;
+use crate::operations::candidates;
 use crate::operations::wait_goal::Goal;
 
 /// Longest wait for candidates.
@@ -229,9 +229,9 @@ fn candidates(source: Source, typed: &Arc<Typed>, current: &OsStr) -> Vec<Comple
 fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
     let plain = |names: Vec<String>| names.into_iter().map(|name| (name, String::new())).collect();
     match source {
-        Source::Contexts => return Ok(plain(suggest::kubeconfig_names(&typed.connection)?.contexts)),
-        Source::KubeconfigClusters => return Ok(plain(suggest::kubeconfig_names(&typed.connection)?.clusters)),
-        Source::Users => return Ok(plain(suggest::kubeconfig_names(&typed.connection)?.users)),
+        Source::Contexts => return Ok(plain(candidates::kubeconfig_names(&typed.connection)?.contexts)),
+        Source::KubeconfigClusters => return Ok(plain(candidates::kubeconfig_names(&typed.connection)?.clusters)),
+        Source::Users => return Ok(plain(candidates::kubeconfig_names(&typed.connection)?.users)),
         Source::Defaults => {
             let keys = KEYS.iter().map(|key| (key.name.to_owned(), key.meaning.to_owned()));
             return Ok(keys.collect());
@@ -250,10 +250,11 @@ fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
     let found = runtime.block_on(async {
         let cluster = connect(&typed.connection)?;
         match source {
-            Source::Namespaces => Ok(plain(suggest::namespaces(&cluster).await?)),
-            Source::Clusters => Ok(plain(suggest::clusters(&cluster).await?)),
+            Source::Namespaces => Ok(plain(candidates::namespaces(&cluster).await?)),
+            Source::Clusters => Ok(plain(candidates::clusters(&cluster).await?)),
             Source::Remembered => {
-                let (live, remembered) = futures::join!(suggest::clusters(&cluster), suggest::remembered(&cluster));
+                let (live, remembered) =
+                    futures::join!(candidates::clusters(&cluster), candidates::remembered(&cluster));
                 let mut names = live.unwrap_or_default();
                 names.extend(remembered.unwrap_or_default());
                 names.sort_unstable();
@@ -272,7 +273,7 @@ async fn of_history(source: Source, cluster: &Cluster, typed: &Typed) -> Result<
     let Some(name) = typed.positionals.first() else {
         return Ok(Vec::new());
     };
-    let history = suggest::history(cluster, &ClusterName::new(name)?).await?;
+    let history = candidates::history(cluster, &ClusterName::new(name)?).await?;
     if source == Source::Revisions {
         let revisions = history.revisions.into_iter().rev();
         let candidate = |revision: crate::history::Revision| {

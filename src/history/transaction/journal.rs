@@ -84,7 +84,8 @@ pub(crate) enum Kind {
     /// The cluster starts again from a savepoint, as another revision. There is no rollback.
     Resume,
     /// The job is ended, and has no successor.
-    Halt,
+    #[serde(rename = "halt")]
+    Stop,
     /// The job is scaled in place. If it is left unfinished, the job runs, and no harm is done.
     Scale,
 }
@@ -236,8 +237,8 @@ impl Journal {
     }
 
     /// Whether it creates a cluster: then it ends no job.
-    pub(crate) fn is_launch(&self) -> bool {
-        self.kind == Kind::Halt && self.ending == Ending::Nothing && self.new_revision.is_some()
+    pub(crate) fn is_creation(&self) -> bool {
+        self.kind == Kind::Stop && self.ending == Ending::Nothing && self.new_revision.is_some()
     }
 
     pub(crate) fn replaces_creation(&self) -> bool {
@@ -251,7 +252,7 @@ impl Journal {
 
     /// Whether any other change may replace it when it is unfinished: its objects run, or can run.
     pub(crate) fn yields(&self) -> bool {
-        self.kind == Kind::Scale || self.is_launch() || (self.kind == Kind::Resume && self.step == Step::Waiting)
+        self.kind == Kind::Scale || self.is_creation() || (self.kind == Kind::Resume && self.step == Step::Waiting)
     }
 
     /// Whether it is between two versions when it is unfinished: it is continued or given up, but not closed as done.
@@ -327,8 +328,8 @@ impl Journal {
                 let wanted = self.parallelism.unwrap_or_default();
                 format!("the job is brought to parallelism {wanted} while its JobManager stays")
             }
-            Step::Saved if self.is_launch() => format!("the objects of revision{new} are being created"),
-            Step::Saved if self.kind == Kind::Halt => format!("the job has ended, {saved}"),
+            Step::Saved if self.is_creation() => format!("the objects of revision{new} are being created"),
+            Step::Saved if self.kind == Kind::Stop => format!("the job has ended, {saved}"),
             Step::Saved => format!("the job has ended, {saved}; revision{new} is not made yet"),
             Step::Replacing => format!("the JobManager is being replaced by that of revision{new}, {saved}"),
             Step::Waiting => format!("revision{new} is made and comes up, {saved}"),
@@ -343,14 +344,14 @@ impl Journal {
     /// Whether every command that may continue it first watches its heartbeat, without `--take-over`: its job has no
     /// successor, so there is no way back to protect.
     pub(crate) fn is_watched(&self) -> bool {
-        self.kind == Kind::Halt
+        self.kind == Kind::Stop
     }
 
     /// The command that continues it on a machine where its process cannot be looked up.
     pub(crate) fn taken_over_by(&self, name: &ClusterName) -> String {
         match self.kind {
-            Kind::Halt if self.is_launch() => format!("`kubectl flink {}` repeated", self.command),
-            Kind::Halt => format!("`kubectl flink {} {name}` repeated", self.command),
+            Kind::Stop if self.is_creation() => format!("`kubectl flink {}` repeated", self.command),
+            Kind::Stop => format!("`kubectl flink {} {name}` repeated", self.command),
             Kind::Scale => format!(
                 "`kubectl flink scale {name} -p {} --take-over`",
                 self.parallelism.unwrap_or_default()
@@ -371,13 +372,13 @@ impl Journal {
     /// The commands to continue the operation or to roll back, one per line.
     pub(crate) fn next_steps(&self, name: &ClusterName) -> Vec<String> {
         match self.kind {
-            Kind::Halt if self.is_launch() => {
+            Kind::Stop if self.is_creation() => {
                 return vec![format!(
                     "repeat the `kubectl flink {}` to finish it; any other change takes its place",
                     self.command
                 )];
             }
-            Kind::Halt => return vec![format!("repeat `kubectl flink {} {name}` to end it", self.command)],
+            Kind::Stop => return vec![format!("repeat `kubectl flink {} {name}` to end it", self.command)],
             Kind::Scale => {
                 return vec![format!(
                     "`kubectl flink scale {name} -p {}` continues with it; any other change replaces it",

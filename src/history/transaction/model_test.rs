@@ -137,7 +137,7 @@ impl World {
                 start: savepoint.filter(|_| kind.deploys()).map(|count| count.to_string()),
                 rolls_back: plan.rolls_back,
                 step: match kind {
-                    Kind::Halt => Step::Stopping,
+                    Kind::Stop => Step::Stopping,
                     _ if surges.is_some() => Step::Surging,
                     _ => begun.step,
                 },
@@ -377,7 +377,7 @@ fn intent() -> impl Strategy<Value = Intent> {
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
-    let kind = prop_oneof![Just(Kind::Change), Just(Kind::Resume), Just(Kind::Halt)];
+    let kind = prop_oneof![Just(Kind::Change), Just(Kind::Resume), Just(Kind::Stop)];
     let drawn = (kind, any::<bool>(), any::<bool>(), any::<bool>(), any::<Option<bool>>());
     drawn.prop_map(|(kind, stopped, rolls_back, waits, surges)| Plan {
         kind,
@@ -449,9 +449,9 @@ proptest! {
         let Some((running, FlinkJob::Running)) = world.jobmanager else {
             // Nothing was to take the place of the job, or it was given up when the job had ended, or its objects were
             // refused and it was not to be rolled back.
-            let given_up = (aborted && !journal.can_go_back()) || (plan.kind == Kind::Halt && journal.lost.is_some());
+            let given_up = (aborted && !journal.can_go_back()) || (plan.kind == Kind::Stop && journal.lost.is_some());
             match journal.step {
-                Step::Done => prop_assert!(plan.kind == Kind::Halt && world.cleaned_up),
+                Step::Done => prop_assert!(plan.kind == Kind::Stop && world.cleaned_up),
                 Step::Failed => prop_assert!(given_up || (plan.kind.deploys() && !plan.rolls_back || plan.stopped)),
                 step => prop_assert!(false, "{step:?}"),
             }

@@ -67,7 +67,7 @@ impl Upload<'_> {
         }
         let session = match begun {
             Some(session) => session,
-            None => self.begin_anew().await?,
+            None => self.begin_again().await?,
         };
         self.send(session)
             .await
@@ -97,7 +97,7 @@ impl Upload<'_> {
         next(&uri, response.headers()).map(|at| Some(Session { at, offset: 0 }))
     }
 
-    async fn begin_anew(&self) -> Result<Session> {
+    async fn begin_again(&self) -> Result<Session> {
         let none = || Error::failure(format!("registry {} begins no upload", self.to.reference.registry));
         self.begin(None).await?.ok_or_else(none)
     }
@@ -127,9 +127,9 @@ impl Upload<'_> {
             } else {
                 pause(failures, trouble.wait).await;
             }
-            session = match self.whereabouts(&session.at).await {
+            session = match self.session_at(&session.at).await {
                 Some(session) if !mismatch => session,
-                _ => self.begin_anew().await?,
+                _ => self.begin_again().await?,
             };
             resumed = session.offset > 0 && !mismatch;
             if session.offset > before {
@@ -258,7 +258,7 @@ impl Upload<'_> {
     }
 
     /// Asks the registry how many bytes have arrived; `None`: it no longer knows the upload.
-    async fn whereabouts(&self, at: &Uri) -> Option<Session> {
+    async fn session_at(&self, at: &Uri) -> Option<Session> {
         let call = Call {
             method: Method::GET,
             uri: at.clone(),

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_whose_answer_got_lost_is_told_by_what_is_there() {
+    fn a_write_whose_answer_was_lost_is_judged_by_what_is_there() {
         let sent = json!({"metadata": {"name": "a", "resourceVersion": "7"}, "data": {"x": "1"}});
         let there = |version: &str, data: Value| json!({"metadata": {"name": "a", "resourceVersion": version, "uid": "u"}, "data": data});
         assert_eq!(written(&sent, Some(&there("7", json!({"x": "0"})))), Written::No);

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_came_before_a_connection_broke_off_is_told() {
+    async fn what_came_before_a_connection_broke_off_is_printed() {
         let broken = std::io::Error::other("reset");
         let (lines, end) = read(vec![Ok(format!("{AT} a\n{AT} b").into_bytes()), Err(broken)], true).await;
         assert_eq!(lines, ["a"]);

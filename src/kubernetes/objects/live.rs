@@ -198,7 +198,7 @@ impl LiveObjects {
 
 impl LiveObjects {
     /// [`Self::differences`] for output: secrets are hidden.
-    pub(crate) fn told_differences(&self, wanted: &Manifests) -> Vec<Difference> {
+    pub(crate) fn reported_differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let (mut live, mut wanted) = (self.clone(), wanted.clone());
         for (live, wanted) in [
             (&mut live.service, &mut wanted.service),

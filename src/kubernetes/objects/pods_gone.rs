@@ -85,7 +85,7 @@ async fn wait(
         known.insert(pod.uid().to_owned()).then_some(pod)
     };
     let running = |pod: &Pod| gone == Gone::Deleted || !has_ended(pod);
-    let mut lingering = TerminatedPods::default();
+    let mut terminated = TerminatedPods::default();
     let deadline = timeout.map(|limit| tokio::time::Instant::now() + limit);
     let mut left: Vec<String> = Vec::new();
     loop {
@@ -94,7 +94,7 @@ async fn wait(
         let mut listed = false;
         loop {
             // At the deadline, and before it if Pods are known that have ended and are not deleted.
-            let until = deadline.into_iter().chain(lingering.due().filter(|_| listed)).min();
+            let until = deadline.into_iter().chain(terminated.due().filter(|_| listed)).min();
             let next = match until {
                 None => events.next().await,
                 Some(at) => match tokio::time::timeout_at(at, events.next()).await {
@@ -109,13 +109,13 @@ async fn wait(
                     let pods: Vec<Pod> = pods.into_iter().filter(&meant).collect();
                     if gone == Gone::Deleted {
                         for pod in &pods {
-                            lingering.see(pod);
+                            terminated.see(pod);
                         }
-                        lingering.settle(cluster, &pods).await;
+                        terminated.delete_due(cluster, &pods).await;
                     }
                     let there = || {
                         let running = pods.iter().filter(|pod| running(pod));
-                        running.filter(|pod| lingering.matters(pod))
+                        running.filter(|pod| terminated.matters(pod))
                     };
                     for pod in there().filter_map(&mut may_linger) {
                         hurry(cluster, &pod).await;
@@ -126,12 +126,12 @@ async fn wait(
                     // Its controller created one more before it saw the change, or is ending one now.
                     if meant(&pod) {
                         if gone == Gone::Deleted {
-                            lingering.see(&pod);
+                            terminated.see(&pod);
                         }
                         if let Some(pod) = may_linger(&pod) {
                             hurry(cluster, &pod).await;
                         }
-                        let name = pod.metadata.name.clone().filter(|_| lingering.matters(&pod));
+                        let name = pod.metadata.name.clone().filter(|_| terminated.matters(&pod));
                         left.extend(name.filter(|name| !left.contains(name)));
                     }
                     continue;

@@ -56,7 +56,7 @@ impl TerminatedPods {
     }
 
     /// Deletes those whose time is up, and reports those that stay.
-    pub(super) async fn settle(&mut self, cluster: &Cluster, pods: &[Pod]) {
+    pub(super) async fn delete_due(&mut self, cluster: &Cluster, pods: &[Pod]) {
         let is_there = |name: &String| pods.iter().any(|pod| pod.metadata.name.as_ref() == Some(name));
         self.0.retain(|name, _| is_there(name));
         let now = Instant::now();

@@ -236,7 +236,7 @@ pub(crate) async fn list_side(
         }
         let page = page.finish().map_err(|e| cluster.not_understood(&target, &e))?;
         match page.kind.as_str() {
-            "Table" if page.columns.tell(side) => {}
+            "Table" if page.columns.belong_to(side) => {}
             "Table" if accept == TABLE => {
                 accept = WHOLE;
                 continue;

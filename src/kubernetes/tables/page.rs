@@ -93,7 +93,7 @@ impl<'a> PageReader<'a> {
                 let columns = *self
                     .columns
                     .get_or_insert_with(|| TableColumns::of(self.definitions.drain(..)));
-                if !columns.tell(self.side) {
+                if !columns.belong_to(self.side) {
                     return Ok(());
                 }
                 serde_json::from_slice::<Row>(item)?.reduce(self.side, &columns, self.labels)
@@ -152,7 +152,7 @@ impl TableColumns {
         }
     }
 
-    pub(super) fn tell(self, side: ObjectKind) -> bool {
+    pub(super) fn belong_to(self, side: ObjectKind) -> bool {
         match side {
             ObjectKind::Jobs => self.status.is_some(),
             ObjectKind::Deployments => self.ready.is_some(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{LogCause, PodContainer, Role, root_cause, tells_of_job};
+use super::{LogCause, PodContainer, Role, mentions_job, root_cause};
 use crate::error::Error;
 use crate::model::names::ClusterName;
 
@@ -92,7 +92,7 @@ impl Cause {
     /// This cause with the findings of the JobManager's log, if the log shows no job; `None`: there was a job.
     #[must_use]
     pub(crate) fn without_job(self, log: &str) -> Option<Self> {
-        (!tells_of_job(log)).then(|| match root_cause(log) {
+        (!mentions_job(log)).then(|| match root_cause(log) {
             Some(found) => self.with_log(&found),
             None => self,
         })

@@ -83,7 +83,7 @@ fn checkpointing_that_is_off_is_a_notice() {
 }
 
 #[test]
-fn a_task_that_fails_again_and_again_is_told_by_its_exception() {
+fn a_task_that_fails_again_and_again_is_explained_by_its_exception() {
     let trace = "java.lang.IllegalStateException: on purpose\n\tat com.shop.Total.flatMap(Total.java:46)\n";
     for state in ["RUNNING", "RESTARTING"] {
         let (observed, mut snapshot) = healthy();
@@ -113,7 +113,7 @@ fn one_failure_that_is_over_is_a_warning_for_a_while() {
 }
 
 #[test]
-fn what_is_over_since_the_job_runs_again_is_told_and_nothing_is_wrong_for_it() {
+fn what_is_over_since_the_job_runs_again_is_reported_and_nothing_is_wrong() {
     let (mut observed, mut snapshot) = healthy();
     let oom = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at(-200)}});
     pod_with(&mut observed, TM, "Running", started(-190), oom.clone(), 1);
@@ -194,7 +194,7 @@ fn too_few_slots() {
 }
 
 #[test]
-fn checkpoints_that_expire_are_told_apart_from_those_that_are_held_up() {
+fn checkpoints_that_expire_are_distinguished_from_those_that_are_held_up() {
     let failed = json!({"status": "FAILED", "failure_message": "Checkpoint expired before completing."});
     let (observed, mut snapshot) = healthy();
     snapshot.checkpoints = Some(checkpoints(&json!([failed, failed]), &json!({"failed": failed})));
@@ -365,7 +365,7 @@ fn limited(observed: &mut Observed, limit: &str) {
 }
 
 #[test]
-fn a_memory_limit_below_what_flink_is_told_to_use() {
+fn a_memory_limit_below_what_flink_is_configured_to_use() {
     let killed = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at(-1)}});
     let with = |limit: &str| {
         let (mut observed, _) = healthy();

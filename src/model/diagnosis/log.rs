@@ -196,7 +196,7 @@ pub fn last_line(log: &str) -> Option<String> {
 
 /// Whether a JobManager's log shows a job: one that exits with 0 may have run none.
 #[must_use]
-pub fn tells_of_job(log: &str) -> bool {
+pub fn mentions_job(log: &str) -> bool {
     // Source: Flink's ExecutionGraph and Dispatcher, 1.13 to 2.3. In 2.3 an application, which may run no job, logs its
     // state changes with the same words (AbstractApplication).
     log.lines().any(|line| {

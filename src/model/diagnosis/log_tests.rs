@@ -56,9 +56,9 @@ fn of(log: &str) -> LogCause {
 #[test]
 fn an_application_of_flink_2_is_no_job() {
     let application = "INFO  o.a.f.runtime.application.AbstractApplication [] - Application org.Main (9a34) switched from state CREATED to RUNNING.\n";
-    assert!(!super::tells_of_job(application));
+    assert!(!super::mentions_job(application));
     let job = "INFO  o.a.f.runtime.executiongraph.ExecutionGraph [] - Job counting (9a34) switched from state CREATED to RUNNING.\n";
-    assert!(super::tells_of_job(&format!("{application}{job}")));
+    assert!(super::mentions_job(&format!("{application}{job}")));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn control_characters_and_long_lines_never_get_out() {
 }
 
 #[test]
-fn quiet_logs_tell_nothing() {
+fn quiet_logs_have_no_cause() {
     for log in [
         "hello\nworld\n",
         "2026-01-01 10:00:00,001 INFO  org.apache.flink.runtime.entrypoint.ClusterEntrypoint [] - Starting.\n",
@@ -394,7 +394,7 @@ fn memory_that_is_short_is_said_by_the_keys_of_the_role() {
 
 /// Messages that share words with those of another failure.
 #[test]
-fn failures_with_the_words_of_others_are_told_apart() {
+fn failures_with_the_words_of_others_are_distinguished() {
     for (line, kind, hint) in [
         (
             "java.lang.OutOfMemoryError: Cannot reserve 8192 bytes of direct buffer memory (allocated: 9, limit: 10)",

@@ -30,7 +30,7 @@ pub use cause::CauseKind;
 pub(crate) use cause::{Cause, Severity, with_name};
 pub(crate) use health::{is_wrong, problems, unseen_job};
 pub(crate) use log::{LogCause, first_line, trace_summary};
-pub use log::{last_line, root_cause, tells_of_job};
+pub use log::{last_line, mentions_job, root_cause};
 pub(crate) use observed::{Observed, Role, first_seen, last_seen, times_seen};
 pub(crate) use pods::{main_container, why_it_waits};
 pub(crate) use stage::{Stage, stage};

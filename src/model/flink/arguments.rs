@@ -14,7 +14,7 @@ pub(crate) const MAX_ARGUMENT: usize = 131_071;
 pub(crate) struct JobManagerArguments {
     pub(crate) job_class: Option<String>,
     pub(crate) job_id: Option<String>,
-    /// `--job-id-seed`, which the seed's template has and no Flink release supports.
+    /// `--job-id-seed`, which Flink's template has and no Flink release supports.
     pub(crate) job_id_seed: Option<String>,
     pub(crate) from_savepoint: Option<String>,
     pub(crate) allow_non_restored_state: bool,
@@ -184,12 +184,12 @@ pub(crate) fn key_value(pair: &str) -> Result<(String, String)> {
     }
 }
 
-/// Reads the seed's variable FLINK_JOB_ARGUMENTS: the inside of a YAML list, such as `"--job-classname", "com.example.Job"`.
+/// Reads the variable FLINK_JOB_ARGUMENTS of Flink's templates: the inside of a YAML list, such as `"--job-classname", "com.example.Job"`.
 ///
 /// # Errors
 /// Usage error when it is not such a list.
-pub fn split_seed(text: &str) -> Result<Vec<String>> {
-    // The seed's own template leaves a trailing comma when there are no arguments.
+pub fn split_arguments(text: &str) -> Result<Vec<String>> {
+    // Flink's template leaves a trailing comma when there are no arguments.
     let inner = text.trim().trim_end_matches(',');
     serde_yaml::from_str(&format!("[{inner}]")).map_err(|_| {
         Error::usage(format!(
@@ -244,15 +244,15 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_variable_is_a_yaml_list_without_brackets() {
+    fn the_variable_of_arguments_is_a_yaml_list_without_brackets() {
         assert_eq!(
-            split_seed(r#""--job-classname", "a.B", "x y", 'it''s', plain, 5"#).unwrap(),
+            split_arguments(r#""--job-classname", "a.B", "x y", 'it''s', plain, 5"#).unwrap(),
             ["--job-classname", "a.B", "x y", "it's", "plain", "5"]
         );
-        assert_eq!(split_seed("").unwrap(), Vec::<String>::new());
-        assert_eq!(split_seed("\"a\",").unwrap(), ["a"]);
+        assert_eq!(split_arguments("").unwrap(), Vec::<String>::new());
+        assert_eq!(split_arguments("\"a\",").unwrap(), ["a"]);
         for bad in ["\"a", "a]", "{a: b}", "[a]"] {
-            assert!(split_seed(bad).is_err(), "{bad}");
+            assert!(split_arguments(bad).is_err(), "{bad}");
         }
     }
 

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_told_and_keys_of_ones_own_are_not() {
+    fn slips_are_reported_and_keys_of_users_are_not() {
         for (slip, meant) in [
             ("execution.checkpointing.intervall", "execution.checkpointing.interval"),
             ("state.backend.incrementel", "state.backend.incremental"),

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_a_start_tells_the_configuration() {
+    fn the_log_of_a_start_has_the_configuration() {
         let log = "\
 Starting taskexecutor as a console application
 INFO  [] - Loading configuration property: taskmanager.numberOfTaskSlots, 1

@@ -262,7 +262,7 @@ mod tests {
 
     /// By their old names, which every release still reads.
     #[test]
-    fn old_names_of_parts_count_and_are_the_ones_that_are_told() {
+    fn old_names_of_parts_count_and_are_the_reported_ones() {
         let refused = |process: &str, pairs: &[(&str, &str)]| {
             let pairs = pairs.iter();
             let configuration = pairs

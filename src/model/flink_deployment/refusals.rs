@@ -22,7 +22,7 @@ fn malformed_yaml_has_a_place() {
 }
 
 #[test]
-fn every_fault_is_told_with_its_path() {
+fn every_fault_is_reported_with_its_path() {
     let text = with_spec(
         r"  imagee: x
   image: 5
@@ -109,7 +109,7 @@ fn other_kinds_and_session_clusters_are_refused() {
 
 /// What kustomize puts out beside it.
 #[test]
-fn objects_of_other_kinds_are_passed_over_and_told() {
+fn objects_of_other_kinds_are_skipped_and_reported() {
     let text = format!(
         "{BASIC}\n---\nkind: ConfigMap\nmetadata: {{name: x}}\n---\nkind: FlinkStateSnapshot\n---\nkind: List\nitems: [{{kind: Role}}]\n"
     );

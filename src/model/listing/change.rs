@@ -86,22 +86,22 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_told() {
+    fn only_what_differs_is_reported() {
         let mut inventory = Inventory::new();
-        let mut tell = |change_of| names(change(&mut inventory, change_of));
-        assert_eq!(tell(Change::Now(key("a"), job(JobState::Running))), ["a"]);
-        assert!(tell(Change::Now(key("a"), job(JobState::Running))).is_empty());
-        assert_eq!(tell(Change::Now(key("a"), job(JobState::Failed))), ["a"]);
-        assert_eq!(tell(Change::Now(key("a"), tasks())), ["a"]);
-        assert!(tell(Change::Gone(key("b"), tasks())).is_empty());
-        assert_eq!(tell(Change::Gone(key("a"), job(JobState::Failed))), ["a"]);
-        assert_eq!(tell(Change::Gone(key("a"), tasks())), ["a"]);
+        let mut changed = |change_of| names(change(&mut inventory, change_of));
+        assert_eq!(changed(Change::Now(key("a"), job(JobState::Running))), ["a"]);
+        assert!(changed(Change::Now(key("a"), job(JobState::Running))).is_empty());
+        assert_eq!(changed(Change::Now(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(changed(Change::Now(key("a"), tasks())), ["a"]);
+        assert!(changed(Change::Gone(key("b"), tasks())).is_empty());
+        assert_eq!(changed(Change::Gone(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(changed(Change::Gone(key("a"), tasks())), ["a"]);
         assert!(inventory[&key("a")].is_empty());
         assert_eq!(inventory.len(), 1);
     }
 
     #[test]
-    fn a_list_read_anew_tells_what_was_missed() {
+    fn a_list_that_is_read_again_reports_what_was_missed() {
         let mut inventory = Inventory::new();
         for name in ["same", "lost", "other"] {
             change(&mut inventory, Change::Now(key(name), job(JobState::Running)));

@@ -86,7 +86,7 @@ pub(super) fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Ve
     pairs
 }
 
-/// Removes the arguments in the template's main container that are set again, and converts the seed's `--job-id-seed`,
+/// Removes the arguments in the template's main container that are set again, and converts `--job-id-seed`,
 /// which no release supports, to the corresponding `--job-id`.
 pub(super) fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, own_address: bool) -> Result<()> {
     let list = main_arguments(job)?;

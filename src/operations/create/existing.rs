@@ -30,7 +30,7 @@ use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
 
 /// Reports that a job that starts empty does not use the savepoints in its history.
-pub(crate) fn tell_savepoint(store: &HistoryStore, spec: &Spec) {
+pub(crate) fn note_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
         progress::note(&format!(
@@ -224,7 +224,7 @@ pub(crate) async fn existing(
             ));
         }
         if live.job.is_none() {
-            tell_savepoint(store, spec);
+            note_savepoint(store, spec);
         }
         let known = store.history().revision(generation).is_some();
         if !known || left.is_some() || !missing.is_empty() || spec.creates_rbac() {
@@ -247,7 +247,7 @@ pub(crate) async fn existing(
 }
 
 fn differs(cluster: &Cluster, spec: &Spec, live: &LiveObjects, wanted: &Manifests) -> Error {
-    let differences = live.told_differences(wanted);
+    let differences = live.reported_differences(wanted);
     let mut shown: Vec<String> = differences
         .iter()
         .take(10)

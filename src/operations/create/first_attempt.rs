@@ -188,7 +188,7 @@ async fn ended_without_state(cluster: &Cluster, pod: &Pod) -> Result<bool> {
         return Ok(true);
     }
     match pods::start_of_log(cluster, pod, LOG).await {
-        Ok(log) => Ok(tells_no_checkpoint(&log)),
+        Ok(log) => Ok(has_no_checkpoint(&log)),
         Err(error) if error.is_denied() => Ok(false),
         Err(error) => Err(error),
     }
@@ -197,7 +197,7 @@ async fn ended_without_state(cluster: &Cluster, pod: &Pod) -> Result<bool> {
 /// Whether a JobManager's log is complete, and has no completed checkpoint or savepoint. Sources:
 /// `EnvironmentInformation.logEnvironmentInfo` and `CheckpointCoordinator`, both at INFO; Flink's `config.sh`; the
 /// launcher of the JVM.
-fn tells_no_checkpoint(log: &str) -> bool {
+fn has_no_checkpoint(log: &str) -> bool {
     let has = |words: &str| log.contains(words);
     let from_the_start = has("ClusterEntryPoint (Version: ") || has("ClusterEntrypoint (Version: ");
     let before_flink = has("[ERROR] Could not get JVM parameters")
@@ -216,16 +216,16 @@ mod tests {
     fn only_a_whole_log_without_a_checkpoint_is_evidence() {
         let failed =
             format!("{BANNER}org.apache.flink.util.FlinkException: Could not load the provided entrypoint class.");
-        assert!(tells_no_checkpoint(&failed));
-        assert!(tells_no_checkpoint(
+        assert!(has_no_checkpoint(&failed));
+        assert!(has_no_checkpoint(
             "[ERROR] Could not get JVM parameters and dynamic configurations properly.\n"
         ));
         // The start was rotated away, or the level of the log hides it.
-        assert!(!tells_no_checkpoint("Could not load the provided entrypoint class."));
-        assert!(!tells_no_checkpoint(""));
+        assert!(!has_no_checkpoint("Could not load the provided entrypoint class."));
+        assert!(!has_no_checkpoint(""));
         let kept = format!("{BANNER}Completed checkpoint 1 for job 000000006e6b13320000000000000000 (12 bytes, …)");
-        assert!(!tells_no_checkpoint(&kept));
+        assert!(!has_no_checkpoint(&kept));
         let long = format!("{BANNER}{}", "x".repeat(LOG));
-        assert!(!tells_no_checkpoint(&long));
+        assert!(!has_no_checkpoint(&long));
     }
 }

@@ -20,7 +20,7 @@ use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::config_keys::check_pods;
-use crate::operations::create::existing::{Found, existing, replace, replace_failed, tell_savepoint};
+use crate::operations::create::existing::{Found, existing, note_savepoint, replace, replace_failed};
 use crate::operations::deploy;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Launch};
@@ -212,7 +212,7 @@ pub(crate) async fn create(
     if how.dry_run {
         return Ok(Created::dry_run(&spec, &draft));
     }
-    tell_savepoint(&store, &spec);
+    note_savepoint(&store, &spec);
     if let Some(image) = image {
         image.push().await?;
     }

@@ -23,7 +23,7 @@ use plan::{OnDelete, Plan};
 #[derive(Debug)]
 pub(crate) struct DeleteOptions {
     /// How the state of a running job is treated.
-    pub(crate) fate: OnDelete,
+    pub(crate) on_delete: OnDelete,
     pub(crate) savepoint_format: SavepointFormat,
     /// Directory for the savepoint, if it is not the configured one.
     pub(crate) savepoint_dir: Option<String>,
@@ -98,7 +98,7 @@ pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> 
         plan.still(&now)?;
         plan = now;
     }
-    let (ending, job) = match (plan.job, how.fate) {
+    let (ending, job) = match (plan.job, how.on_delete) {
         (Some(job), OnDelete::Savepoint) => {
             let job = all_run(&plan.handle.flink, job).await?;
             let directory = how.savepoint_dir.clone();

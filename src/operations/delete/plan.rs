@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) handle: ClusterHandle,
     pub(crate) job: Option<JobOverview>,
     /// How the job's state is treated.
-    pub(crate) fate: OnDelete,
+    pub(crate) on_delete: OnDelete,
     pub(crate) removal: Removal,
     purge: bool,
     /// An unfinished operation without a running process.
@@ -41,7 +41,7 @@ impl Plan {
     /// # Errors
     /// Not found; conflict when another process works on the cluster; or the job's state cannot be saved as requested.
     pub(crate) async fn make(mut handle: ClusterHandle, how: &DeleteOptions) -> Result<Self> {
-        let (name, fate, purge) = (handle.name.clone(), how.fate, how.purge);
+        let (name, on_delete, purge) = (handle.name.clone(), how.on_delete, how.purge);
         let left = unattended(&mut handle, how.take_over).await?;
         handle.left_behind.clone_from(&left);
         let removal = handle.removal().await?;
@@ -51,21 +51,23 @@ impl Plan {
             )));
         }
         // A savepoint that hangs must not prevent a delete that takes none.
-        let patience = if fate == OnDelete::Savepoint {
+        let wait = if on_delete == OnDelete::Savepoint {
             Wait::Wait
         } else {
             Wait::Look
         };
-        let (job, silent) = match handle.situation_with(patience).await? {
+        let (job, silent) = match handle.job_status_with(wait).await? {
             JobStatus::Running(job) => (Some(job), None),
             JobStatus::Unreachable(why) => (None, Some(why)),
-            JobStatus::Stopped if fate == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() => {
+            JobStatus::Stopped
+                if on_delete == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() =>
+            {
                 let error = savepoint_path_unknown(&handle).hint("without --savepoint it is deleted all the same");
                 return Err(handle.or_changed(error).await);
             }
             JobStatus::Stopped => (None, None),
         };
-        if let (OnDelete::Savepoint, Some(why)) = (fate, &silent) {
+        if let (OnDelete::Savepoint, Some(why)) = (on_delete, &silent) {
             let error = Error::failure(format!(
                 "the JobManager of {} cannot take a savepoint, so it stays: {why}",
                 handle.name
@@ -80,7 +82,7 @@ impl Plan {
         Ok(Self {
             handle,
             job,
-            fate,
+            on_delete,
             removal,
             purge,
             left,
@@ -159,7 +161,7 @@ impl Plan {
 
     fn state(&self) -> String {
         let lost = self.handle.what_is_lost();
-        match (&self.job, self.fate, &self.silent) {
+        match (&self.job, self.on_delete, &self.silent) {
             (Some(job), OnDelete::Savepoint, _) => format!("its job {} is stopped with a savepoint first", job.jid),
             (Some(job), OnDelete::Cancel, _) => format!("its job {} is canceled: {lost}", job.jid),
             (Some(job), OnDelete::Lose, _) => {
@@ -205,7 +207,7 @@ impl fmt::Display for Plan {
             }
             None => Ok(()),
         }?;
-        let killed = self.silent.is_some() || (self.job.is_some() && self.fate == OnDelete::Lose);
+        let killed = self.silent.is_some() || (self.job.is_some() && self.on_delete == OnDelete::Lose);
         if let Some(left) = self.handle.left_behind().filter(|_| killed) {
             write!(f, "\n  {left}")?;
         }

@@ -25,7 +25,7 @@ pub(crate) use storage::state_paths;
 /// Size in bytes above which a history is reported; the API server accepts 1 MiB.
 const LARGE: usize = 800 << 10;
 const SIDECARS: &str = "sidecars";
-/// The port of the seed's Service and of `--node-port`.
+/// The port of the Service in Flink's templates and of `--node-port`.
 const NODE_PORT: u64 = 30081;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -244,7 +244,7 @@ pub(crate) fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
     beside.map(finding).collect()
 }
 
-/// Other Services that have the seed's node port.
+/// Other Services that have that node port.
 pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
     let taken = services.iter().find(|service| {
         let ports = service["spec"]["ports"].as_array();
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_server_is_told_of() {
+    fn an_old_server_is_reported() {
         let severity_of = |minor: &str| version(&json!({"major": "1", "minor": minor, "gitVersion": "v1.x"})).severity;
         assert_eq!(
             (
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_port_that_is_taken_is_told_with_its_owner() {
+    fn a_node_port_that_is_taken_is_reported_with_its_owner() {
         let service =
             json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"ports": [{"port": 1}, {"nodePort": 30081}]}});
         assert!(node_port(&[service], true).message.contains("Service a in namespace b"));

@@ -1,7 +1,7 @@
 //! Cancels a job, and finds the checkpoint that Flink keeps of it.
 //!
 //! A checkpoint that completes between a read of the statistics and the cancel replaces the previous one, whose files
-//! Flink deletes. So the path is read after the job has ended, from a JobManager that is held until then ([`latch`]).
+//! Flink deletes. So the path is read after the job has ended, from a JobManager that is held until then ([`super::result_hold`]).
 //! The answer must be newer than the job's end, because Flink returns a copy of the statistics.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Reads the paths of savepoints from JobManagers that are held for them. Commands do this when they connect to the
 //! JobManager anyway.
 //!
-//! An interrupted stop leaves a JobManager that is held until the path of its savepoint is read (see [`latch`]).
+//! An interrupted stop leaves a JobManager that is held until the path of its savepoint is read (see [`super::result_hold`]).
 
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::holder;

@@ -257,10 +257,10 @@ pub(crate) async fn trigger(
     };
     let begun = Instant::now();
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
-    let mut latch = (request.then != Then::GoOn).then(|| result_hold::set(flink, &request.trigger_id));
+    let mut hold = (request.then != Then::GoOn).then(|| result_hold::set(flink, &request.trigger_id));
     loop {
         let asked = flink.trigger_savepoint(job_id, request);
-        let ((reached, asked), _) = futures::join!(asked, OptionFuture::from(latch.take()));
+        let ((reached, asked), _) = futures::join!(asked, OptionFuture::from(hold.take()));
         let unclear = match asked {
             Ok(Reply::Answer(taken)) if taken.is_of(&request.trigger_id) => return Ok((savepoint, None)),
             // Before 1.15 Flink itself chooses the ID.

@@ -170,14 +170,14 @@ pub(super) async fn outcome(
 ///
 /// With [`Wait::Look`] savepoints in progress stay open. All stay open while Flink does not answer: a later command can
 /// read them. The one for which another process waits is left to that process.
-pub(crate) async fn reconcile_pending(handle: &mut ClusterHandle, patience: Wait) -> Result<Option<String>> {
+pub(crate) async fn reconcile_pending(handle: &mut ClusterHandle, wait: Wait) -> Result<Option<String>> {
     // Before Flink is asked: a process that has ended asks nothing any more.
     let open: Vec<Savepoint> = handle.own_open_savepoints().cloned().collect();
     let ClusterHandle { flink, store, .. } = handle;
     let holder = holder_of(store.history()).cloned();
     let mut newest = None;
     for savepoint in open {
-        if let Some(path) = settle_one(flink, store, savepoint, patience, holder.as_ref()).await? {
+        if let Some(path) = reconcile_one(flink, store, savepoint, wait, holder.as_ref()).await? {
             newest = Some(path);
         }
     }
@@ -188,11 +188,11 @@ fn holder_of(history: &History) -> Option<&Holder> {
     history.open_journal()?.holder.as_ref()
 }
 
-async fn settle_one(
+async fn reconcile_one(
     flink: &Flink,
     store: &mut HistoryStore,
     savepoint: Savepoint,
-    patience: Wait,
+    wait: Wait,
     holder: Option<&Holder>,
 ) -> Result<Option<String>> {
     let mut pauses = Pauses::new(Duration::from_millis(100), MAX_POLL);
@@ -202,7 +202,7 @@ async fn settle_one(
                 note_size(flink, store, &savepoint, &path).await;
                 return Ok(Some(path));
             }
-            Poll::Writing if patience == Wait::Wait => {
+            Poll::Writing if wait == Wait::Wait => {
                 pauses.pause().await;
                 continue;
             }

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Whether a JobManager is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// It is, until the latch is released.
+    /// It is, until the hold is released.
     Yes,
     /// No: Flink refuses.
     No,
@@ -34,15 +34,15 @@ pub(crate) enum Held {
     TooOld,
 }
 
-/// Sets the latch for the savepoint that will be requested under `trigger_id`. If Flink refuses, the path can be read
-/// once, as without a latch.
+/// Requests the hold for the savepoint that will be requested under `trigger_id`. If Flink refuses, the path can be read
+/// once, as without a hold.
 pub(crate) async fn set(flink: &Flink, trigger_id: &str) {
     if let Err(error) = hold(flink, trigger_id).await {
-        tracing::debug!(%error, "no latch");
+        tracing::debug!(%error, "no hold");
     }
 }
 
-/// Sets a latch under `id`.
+/// Requests a hold under `id`.
 async fn hold(flink: &Flink, id: &str) -> Result<Held> {
     let request = SavepointRequest {
         trigger_id: id.to_owned(),
@@ -58,13 +58,13 @@ async fn hold(flink: &Flink, id: &str) -> Result<Held> {
         }
         Reply::Answer(_) => Ok(Held::Yes),
         none => {
-            tracing::debug!(?none, "no latch");
+            tracing::debug!(?none, "no hold");
             Ok(Held::No)
         }
     }
 }
 
-/// The IDs of the latch of a canceled job: a second request under the same ID would read its result. The second ID is
+/// The IDs of the hold of a canceled job: a second request under the same ID would read its result. The second ID is
 /// for a request whose answer was lost, and for a process that replaces a killed one.
 fn ids_of(job_id: &str) -> [String; 2] {
     [job_id.to_owned(), job_id.chars().rev().collect()]
@@ -79,7 +79,7 @@ pub(crate) async fn hold_job(flink: &Flink, job_id: &str, again: bool) -> Result
     let [first, second] = ids_of(job_id);
     if !again {
         match hold(flink, &first).await {
-            Err(error) => tracing::debug!(%error, "the latch got no answer"),
+            Err(error) => tracing::debug!(%error, "the hold got no answer"),
             held => return held,
         }
     }
@@ -92,7 +92,7 @@ pub(crate) async fn release_job(flink: &Flink, job_id: &str) {
     futures::join!(read(flink, &first), read(flink, &second));
 }
 
-/// Releases the JobManager, if the savepoint has a latch: its path is recorded, or there is none.
+/// Releases the JobManager, if it is held for the savepoint: its path is recorded, or there is none.
 pub(crate) async fn release_hold(flink: &Flink, savepoint: &Savepoint) {
     if savepoint.ends_job() {
         read(flink, &savepoint.trigger_id).await;

@@ -31,7 +31,7 @@ pub(crate) struct Taken {
 /// Conflict when no job runs; timed out; job failed when Flink cannot write it.
 pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Result<Taken> {
     let name = handle.name.clone();
-    handle.tell_operation();
+    handle.note_operation();
     let job = handle.job_for("savepoint").await.map_err(|error| match error.kind {
         Kind::Conflict => error.hint(format!(
             "`kubectl flink savepoint list {name}` shows those that there are"

@@ -115,5 +115,5 @@ pub(crate) fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
         let before = difference.live.as_ref().map_or_else(|| "absent".to_owned(), short);
         format!("{}: {before} becomes {}", difference.path, short(&difference.wanted))
     };
-    live.told_differences(new).iter().map(described).collect()
+    live.reported_differences(new).iter().map(described).collect()
 }

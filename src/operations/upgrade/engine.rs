@@ -114,7 +114,7 @@ impl UpgradeEngine {
     }
 
     async fn run(&mut self, heartbeat: &Heartbeat) -> Result<Journal> {
-        let outcome = heartbeat.beside(Box::pin(self.drive())).await;
+        let outcome = heartbeat.beside(Box::pin(self.execute())).await;
         let journal = self.journal()?;
         if !journal.kind.deploys() {
             lock::end(&mut self.handle, &outcome).await;
@@ -154,7 +154,7 @@ impl UpgradeEngine {
         journal.ok_or_else(|| Error::failure(format!("the journal of {} is gone", self.handle.name)))
     }
 
-    async fn drive(&mut self) -> Result<()> {
+    async fn execute(&mut self) -> Result<()> {
         loop {
             let journal = self.journal()?;
             tracing::debug!(step = journal.step.as_str(), "transaction");

@@ -83,7 +83,7 @@ pub(crate) enum Strategy {
 
 impl Strategy {
     /// Whether to wait for the savepoints of earlier commands: one that hangs must not prevent a change that takes none.
-    const fn patience(self) -> Wait {
+    const fn wait(self) -> Wait {
         match self {
             Self::Savepoint => Wait::Wait,
             Self::LastCheckpoint | Self::Stateless => Wait::Look,
@@ -157,7 +157,7 @@ pub(crate) async fn change(
             ControlFlow::Continue(handle) => handle,
             ControlFlow::Break(report) => return Ok(report),
         };
-        let job_status = match handle.situation_with(how.strategy.patience()).await? {
+        let job_status = match handle.job_status_with(how.strategy.wait()).await? {
             JobStatus::Unreachable(why) if how.strategy != Strategy::Stateless && handle.recovers() => {
                 let name = &handle.name;
                 if how.dry_run {
@@ -358,8 +358,8 @@ pub(crate) async fn execute(
             }
         })
         .await?;
-    let mut drive = UpgradeEngine::new(handle, how).of_job(job);
-    Box::pin(drive.finish(&heartbeat)).await
+    let mut engine = UpgradeEngine::new(handle, how).of_job(job);
+    Box::pin(engine.finish(&heartbeat)).await
 }
 
 fn wait_is_needed(name: &ClusterName) -> Error {

@@ -223,7 +223,7 @@ async fn status_of(handle: &ClusterHandle, savepoint: &Savepoint) -> Result<Opti
     }
 }
 
-async fn settle(handle: &mut ClusterHandle) -> Result<()> {
+async fn reconcile(handle: &mut ClusterHandle) -> Result<()> {
     savepoint::reconcile_pending(handle, Wait::Wait).await.map(drop)
 }
 
@@ -232,7 +232,7 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
     let not = || Error::conflict("it was given up before the job was ended");
     match &journal.ending {
         Ending::Savepoint { trigger_id, job_id, .. } => {
-            settle(handle).await?;
+            reconcile(handle).await?;
             let open = |handle: &ClusterHandle| {
                 let mut open = handle.store.history().open_savepoints();
                 open.any(|savepoint| savepoint.trigger_id == *trigger_id)
@@ -242,7 +242,7 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
                 if handle.jobs_or_end().await?.is_none() {
                     return Ok(lost(handle, journal, unread(&handle.name, job_id)));
                 }
-                settle(handle).await?;
+                reconcile(handle).await?;
                 // While Flink does not answer, the outcome is unknown, and nothing is decided.
                 if open(handle) {
                     return Err(handle.flink.away());

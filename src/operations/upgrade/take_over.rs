@@ -33,7 +33,7 @@ pub(crate) fn is_same(
             let resumes = ["savepoint-resume", "resume"].contains(&command);
             journal.step != Step::Waiting && (resumes || journal.command == command)
         }
-        Kind::Halt | Kind::Scale => false,
+        Kind::Stop | Kind::Scale => false,
     };
     is_repeated && !journal.back && known.is_some_and(|known| known.is_same(wanted))
 }

@@ -186,10 +186,10 @@ async fn healthy_since(flink: &Flink) -> Option<i64> {
 }
 
 async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Error {
-    let Ok(survey) = Box::pin(observe(cluster, name)).await else {
+    let Ok(observation) = Box::pin(observe(cluster, name)).await else {
         return error;
     };
-    let mut found = problems(&survey.observed, &survey.snapshot, clock::now());
+    let mut found = problems(&observation.observed, &observation.snapshot, clock::now());
     if !is_wrong(&found) {
         return error;
     }

@@ -203,7 +203,7 @@ fn the_screen_without_flink() {
 }
 
 #[test]
-fn an_operation_comes_first_and_a_cause_that_was_told_stays() {
+fn an_operation_comes_first_and_a_reported_cause_stays() {
     let mut shown = whole();
     shown.operation = Some(unfinished("bob@home"));
     shown.problems.clear();
