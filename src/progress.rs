@@ -97,7 +97,6 @@ pub(crate) fn parts(whole: &str, parts: &[String]) {
     reporter().parts(whole, parts);
 }
 
-/// Begins a step.
 pub(crate) fn step(text: &str) -> Step {
     reporter().step(text)
 }
@@ -111,12 +110,10 @@ pub(crate) fn drawn_step(text: &str) -> Step {
     }
 }
 
-/// Begins a pause.
 pub(crate) fn pause(text: &str) -> Pause {
     reporter().pause(text)
 }
 
-/// Begins transfers.
 pub(crate) fn transfers() -> Transfers {
     reporter().transfers()
 }

@@ -69,7 +69,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> R
             }
         }
     };
-    let mut wanted = version.over(&handle).await?;
+    let mut wanted = version.resolve(&handle).await?;
     if let Some(image) = wanted.image.take() {
         image.push().await?;
     }

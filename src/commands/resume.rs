@@ -56,7 +56,7 @@ async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &P
         && (handle.live.job.is_none() || handle.job_end().is_some())
     {
         let error = Error::failure(format!("{name} is not suspended: {why}"));
-        return Err(handle.way_on(error).hint(format!(
+        return Err(handle.with_next_step(error).hint(format!(
             "`kubectl flink savepoint-resume {name} --cancel` gives that up and starts from its last savepoint"
         )));
     }

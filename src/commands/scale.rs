@@ -36,20 +36,20 @@ pub(crate) struct ScaleArgs {
 pub(crate) async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
-    let goal = ScaleTarget {
+    let target = ScaleTarget {
         parallelism: args.parallelism,
         slots: args.slots,
     };
-    Box::pin(scale(handle, goal, &args.change, "scale")).await
+    Box::pin(scale(handle, target, &args.change, "scale")).await
 }
 
 /// Scales, and prints the report; `command` is the command's name.
-pub(super) async fn scale(handle: ClusterHandle, goal: ScaleTarget, how: &ChangeArgs, command: &str) -> Result<()> {
+pub(super) async fn scale(handle: ClusterHandle, target: ScaleTarget, how: &ChangeArgs, command: &str) -> Result<()> {
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
-    let scaled = Box::pin(scale::scale(handle, goal, &how.options(), command)).await?;
+    let scaled = Box::pin(scale::scale(handle, target, &how.options(), command)).await?;
     how.output.print(&scaled.report)?;
     if scaled.redeployed {
-        scale::warn_if_limited(&cluster, &name, goal.parallelism).await?;
+        scale::warn_if_limited(&cluster, &name, target.parallelism).await?;
     }
     Ok(())
 }

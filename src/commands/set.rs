@@ -95,9 +95,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
         }
         Field::Parallelism { of, parallelism } => {
             let slots = None;
-            let goal = ScaleTarget { parallelism, slots };
+            let target = ScaleTarget { parallelism, slots };
             let handle = ClusterHandle::connected(connection, &of.name).await?;
-            return Box::pin(scale(handle, goal, &of.change, "set")).await;
+            return Box::pin(scale(handle, target, &of.change, "set")).await;
         }
         Field::Config { of, pairs } => {
             (said, removed) = set_and_removed(&pairs)?;

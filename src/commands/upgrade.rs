@@ -72,7 +72,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Re
         let ended = Box::pin(ended).await?;
         return args.change.output.print(&ended);
     }
-    let wanted = version.over(&handle).await?;
+    let wanted = version.resolve(&handle).await?;
     let changed = change(handle, wanted, &args.change.options(), "upgrade").await?;
     args.change.output.print(&changed)
 }

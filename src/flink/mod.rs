@@ -30,7 +30,6 @@ use crate::model::names::ClusterName;
 
 pub(crate) use crate::model::flink::rest::operation::{OperationStatus, SavepointStatus};
 
-/// REST port of the JobManager.
 const REST_PORT: u16 = 8081;
 /// Maximum length of Flink's answers. The details of a job with thousands of tasks have a few megabytes.
 const MAX_ANSWER: usize = 32 << 20;

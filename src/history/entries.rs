@@ -29,7 +29,6 @@ pub(crate) struct Revision {
     pub(crate) outcome: Option<RevisionOutcome>,
 }
 
-/// The outcome of a revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RevisionOutcome {
@@ -42,7 +41,6 @@ pub(crate) struct RevisionOutcome {
     pub(crate) why: Option<String>,
 }
 
-/// The state of a revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RevisionState {
@@ -124,7 +122,6 @@ pub(crate) enum Progress {
 pub struct Savepoint {
     /// The trigger ID that the plugin chose, 32 hexadecimal digits.
     pub(crate) trigger_id: String,
-    /// Its Flink job.
     pub(crate) job_id: String,
     pub(crate) progress: Progress,
     /// Its path, once it is completed.
@@ -145,7 +142,6 @@ pub struct Savepoint {
     /// The revision that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<u64>,
-    /// The cause of its failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<String>,
     /// When Flink completed it, RFC 3339, by the API server's clock.

@@ -184,7 +184,6 @@ impl History {
         (journal.needs(path) || starts.any(|start| is_same_place(start, path))).then_some(journal)
     }
 
-    /// The revision of this number.
     pub(crate) fn revision(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
     }

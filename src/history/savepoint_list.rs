@@ -19,17 +19,13 @@ pub(crate) struct SavepointRow<'a> {
     pub(crate) format: String,
     /// The command that took it.
     pub(crate) reason: &'a str,
-    /// When it was requested.
     pub(crate) requested_at: &'a str,
-    /// When it was completed.
     pub(crate) completed_at: Option<&'a str>,
     /// When its files were deleted.
     pub(crate) disposed_at: Option<&'a str>,
     /// Bytes of its state.
     pub(crate) size: Option<u64>,
-    /// Its Flink job.
     pub(crate) job_id: &'a str,
-    /// The trigger ID of its request.
     pub(crate) trigger_id: &'a str,
     /// The version of Flink that wrote it.
     pub(crate) flink_version: Option<&'a str>,
@@ -37,7 +33,6 @@ pub(crate) struct SavepointRow<'a> {
     pub(crate) image: Option<&'a str>,
     /// The revision that wrote it.
     pub(crate) revision: Option<u64>,
-    /// The cause of its failure.
     pub(crate) failure: Option<&'a str>,
 }
 

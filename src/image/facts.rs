@@ -16,7 +16,6 @@ use crate::model::keyword::Keyword;
 pub(crate) struct JarFacts {
     /// Its path below `usrlib`.
     pub(crate) name: String,
-    /// Its size in bytes.
     pub(crate) size: u64,
     pub(crate) entry_class: Option<String>,
     /// The Java that its classes are built for, as far as the start of the jar shows it.

@@ -121,7 +121,6 @@ pub(crate) fn is_kept_of(pod: &Pod, job: &Value) -> bool {
     is_kept(pod) && is_controlled_by(pod, job)
 }
 
-/// Whether `job` controls the Pod.
 pub(crate) fn is_controlled_by(pod: &Pod, job: &Value) -> bool {
     let mut owners = pod.metadata.owner_references.iter().flatten();
     owners.any(|owner| job["metadata"]["uid"] == owner.uid.as_str())

@@ -163,7 +163,6 @@ fn container(container: &mut Value) {
     }
 }
 
-/// The elements of a field that is a list.
 fn elements<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> {
     let list = object.get_mut(field).and_then(Value::as_array_mut);
     list.into_iter().flatten()

@@ -274,13 +274,13 @@ impl ClusterHandle {
     /// The error that the job's state cannot be saved, for the reason `why`.
     pub(crate) fn cannot_save(&self, why: &str) -> Error {
         let name = &self.name;
-        self.way_on(Error::failure(format!(
+        self.with_next_step(Error::failure(format!(
             "{name} has a JobManager that cannot take a savepoint: {why}"
         )))
     }
 
     /// Adds to the error where the state is kept of a job whose Flink does not answer.
-    pub(crate) fn way_on(&self, error: Error) -> Error {
+    pub(crate) fn with_next_step(&self, error: Error) -> Error {
         let name = &self.name;
         let last = self.store.history().last_wanted().and_then(revision_spec::leader);
         if self.recovers() {

@@ -175,7 +175,7 @@ impl ClusterHandle {
             JobStatus::Running(job) => Ok(job),
             JobStatus::Unreachable(why) => {
                 let error = Error::failure(format!("{name} has a JobManager that cannot take a {what}: {why}"));
-                Err(self.way_on(error))
+                Err(self.with_next_step(error))
             }
             JobStatus::Stopped => Err(Error::conflict(format!(
                 "the job of {name} does not run, so no {what} can be taken of it"

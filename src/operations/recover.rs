@@ -41,7 +41,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
             let error = conflict(format!(
                 "the Job of {name} continues, and starts its JobManager again: {why}"
             ));
-            return Err(handle.way_on(error));
+            return Err(handle.with_next_step(error));
         }
         JobStatus::Unreachable(_) => {}
         JobStatus::Running(job) => {

@@ -60,7 +60,7 @@ async fn unless_left_behind(handle: ClusterHandle, wanted: &Resume<'_>) -> Resul
     let Some(left) = handle.left_behind.clone().filter(|left| left.kind == Kind::Resume) else {
         return Ok(ControlFlow::Continue(handle));
     };
-    let target = wanted.version.over(&handle).await?;
+    let target = wanted.version.resolve(&handle).await?;
     if !wanted.options.continues(&left)
         || !take_over::is_same(&handle, &left, &target, (wanted.command, wanted.how.strategy))
     {
@@ -84,7 +84,7 @@ pub(crate) async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted:
         let since = choice.path.as_deref().unwrap_or_default();
         (wanted.how.confirm)(&format!("give up what the job of {} did since {since}?", handle.name))?;
     }
-    let target = wanted.version.over(&handle).await?;
+    let target = wanted.version.resolve(&handle).await?;
     let summary = choice.describe(&handle.name);
     let (ending, job) = match job_status {
         JobStatus::Running(job) if choice.cancel => (

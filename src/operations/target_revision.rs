@@ -17,7 +17,6 @@ use crate::operations::cluster_handle::ClusterHandle;
 pub(crate) struct TargetRevision {
     /// All its settings. The state that it starts from is not one of them: see `start`.
     pub(crate) layer: Config,
-    /// The templates of its objects.
     pub(crate) templates: Templates,
     /// Whether to store the templates in the history.
     pub(crate) own_templates: bool,
@@ -33,7 +32,6 @@ pub(crate) struct TargetRevision {
 
 /// A version as the user states it: a file, or flags over the running version.
 pub(crate) struct StatedVersion<'a> {
-    /// The cluster.
     pub(crate) name: ClusterName,
     /// The whole version, from a file.
     pub(crate) file: Option<Config>,
@@ -47,7 +45,7 @@ pub(crate) struct StatedVersion<'a> {
 
 impl StatedVersion<'_> {
     /// The whole version, over the existing cluster.
-    pub(crate) async fn over(&self, handle: &ClusterHandle) -> Result<TargetRevision> {
+    pub(crate) async fn resolve(&self, handle: &ClusterHandle) -> Result<TargetRevision> {
         let (flags, own) = (self.flags.clone(), self.own.clone());
         let mut wanted = match &self.file {
             Some(file) => TargetRevision::file(handle, handle.in_its_set(file.clone()), flags, own)?,

@@ -46,7 +46,6 @@ pub(crate) struct ListSelection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ObjectKind {
     Jobs,
-    /// Deployments: TaskManagers.
     Deployments,
 }
 

@@ -54,12 +54,10 @@ impl Observed {
         self.job = Some(job);
     }
 
-    /// The Pod template of the Job.
     pub(crate) fn job_template(&self) -> Option<&PodTemplateSpec> {
         Some(&self.job.as_ref()?.spec.as_ref()?.template)
     }
 
-    /// The Pod template of the Deployment.
     pub(crate) fn deployment_template(&self) -> Option<&PodTemplateSpec> {
         Some(&self.deployment.as_ref()?.spec.as_ref()?.template)
     }

@@ -73,7 +73,7 @@ impl Plan {
                 handle.name
             ));
             let error = handle
-                .way_on(error)
+                .with_next_step(error)
                 .hint("without --savepoint it is deleted, and what it did since its last savepoint is lost");
             return Err(handle.or_changed(error).await);
         }

@@ -25,41 +25,41 @@ pub(crate) struct InPlaceScale<'a> {
 
 pub(crate) async fn in_place(
     mut handle: ClusterHandle,
-    goal: ScaleTarget,
+    target: ScaleTarget,
     how: &ChangeOptions,
-    doing: &InPlaceScale<'_>,
+    scale: &InPlaceScale<'_>,
 ) -> Result<Report> {
     let (name, begun) = (handle.name.clone(), Instant::now());
     let revision = handle.live_revision();
     handle.store.set_limits(how.history_limits);
-    let heartbeat = lock::scaling(&mut handle, doing.command, goal.parallelism).await?;
+    let heartbeat = lock::scaling(&mut handle, scale.command, target.parallelism).await?;
     let mut step = progress::step(&format!("{name}: scaling"));
     let change = Change {
         cluster: &handle.cluster,
         name: &name,
         objects: [handle.live.identity(JOBS)?, handle.live.identity(DEPLOYMENTS)?],
         flink: &handle.flink,
-        job_id: doing.job_id,
-        wanted: goal.parallelism,
-        plan: doing.plan,
-        replicas: doing.replicas,
+        job_id: scale.job_id,
+        wanted: target.parallelism,
+        plan: scale.plan,
+        replicas: scale.replicas,
         revision,
         limit: how.timeout,
     };
     let report = |text: &str| step.update(&format!("{name}: {text}"));
     let outcome = heartbeat.beside(change.run(&mut handle.store, report)).await;
     if let Err(error) = outcome {
-        return Err(left_at(&mut handle, goal, error).await);
+        return Err(left_at(&mut handle, target, error).await);
     }
     lock::end(&mut handle, &outcome).await;
     step.done(&format!(
         "{name}: job {} runs with parallelism {}, after {:.1} s",
-        doing.job_id,
-        goal.parallelism,
+        scale.job_id,
+        target.parallelism,
         begun.elapsed().as_secs_f64()
     ));
-    if let Some(started) = handle.started_with().filter(|started| *started != goal.parallelism)
-        && doing.plan.way == ScaleMethod::InPlace
+    if let Some(started) = handle.started_with().filter(|started| *started != target.parallelism)
+        && scale.plan.way == ScaleMethod::InPlace
         && !handle.is_highly_available()
     {
         progress::note(&format!(
@@ -67,14 +67,14 @@ pub(crate) async fn in_place(
         ));
     }
     Ok(Report::done(OperationResult {
-        job_id: Some(doing.job_id.to_owned()),
+        job_id: Some(scale.job_id.to_owned()),
         ..handle.result("scaled")
     }))
 }
 
 /// The operation is unfinished if the job has reached its parallelism, or may still reach it, and not all of it is
 /// recorded.
-async fn left_at(handle: &mut ClusterHandle, goal: ScaleTarget, error: Error) -> Error {
+async fn left_at(handle: &mut ClusterHandle, target: ScaleTarget, error: Error) -> Error {
     if error.kind == Kind::JobFailed {
         let failed = Err::<(), _>(error.clone());
         lock::end(handle, &failed).await;
@@ -83,7 +83,7 @@ async fn left_at(handle: &mut ClusterHandle, goal: ScaleTarget, error: Error) ->
     handle.store.abandon().await;
     error.hint(format!(
         "`kubectl flink scale {} -p {}` continues with it; any other change replaces it",
-        handle.name, goal.parallelism
+        handle.name, target.parallelism
     ))
 }
 

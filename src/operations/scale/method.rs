@@ -12,7 +12,7 @@ use crate::operations::scale::ScaleTarget;
 use crate::progress;
 
 /// Reads the data for this choice from Flink, in parallel.
-pub(crate) async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTarget) -> Result<ScaleInput> {
+pub(crate) async fn observe(handle: &ClusterHandle, job_id: &str, target: ScaleTarget) -> Result<ScaleInput> {
     let flink = &handle.flink;
     let (job, configuration, overview, requirements) = futures::try_join!(
         flink.job(job_id),
@@ -40,9 +40,9 @@ pub(crate) async fn observe(handle: &ClusterHandle, job_id: &str, goal: ScaleTar
         mode: setting("scheduler-mode"),
         version: overview.flink_version.parse().ok(),
         present: handle.parallelism(),
-        wanted: goal.parallelism,
+        wanted: target.parallelism,
         slots: slots.max(1),
-        new_slots: goal.slots,
+        new_slots: target.slots,
     })
 }
 
@@ -64,15 +64,15 @@ pub(crate) fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan,
     )
 }
 
-pub(crate) fn not_running(handle: &ClusterHandle, goal: ScaleTarget, job_status: &JobStatus) -> Error {
+pub(crate) fn not_running(handle: &ClusterHandle, target: ScaleTarget, job_status: &JobStatus) -> Error {
     let name = &handle.name;
     if let JobStatus::Unreachable(why) = job_status {
         let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");
-        return handle.way_on(Error::conflict(error));
+        return handle.with_next_step(Error::conflict(error));
     }
     Error::conflict(format!("the job of {name} cannot be scaled: it does not run")).hint(format!(
         "`kubectl flink savepoint-resume {name} -p {}` starts it with that parallelism from its last savepoint",
-        goal.parallelism
+        target.parallelism
     ))
 }
 

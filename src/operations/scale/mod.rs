@@ -45,15 +45,15 @@ impl Scaled {
 /// not run; any other command starts it.
 pub(crate) async fn scale(
     handle: ClusterHandle,
-    goal: ScaleTarget,
+    target: ScaleTarget,
     how: &ChangeOptions,
     command: &str,
 ) -> Result<Scaled> {
     let name = handle.name.clone();
     let flags = Config {
         name: Some(name.to_string()),
-        parallelism: Some(goal.parallelism),
-        slots: goal.slots,
+        parallelism: Some(target.parallelism),
+        slots: target.slots,
         ..Config::default()
     };
     let wanted = TargetRevision::changed(&handle, flags, None)?;
@@ -65,13 +65,13 @@ pub(crate) async fn scale(
     let job_status = handle.job_status().await?;
     let job_id = match &job_status {
         JobStatus::Running(job) => job.jid.clone(),
-        _ if command == "scale" => return Err(not_running(&handle, goal, &job_status)),
+        _ if command == "scale" => return Err(not_running(&handle, target, &job_status)),
         _ => {
             let changed = Box::pin(upgrade::carry_out(handle, job_status, wanted, how, command)).await;
             return changed.map(Scaled::other);
         }
     };
-    let known = observe(&handle, &job_id, goal).await?;
+    let known = observe(&handle, &job_id, target).await?;
     let plan = scale::plan(&known)?;
     if how.no_wait && plan.way != ScaleMethod::Redeploy {
         return Err(Error::usage(
@@ -107,11 +107,11 @@ pub(crate) async fn scale(
         let result = OperationResult::new(&handle.cluster, &name, "scaled");
         return Ok(Scaled::other(Report::cluster(result, &objects(&handle), true)));
     }
-    let doing = InPlaceScale {
+    let in_place_scale = InPlaceScale {
         command,
         job_id: &job_id,
         plan: &plan,
         replicas,
     };
-    in_place(handle, goal, how, &doing).await.map(Scaled::other)
+    in_place(handle, target, how, &in_place_scale).await.map(Scaled::other)
 }

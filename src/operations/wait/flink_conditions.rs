@@ -24,7 +24,6 @@ const POLL: Duration = Duration::from_millis(500);
 /// Time between two reads of the Kubernetes Job while Flink does not answer.
 const JOB_POLL: Duration = Duration::from_secs(2);
 
-/// The condition of a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FlinkCondition<'a> {
     /// A checkpoint that is completed after the wait began.
