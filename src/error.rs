@@ -3,6 +3,7 @@
 //! A [`Kind`] decides the exit code in one place ([`Kind::exit_code`]); hints are printed after a blank line.
 
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -68,7 +69,11 @@ pub struct Error {
     pub(crate) unanswered: bool,
     /// Whether a job could not start because the state that it was to start from is not where it should be.
     pub(crate) state_missing: bool,
+    /// The error of a library, or the API server's answer, that this one reports.
+    pub(crate) source: Option<Arc<Cause>>,
 }
+
+pub(crate) type Cause = dyn std::error::Error + Send + Sync;
 
 impl Error {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -79,7 +84,29 @@ impl Error {
             absent: None,
             unanswered: false,
             state_missing: false,
+            source: None,
         }
+    }
+
+    /// Keeps what caused it, which the message has in its own words.
+    #[must_use]
+    pub(crate) fn caused_by(mut self, cause: impl Into<Box<Cause>>) -> Self {
+        let cause: Box<Cause> = cause.into();
+        self.source = Some(Arc::from(cause));
+        self
+    }
+
+    /// Puts what caused it behind the message, and keeps it.
+    #[must_use]
+    pub(crate) fn because(mut self, cause: impl Into<Box<Cause>>) -> Self {
+        let cause: Box<Cause> = cause.into();
+        self.message = format!("{}: {cause}", self.message);
+        self.caused_by(cause)
+    }
+
+    /// What caused it, if it is of this type.
+    pub(crate) fn cause<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        self.source.as_deref()?.downcast_ref()
     }
 
     /// Says that the cluster of this name does not exist.
@@ -159,4 +186,9 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}

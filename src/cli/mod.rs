@@ -216,7 +216,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|e| Error::failure(format!("cannot start: {e}")))
+        .map_err(|e| Error::failure("cannot start").because(e))
         .and_then(|runtime| {
             let reads = cli.command.only_reads();
             let outcome = runtime.block_on(interruptible(run_and_suggest(cli), reads));

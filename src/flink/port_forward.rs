@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::errors;
+use crate::kubernetes::errors::{self, Status};
 use crate::kubernetes::pods;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::flink_pod::{self, Phase};
@@ -113,11 +113,11 @@ pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexSt
     match api.portforward(pod, &[REST_PORT]).await {
         Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),
         Err(error) => {
-            let error = cluster.kube_error(&target(cluster, pod), &error);
+            let error = cluster.kube_error(&target(cluster, pod), error);
             match error.kind {
                 Kind::NotFound => Ok(None),
                 // The kubelet does not know the Pod yet, or no longer: `pod not found ("NAME_NAMESPACE")`, with 500.
-                Kind::Failure if error.message.contains("pod not found") => Ok(None),
+                Kind::Failure if Status::message_of(&error).contains("pod not found") => Ok(None),
                 _ => Err(error),
             }
         }

@@ -31,7 +31,7 @@ pub(crate) const STOPPING: &str = "kubectl-flink/stopping";
 
 /// Indented, so that `kubectl get configmap -o yaml` is readable.
 fn to_text<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string_pretty(value).map_err(|e| Error::failure(format!("a history cannot be written: {e}")))
+    serde_json::to_string_pretty(value).map_err(|e| Error::failure("a history cannot be written").because(e))
 }
 
 impl History {

@@ -119,7 +119,7 @@ fn read_part(path: &Path, offset: u64, size: u64) -> Result<Bytes> {
 
 impl Contents {
     fn read(path: &Path) -> Result<Self> {
-        let unreadable = |e: io::Error| Error::usage(format!("it cannot be read: {e}"));
+        let unreadable = |e: io::Error| Error::usage("it cannot be read").because(e);
         let mut file = File::open(path).map_err(unreadable)?;
         let mut start = [0; 2];
         if file.read(&mut start).map_err(unreadable)? == 2 && start == GZIP {
@@ -128,7 +128,7 @@ impl Contents {
             );
         }
         file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-        let no_tar = |e: io::Error| Error::usage(format!("it is no tar: {e}"));
+        let no_tar = |e: io::Error| Error::usage("it is no tar").because(e);
         let (mut files, mut links) = (BTreeMap::new(), Vec::new());
         let all = bounded::entries(file, u64::MAX, |entry| {
             let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
@@ -167,7 +167,7 @@ impl Contents {
 
     fn json(&self, name: &str) -> Result<Value> {
         let bytes = self.bytes(self.place(name)?)?;
-        serde_json::from_slice(&bytes).map_err(|e| Error::usage(format!("its {name} cannot be read: {e}")))
+        serde_json::from_slice(&bytes).map_err(|e| Error::usage(format!("its {name} cannot be read")).because(e))
     }
 
     fn is_gzip(&self, (offset, _): (u64, u64)) -> Result<bool> {
@@ -176,7 +176,7 @@ impl Contents {
 
     fn digest(&self, (offset, size): (u64, u64)) -> Result<Digest> {
         use sha2::{Digest as _, Sha256};
-        let unreadable = |e: io::Error| Error::usage(format!("it cannot be read: {e}"));
+        let unreadable = |e: io::Error| Error::usage("it cannot be read").because(e);
         let mut file = File::open(&self.path).map_err(unreadable)?;
         file.seek(SeekFrom::Start(offset)).map_err(unreadable)?;
         let (mut hasher, mut buffer, mut left) = (Sha256::new(), vec![0; 256 << 10], size);
@@ -232,7 +232,7 @@ fn docker(contents: &Contents, blobs: &mut BTreeMap<Digest, (u64, u64)>) -> Resu
     let config = Digest::of(&config_bytes);
     blobs.insert(config.clone(), place);
     let tree: Value = serde_json::from_slice(&config_bytes)
-        .map_err(|e| Error::usage(format!("its configuration cannot be read: {e}")))?;
+        .map_err(|e| Error::usage("its configuration cannot be read").because(e))?;
     let mut layers = Vec::new();
     for (number, path) in image["Layers"].as_array().into_iter().flatten().enumerate() {
         let place = contents.place(&text(path)?)?;

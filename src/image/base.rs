@@ -160,7 +160,7 @@ impl Origin {
             Self::Archive(archive) => archive.small(&manifest.config.digest)?,
         };
         let config: Value = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::failure(format!("its configuration cannot be read: {e}")))?;
+            .map_err(|e| Error::failure("its configuration cannot be read").because(e))?;
         let none = || Error::failure("its configuration names no platform");
         let platform = platform.cloned().or_else(|| Platform::of(&config)).ok_or_else(none)?;
         Ok(PlatformImage {

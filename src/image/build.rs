@@ -102,7 +102,7 @@ async fn layer(config: &serde_json::Value, files: Vec<Chosen>) -> Result<Arc<Lay
     let entries = lay_out(&sources, &home)?;
     let paths = files.into_iter().map(|chosen| chosen.path).collect();
     let made = tokio::task::spawn_blocking(move || LayerFile::new(&entries, paths)).await;
-    made.map_err(|e| Error::failure(format!("the layer is not made: {e}")))?
+    made.map_err(|e| Error::failure("the layer is not made").because(e))?
         .map(Arc::new)
 }
 

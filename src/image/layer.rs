@@ -118,7 +118,7 @@ impl LayerFile {
     pub(crate) fn new(entries: &[Entry], files: Vec<PathBuf>) -> Result<Self> {
         let layout = Layout::new(entries)?;
         let stored = Stored::new(layout.size);
-        let unreadable = |e: io::Error| Error::failure(format!("cannot read what goes into the image: {e}"));
+        let unreadable = |e: io::Error| Error::failure("cannot read what goes into the image").because(e);
         let (mut crc, mut plain, mut packed) = (Crc::new(), Sha256::new(), Sha256::new());
         let (mut open, mut buffer, mut offset) = (Open::default(), vec![0; CHUNK], 0);
         // The checksum comes after all data, when it is known.

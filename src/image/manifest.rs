@@ -85,7 +85,7 @@ pub(crate) struct Manifest {
 /// Why it is not an image to which a layer can be added.
 pub(crate) fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
     let value: Value =
-        serde_json::from_slice(bytes).map_err(|e| Error::failure(format!("its manifest cannot be read: {e}")))?;
+        serde_json::from_slice(bytes).map_err(|e| Error::failure("its manifest cannot be read").because(e))?;
     if value["schemaVersion"] == 1 {
         return Err(
             Error::failure("it is an image of Docker's schema 1, which nothing reads any more")

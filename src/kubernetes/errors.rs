@@ -14,6 +14,9 @@ use crate::model::names::ClusterName;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Status {
+    /// The status code of its answer.
+    #[serde(skip)]
+    pub(crate) code: StatusCode,
     pub(crate) message: String,
     /// Machine-readable reason, such as `NotFound`.
     pub(crate) reason: String,
@@ -36,7 +39,20 @@ impl std::fmt::Display for ServerInfo {
     }
 }
 
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.code, self.reason, self.message)
+    }
+}
+
+impl std::error::Error for Status {}
+
 impl Status {
+    /// The API server's message, if an answer of it is what the error reports.
+    pub(crate) fn message_of(error: &Error) -> &str {
+        error.cause::<Self>().map_or("", |status| &status.message)
+    }
+
     /// Whether a body reports that the object does not exist. Any other 404 comes from a server in between, such as a
     /// proxy, and says nothing about the object.
     pub(crate) fn is_not_found(body: &[u8]) -> bool {
@@ -51,13 +67,17 @@ pub(crate) const NO_SERVER: &str = "check that the address is that of a Kubernet
 pub(crate) fn of_status(target: &Target, at: &ServerInfo, code: StatusCode, body: &[u8]) -> Error {
     let status: Status = serde_json::from_slice(body).unwrap_or_else(|_| Status {
         message: String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned(),
-        reason: String::new(),
+        ..Status::default()
     });
+    described(target, at, code, &status).caused_by(Status { code, ..status })
+}
+
+fn described(target: &Target, at: &ServerInfo, code: StatusCode, status: &Status) -> Error {
     let not_found = status.reason == "NotFound";
     let said = if status.message.is_empty() {
         code.to_string()
     } else {
-        status.message
+        status.message.clone()
     };
     // A new object is one of those in its collection.
     let one = match target.name {

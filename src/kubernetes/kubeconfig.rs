@@ -109,7 +109,7 @@ fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -
     let server = cluster.server.clone().unwrap_or_default();
     let server: http::Uri = server
         .parse()
-        .map_err(|e| Error::usage(format!("failed to parse cluster url: {e}")))?;
+        .map_err(|e| Error::usage("failed to parse cluster url").because(e))?;
     let user = args.user.as_ref().or(context.user.as_ref());
     let found = kubeconfig.auth_infos.iter().find(|named| Some(&named.name) == user);
     let mut user = found.and_then(|named| named.auth_info.clone()).unwrap_or_default();
@@ -334,7 +334,7 @@ fn trim_token_file(user: &mut AuthInfo) -> Result<()> {
         return Ok(());
     };
     let token = std::fs::read_to_string(path)
-        .map_err(|e| Error::usage(format!("cannot read the kubeconfig's token file {path}: {e}")))?;
+        .map_err(|e| Error::usage(format!("cannot read the kubeconfig's token file {path}")).because(e))?;
     if token.trim() != token {
         let fields = vec![("token", json!(token.trim())), ("tokenFile", Value::Null)];
         *user = overridden(std::mem::take(user), fields)?;

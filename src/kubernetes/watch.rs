@@ -186,7 +186,7 @@ impl<S: Source + 'static> Watch<S> {
                 }
                 Some(Ok(WatchEvent::Error(status))) => {
                     let error = kube::Error::Api(status);
-                    let error = self.cluster.kube_error(&self.source.target("watch"), &error);
+                    let error = self.cluster.kube_error(&self.source.target("watch"), error);
                     self.failed(error)?;
                     continue;
                 }

@@ -138,7 +138,8 @@ async fn open_editor(file: &Path) -> Result<()> {
         Ok(status) => Err(Error::failure(format!(
             "the editor {editor:?} ended with {status}; nothing was changed"
         ))),
-        Err(e) => Err(Error::failure(format!("the editor {editor:?} cannot be started: {e}"))
+        Err(e) => Err(Error::failure(format!("the editor {editor:?} cannot be started"))
+            .because(e)
             .hint("KUBE_EDITOR or EDITOR names another one")),
     }
 }

@@ -133,9 +133,9 @@ pub(crate) async fn server_version(cluster: &Cluster) -> Result<Value> {
     };
     let ask = || async {
         let request = http::Request::get("/version").body(Vec::new());
-        let request = request.map_err(|error| Error::failure(format!("cannot ask for it: {error}")))?;
+        let request = request.map_err(|error| Error::failure("cannot ask for it").because(error))?;
         let answer = cluster.client().request::<Value>(request).await;
-        answer.map_err(|error| cluster.kube_error(&target, &error))
+        answer.map_err(|error| cluster.kube_error(&target, error))
     };
     retry::repeat(retry::cut(), ask, |error: &Error| cluster.was_cut(error)).await
 }

@@ -38,7 +38,7 @@ pub(crate) fn frame(handle: &ClusterHandle, limit: Option<Duration>) -> Result<F
             "name": history.name(), "uid": history.uid()})
     });
     let holder = serde_json::to_string(&holder::this_process())
-        .map_err(|error| Error::failure(format!("the holder cannot be written: {error}")))?;
+        .map_err(|error| Error::failure("the holder cannot be written").because(error))?;
     Ok(Frame {
         deadline: (limit.unwrap_or(UNLIMITED) + LONGER).as_secs(),
         holder,

@@ -113,10 +113,10 @@ fn json(value: &impl Serialize, pretty: bool) -> Result<String> {
     } else {
         value.serialize(&mut serde_json::Serializer::new(&mut bytes))
     };
-    done.map_err(|e| Error::failure(format!("the output cannot be written as JSON: {e}")))?;
+    done.map_err(|e| Error::failure("the output cannot be written as JSON").because(e))?;
     bytes.push(b'\n');
     let text =
-        String::from_utf8(bytes).map_err(|e| Error::failure(format!("the output cannot be written as JSON: {e}")))?;
+        String::from_utf8(bytes).map_err(|e| Error::failure("the output cannot be written as JSON").because(e))?;
     Ok(escape_controls(text))
 }
 

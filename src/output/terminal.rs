@@ -60,7 +60,7 @@ fn written(out: &mut dyn Write, text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Err(Error::new(Kind::Interrupted, "")),
-        Err(e) => Err(Error::failure(format!("cannot write to stdout: {e}"))),
+        Err(e) => Err(Error::failure("cannot write to stdout").because(e)),
     }
 }
 

@@ -84,7 +84,7 @@ pub(crate) fn run(args: &CompletionArgs, command: &Command) -> Result<()> {
     let mut script = Vec::new();
     shell
         .write_registration(VARIABLE, name, name, name, &mut script)
-        .map_err(|e| Error::failure(format!("cannot make the script: {e}")))?;
+        .map_err(|e| Error::failure("cannot make the script").because(e))?;
     terminal::data(&String::from_utf8_lossy(&script))
 }
 

@@ -181,7 +181,7 @@ pub(crate) async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::failure(format!(
             "the registry's answer is longer than {most} bytes, which none of its kind is"
         ))),
-        Ok(Err(e)) => Err(Error::unreachable(format!("the registry broke off its answer: {e}"))),
+        Ok(Err(e)) => Err(Error::unreachable("the registry broke off its answer").because(e)),
         Err(_) => Err(Error::failure(format!(
             "the registry's answer has no end after {} s",
             SMALL_ANSWER_TIMEOUT.as_secs()

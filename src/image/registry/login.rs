@@ -91,7 +91,7 @@ impl Login {
             let looking = tokio::task::spawn_blocking(move || find(&registry, config.as_deref()));
             let found = looking
                 .await
-                .map_err(|e| Error::failure(format!("credentials are not looked for: {e}")))??;
+                .map_err(|e| Error::failure("credentials are not looked for").because(e))??;
             state.credentials = found.map_or(LoginState::None, LoginState::Found);
         }
         let credentials = match &state.credentials {

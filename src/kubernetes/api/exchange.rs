@@ -164,13 +164,13 @@ impl Cluster {
         }
         let request = request
             .body(Body::from(sent.body.to_vec()))
-            .map_err(|e| unsendable(target, &e))?;
+            .map_err(|e| unsendable(target, e))?;
         let exchange = async {
             let response = self
                 .client
                 .send(request)
                 .await
-                .map_err(|error| self.kube_error(target, &error))?;
+                .map_err(|error| self.kube_error(target, error))?;
             self.reached.store(true, Ordering::Relaxed);
             self.collect(target, response, sent.limit, sink).await
         };
@@ -182,14 +182,14 @@ impl Cluster {
         }
     }
 
-    fn broken_off(&self, target: &Target, limit: usize, error: &(dyn std::error::Error + 'static)) -> Error {
-        if error.is::<http_body_util::LengthLimitError>() {
+    fn broken_off(&self, target: &Target, limit: usize, broken: tower::BoxError) -> Error {
+        if broken.is::<http_body_util::LengthLimitError>() {
             return Error::failure(format!(
                 "{} answered {} {target} with more than {limit} bytes",
                 self.at, target.verb
             ));
         }
-        let cause = errors::chain(error)
+        let cause = errors::chain(&*broken)
             .last()
             .map_or_else(String::new, ToString::to_string);
         let error = Error::unreachable(format!(
@@ -201,6 +201,7 @@ impl Cluster {
             ..error
         }
         .hint("try again in a while: every command can be repeated")
+        .caused_by(broken)
     }
 
     async fn collect(
@@ -215,7 +216,7 @@ impl Cluster {
         let mut bytes = Vec::new();
         let mut sink = sink.filter(|_| parts.status.is_success());
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.broken_off(target, limit, &*error))?;
+            let frame = frame.map_err(|error| self.broken_off(target, limit, error))?;
             if let Some(data) = frame.data_ref() {
                 match &mut sink {
                     Some(sink) => sink(data),
@@ -256,8 +257,8 @@ fn is_busy(answer: &Answer) -> bool {
     }
 }
 
-pub(super) fn unsendable(target: &Target, error: &http::Error) -> Error {
-    Error::usage(format!("{target} cannot be asked for: {error}"))
+pub(super) fn unsendable(target: &Target, error: http::Error) -> Error {
+    Error::usage(format!("{target} cannot be asked for")).because(error)
 }
 
 /// The text of a `Warning: 299 - "text"` header. Source: RFC 7234, section 5.5.

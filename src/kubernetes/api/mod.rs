@@ -362,7 +362,7 @@ impl Cluster {
         if let Some(accept) = accept {
             request = request.header(ACCEPT, accept);
         }
-        let request = request.body(Vec::new()).map_err(|e| unsendable(target, &e))?;
+        let request = request.body(Vec::new()).map_err(|e| unsendable(target, e))?;
         let opening = self.client.request_events::<T>(request);
         let limit = self.timeout.unwrap_or(Duration::from_secs(3600));
         let stream = match tokio::time::timeout(limit, opening).await {
@@ -372,12 +372,12 @@ impl Cluster {
                 let gone = Ok(kube::api::WatchEvent::Error(status));
                 return Ok(futures::stream::iter([gone]).left_stream());
             }
-            Ok(Err(error)) => return Err(self.kube_error(target, &error)),
+            Ok(Err(error)) => return Err(self.kube_error(target, error)),
             Ok(Ok(stream)) => stream,
         };
         let (cluster, target) = (self.clone(), target.clone());
         let stream =
-            stream.map(move |event: kube::Result<_>| event.map_err(|error| cluster.kube_error(&target, &error)));
+            stream.map(move |event: kube::Result<_>| event.map_err(|error| cluster.kube_error(&target, error)));
         Ok(stream.right_stream())
     }
 
@@ -388,18 +388,18 @@ impl Cluster {
         Ok(String::from_utf8_lossy(&answer.body).into_owned())
     }
 
-    pub(crate) fn kube_error(&self, target: &Target, error: &kube::Error) -> Error {
-        match error {
+    pub(crate) fn kube_error(&self, target: &Target, error: kube::Error) -> Error {
+        match &error {
             kube::Error::Api(status) => {
                 let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 errors::of_status(target, &self.at, code, &serde_json::to_vec(status).unwrap_or_default())
             }
-            other => errors::of_transport(target, &self.at, other),
+            other => errors::of_transport(target, &self.at, other).caused_by(error),
         }
     }
 
     fn parse<T: DeserializeOwned>(&self, target: &Target, body: &[u8]) -> Result<T> {
-        serde_json::from_slice(body).map_err(|e| self.not_understood(target, &e))
+        serde_json::from_slice(body).map_err(|e| self.not_understood(target, e))
     }
 
     pub(crate) async fn list_metadata(&self, target: &Target, query: &str) -> Result<Vec<Value>> {
@@ -420,11 +420,12 @@ impl Cluster {
         Ok(Some(object["metadata"].take()))
     }
 
-    pub(crate) fn not_understood(&self, target: &Target, error: &serde_json::Error) -> Error {
+    pub(crate) fn not_understood(&self, target: &Target, error: serde_json::Error) -> Error {
         let error = Error::failure(format!(
-            "{} gave an answer to {} {target} that is not understood: {error}",
+            "{} gave an answer to {} {target} that is not understood",
             self.at, target.verb
-        ));
+        ))
+        .because(error);
         Error {
             unanswered: true,
             ..error
@@ -478,5 +479,5 @@ fn dry(mode: Mode) -> &'static str {
 }
 
 fn serialize(object: &Value) -> Result<Vec<u8>> {
-    serde_json::to_vec(object).map_err(|e| Error::failure(format!("an object cannot be written as JSON: {e}")))
+    serde_json::to_vec(object).map_err(|e| Error::failure("an object cannot be written as JSON").because(e))
 }

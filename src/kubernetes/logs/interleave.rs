@@ -96,7 +96,7 @@ impl Interleaved {
             if !following && let Some(watched) = self.watched.take() {
                 watched
                     .await
-                    .map_err(|error| Error::failure(format!("the watch of Pods broke off: {error}")))??;
+                    .map_err(|error| Error::failure("the watch of Pods broke off").because(error))??;
             }
             let first = self.earliest();
             let whole = self.heads.iter().all(|head| head.batch.next_at().is_some());

@@ -226,13 +226,13 @@ impl Reader {
         match status.code {
             404 if status.reason == "NotFound" => End::NotFound,
             401 => {
-                self.denied = Some(self.cluster.kube_error(target, &kube::Error::Api(status)));
+                self.denied = Some(self.cluster.kube_error(target, kube::Error::Api(status)));
                 End::Refused
             }
             // The kubelet's "container … is waiting to start", or there is no previous run.
             400 => End::NotStarted,
             403 => {
-                let error = self.cluster.kube_error(target, &kube::Error::Api(status));
+                let error = self.cluster.kube_error(target, kube::Error::Api(status));
                 progress::warn(&error.message);
                 End::Refused
             }

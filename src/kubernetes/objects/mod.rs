@@ -15,10 +15,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
+use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use super::api::{Applied, Cluster, Mode};
+use super::errors::Status;
 use super::pods;
 use super::resource::{
     CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
@@ -104,10 +106,11 @@ pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: 
                 }
             }
             // A Job's Pod template and a Deployment's selector are immutable: the object exists and differs.
-            Err(error) if error.message.contains("field is immutable") => outcome.exists = true,
+            Err(error) if Status::message_of(&error).contains("field is immutable") => outcome.exists = true,
             Err(error) => {
                 // The rejection may be of a change to an object that does not belong to the cluster.
-                if error.message.contains("is not valid") {
+                let code = error.cause::<Status>().map(|status| status.code);
+                if matches!(code, Some(StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST)) {
                     read(cluster, name).await?.refuse_foreign(name)?;
                 }
                 return Err(in_create(error, object));
@@ -278,7 +281,7 @@ fn in_create(error: Error, object: &Value) -> Error {
     match error.kind {
         Kind::NotFound => {
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-            let missing = error.message.starts_with("namespaces ");
+            let missing = Status::message_of(&error).starts_with("namespaces ");
             let error = error.context(format!("{kind} cannot be created"));
             if missing {
                 error.hint(format!("`kubectl create namespace {namespace}` makes the namespace"))

@@ -92,7 +92,7 @@ async fn pods(cluster: &Cluster, wanted: &ListSelection) -> Result<JobManagerPod
         if !cluster.stream(&target, &address, TABLE, &mut sink).await? {
             return Ok(found);
         }
-        let page: PodPage = serde_json::from_slice(&body).map_err(|error| cluster.not_understood(&target, &error))?;
+        let page: PodPage = serde_json::from_slice(&body).map_err(|error| cluster.not_understood(&target, error))?;
         next = page.add_to(&mut found);
         if next.is_empty() {
             return Ok(found);

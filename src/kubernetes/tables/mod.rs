@@ -233,7 +233,7 @@ pub(crate) async fn list_side(
             next.clear();
             continue;
         }
-        let page = page.finish().map_err(|e| cluster.not_understood(&target, &e))?;
+        let page = page.finish().map_err(|e| cluster.not_understood(&target, e))?;
         match page.kind.as_str() {
             "Table" if page.columns.belong_to(side) => {}
             "Table" if accept == TABLE => {

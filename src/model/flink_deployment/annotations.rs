@@ -174,7 +174,7 @@ fn identity(text: String) -> Result<String> {
 }
 
 fn json_of<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::usage(format!("invalid JSON: {error}")))
+    serde_json::from_str(text).map_err(|error| Error::usage("invalid JSON").because(error))
 }
 
 fn mounts(text: &str) -> Result<Vec<Mount>> {

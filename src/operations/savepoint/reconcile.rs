@@ -141,7 +141,10 @@ pub(super) async fn outcome(
             }
             Poll::Refused(_, said) => return Err(flink.refused(&said)),
             Poll::Writing => last_answer = Instant::now(),
-            Poll::NoAnswer(error) => tracing::debug!(?error, "the savepoint's status got no answer"),
+            Poll::NoAnswer(error) => tracing::debug!(
+                error = error.map(|error| error.message),
+                "the savepoint's status got no answer"
+            ),
         }
         if last_answer.elapsed() > AWAY {
             return Err(unknown(flink));
