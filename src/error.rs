@@ -3,6 +3,7 @@
 //! A [`Kind`] decides the exit code in one place ([`Kind::exit_code`]); hints are printed after a blank line.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
@@ -146,6 +147,14 @@ impl Error {
 
     pub(crate) fn unreachable(message: impl Into<String>) -> Self {
         Self::new(Kind::Unreachable, message)
+    }
+
+    pub(crate) fn unreadable_file(path: &Path, cause: std::io::Error) -> Self {
+        Self::usage(format!("cannot read {}", path.display())).because(cause)
+    }
+
+    pub(crate) fn unwritable_file(path: &Path, cause: std::io::Error) -> Self {
+        Self::failure(format!("cannot write {}", path.display())).because(cause)
     }
 
     #[must_use]

@@ -19,5 +19,5 @@ pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
         .prefix(&prefix)
         .suffix(".partial")
         .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(|e| Error::usage(format!("cannot write {}: {e}", path.display())))
+        .map_err(|e| Error::usage(format!("cannot write {}", path.display())).because(e))
 }

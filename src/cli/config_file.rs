@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Command;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::kubernetes::connect::{self, ConnectionOptions};
 use crate::model::config::Config;
 use crate::model::defaults::{ConfigPath, Defaults, Effective};
@@ -39,7 +39,7 @@ pub(crate) fn load() -> Result<Option<Defaults>> {
         Ok(text) => Defaults::read(&text, &path.display().to_string()).map(Some),
         // The variable may name a file that does not exist yet.
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Error::usage(format!("cannot read {}: {e}", path.display()))),
+        Err(e) => Err(Error::unreadable_file(&path, e)),
     }
 }
 
@@ -69,14 +69,17 @@ pub(crate) fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
 /// Writes the file atomically, with permissions for its owner alone: a reader sees the old file or the new one.
 pub(crate) fn store(defaults: &Defaults) -> Result<PathBuf> {
     let path = path()?;
-    let failed = |e: std::io::Error| Error::failure(format!("cannot write {}: {e}", path.display()));
+    let failed = |e| Error::unwritable_file(&path, e);
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
     // A symbolic link stays one, such as to a repository with the user's settings.
     let file = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
     let text = output::document(Format::Yaml, &defaults.tree())?;
-    let mut draft = partial_file::beside(&file).map_err(|error| Error::failure(error.message))?;
+    let mut draft = partial_file::beside(&file).map_err(|error| Error {
+        kind: Kind::Failure,
+        ..error
+    })?;
     let written = draft
         .write_all(text.as_bytes())
         .and_then(|()| draft.as_file().sync_all());

@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::args::templates::manifests_folder;
 use crate::error::{Error, Result};
@@ -44,11 +44,11 @@ pub(crate) fn run(args: &ManifestsArgs) -> Result<()> {
         .clone()
         .or_else(manifests_folder)
         .ok_or_else(|| Error::usage("there is no configuration folder here").hint("name a folder"))?;
-    let failed = |path: &PathBuf, e: std::io::Error| match e.kind() {
+    let failed = |path: &Path, e: std::io::Error| match e.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Error::conflict(format!("{} exists", path.display())).hint("--force overwrites it")
         }
-        _ => Error::failure(format!("cannot write {}: {e}", path.display())),
+        _ => Error::unwritable_file(path, e),
     };
     std::fs::create_dir_all(&folder).map_err(|e| failed(&folder, e))?;
     for (name, text) in BUILT_IN {

@@ -140,7 +140,7 @@ impl History {
     /// Numbers of the revisions that the operation in progress, or a resume, needs.
     fn needed_revisions(&self) -> Vec<u64> {
         let open = self.open_journal();
-        let new = |journal: &Journal| journal.new_revision.filter(|_| !journal.back);
+        let new = |journal: &Journal| journal.new_revision.filter(|_| !journal.rolling_back);
         open.into_iter()
             .flat_map(|journal| [journal.old_revision, new(journal), journal.back_revision])
             .flatten()
@@ -166,7 +166,7 @@ impl History {
                 || (savepoint.progress == Progress::Requested && Some(&savepoint.trigger_id) == lost)
                 || open.is_some_and(|journal| {
                     journal.ending.trigger_id() == Some(&savepoint.trigger_id)
-                        || (path.is_some() && (path == journal.saved.as_ref() || path == journal.start.as_ref()))
+                        || (path.is_some() && (path == journal.saved_state.as_ref() || path == journal.start.as_ref()))
                 })
         };
         self.savepoints.iter().position(|savepoint| !needed(savepoint))
@@ -286,7 +286,7 @@ mod tests {
         let written = fits.trimmed(&name(), room).unwrap();
         assert!(written.revision(2).is_some() && written.revision(3).is_some());
         // It goes back: the old version is written once more, and the new one makes room.
-        fits.journal.as_mut().unwrap().back = true;
+        fits.journal.as_mut().unwrap().rolling_back = true;
         let outcome = RevisionOutcome::new(RevisionState::RolledBack, "2026-01-01T00:00:00Z", Some("it failed"));
         fits.conclude(3, outcome);
         fits.upsert_revision(revision(4, 500 << 10));

@@ -103,7 +103,7 @@ fn missing(what: &str) -> Error {
 }
 
 fn read_part(path: &Path, offset: u64, size: u64) -> Result<Bytes> {
-    let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
+    let unreadable = |e| Error::unreadable_file(path, e);
     if size > LARGEST {
         return Err(Error::usage(format!(
             "{}: a part that should be small has {size} bytes",

@@ -85,8 +85,8 @@ impl Partial {
         })
     }
 
-    fn failed(&self, e: &io::Error) -> Error {
-        Error::failure(format!("cannot write {}: {e}", self.path.display()))
+    fn failed(&self, e: io::Error) -> Error {
+        Error::unwritable_file(&self.path, e)
     }
 
     fn header(&mut self, name: &str, size: u64) -> Result<()> {
@@ -98,17 +98,17 @@ impl Partial {
         let set = header.set_path(name);
         header.set_cksum();
         set.and_then(|()| self.tar.write_all(header.as_bytes()))
-            .map_err(|e| self.failed(&e))
+            .map_err(|e| self.failed(e))
     }
 
     fn pad(&mut self, size: u64) -> Result<()> {
         let padding = usize::try_from((512 - size % 512) % 512).unwrap_or_default();
-        self.tar.write_all(&[0; 512][..padding]).map_err(|e| self.failed(&e))
+        self.tar.write_all(&[0; 512][..padding]).map_err(|e| self.failed(e))
     }
 
     fn add(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         self.header(name, bytes.len() as u64)?;
-        self.tar.write_all(bytes).map_err(|e| self.failed(&e))?;
+        self.tar.write_all(bytes).map_err(|e| self.failed(e))?;
         self.pad(bytes.len() as u64)
     }
 
@@ -131,7 +131,7 @@ impl Partial {
                 match chunk {
                     Ok(chunk) => {
                         hasher.update(&chunk);
-                        self.tar.write_all(&chunk).map_err(|e| self.failed(&e))?;
+                        self.tar.write_all(&chunk).map_err(|e| self.failed(e))?;
                         offset += chunk.len() as u64;
                         sent(offset);
                     }
@@ -153,9 +153,9 @@ impl Partial {
     }
 
     fn finish(mut self) -> Result<()> {
-        let wrong = |e: &io::Error| Error::failure(format!("cannot write {}: {e}", self.path.display()));
-        self.tar.write_all(&[0; 1024]).map_err(|e| wrong(&e))?;
-        let file = self.tar.into_inner().map_err(|e| wrong(e.error()))?;
-        file.persist(&self.path).map(drop).map_err(|e| wrong(&e.error))
+        let wrong = |e| Error::unwritable_file(&self.path, e);
+        self.tar.write_all(&[0; 1024]).map_err(wrong)?;
+        let file = self.tar.into_inner().map_err(|e| wrong(e.into_error()))?;
+        file.persist(&self.path).map(drop).map_err(|e| wrong(e.error))
     }
 }

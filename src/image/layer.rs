@@ -26,7 +26,7 @@ pub(crate) struct Chosen {
 }
 
 fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
-    let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
+    let unreadable = |e| Error::unreadable_file(path, e);
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(Error::usage(format!("{} is no file", path.display())));
@@ -80,7 +80,7 @@ fn choose_plugin(path: &Path) -> Result<Vec<Chosen>> {
 }
 
 fn walk(folder: &Path, below: &str, plugin: &str, chosen: &mut Vec<Chosen>) -> Result<()> {
-    let unreadable = |e: io::Error| Error::usage(format!("cannot read {}: {e}", folder.display()));
+    let unreadable = |e| Error::unreadable_file(folder, e);
     // A link to a parent directory would never end.
     if below.matches('/').count() > 16 {
         return Err(Error::usage(format!("{} is too deep for a plugin", folder.display())));

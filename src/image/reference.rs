@@ -65,7 +65,7 @@ impl FromStr for Reference {
             tag,
             digest,
         } = ImageName::parse(text)?;
-        let wrong = |error: Error| Error::usage(format!("invalid image {text:?}: {}", error.message));
+        let wrong = |error: Error| error.context(format!("invalid image {text:?}"));
         let digest = digest
             .map(|digest| digest.parse::<Digest>().map_err(wrong))
             .transpose()?;

@@ -52,7 +52,7 @@ pub(crate) async fn edit(file: &Path, name: &ClusterName, present: &Config, spec
         open_editor(file).await?;
         hide(file);
         let saved = std::fs::read_to_string(file)
-            .map_err(|e| Error::failure(format!("cannot read {}: {e}", file.display())))?;
+            .map_err(|e| Error::failure(format!("cannot read {}", file.display())).because(e))?;
         let said = said(&saved);
         if said.trim().is_empty() || said == spec {
             return Ok(None);
@@ -106,7 +106,7 @@ pub(crate) fn scratch(name: &ClusterName) -> Result<PathBuf> {
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {
-    std::fs::write(file, text).map_err(|e| Error::failure(format!("cannot write {}: {e}", file.display())))
+    std::fs::write(file, text).map_err(|e| Error::unwritable_file(file, e))
 }
 
 /// Runs the editor like kubectl: its name may include arguments. Ctrl-C only affects the editor: it ends neither the

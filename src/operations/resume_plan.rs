@@ -156,13 +156,7 @@ mod tests {
     fn a_resume_continues_only_one_that_gives_up_the_same() {
         let named = Some("s3://b/named");
         let cancel = Ending::Cancel { job_id: "1".into() };
-        let stop = Ending::Savepoint {
-            trigger_id: "1".into(),
-            job_id: "2".into(),
-            format: "CANONICAL".into(),
-            directory: None,
-            drain: false,
-        };
+        let stop = Ending::savepoint();
         assert!(continues((None, false), &stop, None));
         assert!(
             !continues((None, false), &stop, named),

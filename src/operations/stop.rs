@@ -77,7 +77,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
             let ending = savepoint::stops_job(&job.jid, how.savepoint_format, directory, how.drain);
             let journal = engine::end(handle, reason, (ending, Some(job)), what.clean_up()).await?;
             return Ok(OperationResult {
-                savepoint: journal.saved,
+                savepoint: journal.saved_state,
                 job_id,
                 ..result
             });

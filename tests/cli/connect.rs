@@ -155,18 +155,21 @@ fn a_proxy_is_asked_as_kubectl_asks_it() {
     assert!(outcome.stderr.contains("refused"), "{outcome}");
 }
 
+/// A server that answers after `delay`.
+fn late(delay: Duration) -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (path, table) in [
+        ("/apis/batch/v1/namespaces/default/jobs", job_table(&[])),
+        ("/apis/apps/v1/namespaces/default/deployments", deployment_table(&[])),
+    ] {
+        sandbox.server.expect(get(path)).answer(json(&table).after(delay));
+    }
+    sandbox
+}
+
 #[test]
 fn a_request_timeout() {
-    let sandbox = Sandbox::new();
-    let late = |table| json(&table).after(Duration::from_secs(20));
-    sandbox
-        .server
-        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
-        .answer(late(job_table(&[])));
-    sandbox
-        .server
-        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
-        .answer(late(deployment_table(&[])));
+    let sandbox = late(Duration::from_secs(20));
     let begun = Instant::now();
     snapshot!(sandbox.run(&["list", "--request-timeout=1s"]));
     assert!(begun.elapsed() < Duration::from_secs(10));
@@ -174,17 +177,7 @@ fn a_request_timeout() {
 
 #[test]
 fn no_request_timeout() {
-    let sandbox = Sandbox::new();
-    let late = |table| json(&table).after(Duration::from_millis(200));
-    sandbox
-        .server
-        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
-        .answer(late(job_table(&[])));
-    sandbox
-        .server
-        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
-        .answer(late(deployment_table(&[])));
-    works(&sandbox, &["--request-timeout", "0"]);
+    works(&late(Duration::from_millis(200)), &["--request-timeout", "0"]);
 }
 
 #[test]

@@ -64,11 +64,13 @@ fn a_page_that_the_server_has_forgotten() {
         .server
         .expect(jobs().query("continue", "old"))
         .answer(answer(&job_table(&[])));
-    sandbox
-        .server
-        .expect(deployments())
-        .answer(answer(&deployment_table(&[])));
+    no_deployments(&sandbox);
     snapshot!(sandbox.run(&["list"]));
+}
+
+fn no_deployments(sandbox: &Sandbox) {
+    let none = answer(&deployment_table(&[]));
+    sandbox.server.expect(deployments()).answer(none);
 }
 
 #[test]
@@ -85,10 +87,7 @@ fn a_server_that_forgets_every_page() {
         .expect(jobs().query("continue", "old"))
         .times(6)
         .answer(gone);
-    sandbox
-        .server
-        .expect(deployments())
-        .answer(answer(&deployment_table(&[])));
+    no_deployments(&sandbox);
     snapshot!(sandbox.run(&["list"]));
 }
 
@@ -246,10 +245,7 @@ fn busy_for_good() {
     let sandbox = Sandbox::new();
     let busy = status(429, "TooManyRequests", "too many requests, please try again later").header("retry-after", "0");
     sandbox.server.expect(jobs()).times(5).answer(busy);
-    sandbox
-        .server
-        .expect(deployments())
-        .answer(answer(&deployment_table(&[])));
+    no_deployments(&sandbox);
     snapshot!(sandbox.run(&["list"]));
 }
 
@@ -261,10 +257,7 @@ fn unavailable() {
         .expect(jobs())
         .times(5)
         .answer(text(503, "no healthy upstream").header("retry-after", "0"));
-    sandbox
-        .server
-        .expect(deployments())
-        .answer(answer(&deployment_table(&[])));
+    no_deployments(&sandbox);
     snapshot!(sandbox.run(&["list"]));
 }
 
@@ -283,10 +276,7 @@ fn an_etcd_that_changes_its_leader() {
     let lost = status(500, "InternalError", "etcdserver: leader changed").header("retry-after", "0");
     sandbox.server.expect(jobs()).times(2).answer(lost);
     sandbox.server.expect(jobs()).answer(answer(&job_table(&[])));
-    sandbox
-        .server
-        .expect(deployments())
-        .answer(answer(&deployment_table(&[])));
+    no_deployments(&sandbox);
     let outcome = sandbox.run(&["list"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
 }
@@ -295,10 +285,7 @@ fn an_etcd_that_changes_its_leader() {
 fn a_connection_cut_before_every_answer() {
     let sandbox = Sandbox::new();
     sandbox.server.expect(jobs()).times(7).answer(cut());
-    sandbox
-        .server
-        .expect(deployments())
-        .answer(answer(&deployment_table(&[])));
+    no_deployments(&sandbox);
     snapshot!(sandbox.run(&["list"]));
 }
 
@@ -323,10 +310,7 @@ fn a_connection_cut_within_every_answer() {
     let sandbox = Sandbox::new();
     let table = answer(&job_table(&[job_row("default", "shop", "Running")]));
     sandbox.server.expect(jobs()).often().answer(table.cut_at(300));
-    sandbox
-        .server
-        .expect(deployments())
-        .answer(answer(&deployment_table(&[])));
+    no_deployments(&sandbox);
     snapshot!(sandbox.run(&["list"]));
 }
 

@@ -28,6 +28,8 @@ mod lifecycle;
 #[path = "../lines/mod.rs"]
 mod lines;
 mod long;
+#[path = "../modules/mod.rs"]
+mod modules;
 mod native_state;
 mod node_port;
 mod operate;
@@ -51,18 +53,7 @@ mod surge;
 mod untouched;
 mod upgrade;
 
-/// A file that is not a module is not compiled, and its tests pass unseen.
 #[test]
 fn every_file_here_is_a_module() {
-    let main = include_str!("main.rs");
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e")).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let module = path.extension().is_some_and(|extension| extension == "rs") && name != "main";
-        assert!(
-            !module || main.contains(&format!("mod {name};")),
-            "{} is not a module",
-            path.display()
-        );
-    }
+    modules::are_complete("e2e", include_str!("main.rs"));
 }

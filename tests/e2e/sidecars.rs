@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::place::{Place, STORAGE, counting_job, kubectl, soon};
 use crate::process;
+use crate::stub::head;
 
 /// Far more than an end takes, and far less than the minutes for which something that hangs would be waited for.
 const SOON: Duration = Duration::from_secs(90);
@@ -93,15 +94,8 @@ impl Drop for Injector {
 
 /// Reads one review, and answers with the sidecar.
 fn answer(stream: &mut (impl Read + Write)) {
-    let mut request = Vec::new();
-    let mut byte = [0];
-    while !request.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => request.push(byte[0]),
-            _ => return,
-        }
-    }
-    let head = String::from_utf8_lossy(&request).to_lowercase();
+    let Some(head) = head(stream) else { return };
+    let head = head.to_lowercase();
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());

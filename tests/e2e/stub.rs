@@ -59,17 +59,22 @@ impl Stub {
     }
 }
 
+/// The head of a request; `None`: the connection has ended.
+pub fn head(stream: &mut impl Read) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8_lossy(&head).into_owned())
+}
+
 fn serve(mut stream: TcpStream, answers: &Answers) {
     loop {
-        let mut request = Vec::new();
-        let mut byte = [0];
-        while !request.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut byte) {
-                Ok(1) => request.push(byte[0]),
-                _ => return,
-            }
-        }
-        let request = String::from_utf8_lossy(&request).into_owned();
+        let Some(request) = head(&mut stream) else { return };
         let length = request.lines().find_map(|line| {
             line.to_lowercase()
                 .strip_prefix("content-length: ")?

@@ -166,7 +166,7 @@ pub(crate) struct SpecArgs {
 }
 
 fn read_script(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| Error::usage(format!("cannot read {}: {error}", path.display())))
+    std::fs::read_to_string(path).map_err(|error| Error::unreadable_file(path, error))
 }
 
 impl SpecArgs {

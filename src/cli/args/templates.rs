@@ -12,17 +12,16 @@ pub(crate) fn manifests_folder() -> Option<PathBuf> {
 }
 
 pub(crate) fn read_templates(folder: &Path) -> Result<Templates> {
-    let unreadable = |path: &Path, e: std::io::Error| Error::usage(format!("cannot read {}: {e}", path.display()));
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| unreadable(folder, e))? {
-        let path = entry.map_err(|e| unreadable(folder, e))?.path();
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::unreadable_file(folder, e))? {
+        let path = entry.map_err(|e| Error::unreadable_file(folder, e))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let plain = name.strip_suffix(".template").unwrap_or(&name);
         if [".yaml", ".yml", ".json"].iter().any(|ending| plain.ends_with(ending)) {
             files.push((
                 path.display().to_string(),
                 file_text::decode(
-                    std::fs::read(&path).map_err(|e| unreadable(&path, e))?,
+                    std::fs::read(&path).map_err(|e| Error::unreadable_file(&path, e))?,
                     &path.display().to_string(),
                 )?,
             ));

@@ -104,10 +104,8 @@ fn install(args: &InstallArgs) -> Result<()> {
             })?,
     };
     let path = folder.join(HELPER);
-    write_program(&path, HELPER_TEXT).map_err(|e| {
-        Error::failure(format!("cannot write {}: {e}", path.display()))
-            .hint("--dir DIR names another folder of the PATH")
-    })?;
+    write_program(&path, HELPER_TEXT)
+        .map_err(|e| Error::unwritable_file(&path, e).hint("--dir DIR names another folder of the PATH"))?;
     terminal::data(&format!("{}\n", path.display()))?;
     if !folders.contains(&folder) {
         terminal::warn(&format!(

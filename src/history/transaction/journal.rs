@@ -37,8 +37,8 @@ pub(crate) struct Journal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) back_revision: Option<u64>,
     /// The state of the old version at its end, once it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) saved: Option<String>,
+    #[serde(default, rename = "saved", skip_serializing_if = "Option::is_none")]
+    pub(crate) saved_state: Option<String>,
     /// The state that the new version starts from; `None`: it starts empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) start: Option<String>,
@@ -53,8 +53,8 @@ pub(crate) struct Journal {
     #[serde(default)]
     pub(crate) rolls_back: bool,
     /// Whether it is rolling back to the old version.
-    #[serde(default)]
-    pub(crate) back: bool,
+    #[serde(default, rename = "back")]
+    pub(crate) rolling_back: bool,
     /// The state as named by the user, because the saved one is not in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) named: Option<String>,
@@ -165,6 +165,17 @@ impl Ending {
             _ => None,
         }
     }
+
+    #[cfg(test)]
+    pub(crate) fn savepoint() -> Self {
+        Self::Savepoint {
+            trigger_id: "1".into(),
+            job_id: "2".into(),
+            format: "CANONICAL".into(),
+            directory: None,
+            drain: false,
+        }
+    }
 }
 
 impl Kind {
@@ -213,12 +224,12 @@ impl Journal {
             old_revision: None,
             new_revision: None,
             back_revision: None,
-            saved: None,
+            saved_state: None,
             start: None,
             before_surge: None,
             parallelism: None,
             rolls_back: false,
-            back: false,
+            rolling_back: false,
             named: None,
             chosen: false,
             lost: None,
@@ -274,7 +285,7 @@ impl Journal {
     /// place. Of one that found no job, an earlier version of the plugin did not record whether the user named its start.
     pub(crate) fn starts_from_its_end(&self) -> bool {
         let found_none = self.ending == Ending::Nothing && !self.chosen;
-        found_none || self.named.is_some() || self.start.is_none() || self.start == self.saved
+        found_none || self.named.is_some() || self.start.is_none() || self.start == self.saved_state
     }
 
     /// Whether it is the same operation of the same process: it may have made progress.
@@ -289,7 +300,7 @@ impl Journal {
 
     /// Whether a version starts, or may start again, from the state at `path`.
     pub(crate) fn needs(&self, path: &str) -> bool {
-        let paths = [&self.saved, &self.start, &self.named];
+        let paths = [&self.saved_state, &self.start, &self.named];
         paths.into_iter().flatten().any(|needed| is_same_place(needed, path))
     }
 
@@ -298,7 +309,7 @@ impl Journal {
     }
 
     pub(crate) fn status_text(&self) -> String {
-        let saved = match (&self.saved, &self.start) {
+        let saved = match (&self.saved_state, &self.start) {
             _ if self.lost.is_some() => "the state is not where it should be".to_owned(),
             (Some(path), _) => format!("the state is in {path}"),
             (None, Some(path)) => format!("it resumes from {path}"),
@@ -311,7 +322,7 @@ impl Journal {
             .old_revision
             .map_or_else(String::new, |number| format!(" {number}"));
         match self.step {
-            Step::Surging if self.back => format!("the new TaskManagers of revision{new} are being removed"),
+            Step::Surging if self.rolling_back => format!("the new TaskManagers of revision{new} are being removed"),
             Step::Surging => format!("the job runs, and TaskManagers of revision{new} start beside its own"),
             Step::Stopping if self.lost.is_some() => {
                 "the job has ended, and where its last state lies is not known".to_owned()
@@ -390,14 +401,14 @@ impl Journal {
         if let Some(place) = &self.lost {
             // A repetition would end in the same way.
             let mut ways = vec![format!("look for the state: it should be {place}")];
-            let new = self.new_revision.filter(|_| !self.back);
+            let new = self.new_revision.filter(|_| !self.rolling_back);
             if let Some(new) = new {
                 ways.push(format!(
                     "`kubectl flink upgrade {name} --continue --from-savepoint PATH` starts revision {new} from it"
                 ));
             }
             if let Some(old) = self.old_revision.filter(|_| self.can_go_back()) {
-                let flag = if self.back { "continue" } else { "abort" };
+                let flag = if self.rolling_back { "continue" } else { "abort" };
                 ways.push(format!(
                     "`kubectl flink upgrade {name} --{flag} --from-savepoint PATH` starts revision {old} again from it"
                 ));
@@ -410,11 +421,11 @@ impl Journal {
         } else if self.kind == Kind::Resume {
             ways.push(format!("`kubectl flink {} {name}` repeated does so too", self.command));
         }
-        if !self.back && self.step == Step::Surging {
+        if !self.rolling_back && self.step == Step::Surging {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` removes the new TaskManagers; the job has not been touched"
             ));
-        } else if self.kind == Kind::Change && !self.back && self.can_go_back() {
+        } else if self.kind == Kind::Change && !self.rolling_back && self.can_go_back() {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` goes back to the version before"
             ));

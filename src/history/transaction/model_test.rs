@@ -105,13 +105,7 @@ impl World {
             token: "t".into(),
             process: None,
         };
-        let ending = Ending::Savepoint {
-            trigger_id: "1".into(),
-            job_id: "2".into(),
-            format: "CANONICAL".into(),
-            directory: None,
-            drain: false,
-        };
+        let ending = Ending::savepoint();
         let Plan {
             kind, stopped, waits, ..
         } = plan;
@@ -312,7 +306,7 @@ impl World {
     /// `false`: the process was killed.
     fn delete_jobmanager(&mut self, fails: bool, killed: bool) -> bool {
         assert!(
-            self.journal.saved.is_some() || self.journal.start.is_some(),
+            self.journal.saved_state.is_some() || self.journal.start.is_some(),
             "the JobManager goes before its state is known"
         );
         self.job = None;
@@ -349,7 +343,7 @@ impl World {
         let start = if side == Version::Target {
             &self.journal.start
         } else {
-            &self.journal.saved
+            &self.journal.saved_state
         };
         self.task_managers = TaskManagers::Of(revision);
         self.count = start.as_ref().unwrap().parse().unwrap();
@@ -444,7 +438,7 @@ proptest! {
         prop_assert_eq!(&world.history, &known, "the history has each savepoint once");
         if let Some(saved) = world.savepoint.filter(|_| !plan.stopped && journal.lost.is_none()) {
             prop_assert!(saved >= begun_at);
-            prop_assert_eq!(journal.saved.clone(), Some(saved.to_string()));
+            prop_assert_eq!(journal.saved_state.clone(), Some(saved.to_string()));
         }
         let Some((running, FlinkJob::Running)) = world.jobmanager else {
             // Nothing was to take the place of the job, or it was given up when the job had ended, or its objects were

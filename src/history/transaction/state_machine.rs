@@ -76,10 +76,10 @@ pub(crate) fn next(journal: &Journal, seen: ObservedState) -> Action {
         }
     };
     match journal.step {
-        Step::Surging if journal.back => Action::RemoveSurge,
+        Step::Surging if journal.rolling_back => Action::RemoveSurge,
         Step::Surging => Action::Surge,
         Step::Stopping if journal.ending == Ending::Nothing => Action::CleanUp,
-        Step::Stopping if journal.back => Action::CheckJobStopped,
+        Step::Stopping if journal.rolling_back => Action::CheckJobStopped,
         Step::Stopping => Action::StopJob,
         Step::Saved | Step::Replacing if journal.kind.deploys() => replace(Version::Target, journal.new_revision),
         Step::Waiting => Action::WaitUntilHealthy(Version::Target),
@@ -94,33 +94,33 @@ pub(crate) fn next(journal: &Journal, seen: ObservedState) -> Action {
 pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
     let mut next = journal.clone();
     match (journal.step, event) {
-        (Step::Surging, Event::Surged) if !next.back => next.step = Step::Stopping,
-        (Step::Surging, Event::NoRoom) if !next.back => {
+        (Step::Surging, Event::Surged) if !next.rolling_back => next.step = Step::Stopping,
+        (Step::Surging, Event::NoRoom) if !next.rolling_back => {
             next.before_surge = None;
             next.step = Step::Stopping;
         }
-        (Step::Surging, Event::SurgeRemoved) if next.back => {
+        (Step::Surging, Event::SurgeRemoved) if next.rolling_back => {
             next.before_surge = None;
             next.step = Step::Failed;
         }
         (Step::Surging, Event::Unhealthy(why) | Event::Abort(why)) => {
-            if !next.back {
-                next.back = true;
+            if !next.rolling_back {
+                next.rolling_back = true;
                 next.unchanged = true;
-                next.saved = None;
+                next.saved_state = None;
             }
             next.failure.get_or_insert_with(|| why.to_owned());
         }
         (Step::Stopping, Event::JobStopped(path)) => {
-            next.saved = path.map(ToOwned::to_owned).or(next.saved);
-            if let Some(named) = next.named.clone().filter(|_| next.back) {
-                next.saved = Some(named);
+            next.saved_state = path.map(ToOwned::to_owned).or(next.saved_state);
+            if let Some(named) = next.named.clone().filter(|_| next.rolling_back) {
+                next.saved_state = Some(named);
             }
             next.lost = None;
             if starts_from_its_end(&next.ending) {
-                next.start = next.start.or_else(|| next.saved.clone());
+                next.start = next.start.or_else(|| next.saved_state.clone());
             }
-            next.step = match (next.back, next.kind.deploys()) {
+            next.step = match (next.rolling_back, next.kind.deploys()) {
                 (true, _) if next.can_go_back() => Step::RollingBack,
                 (true, _) => without_surge(&next),
                 (false, true) => Step::Replacing,
@@ -132,24 +132,19 @@ pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
         }
         (Step::Stopping, Event::JobNotStopped(why)) => {
             next.step = without_surge(&next);
-            next.back |= next.step == Step::Surging;
+            next.rolling_back |= next.step == Step::Surging;
             next.failure.get_or_insert_with(|| why.to_owned());
             next.unchanged = true;
             next.lost = None;
             // The job continues, so the recorded checkpoint is no longer its last state.
-            next.saved = None;
+            next.saved_state = None;
         }
         (Step::Saved | Step::Replacing, Event::Deployed) => next.step = Step::Waiting,
         (Step::Saved | Step::Replacing, Event::Submitted) | (Step::Waiting, Event::Healthy) => next.step = Step::Done,
         (Step::Stopping | Step::Saved, Event::CleanedUp) if !next.kind.deploys() => next.step = Step::Done,
         (Step::Saved | Step::Replacing | Step::Waiting, Event::Unhealthy(why)) => {
-            next.failure = Some(why.to_owned());
-            if next.rolls_back && next.can_go_back() {
-                next.back = true;
-                next.step = Step::RollingBack;
-            } else {
-                next.step = Step::Failed;
-            }
+            let rolls_back = next.rolls_back;
+            fail(&mut next, why, rolls_back);
         }
         (Step::Stopping | Step::RollingBack | Step::Returning, Event::Lost(place)) => {
             next.lost = Some(place.to_owned());
@@ -167,21 +162,24 @@ pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
         (Step::Returning, Event::Healthy) => next.step = Step::RolledBack,
         // It is not known yet whether the job has ended.
         (Step::Stopping, Event::Abort(why)) => {
-            next.back = true;
+            next.rolling_back = true;
             next.failure.get_or_insert_with(|| why.to_owned());
         }
-        (Step::Saved | Step::Replacing | Step::Waiting, Event::Abort(why)) => {
-            next.failure = Some(why.to_owned());
-            if next.can_go_back() {
-                next.back = true;
-                next.step = Step::RollingBack;
-            } else {
-                next.step = Step::Failed;
-            }
-        }
+        (Step::Saved | Step::Replacing | Step::Waiting, Event::Abort(why)) => fail(&mut next, why, true),
         _ => {}
     }
     next
+}
+
+/// Gives the new version up: the old one starts again if `rolls_back` and it can.
+fn fail(next: &mut Journal, why: &str, rolls_back: bool) {
+    next.failure = Some(why.to_owned());
+    if rolls_back && next.can_go_back() {
+        next.rolling_back = true;
+        next.step = Step::RollingBack;
+    } else {
+        next.step = Step::Failed;
+    }
 }
 
 /// The step of an operation that ends before any change: first the TaskManagers of the new version are removed.
@@ -196,7 +194,11 @@ const fn without_surge(journal: &Journal) -> Step {
 /// The next version starts from `path`. One that was started from another path is replaced, with another number.
 fn named(journal: &mut Journal, path: &str, number: u64) {
     journal.named = Some(path.to_owned());
-    let from = if journal.back { &journal.saved } else { &journal.start };
+    let from = if journal.rolling_back {
+        &journal.saved_state
+    } else {
+        &journal.start
+    };
     if journal.lost.take().is_none()
         && from.as_deref() == Some(path)
         && !matches!(journal.step, Step::Surging | Step::Stopping)
@@ -206,12 +208,12 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
     }
     match journal.step {
         Step::RollingBack | Step::Returning => {
-            journal.saved = journal.named.clone();
+            journal.saved_state = journal.named.clone();
             journal.step = Step::RollingBack;
             journal.back_revision = Some(number);
         }
         // First find out whether the job has ended.
-        Step::Surging | Step::Stopping if journal.back => {}
+        Step::Surging | Step::Stopping if journal.rolling_back => {}
         Step::Surging | Step::Stopping | Step::Saved => journal.start = journal.named.clone(),
         Step::Replacing | Step::Waiting => {
             journal.start = journal.named.clone();

@@ -45,7 +45,10 @@ fn a_state_that_is_named_is_started_from_once_more() {
     back = after(&back, Event::Lost("chk-N in file:/c"));
     assert!(back.is_open() && back.lost.is_some());
     let named = after(&back, Event::Named("16", 7));
-    assert_eq!((named.step, named.saved.as_deref()), (Step::RollingBack, Some("16")));
+    assert_eq!(
+        (named.step, named.saved_state.as_deref()),
+        (Step::RollingBack, Some("16"))
+    );
     assert_eq!((named.back_revision, named.lost), (Some(7), None));
     let seen = ObservedState {
         job: Some(Some(BACK)),
@@ -61,7 +64,7 @@ fn a_given_start_stays_and_the_old_version_keeps_its_own() {
     world.journal.start = Some("7".into());
     let journal = after(&world.journal, Event::JobStopped(Some("100")));
     assert_eq!(journal.start.as_deref(), Some("7"));
-    assert_eq!(journal.saved.as_deref(), Some("100"));
+    assert_eq!(journal.saved_state.as_deref(), Some("100"));
 }
 
 #[test]

@@ -156,30 +156,14 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
         native_sidecars: Vec::new(),
     };
     let service_in_template = manifests.service["metadata"]["name"].as_str().map(ToOwned::to_owned);
-    identify(
-        &mut manifests.service,
-        "v1",
-        &spec.name.master(),
-        MASTER,
-        spec,
-        namespace,
-    )?;
-    identify(
-        &mut manifests.job,
-        "batch/v1",
-        &spec.name.master(),
-        MASTER,
-        spec,
-        namespace,
-    )?;
-    identify(
-        &mut manifests.deployment,
-        "apps/v1",
-        &spec.name.task_manager(),
-        TASK_MANAGER,
-        spec,
-        namespace,
-    )?;
+    let (master, task_manager) = (spec.name.master(), spec.name.task_manager());
+    for (object, api_version, name, component) in [
+        (&mut manifests.service, "v1", &master, MASTER),
+        (&mut manifests.job, "batch/v1", &master, MASTER),
+        (&mut manifests.deployment, "apps/v1", &task_manager, TASK_MANAGER),
+    ] {
+        identify(object, api_version, name, component, spec, namespace)?;
+    }
     service(&mut manifests.service, spec)?;
     job(&mut manifests.job, spec, generation)?;
     sql::mount(&mut manifests.job, spec)?;
@@ -188,12 +172,12 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     }
     deployment(&mut manifests.deployment, spec, namespace, generation)?;
     high_availability::rights(&mut manifests, spec, namespace, generation)?;
-    if let Some(old) = service_in_template.filter(|old| *old != spec.name.master()) {
+    if let Some(old) = service_in_template.filter(|old| *old != master) {
         for object in [&mut manifests.job, &mut manifests.deployment] {
             let from = format!("-Djobmanager.rpc.address={old}");
             for argument in main_arguments(object)? {
                 if argument.as_str() == Some(&from) {
-                    *argument = json!(format!("-Djobmanager.rpc.address={}", spec.name.master()));
+                    *argument = json!(format!("-Djobmanager.rpc.address={master}"));
                 }
             }
         }

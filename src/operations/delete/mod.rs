@@ -125,6 +125,6 @@ pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> 
     };
     let clean_up = CleanUp::Cluster(Box::new(deletion));
     let journal = engine::end(plan.handle, "delete", (ending, job), clean_up).await?;
-    let savepoint = journal.saved;
+    let savepoint = journal.saved_state;
     Ok((OperationResult { savepoint, ..result }, resumable))
 }

@@ -319,7 +319,7 @@ pub(crate) async fn execute(
         old_revision: if goes_back { old } else { live },
         new_revision: Some(plan.number),
         back_revision: goes_back.then_some(plan.number + 1),
-        saved: plan.fallback.clone(),
+        saved_state: plan.fallback.clone(),
         start: plan.start.clone(),
         chosen: wanted.restore_from.is_some(),
         rolls_back: goes_back && !how.no_rollback,

@@ -180,7 +180,7 @@ pub(crate) fn place(handle: &ClusterHandle, journal: &Journal) -> String {
             .rsplit_once('/')
             .map(|(folder, _)| folder.to_owned())
     };
-    let known = journal.saved.as_deref().and_then(above);
+    let known = journal.saved_state.as_deref().and_then(above);
     match &journal.ending {
         Ending::Savepoint { directory, job_id, .. } => {
             let old = journal
@@ -345,7 +345,7 @@ pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>)
     let fault = fault.unwrap_or_else(|| Error::job_failed(why));
     let number = |revision: Option<u64>| revision.map_or_else(|| "?".to_owned(), |number| number.to_string());
     let new = number(journal.new_revision);
-    let saved = journal.saved.as_deref();
+    let saved = journal.saved_state.as_deref();
     match journal.step {
         Step::RolledBack => {
             let from = saved.map_or_else(String::new, |path| format!(", from {path}"));

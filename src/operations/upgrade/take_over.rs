@@ -35,7 +35,7 @@ pub(crate) fn is_same(
         }
         Kind::Stop | Kind::Scale => false,
     };
-    is_repeated && !journal.back && known.is_some_and(|known| known.is_same(wanted))
+    is_repeated && !journal.rolling_back && known.is_some_and(|known| known.is_same(wanted))
 }
 
 /// Whether an unfinished change keeps what its repetition with `strategy` keeps, and starts from `path` if that is given.
@@ -67,7 +67,11 @@ pub(crate) async fn take_over(
     let name = handle.name.clone();
     progress::note(&format!("{name}: {journal}; {}", journal.status_text()));
     if how.dry_run {
-        let goal = if abort || journal.back { "go back" } else { "continue" };
+        let goal = if abort || journal.rolling_back {
+            "go back"
+        } else {
+            "continue"
+        };
         let place = named.unwrap_or("there");
         return Ok(Report::plan(format!(
             "{} of {name} would {goal} from {place}\n",
@@ -115,18 +119,8 @@ mod tests {
     fn change(ending: Ending, start: Option<&str>, saved: Option<&str>) -> Journal {
         Journal {
             start: start.map(ToOwned::to_owned),
-            saved: saved.map(ToOwned::to_owned),
+            saved_state: saved.map(ToOwned::to_owned),
             ..Journal::begin(Kind::Change, "upgrade", this_process(), "2026-01-01T00:00:00Z", ending)
-        }
-    }
-
-    fn savepoint() -> Ending {
-        Ending::Savepoint {
-            trigger_id: "1".into(),
-            job_id: "2".into(),
-            format: "CANONICAL".into(),
-            directory: None,
-            drain: false,
         }
     }
 
@@ -134,14 +128,17 @@ mod tests {
     fn a_repetition_that_names_another_start_is_another_change() {
         let saved = Some("s3://b/sp-1");
         for of_its_end in [
-            change(savepoint(), None, None),
-            change(savepoint(), saved, saved),
+            change(Ending::savepoint(), None, None),
+            change(Ending::savepoint(), saved, saved),
             change(Ending::Nothing, saved, None),
         ] {
             assert!(keeps_same(&of_its_end, Strategy::Savepoint, None));
             assert!(!keeps_same(&of_its_end, Strategy::Savepoint, OTHER));
         }
-        for named in [change(savepoint(), OTHER, None), change(savepoint(), OTHER, saved)] {
+        for named in [
+            change(Ending::savepoint(), OTHER, None),
+            change(Ending::savepoint(), OTHER, saved),
+        ] {
             assert!(keeps_same(&named, Strategy::Savepoint, OTHER));
             assert!(
                 !keeps_same(&named, Strategy::Savepoint, None),
@@ -161,7 +158,7 @@ mod tests {
     fn a_repetition_that_keeps_more_or_less_state_is_another_change() {
         let job_id = || "1".to_owned();
         let endings = [
-            (savepoint(), Strategy::Savepoint),
+            (Ending::savepoint(), Strategy::Savepoint),
             (Ending::Checkpoint { job_id: job_id() }, Strategy::LastCheckpoint),
             (Ending::Cancel { job_id: job_id() }, Strategy::Stateless),
         ];

@@ -42,7 +42,7 @@ impl VersionSpec {
         };
         let start = match side {
             Version::Target => journal.start.clone(),
-            Version::Previous => match &journal.saved {
+            Version::Previous => match &journal.saved_state {
                 Some(path) => Some(path.clone()),
                 None => revision_spec::layer(revision)?.from_savepoint,
             },
