@@ -16,7 +16,7 @@ use crate::kubernetes::api::Cluster;
 use crate::model::names::ClusterName;
 
 /// How long a browser's request waits for a JobManager.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// Time between two reads of the JobManager's Pod.
 const POLL: Duration = Duration::from_millis(500);
 /// Listens on `port` of the loopback device; 0 is any free port.
@@ -107,7 +107,7 @@ impl Backend for JobManager<'_> {
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "port-forward"),
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > LONGEST_WAIT {
                 return Ok(None);
             }
             tokio::time::sleep(POLL).await;

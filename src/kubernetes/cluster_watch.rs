@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::model::listing::{Change, Key, Part};
 
 /// How long all requests may fail.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// All changes after `positions`, which are those of [`super::tables::list`]. Ends only with the first error.
 pub(crate) fn changes(
@@ -38,7 +38,7 @@ fn changes_of(
     let wanted = wanted.clone();
     let watch = Watch::new(cluster, Table { wanted, side, at })
         .after(version)
-        .give_up_after(PATIENCE);
+        .give_up_after(LONGEST_WAIT);
     let change = move |event| match event {
         Event::Listed(parts) => match side {
             ObjectKind::Jobs => Change::AllJobs(parts),

@@ -31,7 +31,7 @@ const HEALTHY: Duration = Duration::from_secs(5);
 /// Number of consecutive watches that end at once without an event, after which the list is polled instead.
 const EMPTY: u32 = 2;
 /// How long the first list may fail with a transient error.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event<T> {
@@ -255,7 +255,7 @@ impl<S: Source + 'static> Watch<S> {
     /// Records a failed request; returns the error unless it is to be retried.
     fn failed(&mut self, error: Error) -> Result<()> {
         let failing = *self.failing.get_or_insert(self.begun);
-        let patience = self.patience.or((!self.listed).then_some(PATIENCE));
+        let patience = self.patience.or((!self.listed).then_some(LONGEST_WAIT));
         let is_fatal = if self.help_only {
             error.is_denied()
         } else if let Some(patience) = patience {

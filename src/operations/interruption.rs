@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::error::{Error, Result};
 
 /// Longest wait of an interruption: a server that hangs must not keep the program from ending.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long after the end of a program in the terminal its Ctrl-C may still arrive here.
 const LATE: Duration = Duration::from_millis(100);
 
@@ -40,11 +40,11 @@ pub(crate) async fn announced() {
     }
 }
 
-/// Waits until no work runs that must not be interrupted, for at most [`PATIENCE`].
+/// Waits until no work runs that must not be interrupted, for at most [`LONGEST_WAIT`].
 pub(crate) async fn allowed() {
     let mut number = DEFERRING.subscribe();
     let nothing = number.wait_for(|number| *number == 0);
-    let _ = tokio::time::timeout(PATIENCE, nothing).await;
+    let _ = tokio::time::timeout(LONGEST_WAIT, nothing).await;
 }
 
 /// Carries out `work` within `limit`. After that it ends as at Ctrl-C: what was started continues in the cluster, and a

@@ -14,7 +14,7 @@ use super::{ContainerLine, Origin, Source};
 use crate::error::{Error, Result};
 
 /// How long a line waits for earlier lines of containers that are silent at the moment.
-const PATIENCE: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
 /// How long the first lines wait for those of other containers.
 const BEGINNING: Duration = Duration::from_secs(2);
 /// Maximum length of the lines that are returned together.
@@ -173,7 +173,7 @@ impl Interleaved {
     }
 
     fn due(&self, place: usize) -> Instant {
-        let due = self.heads[place].batch.came + PATIENCE;
+        let due = self.heads[place].batch.came + LONGEST_WAIT;
         // At first each container must send its past lines.
         if self.heads.iter().any(|head| head.silent) {
             due.max(self.begun + BEGINNING)

@@ -12,7 +12,7 @@ use crate::model::manifests::{Manifests, replicas, revision_of};
 use crate::model::names::{ClusterName, TASK_MANAGER};
 
 /// Longest wait for them: a little longer than a Pod's grace period. On a lost node a Pod never ends.
-const PATIENCE: Duration = Duration::from_secs(40);
+const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
 /// Creates the objects of revision `number`: its JobManager after the TaskManagers of other revisions have ended.
 pub(crate) async fn apply_after_stale_task_managers(
@@ -69,7 +69,7 @@ async fn gone(cluster: &Cluster, name: &ClusterName, meant: impl Fn(Option<u64>)
         TASK_MANAGER,
         meant,
         pods_gone::Hurry::Ending,
-        Some(PATIENCE),
+        Some(LONGEST_WAIT),
     )
     .await
     {

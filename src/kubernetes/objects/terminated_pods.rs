@@ -18,7 +18,7 @@ use crate::model::flink_pod::runs_nothing;
 use crate::progress;
 
 /// How long to wait for the garbage collector, and how long a deleted Pod may still exist.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Pods that have ended and still exist.
 #[derive(Default)]
@@ -36,7 +36,7 @@ enum Wait {
 impl TerminatedPods {
     pub(super) fn see(&mut self, pod: &Pod) {
         if let Some(name) = pod.metadata.name.as_ref().filter(|_| runs_nothing(pod)) {
-            let wait = || Wait::ForOthers(Instant::now() + PATIENCE);
+            let wait = || Wait::ForOthers(Instant::now() + LONGEST_WAIT);
             self.0.entry(name.clone()).or_insert_with(wait);
         }
     }
@@ -73,7 +73,7 @@ impl TerminatedPods {
                     };
                     match deleted {
                         Ok(true) => {
-                            *wait = Wait::ForItsEnd(until + PATIENCE);
+                            *wait = Wait::ForItsEnd(until + LONGEST_WAIT);
                             continue;
                         }
                         Ok(false) => "its owner has not deleted it".to_owned(),

@@ -20,12 +20,12 @@ use crate::model::listing::{JobState, Key, Parts};
 use crate::model::names::MASTER;
 
 /// Time limit for the list of Pods: few clusters need it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Lists clusters like [`list`], with whether their JobManagers are ready; those whose Flink has ended in a kept Pod have
 /// the state that their Jobs will have. If Pods may not be listed, this is unknown.
 pub(crate) async fn list_with_ends(cluster: &Cluster, wanted: &ListSelection) -> Result<(Inventory, [Position; 2])> {
-    let pods = tokio::time::timeout(PATIENCE, pods(cluster, wanted));
+    let pods = tokio::time::timeout(LONGEST_WAIT, pods(cluster, wanted));
     let (listed, pods) = futures::join!(list(cluster, wanted), pods);
     let (mut inventory, positions) = listed?;
     if let Ok(pods) = pods {

@@ -28,7 +28,7 @@ use crate::progress;
 /// The oldest statistics that Flink answers with by default: the default of `web.refresh-interval`.
 const REFRESH: Duration = Duration::from_millis(3100);
 /// How long a JobManager that was just started may take until it answers.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Time between two looks at it.
 const LOOK: Duration = Duration::from_secs(1);
 /// The longest log that is searched; in a longer one the search would miss the end.
@@ -98,7 +98,7 @@ async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
         };
         let pods = objects::masters(&handle.cluster, &handle.name).await?;
         let runs = pods.iter().any(|pod| flink_pod::phase(pod) == Phase::Running);
-        if !runs || handle.ended_pods() > 0 || begun.elapsed() > PATIENCE {
+        if !runs || handle.ended_pods() > 0 || begun.elapsed() > LONGEST_WAIT {
             return Ok(job_status);
         }
         let text = format!("{}: waiting until its JobManager answers: {why}", handle.name);

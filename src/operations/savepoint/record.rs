@@ -12,7 +12,7 @@ use crate::kubernetes::retry::Pauses;
 use crate::progress;
 
 /// How long to retry the write of a path that cannot be read again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The first wait between two attempts.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest wait between two attempts.
@@ -32,7 +32,7 @@ pub(crate) async fn complete(store: &mut HistoryStore, mut savepoint: Savepoint,
         };
         // The JobManager ends after its result was read, and the path cannot be read again.
         let passes = error.is_transient() || matches!(error.kind, Kind::Failure | Kind::Unauthorized);
-        if !passes || begun.elapsed() > PATIENCE {
+        if !passes || begun.elapsed() > LONGEST_WAIT {
             // The error must contain the path, so that it is not lost.
             return Err(error
                 .context(format!("the savepoint {path} is written, but the history is not"))

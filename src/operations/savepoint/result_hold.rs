@@ -21,7 +21,7 @@ const NO_JOB: &str = "ffffffffffffffffffffffffffffffff";
 /// Target of its savepoint, which is never written. Flink requires a directory before it looks up the job.
 const NOWHERE: &str = "file:/dev/null";
 /// Longest wait for a release: it is best effort, and a JobManager that shuts down does not answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 /// Whether a JobManager is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,5 +105,5 @@ async fn read(flink: &Flink, trigger_id: &str) {
             sleep(MIN_POLL).await;
         }
     };
-    let _ = tokio::time::timeout(PATIENCE, reading).await;
+    let _ = tokio::time::timeout(LONGEST_WAIT, reading).await;
 }

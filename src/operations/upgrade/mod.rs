@@ -44,7 +44,7 @@ use crate::progress;
 pub(crate) use restore_point::retained;
 
 /// Longest wait of a change for a JobManager that Kubernetes restarts.
-const PATIENCE: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
 /// Time between two reads.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -206,7 +206,7 @@ pub(crate) async fn unless_left_behind(
 async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Option<Duration>) -> Result<JobStatus> {
     let name = handle.name.clone();
     let mut step = progress::step(&format!("{name}: waiting until its JobManager runs again: {why}"));
-    let deadline = Instant::now() + limit.map_or(PATIENCE, |limit| limit.min(PATIENCE));
+    let deadline = Instant::now() + limit.map_or(LONGEST_WAIT, |limit| limit.min(LONGEST_WAIT));
     loop {
         tokio::time::sleep(LOOK).await;
         let left = handle.left_behind.take();
