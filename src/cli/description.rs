@@ -10,7 +10,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::ConnectionOptions;
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::config::Config;
-use crate::model::flink_deployment::{self, Source};
+use crate::model::flink_deployment::{self, SpecSource};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
@@ -74,7 +74,7 @@ impl Description<'_> {
         };
         let mut files = self.files.read_each()?;
         if files.is_empty() {
-            files.push((Config::default(), Source::default()));
+            files.push((Config::default(), SpecSource::default()));
         }
         if files.len() > 1 && self.name.is_some() {
             return Err(Error::usage(format!(

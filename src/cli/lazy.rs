@@ -21,15 +21,15 @@ thread_local! {
 
 /// The arguments of a command, which are built only if they are needed.
 #[derive(Clone, Debug)]
-pub(super) struct Part<T>(Box<T>);
+pub(super) struct LazyArgs<T>(Box<T>);
 
-impl<T> Part<T> {
+impl<T> LazyArgs<T> {
     pub(super) fn whole(self) -> T {
         *self.0
     }
 }
 
-impl<T> Deref for Part<T> {
+impl<T> Deref for LazyArgs<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -37,7 +37,7 @@ impl<T> Deref for Part<T> {
     }
 }
 
-impl<T: FromArgMatches> FromArgMatches for Part<T> {
+impl<T: FromArgMatches> FromArgMatches for LazyArgs<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self> {
         T::from_arg_matches(matches).map(|whole| Self(Box::new(whole)))
     }
@@ -47,7 +47,7 @@ impl<T: FromArgMatches> FromArgMatches for Part<T> {
     }
 }
 
-impl<T: Args> Args for Part<T> {
+impl<T: Args> Args for LazyArgs<T> {
     fn group_id() -> Option<Id> {
         T::group_id()
     }

@@ -11,7 +11,7 @@ use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::errors::no_cluster;
 use crate::model::names::ClusterName;
 use crate::operations::bug_report::archive::{Archive, Output};
-use crate::operations::bug_report::{self, Part};
+use crate::operations::bug_report::{self, ReportPart};
 use crate::operations::doctor::check::check_both;
 use crate::operations::observe::observe;
 use crate::operations::preflight::server_version;
@@ -70,7 +70,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
         cluster.namespace()
     );
     let mut parts = texts(&cluster, &name).await;
-    parts.push(Part {
+    parts.push(ReportPart {
         path: "version.txt",
         text: Ok(versions),
     });
@@ -91,7 +91,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
 }
 
 /// What other commands say for people.
-async fn texts(cluster: &Cluster, name: &ClusterName) -> Vec<Part> {
+async fn texts(cluster: &Cluster, name: &ClusterName) -> Vec<ReportPart> {
     let seen = async {
         let observation = Box::pin(observe(cluster, name)).await?;
         let now = clock::now();
@@ -113,5 +113,5 @@ async fn texts(cluster: &Cluster, name: &ClusterName) -> Vec<Part> {
     let plain = |text: String| anstream::adapter::strip_str(&text).to_string();
     let texts = [("status.txt", status), ("why.txt", why), ("doctor.txt", checked)];
     let parts = texts.map(|(path, text)| (path, text.map(plain)));
-    parts.map(|(path, text)| Part { path, text }).into()
+    parts.map(|(path, text)| ReportPart { path, text }).into()
 }

@@ -14,7 +14,7 @@ use super::bounded;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::manifest::{self, Descriptor, Document, Manifest, OCI_LAYER, OCI_LAYER_GZIP};
-use crate::image::registry::blob_source::Source;
+use crate::image::registry::blob_source::BlobSource;
 
 /// Maximum bytes of a manifest or a configuration.
 const LARGEST: u64 = 8 << 20;
@@ -88,9 +88,9 @@ impl Archive {
         Ok(bytes)
     }
 
-    pub(crate) fn source(&self, digest: &Digest) -> Option<Source> {
+    pub(crate) fn source(&self, digest: &Digest) -> Option<BlobSource> {
         let (offset, length) = *self.blobs.get(digest)?;
-        Some(Source::Part {
+        Some(BlobSource::Part {
             path: self.path.clone(),
             offset,
             length,

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::manifest::{Descriptor, layout_index};
 use crate::image::reference::Reference;
-use crate::image::registry::blob_source::Source;
+use crate::image::registry::blob_source::BlobSource;
 use crate::image::registry::retry::{TRIES, pause};
 use crate::image::registry::upload::Arrival;
 use crate::partial_file;
@@ -120,7 +120,7 @@ impl Partial {
     }
 
     /// Streams a blob. A source that breaks off is reopened at the same position.
-    async fn stream(&mut self, blob: &Descriptor, source: &Source, sent: impl Fn(u64)) -> Result<()> {
+    async fn stream(&mut self, blob: &Descriptor, source: &BlobSource, sent: impl Fn(u64)) -> Result<()> {
         self.header(&format!("blobs/sha256/{}", blob.digest.hex()), blob.size)?;
         let (mut hasher, mut offset, mut failures) = (Sha256::new(), 0, 0);
         while offset < blob.size {
@@ -140,7 +140,7 @@ impl Partial {
             }
             failures = if offset > begun { 1 } else { failures + 1 };
             if offset < blob.size {
-                if failures >= TRIES || !matches!(source, Source::Repository(..)) {
+                if failures >= TRIES || !matches!(source, BlobSource::Repository(..)) {
                     return Err(Error::unreachable(format!("{} cannot be read: {broken}", blob.digest)));
                 }
                 pause(failures, None).await;

@@ -12,11 +12,11 @@ use crate::image::manifest::{self, Descriptor, Document, Manifest};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::api::Repository;
-use crate::image::registry::blob_source::Source;
+use crate::image::registry::blob_source::BlobSource;
 use crate::image::registry::registries::Registries;
 
 #[derive(Clone)]
-pub(crate) enum Origin {
+pub(crate) enum BaseOrigin {
     Repository(Box<Repository>),
     Archive(Archive),
 }
@@ -35,7 +35,7 @@ pub(crate) struct Base {
     pub(crate) digest: Digest,
     pub(crate) images: Vec<PlatformImage>,
     pub(crate) platforms: Vec<Platform>,
-    pub(crate) origin: Origin,
+    pub(crate) origin: BaseOrigin,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ impl Base {
     pub(crate) async fn read(registries: &Registries, name: &str, pick: Pick<'_>) -> Result<Self> {
         if is_file(name) {
             let (archive, digest, document) = Archive::open(Path::new(name)).map_err(|error| error.context(name))?;
-            return Self::of(name, digest, document, Origin::Archive(archive), pick).await;
+            return Self::of(name, digest, document, BaseOrigin::Archive(archive), pick).await;
         }
         let reference: Reference = name.parse()?;
         let repository = registries.repository(&reference, false);
@@ -71,13 +71,13 @@ impl Base {
             name,
             fetched.digest,
             document,
-            Origin::Repository(Box::new(repository)),
+            BaseOrigin::Repository(Box::new(repository)),
             pick,
         )
         .await
     }
 
-    async fn of(name: &str, digest: Digest, document: Document, origin: Origin, pick: Pick<'_>) -> Result<Self> {
+    async fn of(name: &str, digest: Digest, document: Document, origin: BaseOrigin, pick: Pick<'_>) -> Result<Self> {
         let about = |error: Error| error.context(name);
         let wanted = match pick {
             Pick::Each(wanted) => wanted,
@@ -118,12 +118,14 @@ impl Base {
         })
     }
 
-    pub(crate) fn source(&self, blob: &Descriptor) -> Option<Source> {
+    pub(crate) fn source(&self, blob: &Descriptor) -> Option<BlobSource> {
         match &self.origin {
-            Origin::Repository(repository) => {
-                Some(Source::Repository(repository.clone(), blob.digest.clone(), blob.size))
-            }
-            Origin::Archive(archive) => archive.source(&blob.digest),
+            BaseOrigin::Repository(repository) => Some(BlobSource::Repository(
+                repository.clone(),
+                blob.digest.clone(),
+                blob.size,
+            )),
+            BaseOrigin::Archive(archive) => archive.source(&blob.digest),
         }
     }
 }
@@ -142,7 +144,7 @@ fn check(name: &str, there: &[Platform], wanted: &[Platform]) -> Result<()> {
     )))
 }
 
-impl Origin {
+impl BaseOrigin {
     async fn of_index(&self, platform: &Platform, entry: &Descriptor) -> Result<PlatformImage> {
         let bytes = match self {
             Self::Repository(repository) => repository.manifest(entry.digest.as_str()).await?.bytes,

@@ -15,7 +15,7 @@ use crate::image::layer_files::lay_out;
 use crate::image::manifest::{self, Descriptor};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::blob_source::Source;
+use crate::image::registry::blob_source::BlobSource;
 
 #[derive(Default)]
 pub(crate) struct BuildRequest {
@@ -108,7 +108,7 @@ async fn layer(config: &serde_json::Value, files: Vec<Chosen>) -> Result<Arc<Lay
 
 impl Built {
     /// The layers and configurations of all platforms, each once.
-    pub(crate) fn blobs(&self) -> Result<Vec<(Descriptor, Source)>> {
+    pub(crate) fn blobs(&self) -> Result<Vec<(Descriptor, BlobSource)>> {
         let (mut seen, mut blobs) = (BTreeSet::new(), Vec::new());
         for image in &self.images {
             let assembled = &image.assembled;
@@ -116,7 +116,7 @@ impl Built {
                 if seen.insert(blob.digest.clone()) {
                     let own = self.layer.as_ref().filter(|layer| layer.layer.digest == blob.digest);
                     let source = own
-                        .map(|layer| Source::Layer(Arc::clone(layer)))
+                        .map(|layer| BlobSource::Layer(Arc::clone(layer)))
                         .or_else(|| self.base.source(blob));
                     let missing = || Error::failure(format!("layer {} is missing in {}", blob.digest, self.base.name));
                     blobs.push((blob.clone(), source.ok_or_else(missing)?));
@@ -124,7 +124,7 @@ impl Built {
             }
             let config = &assembled.manifest.config;
             if seen.insert(config.digest.clone()) {
-                blobs.push((config.clone(), Source::Bytes(Bytes::from(assembled.config.clone()))));
+                blobs.push((config.clone(), BlobSource::Bytes(Bytes::from(assembled.config.clone()))));
             }
         }
         Ok(blobs)

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::facts::Facts;
 use crate::image::layer_contents::{Changes, Found, Interest, is_deletion, merged, note, wanted};
 use crate::image::manifest::Descriptor;
-use crate::image::registry::blob_source::{Reader, Source};
+use crate::image::registry::blob_source::{BlobSource, Reader};
 
 /// Layers up to this size are always read.
 const SMALL: u64 = 32 << 20;
@@ -112,7 +112,7 @@ struct LayerSummary {
 }
 
 /// The changes in the first `most` bytes of a layer; `None`: its compression is not supported.
-async fn changes(layer: Descriptor, source: Source, home: String, most: u64) -> Result<Option<LayerSummary>> {
+async fn changes(layer: Descriptor, source: BlobSource, home: String, most: u64) -> Result<Option<LayerSummary>> {
     let Some(packing) = Packing::of(&layer.media_type) else {
         return Ok(None);
     };

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, Result};
 use crate::image::assemble::NewLayer;
 use crate::image::digest::Digest;
-use crate::image::layer_files::{Entry, Source, TargetFolder};
-use crate::image::layer_tar::{Layout, Part};
+use crate::image::layer_files::{Entry, LayerSource, TargetFolder};
+use crate::image::layer_tar::{Layout, TarPart};
 use crate::image::stored_gzip::{Run, Stored};
 
 /// Number of bytes read at once.
@@ -22,7 +22,7 @@ const CHUNK: usize = 256 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     pub(crate) path: PathBuf,
-    pub(crate) source: Source,
+    pub(crate) source: LayerSource,
 }
 
 fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
@@ -35,7 +35,7 @@ fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
     let executable = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0;
     #[cfg(not(unix))]
     let executable = false;
-    let source = Source {
+    let source = LayerSource {
         name,
         place,
         size: metadata.len(),
@@ -178,7 +178,7 @@ impl Open {
         let most = length.min(part.size() - within).min(buffer.len() as u64);
         let buffer = &mut buffer[..usize::try_from(most).unwrap_or_default()];
         match part {
-            Part::Bytes(bytes) => {
+            TarPart::Bytes(bytes) => {
                 let start = usize::try_from(within).unwrap_or(usize::MAX);
                 let bytes = bytes
                     .get(start..start + buffer.len())
@@ -186,7 +186,7 @@ impl Open {
                 buffer.copy_from_slice(bytes);
                 Ok(buffer.len())
             }
-            Part::File(number, _) => {
+            TarPart::File(number, _) => {
                 let path = &files[*number];
                 let with_path = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
                 let mut file = match self.0.take() {
@@ -289,7 +289,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             chosen.push(choose(&path, (*name).to_owned(), TargetFolder::Usrlib).unwrap());
         }
-        let sources: Vec<Source> = chosen.iter().map(|chosen| chosen.source.clone()).collect();
+        let sources: Vec<LayerSource> = chosen.iter().map(|chosen| chosen.source.clone()).collect();
         let entries = lay_out(&sources, FLINK_HOME).unwrap();
         Arc::new(LayerFile::new(&entries, chosen.into_iter().map(|chosen| chosen.path).collect()).unwrap())
     }

@@ -22,7 +22,7 @@ pub(crate) enum TargetFolder {
 
 /// A file on disk to add to the layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct LayerSource {
     /// The path below the target; not used for [`TargetFolder::Path`].
     pub(crate) name: String,
     pub(crate) place: TargetFolder,
@@ -49,7 +49,7 @@ pub(crate) enum Content {
 ///
 /// # Errors
 /// Usage errors for paths outside of the image's tree, and for two files of the same path.
-pub(crate) fn lay_out(sources: &[Source], home: &str) -> Result<Vec<Entry>> {
+pub(crate) fn lay_out(sources: &[LayerSource], home: &str) -> Result<Vec<Entry>> {
     let home = inside(home)?;
     let mut folders = BTreeSet::new();
     let mut files = BTreeMap::new();
@@ -142,8 +142,8 @@ pub(crate) fn source_and_destination(text: &str) -> Result<(String, String)> {
 mod tests {
     use super::*;
 
-    fn source(name: &str, place: TargetFolder) -> Source {
-        Source {
+    fn source(name: &str, place: TargetFolder) -> LayerSource {
+        LayerSource {
             name: name.to_owned(),
             place,
             size: 1,

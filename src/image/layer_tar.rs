@@ -13,13 +13,13 @@ const OWNER: u64 = 9999;
 const BLOCK: u64 = 512;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum TarPart {
     Bytes(Vec<u8>),
     /// A file: its index in the given files, and its size.
     File(usize, u64),
 }
 
-impl Part {
+impl TarPart {
     pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -30,7 +30,7 @@ impl Part {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    parts: Vec<(u64, Part)>,
+    parts: Vec<(u64, TarPart)>,
     pub(crate) size: u64,
 }
 
@@ -47,18 +47,18 @@ impl Layout {
                 Content::Folder => (EntryType::Directory, 0),
                 Content::File { size, .. } => (EntryType::Regular, size),
             };
-            layout.add(Part::Bytes(header(&entry.path, kind, size, entry.mode)?));
+            layout.add(TarPart::Bytes(header(&entry.path, kind, size, entry.mode)?));
             if let Content::File { source, size } = entry.content {
-                layout.add(Part::File(source, size));
+                layout.add(TarPart::File(source, size));
                 let padding = (BLOCK - size % BLOCK) % BLOCK;
-                layout.add(Part::Bytes(vec![0; usize::try_from(padding).unwrap_or_default()]));
+                layout.add(TarPart::Bytes(vec![0; usize::try_from(padding).unwrap_or_default()]));
             }
         }
-        layout.add(Part::Bytes(vec![0; 1024]));
+        layout.add(TarPart::Bytes(vec![0; 1024]));
         Ok(layout)
     }
 
-    fn add(&mut self, part: Part) {
+    fn add(&mut self, part: TarPart) {
         if part.size() > 0 {
             let end = self.size + part.size();
             self.parts.push((self.size, part));
@@ -67,7 +67,7 @@ impl Layout {
     }
 
     /// The part at `offset`, and the offset in it; `None` at the end.
-    pub(crate) fn at(&self, offset: u64) -> Option<(&Part, u64)> {
+    pub(crate) fn at(&self, offset: u64) -> Option<(&TarPart, u64)> {
         if offset >= self.size {
             return None;
         }
@@ -124,8 +124,8 @@ mod tests {
         while let Some((part, within)) = layout.at(from + all.len() as u64) {
             let within = usize::try_from(within).unwrap();
             match part {
-                Part::Bytes(bytes) => all.extend(&bytes[within..]),
-                Part::File(source, _) => all.extend(&files[*source][within..]),
+                TarPart::Bytes(bytes) => all.extend(&bytes[within..]),
+                TarPart::File(source, _) => all.extend(&files[*source][within..]),
             }
         }
         all

@@ -3,7 +3,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::base::Origin;
+use super::base::BaseOrigin;
 use super::build::Built;
 use crate::error::{Kind, Result};
 use crate::image::digest::Digest;
@@ -41,7 +41,7 @@ pub(crate) async fn push(
 ) -> Result<PushOutcome> {
     let mut repository = registries.repository(target, true);
     let from = match &built.base.origin {
-        Origin::Repository(base) if base.reference.registry == target.registry => Some(&base.reference),
+        BaseOrigin::Repository(base) if base.reference.registry == target.registry => Some(&base.reference),
         _ => None,
     };
     if let Some(from) = from {

@@ -10,7 +10,7 @@ use super::resource::Target;
 use super::tables::{ListSelection, ObjectKind, Position, list_side, part_of_event};
 use super::watch::{Event, Source, Watch};
 use crate::error::Result;
-use crate::model::listing::{Change, Key, Part};
+use crate::model::listing::{InventoryChange, Key, Part};
 
 /// How long all requests may fail.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ pub(crate) fn changes(
     cluster: &Cluster,
     wanted: &ListSelection,
     positions: [Position; 2],
-) -> impl Stream<Item = Result<Change>> + use<> {
+) -> impl Stream<Item = Result<InventoryChange>> + use<> {
     let [jobs, deployments] = positions;
     futures::stream::select(
         changes_of(cluster, wanted, ObjectKind::Jobs, jobs),
@@ -33,7 +33,7 @@ fn changes_of(
     wanted: &ListSelection,
     side: ObjectKind,
     at: Position,
-) -> impl Stream<Item = Result<Change>> + use<> {
+) -> impl Stream<Item = Result<InventoryChange>> + use<> {
     let version = at.version.clone();
     let wanted = wanted.clone();
     let watch = Watch::new(cluster, Table { wanted, side, at })
@@ -41,11 +41,11 @@ fn changes_of(
         .give_up_after(LONGEST_WAIT);
     let change = move |event| match event {
         Event::Listed(parts) => match side {
-            ObjectKind::Jobs => Change::AllJobs(parts),
-            ObjectKind::Deployments => Change::AllDeployments(parts),
+            ObjectKind::Jobs => InventoryChange::AllJobs(parts),
+            ObjectKind::Deployments => InventoryChange::AllDeployments(parts),
         },
-        Event::Applied((key, part)) => Change::Now(key, part),
-        Event::Deleted((key, part)) => Change::Gone(key, part),
+        Event::Applied((key, part)) => InventoryChange::Now(key, part),
+        Event::Deleted((key, part)) => InventoryChange::Gone(key, part),
     };
     watch.stream().map(move |event| event.map(change)).boxed_local()
 }

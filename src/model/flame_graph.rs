@@ -97,7 +97,7 @@ fn string_length(text: &str) -> Option<usize> {
 
 /// What runs a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum FrameOrigin {
     /// The job, or a library of it.
     User,
     Flink,
@@ -105,13 +105,13 @@ pub(crate) enum Origin {
 }
 
 impl Frame {
-    pub(crate) fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> FrameOrigin {
         if self.name.starts_with("org.apache.flink.") {
-            Origin::Flink
+            FrameOrigin::Flink
         } else if LIBRARIES.iter().any(|library| self.name.starts_with(library)) {
-            Origin::Java
+            FrameOrigin::Java
         } else {
-            Origin::User
+            FrameOrigin::User
         }
     }
 
@@ -163,7 +163,7 @@ fn add<'a>(frames: &'a [Frame], depth: usize, least: u64, lines: &mut Vec<Line<'
         let (mut frame, mut left_out) = (first, 0);
         while let [only] = frame.children.as_slice()
             && only.samples == frame.samples
-            && frame.origin() != Origin::User
+            && frame.origin() != FrameOrigin::User
         {
             frame = only;
             left_out += 1;
@@ -253,6 +253,6 @@ mod tests {
         ];
         assert_eq!(shown(10), want);
         assert_eq!(shown(3), want[..3]);
-        assert_eq!(root.children[0].children[0].children[1].origin(), Origin::User);
+        assert_eq!(root.children[0].children[0].children[1].origin(), FrameOrigin::User);
     }
 }

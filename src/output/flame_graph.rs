@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::model::flame_graph::{Frame, Origin, hottest};
+use crate::model::flame_graph::{Frame, FrameOrigin, hottest};
 use crate::output::status::shortened;
 use crate::output::terminal::{DIM, WARN, clean, cut};
 
@@ -61,9 +61,9 @@ fn draw(out: &mut String, frame: &Frame, (x, width): (f64, f64), y: usize, all: 
     }
     let color = match frame.origin() {
         _ if frame.name == "root" => "#ddd",
-        Origin::User => "#fb9a4b",
-        Origin::Flink => "#9ecae1",
-        Origin::Java => "#b5d8a8",
+        FrameOrigin::User => "#fb9a4b",
+        FrameOrigin::Flink => "#9ecae1",
+        FrameOrigin::Java => "#b5d8a8",
     };
     let name = escaped(&frame.name);
     let letters = letters(wide);
@@ -127,7 +127,7 @@ pub(crate) fn tree(root: &Frame, rows: usize, width: Option<usize>) -> String {
         );
         let mark = if found.left_out > 0 { "… " } else { "" };
         let name = clean(&frame.short_name());
-        let style = if frame.origin() == Origin::User {
+        let style = if frame.origin() == FrameOrigin::User {
             WARN
         } else {
             anstyle::Style::new()

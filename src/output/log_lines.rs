@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Format, terminal};
 use crate::error::Result;
-use crate::kubernetes::logs::{ContainerLine, Origin};
+use crate::kubernetes::logs::{ContainerLine, LineOrigin};
 use crate::model::keyword::Keyword;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ struct Line<'a> {
     level: Option<&'a str>,
     message: &'a str,
     #[serde(flatten)]
-    origin: &'a Origin,
+    origin: &'a LineOrigin,
 }
 
 /// The level of a line and its place in it: the first words are the time, the level and the logger, in Flink's layout and in

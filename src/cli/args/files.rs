@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::file_text;
-use crate::model::flink_deployment::{self, Documents, Source};
+use crate::model::flink_deployment::{self, Documents, SpecSource};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::output::terminal;
@@ -24,7 +24,7 @@ pub(crate) struct FileArgs {
 
 impl FileArgs {
     /// Reads all files; each result has its file and document.
-    pub(crate) fn read_each(&self) -> Result<Vec<(Config, Source)>> {
+    pub(crate) fn read_each(&self) -> Result<Vec<(Config, SpecSource)>> {
         read(&self.files, self.recursive)
     }
 }
@@ -34,7 +34,7 @@ impl FileArgs {
 ///
 /// # Errors
 /// Usage error for a file that cannot be read or is not supported, and for a file without any FlinkDeployment.
-pub(crate) fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Source)>> {
+pub(crate) fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, SpecSource)>> {
     let mut layers = Vec::new();
     for file in files {
         refuse_address(file)?;
@@ -56,7 +56,7 @@ pub(crate) fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, So
 }
 
 /// Selects one FlinkDeployment of a file: that of this name, or the only one.
-pub(crate) fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, Source)> {
+pub(crate) fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, SpecSource)> {
     let mut layers = read(&[path.to_owned()], false)?;
     if let Some(name) = name
         && layers.len() > 1
@@ -97,7 +97,7 @@ pub(crate) fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<Clus
 ///
 /// # Errors
 /// Usage error that names the file and the path, if the error is in the file.
-pub(crate) fn check(file: &Config, source: &Source, flags: &Config) -> Result<()> {
+pub(crate) fn check(file: &Config, source: &SpecSource, flags: &Config) -> Result<()> {
     let attempt = |file: Config| Spec::resolve(file.changed_by(flags.clone()));
     let outcome = attempt(file.clone());
     outcome

@@ -22,7 +22,7 @@ const CHUNK: usize = 256 << 10;
 const AHEAD: usize = 4;
 
 #[derive(Clone)]
-pub(crate) enum Source {
+pub(crate) enum BlobSource {
     /// In memory: configurations.
     Bytes(Bytes),
     Layer(Arc<LayerFile>),
@@ -35,7 +35,7 @@ pub(crate) enum Source {
     Repository(Box<Repository>, Digest, u64),
 }
 
-impl Source {
+impl BlobSource {
     pub(crate) async fn open(&self, offset: u64) -> Result<Chunks> {
         match self {
             Self::Bytes(bytes) => {

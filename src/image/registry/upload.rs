@@ -19,7 +19,7 @@ use super::retry::{TRIES, Trouble, pause, persist};
 use crate::error::{Error, Kind, Result};
 use crate::image::manifest::Descriptor;
 use crate::image::reference::Reference;
-use crate::image::registry::blob_source::Source;
+use crate::image::registry::blob_source::BlobSource;
 
 /// Size of the pieces for a registry that rejects the whole as too large.
 const PIECE: u64 = 8 << 20;
@@ -38,7 +38,7 @@ pub(crate) enum Arrival {
 pub(crate) struct Upload<'a> {
     pub(crate) to: &'a Repository,
     pub(crate) blob: &'a Descriptor,
-    pub(crate) source: &'a Source,
+    pub(crate) source: &'a BlobSource,
     /// Repository of the same registry that has it.
     pub(crate) from: Option<&'a Reference>,
     /// Called with the number of bytes sent so far.
@@ -144,7 +144,7 @@ impl Upload<'_> {
         let size = self.blob.size;
         // Data in memory is sent with the final request.
         let small = match self.source {
-            Source::Bytes(bytes) if session.offset == 0 => Some(bytes.clone()),
+            BlobSource::Bytes(bytes) if session.offset == 0 => Some(bytes.clone()),
             _ => None,
         };
         if session.offset >= size || small.is_some() {
@@ -156,7 +156,7 @@ impl Upload<'_> {
                 .map_err(|_| Error::failure("the registry's address for an upload is not understood"))?;
             let mut headers = HeaderMap::new();
             insert(&mut headers, CONTENT_TYPE.as_str(), "application/octet-stream");
-            let length = if matches!(self.source, Source::Bytes(_)) && session.offset == 0 {
+            let length = if matches!(self.source, BlobSource::Bytes(_)) && session.offset == 0 {
                 size
             } else {
                 0
@@ -224,7 +224,7 @@ impl Upload<'_> {
         };
         tokio::select! {
             answer = self.watched(sending, &moved) => answer.map_err(|trouble| {
-                let local = matches!(self.source, Source::Layer(_) | Source::Part { .. });
+                let local = matches!(self.source, BlobSource::Layer(_) | BlobSource::Part { .. });
                 if local && unreadable.load(Ordering::Relaxed) { Trouble::from(trouble.error) } else { trouble }
             }),
             () = answer => Err(Trouble::from(Error::failure("the upload ended by itself"))),

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::batch::Batch;
-use super::{ContainerLine, Origin, Source};
+use super::{ContainerLine, LineOrigin, Source};
 use crate::error::{Error, Result};
 
 /// How long a line waits for earlier lines of containers that are silent at the moment.
@@ -35,7 +35,7 @@ pub(crate) struct Interleaved {
 
 struct Head {
     number: usize,
-    origin: Origin,
+    origin: LineOrigin,
     batches: mpsc::Receiver<Batch>,
     batch: Batch,
     silent: bool,
@@ -217,9 +217,9 @@ mod tests {
 
     fn source(label: &str) -> (mpsc::Sender<Batch>, Source) {
         let (send, batches) = mpsc::channel(8);
-        let origin = Origin {
+        let origin = LineOrigin {
             label: label.to_owned(),
-            ..Origin::default()
+            ..LineOrigin::default()
         };
         (send, Source { origin, batches })
     }

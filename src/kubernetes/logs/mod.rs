@@ -53,13 +53,13 @@ pub(crate) struct LogSelection {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContainerLine<'a> {
     pub(crate) source: usize,
-    pub(crate) origin: &'a Origin,
+    pub(crate) origin: &'a LineOrigin,
     pub(crate) line: LogLine<'a>,
 }
 
 /// A container whose log is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Origin {
+pub(crate) struct LineOrigin {
     /// Its short name, which stands before its lines.
     #[serde(skip)]
     pub(crate) label: String,
@@ -71,7 +71,7 @@ pub(crate) struct Origin {
 }
 
 struct Source {
-    origin: Origin,
+    origin: LineOrigin,
     batches: mpsc::Receiver<Batch>,
 }
 
@@ -225,7 +225,7 @@ impl Readers {
             if self.several {
                 label = format!("{app}/{label}");
             }
-            let origin = Origin {
+            let origin = LineOrigin {
                 label,
                 cluster: app.to_owned(),
                 role,

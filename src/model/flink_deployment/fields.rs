@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
-use super::places::Source;
+use super::places::SpecSource;
 use crate::error::{Error, Result};
 use crate::model::nearest::nearest;
 
@@ -45,8 +45,8 @@ impl Faults {
     }
 
     /// The document that was read last, with its recorded paths.
-    pub(super) fn document(&mut self) -> Source {
-        Source {
+    pub(super) fn document(&mut self) -> SpecSource {
+        SpecSource {
             name: self.source.clone(),
             written: std::mem::take(&mut self.written),
         }

@@ -34,7 +34,7 @@ use crate::model::config::Config;
 use crate::model::pod_template::checks;
 
 pub(crate) use self::annotations::EXPORTED;
-pub(crate) use self::places::{Source, located};
+pub(crate) use self::places::{SpecSource, located};
 pub use self::write::write;
 
 const API_VERSION: &str = "flink.apache.org/v1beta1";
@@ -46,7 +46,7 @@ const USRLIB: &str = "local:///opt/flink/usrlib/";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Documents {
     pub(crate) layers: Vec<Config>,
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<SpecSource>,
     /// Their ignored parts, each with its position and the reason.
     pub(crate) warnings: Vec<String>,
     /// Objects of other kinds, each with its position.

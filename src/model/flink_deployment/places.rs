@@ -9,20 +9,20 @@ use crate::model::config::Config;
 use crate::model::names::ClusterName;
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Source {
+pub(crate) struct SpecSource {
     /// File and document.
     pub(super) name: String,
     /// Paths for the settings of these flags, if they differ from those in [`FIELDS`].
     pub(super) written: BTreeMap<&'static str, String>,
 }
 
-impl Source {
+impl SpecSource {
     fn path<'a>(&'a self, (path, flag, _): &(&'a str, &'static str, Take)) -> &'a str {
         self.written.get(flag).map_or(path, String::as_str)
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SpecSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -114,7 +114,12 @@ const FIELDS: [(&str, &str, Take); 21] = [
 
 /// `error`, with its position in `source`: the field of `file` without which `attempt` succeeds, or fails for another
 /// reason. Other errors stay unchanged.
-pub(crate) fn located<T>(error: Error, file: &Config, source: &Source, attempt: impl Fn(Config) -> Result<T>) -> Error {
+pub(crate) fn located<T>(
+    error: Error,
+    file: &Config,
+    source: &SpecSource,
+    attempt: impl Fn(Config) -> Result<T>,
+) -> Error {
     let named = file.name.as_deref().is_some_and(|name| ClusterName::new(name).is_err());
     let other = |layer: Config| attempt(layer).err().is_none_or(|other| other.message != error.message);
     let without_name = Config {
@@ -141,7 +146,7 @@ pub(crate) fn located<T>(error: Error, file: &Config, source: &Source, attempt: 
     }
 }
 
-fn at(mut error: Error, source: &Source, path: &str) -> Error {
+fn at(mut error: Error, source: &SpecSource, path: &str) -> Error {
     let words = error.message.split(' ').map(|word| {
         let bare = word.trim_matches(|c: char| matches!(c, '(' | ')' | ',' | ';' | ':'));
         match FIELDS.iter().find(|(_, flag, _)| *flag == bare && bare != "--") {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Inventory, Key, Part, Parts};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum InventoryChange {
     /// A part is new or changed.
     Now(Key, Part),
     /// A part is gone, or no longer matches the selector.
@@ -17,7 +17,7 @@ pub(crate) enum Change {
 
 /// Applies the change, and returns the changed clusters with their parts before. A deleted cluster stays without parts:
 /// the caller removes it after reporting it.
-pub(crate) fn change(inventory: &mut Inventory, change: Change) -> Vec<(Key, Parts)> {
+pub(crate) fn change(inventory: &mut Inventory, change: InventoryChange) -> Vec<(Key, Parts)> {
     let edit = |inventory: &mut Inventory, key: Key, edit: &dyn Fn(&mut Parts)| {
         let parts = inventory.entry(key.clone()).or_default();
         let before = parts.clone();
@@ -42,12 +42,12 @@ pub(crate) fn change(inventory: &mut Inventory, change: Change) -> Vec<(Key, Par
         changed.into_iter().collect()
     };
     match change {
-        Change::Now(key, part) => edit(inventory, key, &|parts| parts.put(part.clone()))
+        InventoryChange::Now(key, part) => edit(inventory, key, &|parts| parts.put(part.clone()))
             .into_iter()
             .collect(),
-        Change::Gone(key, part) => edit(inventory, key, &|parts| parts.take(&part)).into_iter().collect(),
-        Change::AllJobs(all) => replace_all(inventory, all, |parts| parts.job = None),
-        Change::AllDeployments(all) => replace_all(inventory, all, |parts| parts.deployment = None),
+        InventoryChange::Gone(key, part) => edit(inventory, key, &|parts| parts.take(&part)).into_iter().collect(),
+        InventoryChange::AllJobs(all) => replace_all(inventory, all, |parts| parts.job = None),
+        InventoryChange::AllDeployments(all) => replace_all(inventory, all, |parts| parts.deployment = None),
     }
 }
 
@@ -89,13 +89,13 @@ mod tests {
     fn only_what_differs_is_reported() {
         let mut inventory = Inventory::new();
         let mut changed = |change_of| names(change(&mut inventory, change_of));
-        assert_eq!(changed(Change::Now(key("a"), job(JobState::Running))), ["a"]);
-        assert!(changed(Change::Now(key("a"), job(JobState::Running))).is_empty());
-        assert_eq!(changed(Change::Now(key("a"), job(JobState::Failed))), ["a"]);
-        assert_eq!(changed(Change::Now(key("a"), tasks())), ["a"]);
-        assert!(changed(Change::Gone(key("b"), tasks())).is_empty());
-        assert_eq!(changed(Change::Gone(key("a"), job(JobState::Failed))), ["a"]);
-        assert_eq!(changed(Change::Gone(key("a"), tasks())), ["a"]);
+        assert_eq!(changed(InventoryChange::Now(key("a"), job(JobState::Running))), ["a"]);
+        assert!(changed(InventoryChange::Now(key("a"), job(JobState::Running))).is_empty());
+        assert_eq!(changed(InventoryChange::Now(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(changed(InventoryChange::Now(key("a"), tasks())), ["a"]);
+        assert!(changed(InventoryChange::Gone(key("b"), tasks())).is_empty());
+        assert_eq!(changed(InventoryChange::Gone(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(changed(InventoryChange::Gone(key("a"), tasks())), ["a"]);
         assert!(inventory[&key("a")].is_empty());
         assert_eq!(inventory.len(), 1);
     }
@@ -104,18 +104,18 @@ mod tests {
     fn a_list_that_is_read_again_reports_what_was_missed() {
         let mut inventory = Inventory::new();
         for name in ["same", "lost", "other"] {
-            change(&mut inventory, Change::Now(key(name), job(JobState::Running)));
+            change(&mut inventory, InventoryChange::Now(key(name), job(JobState::Running)));
         }
-        change(&mut inventory, Change::Now(key("tasks"), tasks()));
+        change(&mut inventory, InventoryChange::Now(key("tasks"), tasks()));
         let all = vec![
             (key("new"), job(JobState::Running)),
             (key("other"), job(JobState::Failed)),
             (key("same"), job(JobState::Running)),
         ];
         let expected = ["lost", "new", "other"];
-        assert_eq!(names(change(&mut inventory, Change::AllJobs(all))), expected);
+        assert_eq!(names(change(&mut inventory, InventoryChange::AllJobs(all))), expected);
         assert_eq!(
-            names(change(&mut inventory, Change::AllDeployments(Vec::new()))),
+            names(change(&mut inventory, InventoryChange::AllDeployments(Vec::new()))),
             ["tasks"]
         );
     }

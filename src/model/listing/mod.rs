@@ -8,7 +8,7 @@ mod idle;
 mod live;
 mod status;
 
-pub(crate) use change::{Change, change};
+pub(crate) use change::{InventoryChange, change};
 pub(crate) use columns::{Columns, SortKey, headers, ordered, row};
 pub(crate) use idle::some_of;
 pub(crate) use live::LiveJob;

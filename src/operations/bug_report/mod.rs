@@ -23,7 +23,7 @@ const LOG: (usize, usize) = (256 << 10, 8 << 20);
 /// Logs that are read at a time.
 const AT_A_TIME: usize = 4;
 
-pub(crate) struct Part {
+pub(crate) struct ReportPart {
     pub(crate) path: &'static str,
     pub(crate) text: Result<String>,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Summary {
 pub(crate) async fn collect(
     cluster: &Cluster,
     name: &ClusterName,
-    parts: Vec<Part>,
+    parts: Vec<ReportPart>,
     head: &str,
     mut archive: Archive,
 ) -> Result<Summary> {

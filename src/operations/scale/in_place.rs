@@ -10,7 +10,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
 use crate::operations::report::{OperationResult, Report};
 use crate::operations::scale::ScaleTarget;
-use crate::operations::scale::rescale::Change;
+use crate::operations::scale::rescale::Rescale;
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
@@ -34,7 +34,7 @@ pub(crate) async fn in_place(
     handle.store.set_limits(how.history_limits);
     let heartbeat = lock::scaling(&mut handle, scale.command, target.parallelism).await?;
     let mut step = progress::step(&format!("{name}: scaling"));
-    let change = Change {
+    let change = Rescale {
         cluster: &handle.cluster,
         name: &name,
         objects: [handle.live.identity(JOBS)?, handle.live.identity(DEPLOYMENTS)?],

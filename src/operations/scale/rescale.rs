@@ -52,7 +52,7 @@ impl Flink {
     }
 }
 
-pub(crate) struct Change<'a> {
+pub(crate) struct Rescale<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) name: &'a ClusterName,
     /// Its Job and its Deployment, as they were read.
@@ -68,7 +68,7 @@ pub(crate) struct Change<'a> {
     pub(crate) limit: Option<Duration>,
 }
 
-impl Change<'_> {
+impl Rescale<'_> {
     /// Carries out the scaling. It can be repeated; `report` is called at every step.
     ///
     /// # Errors

@@ -9,13 +9,13 @@ use crate::model::bytes::human;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Change {
+pub(crate) enum ChangeKind {
     Added,
     Removed,
     Changed,
 }
 
-impl Change {
+impl ChangeKind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -29,7 +29,7 @@ impl Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorChange {
-    pub(crate) change: Change,
+    pub(crate) change: ChangeKind,
     pub(crate) before: Option<Operator>,
     pub(crate) after: Option<Operator>,
 }
@@ -72,9 +72,9 @@ pub fn diff(before: &Metadata, after: &Metadata) -> Vec<OperatorChange> {
         if other != Some(operator) {
             changes.push(OperatorChange {
                 change: if other.is_some() {
-                    Change::Changed
+                    ChangeKind::Changed
                 } else {
-                    Change::Removed
+                    ChangeKind::Removed
                 },
                 before: Some(operator.clone()),
                 after: other.cloned(),
@@ -84,7 +84,7 @@ pub fn diff(before: &Metadata, after: &Metadata) -> Vec<OperatorChange> {
     for operator in &after.operators {
         if !earlier.contains_key(operator.id.as_str()) {
             changes.push(OperatorChange {
-                change: Change::Added,
+                change: ChangeKind::Added,
                 before: None,
                 after: Some(operator.clone()),
             });

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::diff::Change;
+use super::diff::ChangeKind;
 use super::*;
 
 /// Writes values as Java's `DataOutputStream` does.
@@ -219,9 +219,9 @@ fn operators_are_compared_by_their_ids() {
     assert_eq!(
         changes,
         [
-            (Change::Removed, "01".to_owned()),
-            (Change::Changed, "02".to_owned()),
-            (Change::Added, "04".to_owned())
+            (ChangeKind::Removed, "01".to_owned()),
+            (ChangeKind::Changed, "02".to_owned()),
+            (ChangeKind::Added, "04".to_owned())
         ]
     );
 }
