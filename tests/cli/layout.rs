@@ -40,6 +40,9 @@ const IMPURE: &[(&str, &str, &str)] = &[];
 /// The most lines of the file of a command: its arguments, one call, one report.
 const COMMAND_LINES: usize = 120;
 
+/// The most lines of any other file.
+const FILE_LINES: usize = 500;
+
 /// Words by which a source prints, or asks on the terminal.
 const PRINTING: &[&str] = &[
     "print!",
@@ -389,6 +392,16 @@ fn commands_are_short() {
         .map(|file| format!("{} has {} lines", file.module, file.lines))
         .collect();
     assert!(long.is_empty(), "longer than {COMMAND_LINES} lines: {long:#?}");
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<String> = files()
+        .iter()
+        .filter(|file| file.lines > FILE_LINES)
+        .map(|file| format!("{} has {} lines", file.module, file.lines))
+        .collect();
+    assert!(long.is_empty(), "longer than {FILE_LINES} lines: {long:#?}");
 }
 
 #[test]
