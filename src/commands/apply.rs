@@ -44,11 +44,11 @@ pub(crate) struct ApplyArgs {
     #[arg(long)]
     no_image_check: bool,
     #[command(flatten)]
-    launch: DeployArgs,
+    deploy: DeployArgs,
 }
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: ApplyArgs) -> Result<()> {
-    args.launch
+    args.deploy
         .refuse_client_dry_run("what apply does depends on what there is")?;
     if args.files.files.is_empty() {
         return Err(Error::usage("apply needs files").hint("-f FILE or -f FOLDER names them"));
@@ -65,11 +65,11 @@ async fn apply(connection: &ConnectionOptions, args: ApplyArgs) -> Result<bool> 
         apply_set,
         prune,
         no_image_check,
-        launch,
+        deploy,
         ..
     } = args;
-    let (yes, dry_run, output) = (launch.yes(), launch.is_dry_run(), launch.output);
-    let create = CreateArgs::of_files(files, launch, apply_set.clone(), no_image_check);
+    let (yes, dry_run, output) = (deploy.yes(), deploy.is_dry_run(), deploy.output);
+    let create = CreateArgs::of_files(files, deploy, apply_set.clone(), no_image_check);
     let mut described = create.describe(connection, usize::MAX)?;
     let all = connect(connection)?;
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -85,7 +85,7 @@ async fn apply(connection: &ConnectionOptions, args: ApplyArgs) -> Result<bool> 
         let outcome = match outcome {
             Ok(created) => {
                 differs |= !created.is_unchanged();
-                create.launch.report(&cluster, created).await
+                create.deploy.report(&cluster, created).await
             }
             Err(error) => Err(error),
         };

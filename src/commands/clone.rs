@@ -38,7 +38,7 @@ pub(crate) struct CloneArgs {
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
     #[command(flatten)]
-    launch: DeployArgs,
+    deploy: DeployArgs,
     #[command(flatten)]
     spec: SpecArgs,
 }
@@ -46,7 +46,7 @@ pub(crate) struct CloneArgs {
 pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;
-    args.launch
+    args.deploy
         .refuse_client_dry_run("what is cloned is in the API server")?;
     let flags = Config {
         name: Some(new.to_string()),
@@ -68,9 +68,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Resu
         savepoint_format: args.savepoint_format,
         savepoint_dir: args.spec.savepoint_dir(),
     };
-    let how = args.launch.create_options("clone", &args.spec)?;
+    let how = args.deploy.create_options("clone", &args.spec)?;
     let created = Box::pin(clone_cluster(handle, &target, &new, plan, &how)).await?;
-    args.launch.report(&target, created).await
+    args.deploy.report(&target, created).await
 }
 
 fn target(connection: &ConnectionOptions, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {

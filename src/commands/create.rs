@@ -31,7 +31,7 @@ pub(crate) struct CreateArgs {
     #[arg(long)]
     replace: bool,
     #[command(flatten)]
-    pub(super) launch: DeployArgs,
+    pub(super) deploy: DeployArgs,
     #[command(flatten)]
     spec: SpecArgs,
     /// The set of `apply`.
@@ -41,14 +41,14 @@ pub(crate) struct CreateArgs {
 
 impl CreateArgs {
     /// The arguments of an `apply`: the files are the whole of the clusters.
-    pub(crate) fn of_files(files: FileArgs, launch: DeployArgs, apply_set: Option<String>, unchecked: bool) -> Self {
+    pub(crate) fn of_files(files: FileArgs, deploy: DeployArgs, apply_set: Option<String>, unchecked: bool) -> Self {
         let mut spec = SpecArgs::default();
         spec.no_image_check = unchecked;
         Self {
             name: None,
             files,
             replace: true,
-            launch,
+            deploy,
             spec,
             apply_set,
         }
@@ -67,10 +67,10 @@ impl CreateArgs {
 
     pub(crate) fn options(&self) -> Result<CreateOptions<'_>> {
         Ok(CreateOptions {
-            change: Some(self.launch.change_options()),
+            change: Some(self.deploy.change_options()),
             replace: self.replace,
             restore_from: self.spec.from_savepoint.clone(),
-            ..self.launch.create_options("create", &self.spec)?
+            ..self.deploy.create_options("create", &self.spec)?
         })
     }
 }
@@ -86,7 +86,7 @@ pub(crate) async fn create_all(
     most: usize,
     begun: &mut Vec<Begun>,
 ) -> Result<()> {
-    if args.replace && args.launch.does_not_wait() {
+    if args.replace && args.deploy.does_not_wait() {
         return Err(Error::usage(
             "--wait=false is not possible with --replace: this process starts the version before again where the new one does not come up",
         ));
@@ -97,12 +97,12 @@ pub(crate) async fn create_all(
             "the file says job.state: suspended, so there is no run to follow",
         ));
     }
-    if args.launch.is_client_dry_run() {
+    if args.deploy.is_client_dry_run() {
         let default = connect::namespace(connection)?;
         for spec in described.specs {
             let image = args.spec.image_options()?;
             let objects = drafted(&image, spec, &described.templates, &default).await?;
-            args.launch.show_dry_run(&objects)?;
+            args.deploy.show_dry_run(&objects)?;
         }
         return Ok(());
     }
@@ -112,7 +112,7 @@ pub(crate) async fn create_all(
         let created = Box::pin(described.create(&one.cluster, spec, &args.options()?, &mut one.live)).await;
         let cluster = one.cluster.clone();
         begun.push(one);
-        args.launch.report(&cluster, created?).await?;
+        args.deploy.report(&cluster, created?).await?;
     }
     Ok(())
 }

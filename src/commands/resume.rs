@@ -30,7 +30,7 @@ pub(crate) struct PlainResumeArgs {
     #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     from_savepoint: Option<String>,
     #[command(flatten)]
-    launch: DeployArgs,
+    deploy: DeployArgs,
 }
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
@@ -44,12 +44,12 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -
 async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &PlainResumeArgs) -> Result<()> {
     let from_savepoint = args.from_savepoint.clone();
     let is_named = from_savepoint.is_some();
-    let mut args = ResumeArgs::plain(name.to_string(), args.launch.clone());
+    let mut args = ResumeArgs::plain(name.to_string(), args.deploy.clone());
     args.spec.from_savepoint = from_savepoint;
     let wanted = args.resume("resume")?;
     let (mut handle, job_status) = match Box::pin(open(&connect(connection)?, &wanted)).await? {
         ControlFlow::Continue(opened) => opened,
-        ControlFlow::Break(report) => return args.launch.print(&report),
+        ControlFlow::Break(report) => return args.deploy.print(&report),
     };
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     if let JobStatus::Unreachable(why) = &job_status
@@ -75,18 +75,18 @@ async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &P
         if !waits {
             lock::close(&mut handle, None).await?;
         }
-        return args.launch.wait_unchanged(&handle).await;
+        return args.deploy.wait_unchanged(&handle).await;
     }
     if !is_named && handle.was_created_suspended().await? {
-        if !args.launch.is_dry_run() {
+        if !args.deploy.is_dry_run() {
             let heartbeat = lock::begin(&mut handle, "resume", Ending::Nothing).await?;
             let starting = objects::unsuspend(&cluster, &handle.live, handle.replicas_before());
             let started = heartbeat.beside(starting).await;
             lock::end(&mut handle, &started).await;
             started?;
         }
-        return args.launch.resumed(&handle).await;
+        return args.deploy.resumed(&handle).await;
     }
-    args.launch
+    args.deploy
         .print(&Box::pin(resume(handle, JobStatus::Stopped, &wanted)).await?)
 }

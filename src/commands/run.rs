@@ -30,14 +30,14 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result<()> {
-    if args.create.launch.does_not_wait() {
+    if args.create.deploy.does_not_wait() {
         return Err(
             Error::usage("run waits for the end of the job: --wait=false contradicts it")
                 .hint("`kubectl flink create --wait=false` creates a cluster and does not wait"),
         );
     }
     let begun = tokio::time::Instant::now();
-    let (dry_run, output) = (args.create.launch.is_dry_run(), args.create.launch.output);
+    let (dry_run, output) = (args.create.deploy.is_dry_run(), args.create.deploy.output);
     let mut made = Vec::new();
     let created = Box::pin(create::create_all(connection, args.create, 1, &mut made)).await;
     if dry_run {

@@ -42,13 +42,13 @@ pub(crate) struct ResumeArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     surge: Surge,
     #[command(flatten)]
-    pub(crate) launch: DeployArgs,
+    pub(crate) deploy: DeployArgs,
     #[command(flatten)]
     pub(crate) spec: SpecArgs,
 }
 
 impl ResumeArgs {
-    pub(crate) fn plain(name: String, launch: DeployArgs) -> Self {
+    pub(crate) fn plain(name: String, deploy: DeployArgs) -> Self {
         Self {
             name,
             stop: false,
@@ -56,14 +56,14 @@ impl ResumeArgs {
             savepoint_format: SavepointFormat::Canonical,
             drain: false,
             surge: Surge::Auto,
-            launch,
+            deploy,
             spec: SpecArgs::default(),
         }
     }
 
     /// What they ask for; `command` is the command's name in the history.
     pub(crate) fn resume(&self, command: &'static str) -> Result<Resume<'_>> {
-        self.launch
+        self.deploy
             .refuse_client_dry_run("what a resume does depends on what runs")?;
         Ok(Resume {
             command,
@@ -76,7 +76,7 @@ impl ResumeArgs {
             savepoint_format: self.savepoint_format,
             savepoint_dir: self.spec.savepoint_dir(),
             drain: self.drain,
-            how: self.launch.resume_options(self.savepoint_format, self.surge),
+            how: self.deploy.resume_options(self.savepoint_format, self.surge),
         })
     }
 }
@@ -87,5 +87,5 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Res
         ControlFlow::Continue((handle, job_status)) => Box::pin(resume(handle, job_status, &wanted)).await?,
         ControlFlow::Break(report) => report,
     };
-    args.launch.print(&report)
+    args.deploy.print(&report)
 }

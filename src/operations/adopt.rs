@@ -13,7 +13,7 @@ use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::deploy;
-use crate::operations::lock::{self, Launch};
+use crate::operations::lock::{self, Creation};
 use crate::operations::report::OperationResult;
 use crate::progress;
 
@@ -104,14 +104,14 @@ pub(crate) async fn adopt_objects(
     let taken = if is_dry_run {
         taking.await?
     } else {
-        let begun = Launch {
+        let begun = Creation {
             basis: &Basis::of(&live),
             left: left.as_ref(),
             command: "adopt",
             number,
             revision: written.is_none().then_some(&revision),
         };
-        let heartbeat = lock::launching(&mut handle.store, &begun).await?;
+        let heartbeat = lock::creating(&mut handle.store, &begun).await?;
         let taken = heartbeat.beside(taking).await;
         lock::end(&mut handle, &taken).await;
         taken?

@@ -15,7 +15,7 @@ use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::lock::{self, Launch};
+use crate::operations::lock::{self, Creation};
 use crate::operations::wait::{self, Failures};
 use crate::progress;
 
@@ -88,10 +88,10 @@ pub(crate) async fn create(
     store: &mut HistoryStore,
     live: &mut LiveObjects,
     name: &ClusterName,
-    launch: &Launch<'_>,
+    creation: &Creation<'_>,
     manifests: &Manifests,
 ) -> Result<()> {
-    let heartbeat = lock::launching(store, launch).await?;
+    let heartbeat = lock::creating(store, creation).await?;
     let made = heartbeat
         .beside(objects::apply_all(cluster, name, manifests, live))
         .await;

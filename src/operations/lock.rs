@@ -80,7 +80,7 @@ pub(crate) async fn begin(handle: &mut ClusterHandle, command: &str, ending: End
 }
 
 /// A cluster that is being created, or whose objects the plugin takes over.
-pub(crate) struct Launch<'a> {
+pub(crate) struct Creation<'a> {
     /// The basis of its plan.
     pub(crate) basis: &'a Basis,
     /// The unfinished creation of another command.
@@ -96,27 +96,27 @@ pub(crate) struct Launch<'a> {
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has created it.
-pub(crate) async fn launching(store: &mut HistoryStore, launch: &Launch<'_>) -> Result<Heartbeat> {
+pub(crate) async fn creating(store: &mut HistoryStore, creation: &Creation<'_>) -> Result<Heartbeat> {
     let now = clock::now().to_string();
     let journal = Journal {
-        new_revision: Some(launch.number),
-        ..Journal::begin(Kind::Stop, launch.command, this_process(), &now, Ending::Nothing)
+        new_revision: Some(creation.number),
+        ..Journal::begin(Kind::Stop, creation.command, this_process(), &now, Ending::Nothing)
     };
-    let left = launch.left.and_then(|left| left.new_revision);
-    let dropped = left.filter(|left| *left != launch.number);
+    let left = creation.left.and_then(|left| left.new_revision);
+    let dropped = left.filter(|left| *left != creation.number);
     let change = |history: &mut History| {
         if let Some(dropped) = dropped {
             let why = Some("it was interrupted");
             history.conclude(dropped, RevisionOutcome::new(RevisionState::Dropped, &now, why));
         }
-        if let Some(revision) = launch.revision {
+        if let Some(revision) = creation.revision {
             history.upsert_revision(revision.clone());
         }
     };
     let entry = Entry {
-        basis: launch.basis,
+        basis: creation.basis,
         journal: &journal,
-        left: launch.left,
+        left: creation.left,
     };
     store.acquire_lock(&entry, change).await
 }

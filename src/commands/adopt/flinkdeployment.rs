@@ -17,7 +17,7 @@ use crate::operations::create::create;
 use crate::output::terminal;
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
-    args.launch
+    args.deploy
         .refuse_client_dry_run("what is taken over is in the API server")?;
     let flags = args.spec.layer()?;
     let own = args.spec.templates()?;
@@ -70,10 +70,10 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source:
         Some(own) => (own, true),
         None => (Templates::built_in()?, false),
     };
-    let how = args.launch.create_options("adopt", &args.spec)?;
+    let how = args.deploy.create_options("adopt", &args.spec)?;
     let mut live = LiveObjects::default();
     let created = Box::pin(create(&cluster, spec, &templates, kept, &how, &mut live)).await?;
-    args.launch.report(&cluster, created).await?;
+    args.deploy.report(&cluster, created).await?;
     terminal::note(&format!(
         "FlinkDeployment {source} stays suspended: delete it when the cluster is as wanted, and keep its savepoints"
     ));

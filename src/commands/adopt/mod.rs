@@ -31,7 +31,7 @@ pub(crate) struct AdoptArgs {
     #[arg(long, value_name = "NAME")]
     from_flinkdeployment: Option<String>,
     #[command(flatten)]
-    launch: DeployArgs,
+    deploy: DeployArgs,
     #[command(flatten)]
     spec: SpecArgs,
 }
@@ -45,13 +45,13 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Resu
                     .hint(format!("`kubectl flink upgrade {name}` changes it then")),
             );
         }
-        args.launch
+        args.deploy
             .refuse_client_dry_run("what is taken over is in the API server")?;
         let cluster = connect(connection)?;
-        let launch = &args.launch;
-        let confirm: Option<fn(&str) -> Result<()>> = if launch.yes() { None } else { Some(terminal::ask) };
-        let adopted = adopt_objects(&cluster, &name, launch.is_dry_run(), confirm).await?;
-        return launch.output.done(&adopted);
+        let deploy = &args.deploy;
+        let confirm: Option<fn(&str) -> Result<()>> = if deploy.yes() { None } else { Some(terminal::ask) };
+        let adopted = adopt_objects(&cluster, &name, deploy.is_dry_run(), confirm).await?;
+        return deploy.output.done(&adopted);
     };
     Box::pin(flinkdeployment::run(connection, args, &source)).await
 }

@@ -23,7 +23,7 @@ use crate::operations::create::first_attempt::FirstAttempt;
 use crate::operations::deploy;
 use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
-use crate::operations::lock::Launch;
+use crate::operations::lock::Creation;
 use crate::operations::report::{OperationResult, Report};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::{self, ChangeOptions, take_over};
@@ -230,7 +230,7 @@ pub(crate) async fn existing(
         if !known || left.is_some() || !missing.is_empty() || spec.creates_rbac() {
             let revision = deploy::revision(spec, templates, own, generation, "create");
             let basis = Basis::of(live);
-            let begun = Launch {
+            let begun = Creation {
                 basis: &basis,
                 left,
                 command: "create",

@@ -23,7 +23,7 @@ use crate::operations::config_keys::check_pods;
 use crate::operations::create::existing::{Found, existing, note_savepoint, replace, replace_failed};
 use crate::operations::deploy;
 use crate::operations::image_check::{self, ImageCheck};
-use crate::operations::lock::{self, Launch};
+use crate::operations::lock::{self, Creation};
 use crate::operations::report::{OperationResult, Report};
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
@@ -218,7 +218,7 @@ pub(crate) async fn create(
     }
     let generation = store.history().next_revision();
     let made = deploy::revision(&spec, templates, own, generation, command);
-    let begun = Launch {
+    let begun = Creation {
         basis: &Basis::nothing(),
         left: left.as_ref(),
         command,
