@@ -120,7 +120,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(lives(&holder), Some(false));
-        // Of another machine, or of one that does not tell, nothing is known.
+        // Of another machine, or of one whose identity cannot be read, nothing is known.
         let elsewhere = Holder {
             process: holder.process.map(|process| format!("x{process}")),
             ..this_process()

@@ -323,7 +323,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
         }
         _ => Some(
             Cause::new(CauseKind::Unregistered, text)
-                .hint("their logs tell whom they look for: kubectl flink logs --role taskmanager")
+                .hint("their logs say which JobManager they look for: kubectl flink logs --role taskmanager")
                 .hint("a NetworkPolicy, a missing Service, a name server that does not answer or another Flink version in the image is the usual cause")
                 .log_of(log),
         ),

@@ -68,7 +68,7 @@ pub(crate) async fn until_all_run(
                     }
                 }
             }
-            Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink does not tell its jobs"),
+            Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink does not list its jobs"),
             Ok(Reply::Away) => {}
             Err(error) if !error.is_transient() => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's tasks got no answer"),
