@@ -201,11 +201,7 @@ mod tests {
     }
 
     fn begun(kind: Kind, command: &str) -> Journal {
-        let holder = Holder {
-            who: "bob@host".to_owned(),
-            token: "t".to_owned(),
-            process: None,
-        };
+        let holder = Holder::bob("t");
         Journal::begin(kind, command, holder, "2026-01-01T00:00:00Z", Ending::Nothing)
     }
 

@@ -234,11 +234,7 @@ mod tests {
 
     /// An upgrade from revision `old` to `old` + 1.
     fn upgrade(old: u64) -> Journal {
-        let holder = Holder {
-            who: "bob@host".to_owned(),
-            token: "t".to_owned(),
-            process: None,
-        };
+        let holder = Holder::bob("t");
         Journal {
             old_revision: Some(old),
             new_revision: Some(old + 1),

@@ -2,7 +2,7 @@
 //!
 //! Clocks differ between machines, so they are never compared to decide whether a holder is running. On the same
 //! machine its process is looked up. Otherwise the heartbeat is watched for longer than its interval, and a holder that
-//! does not change it is gone. A holder that was suspended, as in a closed laptop, notices a takeover at its next
+//! does not change it is gone. A holder that was suspended, as in a closed laptop, notices another holder at its next
 //! write: each write is bound to the version that was read before, and to the holder in it.
 
 use std::time::Duration;

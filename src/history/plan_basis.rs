@@ -124,14 +124,6 @@ mod tests {
     use super::*;
     use crate::history::transaction::{Ending, Holder, Kind as Operation, Step};
 
-    fn holder(token: &str) -> Holder {
-        Holder {
-            who: "bob@host".to_owned(),
-            token: token.to_owned(),
-            process: None,
-        }
-    }
-
     fn with(journal: Option<Journal>) -> History {
         History {
             journal,
@@ -140,7 +132,7 @@ mod tests {
     }
 
     fn stop(token: &str, at: &str) -> Journal {
-        Journal::begin(Operation::Stop, "stop", holder(token), at, Ending::Nothing)
+        Journal::begin(Operation::Stop, "stop", Holder::bob(token), at, Ending::Nothing)
     }
 
     /// What becomes of one that begins, given what it read, what there is, and what it continues with.

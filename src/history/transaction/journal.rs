@@ -102,6 +102,17 @@ pub(crate) struct Holder {
     pub(crate) process: Option<String>,
 }
 
+#[cfg(test)]
+impl Holder {
+    pub(crate) fn bob(token: &str) -> Self {
+        Self {
+            who: "bob@host".to_owned(),
+            token: token.to_owned(),
+            process: None,
+        }
+    }
+}
+
 /// The progress of an operation. Each step is recorded before its action starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -100,11 +100,7 @@ pub(super) const CHANGE: Plan = Plan {
 
 impl World {
     pub(super) fn new(works: bool, plan: Plan) -> Self {
-        let holder = Holder {
-            who: "ann@laptop".into(),
-            token: "t".into(),
-            process: None,
-        };
+        let holder = Holder::bob("t");
         let ending = Ending::savepoint();
         let Plan {
             kind, stopped, waits, ..

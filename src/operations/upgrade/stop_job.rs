@@ -397,11 +397,7 @@ mod tests {
     /// A change without the job's state whose new version does not come up and is left as it is.
     #[test]
     fn a_job_that_was_canceled_is_a_change() {
-        let holder = Holder {
-            who: "ann@laptop".into(),
-            token: "t".into(),
-            process: None,
-        };
+        let holder = Holder::bob("t");
         let ending = Ending::Cancel { job_id: "1".into() };
         let begun = Journal {
             old_revision: Some(1),
