@@ -64,7 +64,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> R
             if args.last_checkpoint {
                 Start::Path(Some(retained(&handle, &job).await?))
             } else {
-                let request = SavepointRequest::new(args.savepoint_format.as_rest(), None, Then::GoOn);
+                let request = SavepointRequest::new(args.savepoint_format.as_rest(), None, Then::Continue);
                 Start::Savepoint(Box::new(job), request)
             }
         }

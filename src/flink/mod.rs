@@ -121,7 +121,7 @@ pub(crate) struct SavepointRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// It keeps running.
-    GoOn,
+    Continue,
     Stop {
         /// Whether the final watermark is emitted before the savepoint, which ends all windows.
         drain: bool,
@@ -148,7 +148,7 @@ impl SavepointRequest {
     /// `SavepointTriggerRequestBody`, `StopWithSavepointRequestBody`.
     fn parts(&self) -> (&'static str, Value) {
         let (path, mut body, directory) = match self.then {
-            Then::GoOn => ("savepoints", json!({ "cancel-job": false }), "target-directory"),
+            Then::Continue => ("savepoints", json!({ "cancel-job": false }), "target-directory"),
             Then::Stop { drain } => ("stop", json!({ "drain": drain }), "targetDirectory"),
         };
         body[FORMAT] = json!(self.format);
@@ -439,7 +439,7 @@ mod tests {
             body,
             json!({"drain": true, "targetDirectory": "s3://b", "formatType": "NATIVE", "triggerId": "t"})
         );
-        request.then = Then::GoOn;
+        request.then = Then::Continue;
         let (path, body) = request.parts();
         assert_eq!(path, "savepoints");
         assert_eq!(

@@ -167,7 +167,7 @@ async fn fresh_savepoint(handle: &mut ClusterHandle, format: SavepointFormat, di
             );
         }
     };
-    let request = SavepointRequest::new(format.as_rest(), dir, Then::GoOn);
+    let request = SavepointRequest::new(format.as_rest(), dir, Then::Continue);
     let mut step = WritingStep::of(&name);
     let path = savepoint::take(handle, &job, &request, "clone", |writing| step.update(writing)).await?;
     step.done(&format!("{name}: savepoint {path}"));

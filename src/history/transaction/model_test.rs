@@ -29,10 +29,10 @@ enum Fault {
 /// What the user does with an operation that was left behind.
 #[derive(Clone, Copy, Debug)]
 enum Intent {
-    GoOn,
+    Continue,
     Abort,
     /// The same with the place of the state, as the user found it in the storage.
-    GoOnFrom,
+    ContinueFrom,
     AbortFrom,
 }
 
@@ -359,9 +359,9 @@ fn fault() -> impl Strategy<Value = Fault> {
 
 fn intent() -> impl Strategy<Value = Intent> {
     prop_oneof![
-        4 => Just(Intent::GoOn),
+        4 => Just(Intent::Continue),
         2 => Just(Intent::Abort),
-        1 => Just(Intent::GoOnFrom),
+        1 => Just(Intent::ContinueFrom),
         1 => Just(Intent::AbortFrom),
     ]
 }
@@ -405,7 +405,7 @@ proptest! {
                     aborted = true;
                     world.happened(Event::Abort("bob gave it up"));
                 }
-                if matches!(intent, Intent::GoOnFrom | Intent::AbortFrom) {
+                if matches!(intent, Intent::ContinueFrom | Intent::AbortFrom) {
                     world.name();
                 }
             }

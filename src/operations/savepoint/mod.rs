@@ -248,7 +248,7 @@ pub(crate) async fn trigger(
         None => {
             let now = clock::now().to_string();
             let savepoint = Savepoint {
-                stops_job: Some(request.then != Then::GoOn),
+                stops_job: Some(request.then != Then::Continue),
                 ..requested(&request.trigger_id, job_id, &request.format, &origin, &now)
             };
             store.update(|history| history.record(savepoint.clone())).await?;
@@ -257,7 +257,7 @@ pub(crate) async fn trigger(
     };
     let begun = Instant::now();
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
-    let mut hold = (request.then != Then::GoOn).then(|| result_hold::set(flink, &request.trigger_id));
+    let mut hold = (request.then != Then::Continue).then(|| result_hold::set(flink, &request.trigger_id));
     loop {
         let asked = flink.trigger_savepoint(job_id, request);
         let ((reached, asked), _) = futures::join!(asked, OptionFuture::from(hold.take()));

@@ -48,7 +48,7 @@ async fn hold(flink: &Flink, id: &str) -> Result<Held> {
         trigger_id: id.to_owned(),
         directory: Some(NOWHERE.to_owned()),
         format: "CANONICAL".to_owned(),
-        then: Then::GoOn,
+        then: Then::Continue,
     };
     let (_, reply) = flink.trigger_savepoint(NO_JOB, &request).await;
     match reply? {

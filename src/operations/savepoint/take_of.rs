@@ -44,7 +44,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
     };
     let mut step = WritingStep::of(&name);
     let report = |writing| step.update(writing);
-    let request = SavepointRequest::new(how.format.as_rest(), how.directory.clone(), Then::GoOn);
+    let request = SavepointRequest::new(how.format.as_rest(), how.directory.clone(), Then::Continue);
     if how.no_wait {
         let asked = match open_of(&handle, &job) {
             Some(open) => open,

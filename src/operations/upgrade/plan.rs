@@ -155,7 +155,7 @@ impl Plan {
     pub(crate) fn rehearsal_start(&self) -> Start {
         match (&self.start, &self.ending, &self.job) {
             (None, Ending::Savepoint { format, directory, .. }, Some(job)) => {
-                let request = SavepointRequest::new(format, directory.clone(), Then::GoOn);
+                let request = SavepointRequest::new(format, directory.clone(), Then::Continue);
                 Start::Savepoint(Box::new(job.clone()), request)
             }
             (None, Ending::Checkpoint { .. }, _) => Start::Path(self.fallback.clone()),
