@@ -3,6 +3,7 @@
 
 pub(crate) mod adopt;
 pub(crate) mod bug_report;
+pub(crate) mod cancel;
 pub(crate) mod candidates;
 pub(crate) mod clone;
 pub(crate) mod cluster_handle;

@@ -56,9 +56,12 @@ impl EndArgs {
             .refuse_no_wait("Flink reports how the job ended only while its JobManager runs")
     }
 
+    pub(crate) fn limit(self) -> Option<Duration> {
+        (!self.timeout.is_zero()).then_some(self.timeout)
+    }
+
     /// Carries out `work` within the time limit; `what` is it, such as `the savepoint of demo`.
     pub(crate) async fn within<T>(self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let limit = (!self.timeout.is_zero()).then_some(self.timeout);
-        interruption::within(limit, what, work).await
+        interruption::within(self.limit(), what, work).await
     }
 }
