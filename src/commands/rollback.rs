@@ -1,11 +1,10 @@
 //! `rollback`: changes back to an earlier revision.
 
 use crate::cli::args::change::ChangeArgs;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::history::lock;
-use crate::history::{History, Revision, RevisionState};
+use crate::history::rollback::{before_rollback, pick};
 use crate::kubernetes::connect::ConnectionOptions;
-use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::change;
@@ -47,58 +46,4 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> R
     wanted.restore_from = args.from_savepoint;
     let changed = change(handle, wanted, &args.change.options(), "rollback").await?;
     args.change.output.print(&changed)
-}
-
-/// The revision that an unfinished rollback rolls back: its repetition picks the same one, whatever runs by now.
-fn before_rollback(history: &History) -> Option<u64> {
-    let journal = history.open_journal().filter(|journal| journal.command == "rollback")?;
-    let is_earlier = |revision: &&Revision| Some(revision.number) < journal.new_revision;
-    let last = || history.revisions.iter().rev().find(is_earlier);
-    journal.old_revision.or_else(|| Some(last()?.number))
-}
-
-fn pick<'a>(
-    name: &ClusterName,
-    history: &'a History,
-    present: Option<u64>,
-    wanted: Option<u64>,
-) -> Result<&'a Revision> {
-    let missing = |what: String| {
-        let kept: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();
-        Error::not_found(format!("the history of {name} has {what}"))
-            .hint(format!("it has the revisions {}", kept.join(", ")))
-    };
-    if let Some(number) = wanted {
-        return history
-            .revision(number)
-            .ok_or_else(|| missing(format!("no revision {number}")));
-    }
-    let last = history.revisions.last().map(|last| last.number);
-    let present = present.or(last).unwrap_or_default();
-    let now = history.revision(present).map(|revision| &revision.spec);
-    let ran = |revision: &&Revision| {
-        let outcome = revision.outcome.as_ref().map(|outcome| outcome.state);
-        revision.number < present
-            && matches!(outcome, None | Some(RevisionState::Running))
-            && now.is_none_or(|now| !same_but_start(&revision.spec, now))
-    };
-    history
-        .revisions
-        .iter()
-        .rev()
-        .find(ran)
-        .ok_or_else(|| missing("no earlier revision that ran and differs".to_owned()))
-}
-
-/// Whether two specs differ at most in the state that they start from.
-fn same_but_start(one: &serde_json::Value, other: &serde_json::Value) -> bool {
-    let plain = |spec: &serde_json::Value| {
-        let mut spec = spec.clone();
-        if let Some(job) = spec["spec"]["job"].as_object_mut() {
-            job.remove("initialSavepointPath");
-            job.remove("allowNonRestoredState");
-        }
-        spec
-    };
-    plain(one) == plain(other)
 }

@@ -15,6 +15,7 @@ pub(crate) mod plan_basis;
 mod rescaled;
 pub(crate) mod revision_list;
 pub(crate) mod revision_spec;
+pub(crate) mod rollback;
 pub(crate) mod savepoint_list;
 pub(crate) mod store;
 pub(crate) mod transaction;

@@ -5,6 +5,7 @@
 
 mod cancel_at_checkpoint;
 pub(crate) mod collect;
+pub(crate) mod dispose;
 mod end_job;
 mod failure_cause;
 pub(crate) mod progress;

@@ -1,0 +1,84 @@
+//! Makes Flink delete the files of a savepoint.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::flink::operation;
+use crate::history::lock::unfinished;
+use crate::history::transaction::is_same_place;
+use crate::kubernetes::clock;
+use crate::model::flink::arguments::JobManagerArguments;
+use crate::model::main_container;
+use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::interruption::within;
+use crate::operations::report::OperationResult;
+use crate::progress;
+
+/// `confirm` asks before Flink deletes the files; `None`: that is confirmed. Flink may take `limit`.
+///
+/// # Errors
+/// Conflict when the cluster, or an unfinished operation on it, needs the savepoint.
+pub(crate) async fn dispose(
+    mut handle: ClusterHandle,
+    path: &str,
+    limit: Option<Duration>,
+    confirm: Option<fn(&str) -> Result<()>>,
+) -> Result<OperationResult> {
+    let name = handle.name.clone();
+    let result = OperationResult {
+        savepoint: Some(path.to_owned()),
+        ..handle.result("unchanged")
+    };
+    let history = handle.store.history();
+    if history
+        .savepoint_at(path)
+        .is_some_and(|savepoint| savepoint.disposed_at.is_some())
+    {
+        progress::note(&format!("{path} was disposed of before"));
+        return Ok(result);
+    }
+    if starts_from(&handle, path) {
+        return Err(Error::conflict(format!(
+            "{name} was started from {path}, and a restarted JobManager may need it again"
+        ))
+        .hint(format!(
+            "`kubectl flink savepoint-resume {name}` first makes it start from a newer one"
+        )));
+    }
+    if let Some(journal) = history.operation_with(path) {
+        return Err(unfinished(&name, journal).context(format!("{path} is needed")));
+    }
+    if history.savepoint_at(path).is_none() {
+        progress::warn(&format!(
+            "the history of {name} does not know {path}: make sure that it is no one else's"
+        ));
+    } else if history.last_path().is_some_and(|last| is_same_place(last, path)) {
+        progress::warn(&format!(
+            "it is the newest savepoint of {name}: nothing as new can be resumed from"
+        ));
+    }
+    if let Some(confirm) = confirm {
+        confirm(&format!("delete the files of {path}?"))?;
+        // The job may have been started from the savepoint meanwhile.
+        handle.check_unchanged().await?;
+    }
+    let step = progress::step(&format!("{name}: Flink deletes {path}"));
+    let disposing = Box::pin(operation::dispose(&handle.flink, path));
+    within(limit, &format!("the end of savepoint {path}"), disposing).await?;
+    step.end();
+    let at = clock::now().to_string();
+    handle.store.update(|history| history.dispose(path, &at)).await?;
+    Ok(OperationResult {
+        outcome: "disposed",
+        ..result
+    })
+}
+
+/// Whether the savepoint is in the JobManager's arguments.
+fn starts_from(handle: &ClusterHandle, path: &str) -> bool {
+    let Some(job) = &handle.live.job else { return false };
+    let tokens: Vec<String> = main_container::arguments(job).into_iter().skip(1).collect();
+    handle.job_end().is_none()
+        && JobManagerArguments::parse(&tokens)
+            .is_ok_and(|known| known.from_savepoint.is_some_and(|start| is_same_place(&start, path)))
+}
