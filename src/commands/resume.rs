@@ -6,13 +6,12 @@ use super::savepoint_resume::ResumeArgs;
 use crate::cli::args::clusters::ClustersArgs;
 use crate::cli::args::deploy::DeployArgs;
 use crate::error::{Error, Result};
-use crate::history::transaction::{Ending, Journal};
+use crate::history::transaction::Journal;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::objects;
 use crate::model::names::ClusterName;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::resume::{open, resume};
+use crate::operations::resume::{open, resume, start_suspended};
 
 /// Start a cluster that does not run: suspended, stopped, failed or deleted
 ///
@@ -51,7 +50,7 @@ async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &P
         ControlFlow::Continue(opened) => opened,
         ControlFlow::Break(report) => return args.deploy.print(&report),
     };
-    let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
+    let name = handle.name.clone();
     if let JobStatus::Unreachable(why) = &job_status
         && (handle.live.job.is_none() || handle.job_end().is_some())
     {
@@ -79,11 +78,7 @@ async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &P
     }
     if !is_named && handle.was_created_suspended().await? {
         if !args.deploy.is_dry_run() {
-            let heartbeat = lock::begin(&mut handle, "resume", Ending::Nothing).await?;
-            let starting = objects::unsuspend(&cluster, &handle.live, handle.replicas_before());
-            let started = heartbeat.beside(starting).await;
-            lock::end(&mut handle, &started).await;
-            started?;
+            start_suspended(&mut handle).await?;
         }
         return args.deploy.resumed(&handle).await;
     }

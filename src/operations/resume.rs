@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use crate::error::Result;
 use crate::history::transaction::{Ending, Kind};
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
@@ -29,6 +30,15 @@ pub(crate) struct Resume<'a> {
     /// Whether the final watermark is emitted before it.
     pub(crate) drain: bool,
     pub(crate) how: ChangeOptions,
+}
+
+/// Starts a cluster that was created suspended, for the first time.
+pub(crate) async fn start_suspended(handle: &mut ClusterHandle) -> Result<()> {
+    let heartbeat = lock::begin(handle, "resume", Ending::Nothing).await?;
+    let starting = objects::unsuspend(&handle.cluster, &handle.live, handle.replicas_before());
+    let started = heartbeat.beside(starting).await;
+    lock::end(handle, &started).await;
+    started
 }
 
 /// Reads the cluster, and the status of its job. It breaks with the report of an unfinished resume of the same version,
