@@ -27,7 +27,7 @@ pub(crate) struct CheckpointArgs {
     /// What is written
     #[arg(long = "type", value_name = "TYPE", default_value = "configured")]
     kind: CheckpointType,
-    /// How long to wait; 0: as long as it takes. The checkpoint is written all the same
+    /// How long to wait; 0: as long as it takes. Flink completes the checkpoint in any case
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
     #[command(flatten)]

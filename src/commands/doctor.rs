@@ -23,7 +23,7 @@ pub(crate) struct DoctorArgs {
     /// Cluster to look into
     #[arg(value_name = "NAME", conflicts_with = "rbac")]
     name: Option<String>,
-    /// Print the least Role and RoleBinding for all commands, and check nothing
+    /// Print a Role and a RoleBinding for all commands, and check nothing
     #[arg(long)]
     rbac: bool,
     /// Whom the RoleBinding is for: User, Group or ServiceAccount

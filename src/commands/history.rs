@@ -7,6 +7,7 @@ use crate::history::revision_spec;
 use crate::kubernetes::clock;
 use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::manifests;
+use crate::model::names::APPLY_SET;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::{self, Format, Line, terminal};
 
@@ -46,7 +47,15 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Re
         } else {
             Format::Yaml
         };
-        return terminal::data(&output::document(format, &revision.spec)?);
+        let mut spec = revision.spec.clone();
+        // A cluster made of it does not belong to the set of this one, whose files do not describe it.
+        if let Some(labels) = spec
+            .pointer_mut("/metadata/labels")
+            .and_then(|labels| labels.as_object_mut())
+        {
+            labels.remove(APPLY_SET);
+        }
+        return terminal::data(&output::document(format, &spec)?);
     }
     let objects = [&handle.live.job, &handle.live.deployment];
     let current = objects.into_iter().flatten().find_map(manifests::revision);

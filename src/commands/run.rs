@@ -19,7 +19,7 @@ use crate::output::terminal;
     kubectl flink run nightly --image registry/my-batch:1.0 --rm\n  \
     kubectl flink run -f flinkdeployment.yaml --rm --limit 2h")]
 pub(crate) struct RunArgs {
-    /// Delete the cluster when the job has ended, however, or the time is over
+    /// Delete the cluster when the job has ended in any state, or the time is over
     #[arg(long)]
     rm: bool,
     /// How long everything may take; 0: as long as it takes

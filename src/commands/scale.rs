@@ -11,7 +11,7 @@ use crate::operations::scale::{self, ScaleTarget};
 /// Change the parallelism of a running job without losing its state
 ///
 /// In place where Flink can do that: with jobmanager.scheduler=adaptive (Flink 1.18+) the job restarts from its last
-/// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or taken away.
+/// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or removed.
 /// Otherwise through a savepoint, as an upgrade does it: one that does not come up is undone, and one that was interrupted
 /// continues when it is repeated. Which way it takes, and why, is said before it begins.
 #[derive(Debug, clap::Args)]

@@ -31,10 +31,10 @@ const GOALS: &str = "Examples:\n  \
     kubectl flink wait demo\n  \
     kubectl flink wait demo --for=taskmanagers=4 --timeout 5m\n\n\
     Goals:\n  \
-    running          all tasks of the job run\n  \
+    running          all tasks of the job run or have finished\n  \
     finished         the job has finished, or was stopped with a savepoint\n  \
-    failed           the job has failed for good\n  \
-    stopped          no job runs: it has ended, however, or the cluster is gone\n  \
+    failed           the job has failed, and Flink does not restart it\n  \
+    stopped          no job runs: it has ended in any state, or the cluster is gone\n  \
     suspended        no job runs, and there are no TaskManagers\n  \
     deleted          the Job and the Deployment are gone\n  \
     checkpoint       a checkpoint has completed since the wait began; prints its path\n  \

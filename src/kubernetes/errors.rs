@@ -209,7 +209,7 @@ pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error
         unanswered: true,
         ..error
     }
-    .hint("--request-timeout sets the limit of one request, 0 takes it away")
+    .hint("--request-timeout sets the limit of one request, 0 removes it")
 }
 
 /// The hint for a cluster that does not exist.

@@ -36,7 +36,7 @@ impl Keyword for Restart {
         (
             Self::UntilTerminal,
             "until-terminal",
-            "Start it again until Flink says that the job is finished, canceled or failed for good",
+            "Start it again until Flink reports that the job is finished, canceled or failed",
         ),
         (
             Self::OnFailure,

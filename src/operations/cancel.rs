@@ -32,7 +32,7 @@ pub(crate) async fn cancel(
                 let error = Error::conflict(format!(
                     "no job of {name} can be canceled: its JobManager has not started yet"
                 ));
-                let error = error.hint(format!("`kubectl flink delete {name}` ends it all the same"));
+                let error = error.hint(format!("`kubectl flink delete {name}` deletes the cluster in any case"));
                 return Err(handle.or_changed(error).await);
             }
             handle.check_unchanged().await?;
@@ -47,7 +47,7 @@ pub(crate) async fn cancel(
         }
         JobStatus::Unreachable(why) => {
             let error = Error::failure(format!("{name} has a JobManager that cannot cancel its job: {why}"));
-            let error = error.hint(format!("`kubectl flink delete {name}` ends it all the same"));
+            let error = error.hint(format!("`kubectl flink delete {name}` deletes the cluster in any case"));
             return Err(handle.or_changed(error).await);
         }
     };

@@ -86,7 +86,7 @@ fn note_of_sidecars(manifests: &Manifests) {
     let names = manifests.native_sidecars.join(", ");
     if !names.is_empty() {
         progress::note(&format!(
-            "{names} would keep the JobManager's Pod when Flink has ended: made a native sidecar, which takes Kubernetes 1.29; --keep-sidecars leaves it as it is"
+            "{names} would keep the JobManager's Pod when Flink has ended: made a native sidecar, which needs Kubernetes 1.29; with --keep-sidecars it stays as it is"
         ));
     }
 }

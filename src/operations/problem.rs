@@ -153,7 +153,7 @@ mod tests {
             assert!(only_looks(looks), "{looks}");
         }
         for changes in [
-            "or take the rest of it away: kubectl flink delete",
+            "or delete the rest of it: kubectl flink delete",
             "`kubectl flink resume demo` starts it",
             "kubectl flink savepoint-resume creates it again; so does kubectl apply",
             "kubectl flink logs shows it, `kubectl delete node` frees its Pods at once",

@@ -33,7 +33,7 @@ pub(crate) enum Threads {
 
 impl Keyword for Threads {
     const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Full, "full", "All, whatever they do"),
+        (Self::Full, "full", "All, in any state"),
         (Self::OnCpu, "on-cpu", "Those that run"),
         (Self::OffCpu, "off-cpu", "Those that wait"),
     ];
@@ -57,7 +57,7 @@ impl Keyword for Mode {
             "CPU time, without perf events, which containers seldom have",
         ),
         (Self::Cpu, "cpu", "CPU time, by perf events of the kernel"),
-        (Self::Wall, "wall", "All threads, whatever they do"),
+        (Self::Wall, "wall", "All threads in any state"),
         (Self::Alloc, "alloc", "Allocations of memory"),
         (Self::Lock, "lock", "Waits for locks"),
     ];

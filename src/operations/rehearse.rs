@@ -136,7 +136,7 @@ async fn check(handle: &ClusterHandle, job: &Value) -> Result<()> {
     Err(Error::forbidden(format!(
         "you may not {lacks} in namespace {namespace}, which a rehearsal needs"
     ))
-    .hint("`kubectl flink doctor --rbac` prints the least Role"))
+    .hint("`kubectl flink doctor --rbac` prints the Role"))
 }
 
 /// The error of a rehearsal, without hints that assume a changed cluster.

@@ -119,7 +119,7 @@ fn without_the_right_to_delete_it_the_pod_is_reported_and_not_waited_for() {
     let refused = status(403, "Forbidden", "pods \"demo-master-x\" is forbidden");
     server.expect(delete(POD)).answer(refused);
     let outcome = run(&sandbox);
-    let expected = "`kubectl delete pod demo-master-x` takes it away";
+    let expected = "`kubectl delete pod demo-master-x` deletes it";
     assert!(outcome.stderr.contains(expected), "{outcome}");
 }
 

@@ -112,7 +112,7 @@ pub(crate) struct SpecArgs {
     /// High availability with its data in this folder: by Kubernetes, or with --ha-zookeeper by ZooKeeper
     #[arg(long, value_name = "STORAGE_DIR", value_parser = crate::model::flink::folder)]
     ha: Option<String>,
-    /// No high availability, whatever the file, the configuration file or the cluster says
+    /// No high availability, even if the file, the configuration file or the cluster has it
     #[arg(long, conflicts_with_all = ["ha", "ha_zookeeper", "ha_zookeeper_root", "ha_create_rbac", "jobmanager_replicas"])]
     no_ha: bool,
     /// High availability by this ZooKeeper, such as zk-0:2181,zk-1:2181

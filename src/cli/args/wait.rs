@@ -45,7 +45,7 @@ impl Default for WaitArgs {
 pub(crate) struct EndArgs {
     #[command(flatten)]
     wait: WaitArgs,
-    /// How long to wait; 0: as long as it takes. The job ends all the same, and a repetition waits again
+    /// How long to wait; 0: as long as it takes. The job ends in any case, and a repetition waits again
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
 }

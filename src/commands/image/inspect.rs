@@ -27,7 +27,7 @@ pub(crate) struct InspectArgs {
     /// Platform to look at [default: linux/amd64, or the first that there is]
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
-    /// Read all layers, however large
+    /// Read all layers of any size
     #[arg(long)]
     all_layers: bool,
     /// Format of the output

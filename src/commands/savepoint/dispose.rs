@@ -29,7 +29,7 @@ pub(crate) struct DisposeArgs {
     yes: bool,
     #[command(flatten)]
     wait: WaitArgs,
-    /// How long to wait; 0: as long as it takes. Flink deletes the files all the same
+    /// How long to wait; 0: as long as it takes. Flink deletes the files in any case
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
     #[command(flatten)]

@@ -69,7 +69,7 @@ struct TakeArgs {
         default_value = "canonical"
     )]
     format: SavepointFormat,
-    /// How long to wait; 0: as long as it takes. The savepoint is written all the same
+    /// How long to wait; 0: as long as it takes. Flink completes the savepoint in any case
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
     /// Accepted, as by other commands: this one asks nothing

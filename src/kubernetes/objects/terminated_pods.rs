@@ -85,7 +85,7 @@ impl TerminatedPods {
             };
             *wait = Wait::Over;
             progress::note(&format!(
-                "the Pod {name} has ended, and stays: {why}; `kubectl delete pod {name}` takes it away"
+                "the Pod {name} has ended, and stays: {why}; `kubectl delete pod {name}` deletes it"
             ));
         }
     }

@@ -66,7 +66,7 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
     cause.hints = hints;
     if kind.is_none() {
         cause = cause
-            .hint("the JobManager's log has the whole exception: kubectl flink logs --grep checkpoint")
+            .hint("the JobManager's log has the whole exception: kubectl flink logs NAME --grep checkpoint")
             .log_of(exits::log_of(observed, Role::JobManager));
     }
     let done = statistics.latest.completed.as_ref();

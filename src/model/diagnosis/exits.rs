@@ -144,7 +144,7 @@ const EXITS: [Exit; 12] = [
     Exit {
         code: 163,
         kind: CauseKind::JobFailed,
-        meaning: "Flink says that the job failed for good",
+        meaning: "Flink reports that the job has failed",
         hint: "the root exception is in the JobManager's log: kubectl flink why NAME",
     },
     Exit {

@@ -151,7 +151,7 @@ fn idle(observed: &Observed) -> Option<Cause> {
             if wanted == 1 { "s" } else { "" }
         ),
     )
-    .hint("kubectl flink prune takes away what is left of clusters whose jobs have ended; their histories stay");
+    .hint("kubectl flink prune deletes what is left of clusters whose jobs have ended; their histories stay");
     for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
         let pod = pods::who(end.pod, Role::TaskManager);
         // They stop looking for a JobManager after five minutes: taskmanager.registration.timeout.
@@ -172,7 +172,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         found.push(
             Cause::new(CauseKind::NoJobManager, "there is no JobManager: the Job is missing")
                 .hint("bring it back from its last savepoint: kubectl flink resume NAME")
-                .hint("or take the rest of it away: kubectl flink delete NAME"),
+                .hint("or delete the rest of it: kubectl flink delete NAME"),
         );
         return found;
     }
@@ -266,7 +266,7 @@ fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause
         .hint(format!(
             "kubectl describe node {node} shows since when; its Pods are replaced after five minutes"
         ))
-        .hint("where the node is gone for good, `kubectl delete node` frees its Pods at once");
+        .hint("where the node does not come back, `kubectl delete node` frees its Pods at once");
     for line in lost {
         cause = cause.evidence(line);
     }
@@ -323,7 +323,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
         }
         _ => Some(
             Cause::new(CauseKind::Unregistered, text)
-                .hint("their logs say which JobManager they look for: kubectl flink logs --role taskmanager")
+                .hint("their logs say which JobManager they look for: kubectl flink logs NAME --role taskmanager")
                 .hint("a NetworkPolicy, a missing Service, a name server that does not answer or another Flink version in the image is the usual cause")
                 .log_of(log),
         ),
@@ -363,7 +363,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     } else {
         return None;
     };
-    let mut cause = cause.hint("kubectl flink exceptions shows the whole traces");
+    let mut cause = cause.hint("kubectl flink exceptions NAME shows the whole traces");
     if cause.kind == CauseKind::Restarted {
         let failed = newest.and_then(|exception| exception.time);
         cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
@@ -471,7 +471,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
         Reach::Closed(why) => {
             let text = format!("Flink's REST cannot be asked: {why}");
             return Some(Cause::new(CauseKind::RestClosed, text).hint(
-                "kubectl flink logs shows what the JobManager does, kubectl flink doctor which rights are missing",
+                "kubectl flink logs NAME shows what the JobManager does, kubectl flink doctor NAME which rights are missing",
             ));
         }
         Reach::Away => {
@@ -485,7 +485,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
     };
     Some(
         Cause::new(CauseKind::RestClosed, text)
-            .hint("kubectl flink logs shows what it does; a missing Service or a NetworkPolicy is a usual cause")
+            .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
             .log_of(exits::log_of(observed, Role::JobManager)),
     )
 }

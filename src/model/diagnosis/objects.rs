@@ -214,12 +214,9 @@ pub(super) fn job_failed(observed: &Observed, reason: &str, message: &str) -> Ca
             .evidence(with_message(&of_job, message));
     }
     if let Some(why) = observed.pods_of(Role::JobManager).find_map(pods::displaced) {
-        return Cause::new(
-            CauseKind::Displaced,
-            format!("the JobManager's Pod was taken away: {why}"),
-        )
-        .evidence(with_message(&of_job, message))
-        .hint("create it again: kubectl flink create, or resume it from its last savepoint");
+        return Cause::new(CauseKind::Displaced, format!("the JobManager's Pod was removed: {why}"))
+            .evidence(with_message(&of_job, message))
+            .hint("create it again: kubectl flink create, or resume it from its last savepoint");
     }
     Cause::new(CauseKind::Unknown, with_message(&of_job, message)).log_of(exits::log_of(observed, Role::JobManager))
 }

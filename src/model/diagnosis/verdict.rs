@@ -195,7 +195,7 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
         })
         .filter_map(|(role, pod)| {
             Some(format!(
-                "{} was taken away: {}",
+                "{} was removed: {}",
                 pods::who(pod, role),
                 pods::displaced(pod)?
             ))

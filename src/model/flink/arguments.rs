@@ -191,12 +191,17 @@ pub(crate) fn key_value(pair: &str) -> Result<(String, String)> {
 pub fn split_arguments(text: &str) -> Result<Vec<String>> {
     // Flink's template leaves a trailing comma when there are no arguments.
     let inner = text.trim().trim_end_matches(',');
-    serde_yaml::from_str(&format!("[{inner}]")).map_err(|_| {
-        Error::usage(format!(
-            "invalid FLINK_JOB_ARGUMENTS {text:?}: it must be a list of quoted words"
-        ))
-        .hint("for example FLINK_JOB_ARGUMENTS='\"--job-classname\", \"com.example.Job\", \"--input\", \"a b\"'")
-    })
+    let words: Option<Vec<String>> = serde_yaml::from_str(&format!("[{inner}]")).ok();
+    // An option and its value without quotes are one word of a YAML list, and Flink would not find the option.
+    let is_option_with_value = |word: &String| word.starts_with('-') && word.contains(' ') && !word.contains('=');
+    words
+        .filter(|words| !words.iter().any(is_option_with_value))
+        .ok_or_else(|| {
+            Error::usage(format!(
+                "invalid FLINK_JOB_ARGUMENTS {text:?}: it must be a list of quoted words"
+            ))
+            .hint("for example FLINK_JOB_ARGUMENTS='\"--job-classname\", \"com.example.Job\", \"--input\", \"a b\"'")
+        })
 }
 
 #[cfg(test)]

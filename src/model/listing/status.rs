@@ -13,7 +13,7 @@ STATUS is what Kubernetes knows of a cluster:
   Degraded          the same, in a cluster older than ten minutes, or the JobManager has ended and a sidecar keeps its Pod
   Finished          the Job is complete: the Flink job is finished or canceled
   Failed            the Job failed and is not tried again
-  Suspended         the job was stopped and its TaskManagers sent away, or the Job is suspended
+  Suspended         the job was stopped and its TaskManagers were removed, or the Job is suspended
   Terminating       a part is being deleted
   Deleted           all parts are gone (with --watch only)
   NoTaskManagers    the Deployment is missing or scaled to zero

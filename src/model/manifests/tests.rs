@@ -156,7 +156,7 @@ fn keys_of_flinks_scripts_are_variables_of_the_containers() {
     by_template.pod_template = Some(template);
     for other in [by_flag, by_template] {
         let error = Spec::resolve(other).unwrap_err();
-        assert!(error.message.contains(" has no effect, for Flink reads"), "{error}");
+        assert!(error.message.contains(" has no effect, because Flink reads"), "{error}");
     }
 }
 

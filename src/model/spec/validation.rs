@@ -87,7 +87,7 @@ pub(super) fn validate_script_keys(layer: &Config) -> Result<()> {
                 || env.any(|variable| variable["name"] == name && !same(variable));
             if other {
                 return Err(Error::usage(format!(
-                    "{key} has no effect, for Flink reads the environment variable {name} instead, which is set, too"
+                    "{key} has no effect, because Flink reads the environment variable {name} instead, which is set, too"
                 ))
                 .hint("write only one of them"));
             }

@@ -62,7 +62,7 @@ impl Plan {
             JobStatus::Stopped
                 if on_delete == OnDelete::Savepoint && handle.store.history().lost_savepoint().is_some() =>
             {
-                let error = savepoint_path_unknown(&handle).hint("without --savepoint it is deleted all the same");
+                let error = savepoint_path_unknown(&handle).hint("without --savepoint it is deleted in any case");
                 return Err(handle.or_changed(error).await);
             }
             JobStatus::Stopped => (None, None),

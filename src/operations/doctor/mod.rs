@@ -77,7 +77,7 @@ pub(crate) fn version(server: &Value) -> Finding {
         (Some(1), Some(minor)) if minor < 26 => Finding::new(
             Severity::Warning,
             "connection",
-            format!("Kubernetes {version} ignores podFailurePolicy: a job that failed for good is started again"),
+            format!("Kubernetes {version} ignores podFailurePolicy: a job that has failed is started again"),
         )
         .mend("use Kubernetes 1.26 or later, or `create --restart on-failure`"),
         (None, _) | (_, None) => Finding::new(

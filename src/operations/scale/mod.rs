@@ -75,7 +75,7 @@ pub(crate) async fn scale(
     let plan = scale::plan(&known)?;
     if how.no_wait && plan.way != ScaleMethod::Redeploy {
         return Err(Error::usage(
-            "--wait=false is not possible: TaskManagers are taken away when the job has left them",
+            "--wait=false is not possible: TaskManagers are removed when the job has left them",
         ));
     }
     let replicas = u32::try_from(handle.replicas()).unwrap_or(u32::MAX);

@@ -96,7 +96,7 @@ const PROGRAM: &[KnownFailure] = &[
         ],
         hints: &[
             "with --ha the service account needs get, list, watch, create, update, patch and delete on configmaps: \
-             kubectl flink doctor prints the Role",
+             kubectl flink doctor NAME prints the Role",
             "name a service account that has these rights by --service-account",
         ],
     },
@@ -401,7 +401,7 @@ const OTHERS: &[KnownFailure] = &[
         when: &[&["UnknownHostException"]],
         hints: &[
             "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
-            "the JobManager's name is that of the Service: kubectl flink status shows whether it is there",
+            "the JobManager's name is that of the Service: kubectl flink status NAME shows whether it is there",
         ],
     },
     KnownFailure {
@@ -413,7 +413,7 @@ const OTHERS: &[KnownFailure] = &[
             &["TaskManager with id", "is no longer reachable"],
         ],
         hints: &[
-            "a TaskManager was lost: kubectl flink why shows how it ended; memory is the usual cause, --taskmanager-memory",
+            "a TaskManager was lost: kubectl flink why NAME shows how it ended; memory is the usual cause, --taskmanager-memory",
         ],
     },
     KnownFailure {

@@ -21,7 +21,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         // Linux's ENOSPC and EDQUOT.
         when: &[&["No space left on device"], &["Disk quota exceeded"]],
         hints: &[
-            "a disk is full: the claim of checkpoints and savepoints (kubectl flink savepoint dispose frees old savepoints), or the \
+            "a disk is full: the claim of checkpoints and savepoints (kubectl flink savepoint dispose NAME PATH frees old savepoints), or the \
              node's, where RocksDB and temporary files are (io.tmp.dirs): mount a larger claim there by --mount CLAIM:PATH",
         ],
     },
