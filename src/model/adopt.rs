@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::adopted_command;
 use super::manifests::direct_start;
 use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
@@ -15,7 +16,8 @@ use crate::model::config::{Config, JobId};
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
-use crate::model::server_fields::{JOB_LABELS, SERVICE_CHOICES, strip};
+use crate::model::server_fields::{JOB_LABELS, strip, strip_service_choices};
+use crate::model::spec::GENERATION;
 
 /// Metadata that users write; the API server writes everything else.
 const OWN_METADATA: [&str; 3] = ["name", "labels", "annotations"];
@@ -45,7 +47,7 @@ pub(crate) fn adopt(
     new: &Config,
 ) -> Result<(Templates, Config)> {
     let mut service = cleaned(service);
-    strip(&mut service["spec"], &SERVICE_CHOICES);
+    strip_service_choices(&mut service["spec"]);
     let mut job = cleaned(job);
     strip(&mut job["spec"], &["selector", "manualSelector", "suspend"]);
     strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
@@ -58,8 +60,10 @@ pub(crate) fn adopt(
         direct_start: direct_start.then_some(true),
         image: main_container::of(&job).and_then(|container| Some(container["image"].as_str()?.to_owned())),
         task_managers: replicas.filter(|_| new.parallelism.is_none() && new.slots.is_none()),
+        slots: slots(&deployment, &ConfigMaps::new()),
         ..Config::default()
     };
+    adopted_command::check(&job)?;
     let mut tokens = arguments(&job)?;
     let word = (!tokens.is_empty()).then(|| tokens.remove(0));
     let known = JobManagerArguments::parse(&tokens)?;
@@ -86,7 +90,7 @@ pub(crate) fn adopt(
     if highly_available && (known.job_id.is_some() || known.job_id_seed.is_some()) {
         // A job ID that has ended never runs again under high availability.
         layer.job_id = Some(JobId::Seed(format!(
-            "{name}/{}",
+            "{name}/{}/{GENERATION}",
             job["metadata"]["uid"].as_str().unwrap_or_default()
         )));
     }
@@ -114,13 +118,16 @@ pub(crate) fn adopt(
 }
 
 /// The same for a cluster that the plugin takes over, as a revision of its history: with the program's arguments and
-/// the parallelism in the layer, where later flags can change them.
+/// the parallelism in the layer, where later flags can change them. `files` are the ConfigMaps with its configuration.
 pub(crate) fn take_over(
     name: &ClusterName,
     service: &Value,
     job: &Value,
     deployment: &Value,
+    files: &ConfigMaps,
 ) -> Result<(Templates, Config)> {
+    let settings = Settings::of_object(job, files);
+    let parallelism = settings.get("parallelism.default").and_then(|text| text.parse().ok());
     let (_, as_it_is) = adopt(name, service, job, deployment, &Config::default())?;
     let mut tokens = arguments(&cleaned(job))?;
     if !tokens.is_empty() {
@@ -132,7 +139,9 @@ pub(crate) fn take_over(
     let expands = plain.iter().any(|(_, expands)| *expands);
     let said = Config {
         arguments: (!expands && !plain.is_empty()).then(|| plain.into_iter().map(|(text, _)| text).collect()),
-        parallelism: as_it_is.parallelism,
+        // The next revision is given it as an argument, which is stronger than all else; without it Flink takes one.
+        parallelism: parallelism.or(Some(1)),
+        slots: slots(deployment, files),
         ..Config::default()
     };
     let started = Config {
@@ -160,6 +169,12 @@ fn replicas(deployment: &Value) -> Option<u32> {
             .ok()
     };
     live.and_then(|replicas| u32::try_from(replicas).ok()).or_else(before)
+}
+
+/// The slots of each TaskManager, if they are configured: another parallelism needs as many TaskManagers as have them.
+fn slots(deployment: &Value, files: &ConfigMaps) -> Option<u32> {
+    let settings = Settings::of_object(deployment, files);
+    settings.get("taskmanager.numberOfTaskSlots")?.parse().ok()
 }
 
 const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
@@ -384,7 +399,7 @@ mod tests {
     fn what_is_taken_over_is_made_again_as_it_is() {
         let [service, mut job, deployment] = live();
         let name = ClusterName::new("demo").unwrap();
-        let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
+        let (templates, layer) = take_over(&name, &service, &job, &deployment, &ConfigMaps::new()).unwrap();
         // Kubernetes puts something in, which only the template can say.
         assert_eq!(layer.arguments, None);
         assert_eq!(arguments(&build(layer, &templates)), container(&job)["args"]);
@@ -392,7 +407,7 @@ mod tests {
         let args = &mut job["spec"]["template"]["spec"]["containers"][0]["args"];
         args[8] = json!("plain");
         let live_args = args.clone();
-        let (templates, layer) = take_over(&name, &service, &job, &deployment).unwrap();
+        let (templates, layer) = take_over(&name, &service, &job, &deployment, &ConfigMaps::new()).unwrap();
         let texts = ["--input", "plain", "$x"].map(ToOwned::to_owned);
         assert_eq!(layer.arguments.as_deref(), Some(&texts[..]));
         let again = arguments(&build(layer.clone(), &templates));
@@ -405,5 +420,55 @@ mod tests {
         let changed = arguments(&build(new.merged_over(layer), &templates)).to_string();
         assert!(changed.contains("parallelism.default=5"), "{changed}");
         assert!(!changed.contains("--input"), "{changed}");
+    }
+
+    #[test]
+    fn parallelism_and_slots_that_are_taken_over_are_those_of_the_configuration() {
+        let [service, mut job, mut deployment] = live();
+        let name = ClusterName::new("demo").unwrap();
+        job["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["standalone-job", "--job-classname", "a.B"]);
+        let said = |job: &Value, deployment: &Value, parallelism| {
+            let none = ConfigMaps::new();
+            let (templates, layer) = take_over(&name, &service, job, deployment, &none).unwrap();
+            let new = Config {
+                parallelism,
+                ..Config::default()
+            };
+            let made = build(layer.changed_by(new), &templates);
+            let words = arguments(&made).to_string();
+            let parallelism = words
+                .split("-Dparallelism.default=")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            (
+                parallelism.map(ToOwned::to_owned),
+                made.deployment["spec"]["replicas"].as_u64(),
+            )
+        };
+        // Flink's default, and not the number of TaskManagers.
+        assert_eq!(said(&job, &deployment, None), (Some("1".to_owned()), Some(2)));
+        let properties = "parallelism.default: 8\ntaskmanager.numberOfTaskSlots: 4\n";
+        for object in [&mut job, &mut deployment] {
+            object["spec"]["template"]["spec"]["containers"][0]["env"] =
+                json!([{"name": "FLINK_PROPERTIES", "value": properties}]);
+        }
+        assert_eq!(said(&job, &deployment, None), (Some("8".to_owned()), Some(2)));
+        assert_eq!(said(&job, &deployment, Some(12)), (Some("12".to_owned()), Some(3)));
+    }
+
+    #[test]
+    fn a_service_without_an_address_stays_one() {
+        let [mut service, job, deployment] = live();
+        service["spec"] = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ipFamilies": ["IPv4", "IPv6"],
+            "ipFamilyPolicy": "RequireDualStack", "ports": [{"name": "ui", "port": 8081}]});
+        let name = ClusterName::new("demo").unwrap();
+        let (templates, layer) = adopt(&name, &service, &job, &deployment, &Config::default()).unwrap();
+        let made = build(layer, &templates);
+        let spec = &made.service["spec"];
+        assert_eq!(
+            (&spec["clusterIP"], &spec["ipFamilyPolicy"]),
+            (&json!("None"), &json!("RequireDualStack"))
+        );
+        assert_eq!((spec.get("clusterIPs"), spec.get("ipFamilies")), (None, None));
     }
 }

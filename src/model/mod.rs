@@ -3,6 +3,7 @@
 //! All functions depend only on their arguments, so that they can be tested without a cluster.
 
 pub(crate) mod adopt;
+mod adopted_command;
 pub(crate) mod age;
 pub(crate) mod bytes;
 pub(crate) mod clone;

@@ -25,14 +25,22 @@ pub(super) const JOB_LABELS: [&str; 4] = [
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
 ];
-/// Fields of a Service's spec that the API server chooses.
-pub(super) const SERVICE_CHOICES: [&str; 6] = [
+/// Fields of a Service's spec that the API server chooses where the user has not.
+const SERVICE_CHOICES: [&str; 6] = [
     "clusterIP",
     "clusterIPs",
     "ipFamilies",
     "ipFamilyPolicy",
     "internalTrafficPolicy",
     "healthCheckNodePort",
+];
+/// Their values that the API server does not choose by itself.
+const CHOSEN_BY_USERS: [(&str, &str); 4] = [
+    // Such a Service passes on every port, and another one only those that it lists.
+    ("clusterIP", "None"),
+    ("ipFamilyPolicy", "PreferDualStack"),
+    ("ipFamilyPolicy", "RequireDualStack"),
+    ("internalTrafficPolicy", "Local"),
 ];
 
 /// `object` without status, the server's metadata, and fields with their default values.
@@ -96,8 +104,17 @@ fn deployment_defaults() -> Value {
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}}})
 }
 
+/// Removes from a Service's spec what the API server chose.
+pub(super) fn strip_service_choices(spec: &mut Value) {
+    let is_by_user =
+        |key: &str, value: &Value| CHOSEN_BY_USERS.iter().any(|(name, word)| *name == key && value == word);
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|key, value| !SERVICE_CHOICES.contains(&key.as_str()) || is_by_user(key, value));
+    }
+}
+
 fn service(spec: &mut Value) {
-    strip(spec, &SERVICE_CHOICES);
+    strip_service_choices(spec);
     drop_defaults(spec, &json!({"type": "ClusterIP", "sessionAffinity": "None"}));
     if ["NodePort", "LoadBalancer"].iter().any(|kind| spec["type"] == *kind) {
         drop_defaults(spec, &json!({"externalTrafficPolicy": "Cluster"}));

@@ -75,6 +75,7 @@ pub(crate) async fn adopt_objects(
         &labelled(service, name, MASTER),
         &labelled(job, name, MASTER),
         &labelled(deployment, name, TASK_MANAGER),
+        &handle.files,
     )?;
     let spec = Spec::resolve(layer)?;
     // After an interruption, a repetition finds the written revision.

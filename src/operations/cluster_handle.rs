@@ -35,7 +35,8 @@ pub(crate) struct ClusterHandle {
     /// Whether this is a dry run, which writes nothing.
     pub(crate) only_looks: bool,
     pub(crate) cluster: Cluster,
-    files: ConfigMaps,
+    /// The ConfigMaps with configuration files of its Pods.
+    pub(crate) files: ConfigMaps,
 }
 
 impl ClusterHandle {

@@ -274,7 +274,8 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
     out
 }
 
-/// Why the revision did not come up, as the command said that made it; nothing where a problem says so too.
+/// Why the revision did not come up, as the command said that made it; nothing where a problem says as much: the command may have
+/// found an exception in a log that is gone.
 fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, now: Timestamp) {
     let failed = status.outcome.as_ref().filter(|outcome| outcome.state == "failed");
     let Some((why, outcome)) = failed.and_then(|outcome| Some((outcome.why.as_ref()?, outcome))) else {
@@ -284,7 +285,7 @@ fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, 
         .job
         .as_ref()
         .is_some_and(|job| job.tasks_running == job.tasks_total);
-    if !runs && !status.problems.iter().any(|problem| why.contains(&problem.message)) {
+    if !runs && !status.problems.iter().any(|problem| why.ends_with(&problem.message)) {
         let when = since(outcome.at.parse().ok(), now);
         let text = format!("{when} ago: {}", clean(why));
         line(out, "Did not start", &beside_label(&text, width));

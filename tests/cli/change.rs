@@ -139,6 +139,22 @@ fn a_refused_dry_run_leaves_the_job_running() {
     untouched(&sandbox, &outcome);
 }
 
+/// The job was stopped, and could not be started again without the right.
+#[test]
+fn a_right_that_is_needed_after_the_stop_is_asked_for_before_it() {
+    for right in ["delete jobs", "watch pods"] {
+        let sandbox = running();
+        sandbox.world().denied.insert(right.to_owned());
+        let outcome = resume(&sandbox, &[]);
+        assert_eq!(outcome.code, Some(4), "{outcome}");
+        assert!(
+            outcome.stderr.contains(&format!("you may not {right} in namespace")),
+            "{outcome}"
+        );
+        untouched(&sandbox, &outcome);
+    }
+}
+
 #[test]
 fn from_savepoint_of_a_running_job_needs_stop_or_cancel() {
     let sandbox = running();

@@ -133,14 +133,16 @@ pub(crate) async fn preflight_resume(
     manifests: &Manifests,
     live: &LiveObjects,
 ) -> Result<Preflight> {
-    let (applied, access, allowed, apart) = futures::join!(
+    let (applied, access, may, allowed, apart) = futures::join!(
         dry_run(cluster, manifests, live),
         rbac::preflight(cluster, &spec.name, manifests),
+        rbac::check_user(cluster, live),
         rbac::check(cluster, spec, manifests),
         ha_config_maps::check(cluster, manifests, false)
     );
     let rights = access?;
     let applied = applied?;
+    may?;
     allowed?;
     apart?;
     let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Foreign, LiveObjects, apply as apply_one, apply_each};
 use crate::error::{Error, Result};
-use crate::kubernetes::access_reviews::{AccountCheck, account_rights};
+use crate::kubernetes::access_reviews::{AccountCheck, account_rights, is_allowed};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings, leader_map};
@@ -97,6 +97,31 @@ pub(crate) fn created_with(live: &LiveObjects) -> bool {
 pub(crate) fn created_with_job(live: &LiveObjects) -> bool {
     let job = live.job.as_ref();
     job.is_some_and(|job| job["metadata"]["annotations"][CREATED_RBAC] == "true")
+}
+
+/// Rights that are needed to replace a JobManager after its job was stopped, and that no dry run shows.
+const TO_REPLACE: [(&str, &str, &str); 3] = [("batch", "jobs", "delete"), ("", "pods", "list"), ("", "pods", "watch")];
+
+/// Checks the user's own rights to replace the JobManager of `live`, as long as its job runs.
+///
+/// # Errors
+/// Forbidden, when the API server reports that the user lacks a right.
+pub(crate) async fn check_user(cluster: &Cluster, live: &LiveObjects) -> Result<()> {
+    if live.job.is_none() {
+        return Ok(());
+    }
+    let asked = TO_REPLACE.map(|(group, resource, verb)| async move {
+        // If it cannot be asked for, the request that needs it will show it.
+        let allowed = is_allowed(cluster, group, resource, verb).await.unwrap_or(true);
+        (!allowed).then(|| format!("{verb} {resource}"))
+    });
+    let lacks = join_all(asked).await.into_iter().flatten().next();
+    let Some(right) = lacks else { return Ok(()) };
+    Err(Error::forbidden(format!(
+        "you may not {right} in namespace {}, which is needed as soon as the job is stopped",
+        cluster.namespace()
+    ))
+    .hint("`kubectl flink doctor --rbac` prints the Role"))
 }
 
 /// Checks the rights of the service account of the Pods, if they need any and the user may check that.

@@ -1,13 +1,16 @@
 //! Checks containers that ended: how often, with which exit code, and its meaning.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Observed, Role, role_of};
 use super::pods::{self, Finding, memory_flag, role_word, who};
 use super::trace::one_line;
 use super::{Cause, CauseKind, Grace, PodContainer};
 use crate::model::flink_pod::{is_native_sidecar, outlives_flink};
+
+/// How long a TaskManager at least ran that looked for a JobManager.
+const LOOKED: SignedDuration = SignedDuration::from_secs(60);
 
 /// The last end of a Pod's main container.
 pub(super) struct End<'a> {
@@ -234,9 +237,9 @@ pub(super) fn jobmanagers(observed: &Observed, now: Timestamp, grace: &Grace) ->
     Some(Finding::of(cause, times >= grace.jobmanager_ends))
 }
 
-pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Finding> {
+pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let end = of(pod)?;
-    if stale(&end, now, grace) {
+    if stale(&end, now, grace) || gave_up(observed, &end) {
         return None;
     }
     let waiting = pods::main_status(pod)?.state.as_ref()?.waiting.as_ref();
@@ -261,6 +264,31 @@ pub(super) fn taskmanager(pod: &Pod, now: Timestamp, grace: &Grace) -> Option<Fi
     let is_final =
         backing_off || end.times >= grace.taskmanager_ends || (end.is_oom() && end.times >= grace.jobmanager_ends);
     Some(Finding::of(cause.log_of(Some(end.log)), is_final))
+}
+
+/// Whether a TaskManager ended because it had looked for a JobManager that was not there yet: those of a new version start
+/// beside the running ones, and look for theirs as long as the savepoint is written. Source: Flink's
+/// `taskmanager.registration.timeout`, five minutes.
+fn gave_up(observed: &Observed, end: &End<'_>) -> bool {
+    let (Some(started), Some(finished)) = (end.state.started_at.as_ref().map(|at| at.0), end.finished()) else {
+        return false;
+    };
+    // One that cannot start ends sooner.
+    let looked = finished.duration_since(started) >= LOOKED;
+    let was_there = |pod: &Pod| jobmanager_started(pod).is_some_and(|at| at < finished);
+    looked && !end.is_oom() && !end.is_killed() && !observed.pods_of(Role::JobManager).any(was_there)
+}
+
+/// The earliest known start of the JobManager in a Pod.
+fn jobmanager_started(pod: &Pod) -> Option<Timestamp> {
+    let status = pods::main_status(pod)?;
+    let states = [status.state.as_ref(), status.last_state.as_ref()];
+    let started = states.into_iter().flatten().filter_map(|state| {
+        let running = state.running.as_ref().and_then(|running| running.started_at.as_ref());
+        let ended = state.terminated.as_ref().and_then(|ended| ended.started_at.as_ref());
+        running.or(ended).map(|at| at.0)
+    });
+    started.min()
 }
 
 /// Init containers that fail: the main container never starts.

@@ -63,7 +63,7 @@ fn transient_problems_are_only_a_note() {
             TM,
             json!({"status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}),
         )
-        .notes("was taken away");
+        .notes("was removed");
     case("disrupted: its exit code does not count")
         .pod(JM, json!({"status": {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempting"}], "containerStatuses": [{"name": "jobmanager", "image": "x", "imageID": "", "ready": false, "restartCount": 5, "state": terminated(143, "Error")}]}}))
         .notes("PreemptionByScheduler");

@@ -167,7 +167,7 @@ fn taskmanagers<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) ->
         .filter_map(move |pod| check(observed, pod, Role::TaskManager, now, grace));
     let ends = observed
         .pods_of(Role::TaskManager)
-        .filter_map(move |pod| exits::taskmanager(pod, now, grace));
+        .filter_map(move |pod| exits::taskmanager(observed, pod, now, grace));
     objects::taskmanagers_refused(observed, now, grace)
         .into_iter()
         .chain(pods)

@@ -260,3 +260,25 @@ fn a_sidecar_that_keeps_the_pod_hides_no_end() {
     kept(&mut observed, 137);
     assert_eq!(cause(&observed, "killed twice").kind, CauseKind::JobManagerEnded);
 }
+
+/// Those of a new version look for their JobManager as long as the savepoint is written, and give up after five minutes.
+#[test]
+fn taskmanagers_that_gave_up_before_there_was_a_jobmanager_are_no_fault() {
+    let ran = |from: i64, to: i64, code: i32| json!({"terminated": {"exitCode": code, "reason": "Error", "startedAt": at(from), "finishedAt": at(to)}});
+    let is_final = |jobmanager: Option<i64>, last: serde_json::Value| {
+        let mut observed = cluster();
+        if let Some(since) = jobmanager {
+            let state = json!({"running": {"startedAt": at(since)}});
+            pod_with(&mut observed, JM, "Running", state, json!({}), 0);
+        }
+        let back_off = waiting("CrashLoopBackOff", "back-off 20s");
+        pod_with(&mut observed, TM, "Running", back_off, last, 3);
+        matches!(judge(&observed), Verdict::Failed(_))
+    };
+    assert!(!is_final(Some(-10), ran(-320, -15, 1)));
+    assert!(!is_final(None, ran(-320, -15, 1)));
+    // It cannot start, it had found its JobManager, or it was killed.
+    assert!(is_final(Some(-10), ran(-20, -15, 1)));
+    assert!(is_final(Some(-400), ran(-320, -15, 1)));
+    assert!(is_final(Some(-10), ran(-320, -15, 137)));
+}

@@ -85,12 +85,14 @@ fn settings(job: &mut Value, version: Option<FlinkVersion>) -> Result<()> {
     let is_before = |minor| version.is_some_and(|version| version < FlinkVersion::new(1, minor));
     let arguments = main_arguments(job)?;
     remove_settings(arguments, |key| LEFT_OUT.contains(&key));
-    let availability = if is_before(17) {
-        "-Dhigh-availability=NONE"
-    } else {
-        "-Dhigh-availability.type=NONE"
-    };
-    let mut own = vec!["-Djobmanager.rpc.address=localhost", availability];
+    let mut own = vec!["-Djobmanager.rpc.address=localhost"];
+    if !is_before(17) {
+        own.push("-Dhigh-availability.type=NONE");
+    }
+    // A file in a ConfigMap may turn it on, and the rehearsal must not become a leader of the running cluster.
+    if version.is_none() || is_before(17) {
+        own.push("-Dhigh-availability=NONE");
+    }
     // Before 1.17 it is the default, with another name.
     if !is_before(17) {
         own.push("-Djobmanager.scheduler=default");
@@ -172,6 +174,7 @@ mod tests {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
             arguments: Some(vec!["--rate".into(), "5".into()]),
+            flink_version: Some(FlinkVersion::new(2, 3)),
             allow_non_restored_state: Some(true),
             ..Config::default()
         };
@@ -236,5 +239,16 @@ mod tests {
         let arguments = arguments(&job);
         assert!(arguments.contains(&"-Dhigh-availability=NONE"), "{arguments:?}");
         assert!(!job.to_string().contains("scheduler"), "{arguments:?}");
+    }
+
+    #[test]
+    fn an_unknown_release_has_the_words_of_all() {
+        let job = rehearsal(Config {
+            image: Some("job:latest".into()),
+            ..Config::default()
+        });
+        for word in ["-Dhigh-availability.type=NONE", "-Dhigh-availability=NONE"] {
+            assert!(arguments(&job).contains(&word), "{job}");
+        }
     }
 }

@@ -11,6 +11,9 @@ use crate::model::flink::job_id;
 use crate::model::flink::memory;
 use validation::{validate_high_availability, validate_script_keys, validate_sql, validate_texts};
 
+/// Stands in the seed of a job ID for the number of the Kubernetes Job.
+pub(crate) const GENERATION: &str = "$GENERATION";
+
 /// Largest parallelism that Flink supports: 2^15. Source: Flink's
 /// `KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM`.
 pub(crate) const MAX_PARALLELISM: u32 = 32_768;
@@ -159,7 +162,7 @@ impl Spec {
     pub(crate) fn job_id(&self, namespace: &str, generation: u64) -> Option<String> {
         match &self.layer.job_id {
             Some(JobId::Fixed(id)) => Some(id.to_ascii_lowercase()),
-            Some(JobId::Seed(seed)) => Some(job_id::from_seed(seed)),
+            Some(JobId::Seed(seed)) => Some(job_id::from_seed(&seed.replace(GENERATION, &generation.to_string()))),
             None if self.layer.ha.is_some() => {
                 let identity = self.identity(generation, '/');
                 Some(job_id::from_seed(&format!("{namespace}/{}/{identity}", self.name)))
@@ -301,5 +304,13 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    }
+
+    /// With high availability an ended ID never runs again.
+    #[test]
+    fn a_seed_may_have_the_generation() {
+        let spec = spec(|it| it.job_id = Some(JobId::Seed(format!("demo/u/{GENERATION}"))));
+        assert_ne!(spec.job_id("ns", 1), spec.job_id("ns", 2));
+        assert_eq!(spec.job_id("ns", 1), Some(job_id::from_seed("demo/u/1")));
     }
 }

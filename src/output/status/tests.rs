@@ -226,4 +226,18 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
         text.contains("\nDid not start   5m ago: the class is missing\n"),
         "{text}"
     );
+    // The exception was in a log that is gone.
+    for (problem, is_shown) in [("it ended", true), ("it ended: ClassNotFoundException", false)] {
+        let mut shown = whole();
+        shown.job = None;
+        shown.problems.truncate(1);
+        shown.problems[0].message = problem.to_owned();
+        shown.outcome = Some(OutcomePart {
+            state: "failed",
+            at: at(-300).to_string(),
+            why: Some("demo does not run: it ended: ClassNotFoundException".into()),
+        });
+        let text = drawn(&shown, None, false);
+        assert_eq!(text.contains("Did not start"), is_shown, "{text}");
+    }
 }
