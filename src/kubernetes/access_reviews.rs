@@ -10,6 +10,7 @@ use crate::model::rights::{HIGH_AVAILABILITY, HIGH_AVAILABILITY_OWN, RIGHTS, Rig
 
 const GROUP: &str = "authorization.k8s.io";
 const ACCESS_REVIEWS: Resource = Resource::of(GROUP, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews");
+const RULES_REVIEWS: Resource = Resource::of(GROUP, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews");
 const LOCAL_ACCESS_REVIEWS: Resource =
     Resource::of(GROUP, "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews");
 const AT_A_TIME: usize = 16;
@@ -44,6 +45,36 @@ pub(crate) async fn is_allowed(cluster: &Cluster, group: &str, resource: &str, v
         "spec": {"resourceAttributes": attributes}});
     let answer = cluster.create(&target, &review, Mode::Real).await?;
     Ok(answer.object["status"]["allowed"] == true)
+}
+
+/// The first of `rights` (group, resource and verb) that the user lacks in the namespace. One request; `None` also where the
+/// API server does not know all rights of the user, as with an authorization webhook.
+///
+/// # Errors
+/// Those of the request.
+pub(crate) async fn first_missing<'a>(
+    cluster: &Cluster,
+    rights: &'a [(&str, &str, &str)],
+) -> Result<Option<&'a (&'a str, &'a str, &'a str)>> {
+    let target = Target::collection("create", RULES_REVIEWS, None);
+    let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": RULES_REVIEWS.kind,
+        "spec": {"namespace": cluster.namespace()}});
+    let answer = cluster.create(&target, &review, Mode::Real).await?.object;
+    let Some(rules) = answer["status"]["resourceRules"].as_array() else {
+        return Ok(None);
+    };
+    if answer["status"]["incomplete"] == true {
+        return Ok(None);
+    }
+    let has = |rule: &Value, field: &str, word: &str| {
+        let mut words = rule[field].as_array().into_iter().flatten();
+        words.any(|known| known == word || known == "*")
+    };
+    let is_missing = |&&(group, resource, verb): &&(&str, &str, &str)| {
+        let mut rules = rules.iter();
+        !rules.any(|rule| has(rule, "apiGroups", group) && has(rule, "resources", resource) && has(rule, "verbs", verb))
+    };
+    Ok(rights.iter().find(is_missing))
 }
 
 fn attributes(namespace: &str, group: &str, resource: &str, verb: &str) -> Value {

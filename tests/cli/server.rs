@@ -296,8 +296,11 @@ impl Script {
             let missing = || status(404, "NotFound", "jobs.batch \"demo-master\" not found");
             return Some(before.map_or_else(missing, |(_, answer, _)| answer.completed(request)));
         }
-        if request.path.ends_with("/selfsubjectaccessreviews") {
-            return Some(json(&serde_json::json!({"status": {"allowed": true}})));
+        if request.path.ends_with("/selfsubjectrulesreviews") {
+            let all = serde_json::json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]});
+            return Some(json(
+                &serde_json::json!({"status": {"resourceRules": [all], "incomplete": false}}),
+            ));
         }
         if asks_for("/configmaps", "kubectl-flink/operation=open") {
             let none = serde_json::json!({"kind": "PartialObjectMetadataList", "items": []});

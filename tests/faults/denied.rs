@@ -73,8 +73,8 @@ pub fn try_case(case: &Case, given: &World) -> Result<(), String> {
         if !found {
             ends_as_documented(command.arguments[0], &first, Fault::Status(403))?;
         }
-        // Nor is there an operation to continue with.
-        let unknown = command.continues() && !has_history && first.code == Some(3);
+        // Nor is there an operation to continue with, nor is it known that a cluster never ran and can be replaced.
+        let unknown = !has_history && (command.continues() && first.code == Some(3) || first.code == Some(8));
         if !matches!(first.code, Some(0 | 4)) && first.code != Some(command.success()) && !unknown && !found {
             return Err(format!("exit code {:?} without the right", first.code));
         }

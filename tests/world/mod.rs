@@ -125,6 +125,20 @@ impl World {
         }
     }
 
+    /// The rights of the client.
+    fn rules(&self) -> Vec<Value> {
+        let verbs = ["get", "list", "watch", "create", "update", "patch", "delete"];
+        let rule = |(group, resource): (&str, &str)| {
+            let allowed = verbs
+                .iter()
+                .filter(|verb| !self.denied.contains(&format!("{verb} {resource}")));
+            json!({"apiGroups": [group], "resources": [resource], "verbs": allowed.collect::<Vec<_>>()})
+        };
+        [("batch", "jobs"), ("apps", "deployments"), ("", "pods")]
+            .map(rule)
+            .into()
+    }
+
     /// Takes the revisions as they are for those that were made: a test has changed them.
     pub fn trust_revisions(&mut self) {
         self.numbers = Numbers::default();
@@ -142,6 +156,12 @@ impl World {
                 return Reply::status(
                     201,
                     json!({"status": {"allowed": !self.denied.contains(&asked(request))}}),
+                );
+            }
+            path if path.ends_with("/selfsubjectrulesreviews") => {
+                return Reply::status(
+                    201,
+                    json!({"status": {"resourceRules": self.rules(), "incomplete": false}}),
                 );
             }
             _ => {}

@@ -3,9 +3,9 @@
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::{Foreign, LiveObjects, apply as apply_one, apply_each};
+use super::{Foreign, LiveObjects, apply as apply_one, apply_each, end_of_job};
 use crate::error::{Error, Result};
-use crate::kubernetes::access_reviews::{AccountCheck, account_rights, is_allowed};
+use crate::kubernetes::access_reviews::{AccountCheck, account_rights, first_missing};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings, leader_map};
@@ -107,18 +107,17 @@ const TO_REPLACE: [(&str, &str, &str); 3] = [("batch", "jobs", "delete"), ("", "
 /// # Errors
 /// Forbidden, when the API server reports that the user lacks a right.
 pub(crate) async fn check_user(cluster: &Cluster, live: &LiveObjects) -> Result<()> {
-    if live.job.is_none() {
+    let runs = |job: &Value| end_of_job(job).is_none() && job["spec"]["suspend"] != true;
+    if !live.job.as_ref().is_some_and(runs) {
         return Ok(());
     }
-    let asked = TO_REPLACE.map(|(group, resource, verb)| async move {
-        // If it cannot be asked for, the request that needs it will show it.
-        let allowed = is_allowed(cluster, group, resource, verb).await.unwrap_or(true);
-        (!allowed).then(|| format!("{verb} {resource}"))
-    });
-    let lacks = join_all(asked).await.into_iter().flatten().next();
-    let Some(right) = lacks else { return Ok(()) };
+    // If it cannot be asked for, the request that needs the right will show it.
+    let missing = first_missing(cluster, &TO_REPLACE).await.ok().flatten();
+    let Some((_, resource, verb)) = missing else {
+        return Ok(());
+    };
     Err(Error::forbidden(format!(
-        "you may not {right} in namespace {}, which is needed as soon as the job is stopped",
+        "you may not {verb} {resource} in namespace {}, and the change needs that right when the job has been stopped",
         cluster.namespace()
     ))
     .hint("`kubectl flink doctor --rbac` prints the Role"))
