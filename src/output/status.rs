@@ -153,7 +153,7 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
 }
 
 /// Columns that go where a terminal is too narrow, the least important first.
-pub(super) const OPTIONAL: &[&str] = &["BYTES IN/s", "OUT/s", "TASKS", "RECORDS IN/s"];
+pub(super) const OPTIONAL: &[&str] = &["BYTES IN/s", "BYTES OUT/s", "RECORDS OUT/s", "TASKS", "RECORDS IN/s"];
 
 /// Columns of a table of vertices, also of that of `top`.
 pub(super) const VERTEX_COLUMNS: [&str; 8] = [
@@ -162,9 +162,9 @@ pub(super) const VERTEX_COLUMNS: [&str; 8] = [
     "BUSY",
     "BACKPRESSURED",
     "RECORDS IN/s",
-    "OUT/s",
+    "RECORDS OUT/s",
     "BYTES IN/s",
-    "OUT/s",
+    "BYTES OUT/s",
 ];
 
 fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
