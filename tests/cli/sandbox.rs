@@ -294,7 +294,7 @@ impl Outcome {
     /// The requests that may change something.
     pub fn changes(&self) -> Vec<&String> {
         let reads = |request: &str| {
-            request.starts_with("GET") || request.contains("dryRun=All") || request.contains("accessreviews")
+            request.starts_with("GET") || request.contains("dryRun=All") || request.contains("reviews?")
         };
         self.requests.iter().filter(|request| !reads(request)).collect()
     }
