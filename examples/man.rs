@@ -48,6 +48,7 @@ fn write_with(command: &Command, name: &str, folder: &Path, shared: &[Arg]) -> R
         .source(format!("kubectl-flink {}", env!("CARGO_PKG_VERSION")))
         .manual("kubectl flink")
         .render(&mut page)?;
+    let mut page = with_examples(&String::from_utf8_lossy(&page)).into_bytes();
     if !named.is_empty() {
         let named = named.join(", ").replace('-', "\\-");
         write!(
@@ -67,6 +68,37 @@ fn write_with(command: &Command, name: &str, folder: &Path, shared: &[Arg]) -> R
         write_with(inner, &format!("{name}-{}", inner.get_name()), folder, shared)?;
     }
     Ok(())
+}
+
+/// The page with its examples right after the synopsis, where help has them, and with the list behind them as one.
+fn with_examples(page: &str) -> String {
+    let Some((before, extra)) = page.split_once(".SH EXTRA\n") else {
+        return page.to_owned();
+    };
+    let end = extra.find("\n.SH ").map_or(extra.len(), |at| at + 1);
+    let (extra, after) = extra.split_at(end);
+    let (examples, notes) = match extra.strip_prefix("Examples:\n") {
+        Some(examples) => examples.split_once("\n\n").unwrap_or((examples, "")),
+        None => ("", extra),
+    };
+    let mut page = before.to_owned();
+    if !examples.is_empty() {
+        let description = ".SH DESCRIPTION\n";
+        let section = format!(".SH EXAMPLES\n.nf\n{}\n.fi\n{description}", examples.trim_end());
+        page = page.replacen(description, &section, 1);
+    }
+    if !notes.is_empty() {
+        page.push_str(".SH NOTES\n");
+    }
+    for line in notes.trim().lines() {
+        let entry = line.strip_prefix("  ").and_then(|entry| entry.split_once("  "));
+        page.push_str(&match entry {
+            Some((name, meaning)) => format!(".TP\n\\fB{name}\\fR\n{}\n", meaning.trim_start()),
+            None if line.is_empty() => ".PP\n".to_owned(),
+            None => format!("{line}\n"),
+        });
+    }
+    page + after
 }
 
 /// The command `options` with all flags that its page describes.

@@ -97,7 +97,8 @@ pub(super) fn with_templates(command: clap::Command) -> clap::Command {
         }
     }
     text.push_str(
-        "\nkubectl flink COMMAND --help shows the help of a command, kubectl flink options the flags of all\ncommands.{after-help}",
+        "\nkubectl flink COMMAND --help shows the help of a command.\n\
+         kubectl flink options shows the flags of all commands.{after-help}",
     );
     command
         .override_usage("kubectl flink [OPTIONS] <COMMAND>")

@@ -278,7 +278,9 @@ fn is_asked_for(said: &clap::Error) -> bool {
 fn print_clap_message(mut said: clap::Error) -> ExitCode {
     // Help and version go to stdout with success, everything else to stderr as a usage error.
     if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = said.print();
+        let text = said.render().ansi().to_string();
+        // Nothing can be said of a terminal or a pipe that is gone.
+        let _ = terminal::help(text.trim_end(), said.use_stderr());
         return ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 });
     }
     habits::answer(&mut said);

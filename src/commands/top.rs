@@ -8,6 +8,7 @@ use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::usage;
 use crate::model::listing::{Key, check_name};
 use crate::model::names::ClusterName;
+use crate::model::usage::Usages;
 use crate::operations::live_metrics::look;
 use crate::output::keys::Keys;
 use crate::output::terminal;
@@ -49,11 +50,11 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Resul
     let at = cluster.at();
     let context = at.context.as_deref().unwrap_or(&at.server);
     let head = screen.is_in_place().then_some((context, args.interval));
-    // If there are no metrics, they are not requested again.
-    let mut metrics = true;
+    // Where the first look finds no metrics, they are not requested again. Later one look may fail.
+    let (mut asks, mut measured) = (true, false);
     loop {
         let used = async {
-            if metrics {
+            if asks {
                 usage::read(&cluster, args.all_namespaces).await
             } else {
                 None
@@ -62,7 +63,10 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Resul
         let opened = view.opened.clone();
         let look = Box::pin(look(&cluster, opened.as_ref(), args.all_namespaces));
         let (look, used) = futures::join!(look, used);
-        metrics = used.is_some();
+        measured |= used.is_some();
+        asks = measured;
+        // The columns stay, so that nothing jumps.
+        let used = used.or_else(|| measured.then(Usages::new));
         let look = match look {
             Ok(look) => {
                 screen.show(&top::screen(&look, used.as_ref(), &mut view, head, clock::now()))?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::operations::preflight::{misfit, server_version};
-use crate::output::version::{known, text, tree};
+use crate::output::version::{text, tree};
 use crate::output::{self, Format, terminal};
 
 /// Longest wait for the API server if no other limit is given.
@@ -41,7 +41,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: &VersionArgs) -> R
     let answer = server.as_ref().ok().and_then(Option::as_ref);
     match args.output {
         None => {
-            terminal::data(&format!("{}Flink:  {}\n", text(answer), known().join(", ")))?;
+            terminal::data(&text(answer, terminal::width()))?;
         }
         Some(output) => {
             let format = if output == Output::Yaml {

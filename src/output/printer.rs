@@ -47,7 +47,6 @@ impl<T: Serialize> Item for Line<T> {
 fn optional(kind: &str) -> &'static [&'static str] {
     match kind {
         "ClusterList" => &[
-            "LABELS",
             "DEPLOYMENT",
             "JOB",
             "FLINK",

@@ -47,7 +47,7 @@ pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) 
         line(&mut out, "", &format!("{DIM}{remark}{DIM:#}"));
     }
     out.push('\n');
-    image_line(&mut out, status);
+    image_line(&mut out, status, look.width);
     let (pods, width) = (&status.pods, look.width);
     pod_tree::pods(&mut out, pods, Role::JobManager, &job_manager(status), width, now);
     let task_managers = task_managers(&status.task_managers);
@@ -104,13 +104,15 @@ fn verdict(out: &mut String, status: &ClusterStatus, now: Timestamp) {
     line(out, "Cluster", &text);
 }
 
-fn image_line(out: &mut String, status: &ClusterStatus) {
+/// The image, whose end is shown where there is no room for all, and Flink's version.
+fn image_line(out: &mut String, status: &ClusterStatus, width: Option<usize>) {
     let cluster = &status.cluster;
-    let image = clean(cluster.image.as_deref().unwrap_or("-"));
     let version = cluster
         .flink_version
         .as_deref()
         .map_or_else(String::new, |version| format!(", Flink {}", clean(version)));
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT + version.len()));
+    let image = end_of(&clean(cluster.image.as_deref().unwrap_or("-")), room);
     line(out, "Image", &format!("{image}{version}"));
 }
 

@@ -11,13 +11,17 @@ use super::wrap::end_of;
 /// Spaces between columns, as in kubectl.
 const GAP: usize = 3;
 /// Columns that are cut first: names and paths are copied.
-const TEXTS: [&str; 10] = [
-    "VERTEX", "MESSAGE", "CAUSE", "FAILURE", "WHY", "IMAGE", "SOURCE", "BY", "LOCATION", "OPERATOR",
+const TEXTS: [&str; 11] = [
+    "VERTEX", "MESSAGE", "CAUSE", "FAILURE", "WHY", IMAGE, "SOURCE", "BY", "LOCATION", "OPERATOR", "LABELS",
 ];
+/// A text whose end is shown: the registry is the same in all rows, the tag is not.
+const IMAGE: &str = "IMAGE";
 /// Columns that are cut where that is not enough, at their beginnings: the ends of paths and Pods tell them apart.
 const NAMES: [&str; 5] = ["PATH", "FROM", "OBJECT", "POD", "NAME"];
 /// How much of a text must be seen before other columns go.
 const TEXT: usize = 30;
+/// How much of a name tells it apart: where a text has less than [`TEXT`] beside it, the rest of the name goes first.
+const ENOUGH: usize = 24;
 /// The narrowest that a text is cut to.
 const NARROW: usize = 12;
 /// Columns whose words are states.
@@ -168,11 +172,17 @@ impl Columns {
                 shown = more;
             }
         }
-        for names in [&TEXTS[..], &NAMES] {
+        let steps = [
+            (&TEXTS[..], TEXT),
+            (&NAMES[..], ENOUGH),
+            (&TEXTS[..], NARROW),
+            (&NAMES[..], NARROW),
+        ];
+        for (names, least) in steps {
             while all(&shown, usize::MAX) > room {
                 let wide = shown
                     .iter_mut()
-                    .filter(|(index, width)| names.contains(&header(*index)) && *width > NARROW);
+                    .filter(|(index, width)| names.contains(&header(*index)) && *width > least);
                 let Some((_, width)) = wide.max_by_key(|(_, width)| *width) else {
                     break;
                 };
@@ -187,7 +197,7 @@ impl Columns {
             .iter()
             .map_while(|(index, width)| Some((*index, cells.get(*index)?, *width)));
         let text = |(index, text, width): (usize, &String, usize)| match self.headers.get(index) {
-            Some(header) if NAMES.contains(&header.as_str()) => end_of(text, width),
+            Some(header) if header == IMAGE || NAMES.contains(&header.as_str()) => end_of(text, width),
             _ => terminal::cut(text, width).into(),
         };
         shown.map(text).collect()
@@ -290,6 +300,48 @@ mod tests {
         );
         let narrow = print(15);
         assert!(narrow.lines().all(|line| line.width() <= 15), "{narrow}");
+    }
+
+    /// A message is what an event says.
+    #[test]
+    fn a_name_leaves_room_for_the_text_beside_it() {
+        let long = "x".repeat(90);
+        let row = ["5m", "Warning", "pod/demo-task-manager-666d764d77-q2w4e", &long];
+        let headers = ["AGE", "TYPE", "OBJECT", "MESSAGE"];
+        let line = |room| {
+            let text = table_within(Some(room), &headers, &[], [row.map(str::to_owned).to_vec()]);
+            plain(&text).lines().last().unwrap_or_default().to_owned()
+        };
+        let message = |length| "x".repeat(length) + "…";
+        let name = "pod/demo-task-manager-666d764d77-q2w4e";
+        assert_eq!(line(100), format!("5m    Warning   {name}   {}", message(42)));
+        assert_eq!(
+            line(75),
+            format!("5m    Warning   …-manager-666d764d77-q2w4e   {}", message(29))
+        );
+        assert_eq!(
+            line(60),
+            format!("5m    Warning   …anager-666d764d77-q2w4e   {}", message(16))
+        );
+    }
+
+    /// The tags of images differ, and labels are asked for.
+    #[test]
+    fn ends_of_images_and_labels_are_seen_where_there_is_little_room() {
+        let image = "registry.example:5000/team-payments/orders-and-refunds:2026-01-01-abcdef0";
+        let row = || ["7", image, "running"].map(str::to_owned).to_vec();
+        let text = plain(&table_within(Some(50), &["REVISION", "IMAGE", "OUTCOME"], &[], [row()]));
+        assert_eq!(
+            text.lines().last(),
+            Some("7          …d-refunds:2026-01-01-abcdef0   running")
+        );
+        let row = || {
+            ["shop", "5d", "app=shop,component=master,team=payments"]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        let text = plain(&table_within(Some(38), &["NAME", "AGE", "LABELS"], &["AGE"], [row()]));
+        assert_eq!(text, "NAME   LABELS\nshop   app=shop,component=master,team…\n");
     }
 
     #[test]

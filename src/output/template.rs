@@ -31,6 +31,9 @@ impl Template {
     /// # Errors
     /// What is wrong in it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the template is empty".to_owned());
+        }
         let mut open: Vec<(String, Vec<Piece>)> = vec![(String::new(), Vec::new())];
         let mut rest = text;
         while !rest.is_empty() {
@@ -260,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(Template::parse(template).unwrap().fill(&list()), text, "{template}");
         }
-        for wrong in ["{.items", "{range .items[*]}", "{end}", "{items}", "{.items[}"] {
+        for wrong in ["", "{.items", "{range .items[*]}", "{end}", "{items}", "{.items[}"] {
             assert!(Template::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -283,6 +283,40 @@ pub(crate) fn line(text: &str) {
     block::beside(&broken(text, line_width()));
 }
 
+/// Shows a help text. clap breaks what flags do into the columns of the terminal, but not the usage and the list of commands.
+///
+/// # Errors
+/// Those of [`data`].
+pub(crate) fn help(text: &str, on_stderr: bool) -> Result<()> {
+    // Those of clap may reach into the last column.
+    let width = if on_stderr {
+        line_width().map(|columns| columns + 1)
+    } else {
+        width()
+    };
+    let lines = text.lines().map(|line| wrapped(line, width, text_column(line)));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    if on_stderr {
+        block::beside(&text);
+        return Ok(());
+    }
+    data(&format!("{text}\n"))
+}
+
+/// The column of the text in a line of a help text: behind a heading, or behind the name of a command.
+fn text_column(line: &str) -> usize {
+    let line = anstream::adapter::strip_str(line).to_string();
+    let margin = line.len() - line.trim_start_matches(' ').len();
+    if line.starts_with("Usage: ") {
+        return "Usage: ".len();
+    }
+    let Some(gap) = line[margin..].find("  ") else {
+        return margin;
+    };
+    let text = line[margin + gap..].trim_start_matches(' ');
+    line.len() - text.len()
+}
+
 /// The lines of the text, broken between their words into so many columns; what follows is two columns further right.
 fn broken(text: &str, width: Option<usize>) -> String {
     let lines = text.split('\n').map(|line| {
@@ -367,6 +401,15 @@ mod tests {
         for text in ["a\tb\n", "°²", "é🦀"] {
             assert_eq!(clean(text), text);
         }
+    }
+
+    #[test]
+    fn the_rest_of_a_help_line_stands_below_its_text() {
+        let list = "  \u{1b}[1mcreate     \u{1b}[0m Create a cluster";
+        assert_eq!(text_column(list), 14);
+        assert_eq!(text_column("Usage: kubectl flink list [NAME]..."), 7);
+        assert_eq!(text_column("       kubectl flink savepoint <COMMAND>"), 7);
+        assert_eq!((text_column("All flags: options"), text_column("")), (0, 0));
     }
 
     #[test]

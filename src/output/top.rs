@@ -8,7 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::keys;
 use super::status::{self, VERTEX_COLUMNS, shortened};
-use super::terminal::{self, DIM, clean};
+use super::table::state_style;
+use super::terminal::{self, DIM, WARN, clean};
 use crate::model::age::age;
 use crate::model::age::time;
 use crate::model::flink::live::{Reach, Snapshot};
@@ -30,7 +31,6 @@ const OPTIONAL: &[&str] = &[
     "TASKS",
     "NAMESPACE",
     "STATUS",
-    "JOB",
 ];
 
 /// What the user chose with keys.
@@ -227,15 +227,24 @@ fn usage(usage: Option<Usage>) -> [String; 2] {
 }
 
 fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Option<usize>) -> String {
+    let name = clean(&key.name);
     let mut out = match (&snapshot.job, &snapshot.reach) {
-        (Some(job), _) => format!(
-            "{}: {} {}, {} of {} tasks run\n\n",
-            key.name, job.name, job.state, job.tasks.running, job.tasks.total
-        ),
-        (None, Reach::Answered) => format!("{}: no job\n", key.name),
-        (None, _) => format!("{}: Flink does not answer\n", key.name),
+        (Some(job), _) => {
+            let state = clean(&job.state.to_string());
+            let style = match state.as_str() {
+                "RUNNING" if job.tasks.running < job.tasks.total => WARN,
+                state => state_style(state),
+            };
+            format!(
+                "{name}: {} {style}{state}{style:#}, {} of {} tasks run\n\n",
+                clean(&job.name),
+                job.tasks.running,
+                job.tasks.total
+            )
+        }
+        (None, Reach::Answered) => format!("{name}: no job\n"),
+        (None, _) => format!("{name}: {WARN}Flink does not answer{WARN:#}\n"),
     };
-    out = clean(&out);
     if let Some(width) = width {
         out = out
             .lines()
@@ -367,6 +376,8 @@ mod tests {
         };
         let expected = "NAME                    JOB   TASKS   CPU   MEMORY";
         assert_eq!(print(Some(&usages), Some(50)), expected);
+        // So does the job's state: a name is cut before that.
+        assert_eq!(print(Some(&usages), Some(36)), "NAME              JOB   CPU   MEMORY");
         assert!(!print(None, Some(120)).contains("CPU"));
         // A script counts columns.
         assert!(print(None, None).ends_with("CPU   MEMORY"));

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::terminal;
+use super::wrap::wrapped;
 use crate::model::API_VERSION;
 use crate::model::flink::KNOWN_VERSIONS;
 
 /// The Flink releases that this program knows.
-pub(crate) fn known() -> Vec<String> {
+fn known() -> Vec<String> {
     KNOWN_VERSIONS.iter().map(ToString::to_string).collect()
 }
 
@@ -22,8 +23,8 @@ pub(crate) fn tree(server: Option<&Value>) -> Value {
     })
 }
 
-/// The versions of this program and of the server, a line each.
-pub(crate) fn text(server: Option<&Value>) -> String {
+/// The versions of this program, of the server and of Flink, in so many columns.
+pub(crate) fn text(server: Option<&Value>, width: Option<usize>) -> String {
     let commit = commit().map(|commit| format!(", commit {commit}")).unwrap_or_default();
     let mut text = format!(
         "Client: kubectl-flink {} ({}{commit})\n",
@@ -37,6 +38,9 @@ pub(crate) fn text(server: Option<&Value>) -> String {
             "Server: Kubernetes {version} ({platform})\n"
         )));
     }
+    let flink = format!("Flink:  {}", known().join(", "));
+    text.push_str(&wrapped(&flink, width, "Flink:  ".len()));
+    text.push('\n');
     text
 }
 

@@ -37,6 +37,8 @@ fn filled<'a>(text: &str, pieces: impl Iterator<Item = &'a str>, width: Option<u
             let length = measure_text_width(word);
             if !std::mem::take(&mut is_first) {
                 if column + 1 + length > width {
+                    // Columns before a long word end with spaces.
+                    out.truncate(out.trim_end_matches(' ').len());
                     out.push('\n');
                     out.push_str(&" ".repeat(indent));
                     column = indent;
@@ -91,6 +93,7 @@ mod tests {
         assert_eq!(wrapped("a `b c d` e", Some(5), 2), "a `b\n  c\n  d`\n  e");
         assert_eq!(wrapped("at s3://bucket/1 x", Some(8), 2), "at\n  s3://bucket/1\n  x");
         assert_eq!(wrapped("  - a b", Some(5), 4), "  - a\n    b");
+        assert_eq!(wrapped("image     s3://a/b", Some(16), 4), "image\n    s3://a/b");
         // Styles take no room.
         let styled = "\u{1b}[1mab\u{1b}[0m cd";
         assert_eq!(wrapped(styled, Some(5), 2), styled);

@@ -60,6 +60,11 @@ fn flags_and_their_values_are_completed() {
     );
     // Shells complete what follows the equals sign.
     assert_eq!(names(&sandbox, &["list", "--output=w"]), ["wide"]);
+    // A template is typed right after them.
+    for (typed, offered) in [("js", &["json", "jsonpath="][..]), ("cu", &["custom-columns="])] {
+        assert_eq!(names(&sandbox, &["history", "demo", "-o", typed]), offered);
+    }
+    assert_eq!(names(&sandbox, &["stop", "demo", "-o", "j"]), ["json"]);
     assert_eq!(
         names(&sandbox, &["wait", "demo", "--for", "s"]),
         ["stopped", "suspended", "savepoint"]
@@ -299,6 +304,43 @@ fn the_helper_is_written_where_the_program_is_found() {
     assert!(output.stdout.starts_with(b"delete\t"), "{output:?}");
     let nowhere = sandbox.run(&["completion", "install", "--dir", "no/such/folder"]);
     assert_eq!(nowhere.code, Some(1), "{nowhere}");
+}
+
+/// What is written is of no use where kubectl runs something else, or the helper has no program to run.
+#[cfg(unix)]
+#[test]
+fn installing_says_whether_kubectl_will_find_the_helper() {
+    let sandbox = Sandbox::bare();
+    let [first, bin, elsewhere] = ["first", "bin", "elsewhere"].map(|name| {
+        let folder = sandbox.home().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    });
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kubectl-flink"), bin.join("kubectl-flink")).unwrap();
+    let path = format!("{}:{}:/usr/bin:/bin", first.display(), bin.display());
+    let sandbox = sandbox.variable("PATH", &path);
+    let install = |folder: &std::path::Path| {
+        let outcome = sandbox.run(&["completion", "install", "--dir", folder.to_str().unwrap()]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        outcome.stderr
+    };
+    let promise = "kubectl completes `kubectl flink` now";
+    let said = install(&elsewhere);
+    assert!(said.contains("is not on the PATH") && !said.contains(promise), "{said}");
+    let other = sandbox.file("first/kubectl_complete-flink", "#!/bin/sh\n");
+    let said = install(&bin);
+    assert!(
+        said.contains("comes first on the PATH") && !said.contains(promise),
+        "{said}"
+    );
+    std::fs::remove_file(other).unwrap();
+    assert!(install(&bin).contains(promise));
+    std::fs::remove_file(bin.join("kubectl-flink")).unwrap();
+    let said = install(&bin);
+    assert!(
+        said.contains("in none of the PATH's folders") && !said.contains(promise),
+        "{said}"
+    );
 }
 
 /// The script for bash, in a real bash, under the program's own name.

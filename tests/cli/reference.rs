@@ -127,6 +127,15 @@ fn section(text: &mut String, command: &Command, name: &str, shared: &[Row]) {
         let _ = writeln!(text, "\nAlso: {}", aliases.join(", "));
     }
     let (common, own): (Vec<Row>, Vec<Row>) = own_rows(command).into_iter().partition(|row| shared.contains(row));
+    // The words and the examples behind the help. As there, examples come right after the usage.
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let indented = help.lines().filter(|line| line.starts_with("  ")).map(str::trim);
+    let (examples, words): (Vec<&str>, Vec<&str>) = indented.partition(|line| line.contains("kubectl flink "));
+    let block = |language: &str, lines: &[&str]| match lines {
+        [] => String::new(),
+        lines => format!("\n```{language}\n{}\n```\n", lines.join("\n")),
+    };
+    text.push_str(&block("sh", &examples));
     text.push_str(&table(&own));
     if !common.is_empty() {
         let names: Vec<&str> = common.iter().map(|row| row.name.as_str()).collect();
@@ -136,16 +145,7 @@ fn section(text: &mut String, command: &Command, name: &str, shared: &[Row]) {
             names.join(", ")
         );
     }
-    if let Some(help) = command.get_after_help() {
-        let help = help.to_string();
-        let indented = help.lines().filter(|line| line.starts_with("  ")).map(str::trim);
-        let (examples, words): (Vec<&str>, Vec<&str>) = indented.partition(|line| line.contains("kubectl flink "));
-        for (language, lines) in [("text", words), ("sh", examples)] {
-            if !lines.is_empty() {
-                let _ = write!(text, "\n```{language}\n{}\n```\n", lines.join("\n"));
-            }
-        }
-    }
+    text.push_str(&block("text", &words));
     for inner in command
         .get_subcommands()
         .filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
@@ -298,6 +298,19 @@ fn every_command_has_its_manual_page() {
         create.contains("savepoint\\-dir") && create.contains("kubectl flink create demo"),
         "{create}"
     );
+    // As in help, examples come right after the usage.
+    let list = page("kubectl-flink-list");
+    let sections = [
+        ".SH SYNOPSIS",
+        ".SH EXAMPLES",
+        "kubectl flink list \\-A",
+        ".SH OPTIONS",
+        ".SH NOTES",
+        "\\fBDegraded",
+    ];
+    let places = sections.map(|text| list.find(text).unwrap_or_else(|| panic!("no {text} in {list}")));
+    assert!(places.is_sorted(), "{list}");
+    assert!(pages.iter().all(|page| !page.contains(".SH EXTRA")));
     // Read by the program that `man` uses, where there is one, without a complaint.
     for name in ["create", "options"] {
         let groff = std::process::Command::new("groff")

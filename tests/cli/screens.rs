@@ -108,6 +108,38 @@ fn status_shows_whole_paths_where_they_are_asked_for() {
 }
 
 #[test]
+fn help_and_versions_are_broken_between_words() {
+    for (arguments, words) in [
+        (
+            &["--help"][..],
+            "savepoint-resume  Restart a cluster from a savepoint, running or not",
+        ),
+        (&["-h"], "kubectl flink options shows the flags of all commands."),
+        (
+            &["help", "savepoint-resume"],
+            "savepoint-resume [OPTIONS] <NAME> [-- <PROGRAM ARGUMENTS>...]",
+        ),
+        (
+            &["create", "-h"],
+            "kubectl flink options shows the flags of all commands.",
+        ),
+        (
+            &["version", "--client"],
+            "1.13, 1.14, 1.15, 1.16, 1.17, 1.18, 1.19, 1.20, 2.0",
+        ),
+    ] {
+        at_each_size(
+            arguments,
+            |_| (),
+            |session, _| {
+                assert_eq!(session.code, Some(0), "{session}");
+                assert!(session.last().joined().contains(words), "no {words:?}: {session}");
+            },
+        );
+    }
+}
+
+#[test]
 fn lists_are_cut_to_the_terminal() {
     let mut row = job_row("default", NAME, "Running");
     row["cells"][6] = tree!(IMAGE);
@@ -139,6 +171,9 @@ fn lists_are_cut_to_the_terminal() {
         };
         at_each_size(arguments, script, |session, _| {
             shows(session, &["NAME", "STATUS", "refunds-of-the-shop", "Running"]);
+            if arguments.contains(&"--show-labels") {
+                shows(session, &["LABELS", "app="]);
+            }
         });
     }
     let script = |sandbox: &Sandbox| {
@@ -368,6 +403,47 @@ fn top_obeys_its_keys() {
         assert_eq!(session.too_wide(), None, "{size:?}: {session}");
         assert!(!session.last().is_page, "{session}");
     }
+}
+
+/// One look at the metrics that fails does not end them.
+#[test]
+fn top_measures_again_after_a_blip() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let rows = [job_row("default", "demo", "Running")];
+    server.expect(get(JOBS)).often().answer(json(&job_table(&rows)));
+    let rows = [deployment_row("default", "demo", "2/2")];
+    server
+        .expect(get(DEPLOYMENTS))
+        .often()
+        .answer(json(&deployment_table(&rows)));
+    let metrics = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";
+    let used = |cpu: &str| {
+        let pod = tree!({"metadata": {"name": "demo-master-a", "namespace": "default", "labels": {"app": "demo"}},
+            "containers": [{"name": "flink-master", "usage": {"cpu": cpu, "memory": "1Gi"}}]});
+        json(&tree!({"items": [pod]}))
+    };
+    server.expect(get(metrics)).answer(used("350m"));
+    let away = status(
+        503,
+        "ServiceUnavailable",
+        "the server is currently unable to handle the request",
+    );
+    server.expect(get(metrics)).answer(away);
+    server.expect(get(metrics)).often().answer(used("777m"));
+    server
+        .expect(get("/*"))
+        .often()
+        .answer(status(404, "NotFound", "not found"));
+    let press = |frame: &Frame| frame.text().contains("777m").then_some("q");
+    let session = sandbox.run_on_screen(&["top", "--interval", "500ms"], (80, 24), press);
+    assert_eq!(session.code, Some(0), "{session}");
+    let mut tables = session.frames.iter().filter(|frame| frame.text().contains("STATUS"));
+    assert!(tables.all(|frame| frame.text().contains("CPU")), "{session}");
+    assert!(
+        session.frames.iter().any(|frame| frame.text().contains("350m")),
+        "{session}"
+    );
 }
 
 /// Lines of JSON and of logs are for other programs, and are never cut.

@@ -107,15 +107,30 @@ fn install(args: &InstallArgs) -> Result<()> {
     write_program(&path, HELPER_TEXT)
         .map_err(|e| Error::unwritable_file(&path, e).hint("--dir DIR names another folder of the PATH"))?;
     terminal::data(&format!("{}\n", path.display()))?;
-    if !folders.contains(&folder) {
-        terminal::warn(&format!(
+    let first = |name: &str| {
+        folders
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|file| file.is_file())
+    };
+    match (first(HELPER), first(&program)) {
+        (None, _) => terminal::warn(&format!(
             "{} is not on the PATH, so kubectl does not find it",
             folder.display()
-        ));
+        )),
+        (Some(other), _) if fs::read_to_string(&other).ok().as_deref() != Some(HELPER_TEXT) => {
+            terminal::warn(&format!(
+                "kubectl runs {}, which comes first on the PATH and is another program",
+                other.display()
+            ));
+        }
+        (Some(_), None) => terminal::warn(&format!(
+            "{program} is in none of the PATH's folders, so it cannot be run"
+        )),
+        (Some(_), Some(_)) => terminal::note(
+            "kubectl completes `kubectl flink` now, in shells where its own completion works: `kubectl completion --help`",
+        ),
     }
-    terminal::note(
-        "kubectl completes `kubectl flink` now, in shells where its own completion works: `kubectl completion --help`",
-    );
     Ok(())
 }
 

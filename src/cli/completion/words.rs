@@ -148,6 +148,7 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         ("configuration", "KEY=VALUE") => Some(Source::FlinkKeys),
         ("job_class", _) => Some(Source::Classes),
         ("goal", _) => Some(Source::Fixed(Goal::WORDS)),
+        ("output", _) if takes_templates(arg) => Some(Source::Fixed(FORMATS)),
         ("sort_by", _) => Some(Source::Fixed(SortKey::WORDS)),
         ("of", "NAME") => Some(Source::Remembered),
         ("revision" | "to_revision", _) => Some(Source::Revisions),
@@ -162,6 +163,14 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         },
         _ => None,
     }
+}
+
+/// Formats of lists as they are typed; help shows what comes after the equals sign.
+const FORMATS: &[&str] = &["table", "wide", "json", "yaml", "name", "jsonpath=", "custom-columns="];
+
+fn takes_templates(arg: &Arg) -> bool {
+    let values = arg.get_possible_values();
+    values.iter().any(|value| value.get_name().starts_with("jsonpath="))
 }
 
 /// Whether the values of an argument are, or may be, local files.

@@ -282,13 +282,14 @@ pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp
             let waiting = parts.deployment.as_ref().map_or(0, |part| part.desired);
             let over = matches!(status, Status::Finished | Status::Failed | Status::TaskManagersOnly);
             (over && waiting > 0).then(|| {
+                let wait = match waiting {
+                    1 => "1 TaskManager waits".to_owned(),
+                    more => format!("{more} TaskManagers wait"),
+                };
                 Finding::new(
                     Severity::Warning,
                     "left over",
-                    format!(
-                        "cluster {} is {status}, and {waiting} TaskManagers wait for it",
-                        key.name
-                    ),
+                    format!("cluster {} is {status}, and {wait} for it", key.name),
                 )
                 .mend(match status {
                     Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),
@@ -345,6 +346,28 @@ mod tests {
 
     fn severities(found: &[Finding]) -> Vec<&str> {
         found.iter().map(|finding| finding.severity.as_str()).collect()
+    }
+
+    #[test]
+    fn taskmanagers_that_wait_are_counted() {
+        use crate::model::listing::{Key, Part, Parts, TaskManagers, Traits};
+        for (desired, words) in [(1, "1 TaskManager waits for it"), (3, "3 TaskManagers wait for it")] {
+            let mut parts = Parts::default();
+            parts.put(Part::TaskManagers(TaskManagers {
+                traits: Traits::default(),
+                ready: 0,
+                desired,
+            }));
+            let key = Key {
+                namespace: "shop".to_owned(),
+                name: "demo".to_owned(),
+            };
+            let found = left_over(
+                &Inventory::from([(key, parts)]),
+                k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+            );
+            assert!(found[0].message.ends_with(words), "{}", found[0].message);
+        }
     }
 
     #[test]

@@ -189,6 +189,20 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
+fn the_tag_of_a_long_image_and_the_version_are_seen() {
+    let mut shown = whole();
+    let image = "registry.example.com:5000/team-payments/orders-and-refunds:2026-01-01-abcdef0";
+    shown.cluster.image = Some(image.into());
+    for width in [80, 50] {
+        let text = drawn(&shown, Some(width), false);
+        let line = text.lines().find(|line| line.starts_with("Image")).unwrap_or_default();
+        assert!(line.starts_with("Image           …"), "{text}");
+        assert!(line.ends_with(":2026-01-01-abcdef0, Flink 2.3.0"), "{text}");
+    }
+    assert!(drawn(&shown, None, false).contains(image));
+}
+
+#[test]
 fn the_screen_without_flink() {
     let mut shown = whole();
     shown.job = None;
