@@ -63,7 +63,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
         Err(error) if error.is_transient() || error.kind == Kind::Unauthorized => return Err(error),
         server => server.ok(),
     };
-    let versions = text(server.as_ref());
+    let versions = text(server.as_ref(), None);
     let head = format!(
         "# Report of the Flink cluster {name} in namespace {}\n\nMade {now} by `kubectl flink report`.\n{versions}\n\
          Secrets are replaced by ****. Look through the files before you publish them.\n",

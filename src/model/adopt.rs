@@ -10,7 +10,7 @@ use super::manifests::direct_start;
 use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
 use super::names::ClusterName;
 use super::pod_template::unescape_dollar;
-use super::template::{self, Templates};
+use super::template::{self, PARALLELISM_OPTION, Templates};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, JobId};
 use crate::model::flink::arguments::JobManagerArguments;
@@ -48,6 +48,8 @@ pub(crate) fn adopt(
 ) -> Result<(Templates, Config)> {
     let mut service = cleaned(service);
     strip_service_choices(&mut service["spec"]);
+    // It is not kept in the template.
+    let uid = job["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let mut job = cleaned(job);
     strip(&mut job["spec"], &["selector", "manualSelector", "suspend"]);
     strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
@@ -89,10 +91,7 @@ pub(crate) fn adopt(
         .is_some();
     if highly_available && (known.job_id.is_some() || known.job_id_seed.is_some()) {
         // A job ID that has ended never runs again under high availability.
-        layer.job_id = Some(JobId::Seed(format!(
-            "{name}/{}/{GENERATION}",
-            job["metadata"]["uid"].as_str().unwrap_or_default()
-        )));
+        layer.job_id = Some(JobId::Seed(format!("{name}/{uid}/{GENERATION}")));
     }
     let mut list: Vec<Value> = word.into_iter().map(Value::from).collect();
     list.extend(flink_options(&tokens));
@@ -176,8 +175,6 @@ fn slots(deployment: &Value, files: &ConfigMaps) -> Option<u32> {
     let settings = Settings::of_object(deployment, files);
     settings.get("taskmanager.numberOfTaskSlots")?.parse().ok()
 }
-
-const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
 /// The options without those that a resume sets again, and with the parallelism as a variable.
 fn flink_options(tokens: &[String]) -> Vec<Value> {
@@ -470,5 +467,16 @@ mod tests {
             (&json!("None"), &json!("RequireDualStack"))
         );
         assert_eq!((spec.get("clusterIPs"), spec.get("ipFamilies")), (None, None));
+    }
+
+    /// Clusters of one name in two namespaces may have one folder for checkpoints.
+    #[test]
+    fn a_job_id_is_of_the_job_that_was_adopted() {
+        let [service, mut job, deployment] = live();
+        let text = "standalone-job --job-id 1 -Dhigh-availability.type=kubernetes -Dkubernetes.cluster-id=demo";
+        job["spec"]["template"]["spec"]["containers"][0]["args"] = words(text);
+        let name = ClusterName::new("demo").unwrap();
+        let (_, layer) = adopt(&name, &service, &job, &deployment, &Config::default()).unwrap();
+        assert_eq!(layer.job_id, Some(JobId::Seed(format!("demo/u/{GENERATION}"))));
     }
 }

@@ -20,14 +20,26 @@ pub(super) fn check(job: &Value) -> Result<()> {
     let (command, arguments) = (words("command"), words("args"));
     let all = [&command[..], &arguments[..]].concat();
     let is_lost = match script(&all) {
-        Some(script) => !["$@", "$*", "${@", "${*"].iter().any(|words| script.contains(words)),
-        None if command.is_empty() || !arguments.is_empty() => false,
-        // All words are in the command, and those of the next revision come after them.
-        None => {
-            let at = command.iter().position(|word| is_entrypoint(word));
-            let known = at.map(|at| JobManagerArguments::parse(&command[at + 1..]));
-            !matches!(known, Some(Ok(known)) if known.program.is_empty() && known.from_savepoint.is_none())
+        // Arguments of the shell itself are not those of Flink.
+        Some(script) if !command.contains(script) => true,
+        Some(script) => {
+            let passes_on = ["$@", "$*", "${@", "${*"].iter().any(|words| script.contains(words));
+            let mut words = script.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            !passes_on || words.any(is_entrypoint) && !arguments.is_empty() && !begins_with_option(&arguments)
         }
+        None => match command.iter().position(|word| is_entrypoint(word)) {
+            // They begin with the word, which stays in front.
+            None if !arguments.is_empty() => false,
+            // All words are in the image, and arguments would take the place of those in its CMD; or in a command that is not
+            // Flink's.
+            None => true,
+            // What the next revision adds comes after the words of the command.
+            Some(at) => {
+                let known = JobManagerArguments::parse(&command[at + 1..]);
+                let is_open = known.is_ok_and(|known| known.program.is_empty() && known.from_savepoint.is_none());
+                !is_open || !arguments.is_empty() && !begins_with_option(&arguments)
+            }
+        },
     };
     if !is_lost {
         return Ok(());
@@ -39,8 +51,16 @@ pub(super) fn check(job: &Value) -> Result<()> {
     .hint("`kubectl flink create --from-savepoint PATH` makes a cluster of the plugin's own, once this one is stopped and deleted"))
 }
 
+/// Whether the first argument of a container whose command has the entrypoint's word is an option of Flink by itself: it stays
+/// in front, and what is added comes after it.
+fn begins_with_option(arguments: &[String]) -> bool {
+    arguments
+        .first()
+        .is_some_and(|first| first.len() > 2 && first.starts_with("-D"))
+}
+
 /// The script that a shell reads from the words of a container, if a shell starts Flink.
-fn script(words: &[String]) -> Option<&str> {
+fn script(words: &[String]) -> Option<&String> {
     const SHELLS: [&str; 4] = ["sh", "bash", "ash", "dash"];
     let is_shell = |word: &String| SHELLS.contains(&word.rsplit('/').next().unwrap_or_default());
     let end = words.iter().position(|word| is_entrypoint(word)).unwrap_or(words.len());
@@ -49,7 +69,7 @@ fn script(words: &[String]) -> Option<&str> {
     rest.by_ref()
         .take_while(|word| word.starts_with('-'))
         .find(|word| word.ends_with('c') && !word.starts_with("--"))?;
-    rest.next().map(String::as_str)
+    rest.next()
 }
 
 /// Whether Flink's options come after this word: of the images' entrypoint, or of Flink's own scripts.
@@ -71,6 +91,7 @@ mod tests {
             ("/docker-entrypoint.sh|standalone-job|--input|x", "", true),
             ("/docker-entrypoint.sh|standalone-job|--fromSavepoint|/old", "", true),
             ("/start.sh", "", true),
+            ("", "", true),
             ("/docker-entrypoint.sh|standalone-job|--job-classname|a.B", "", false),
             ("/opt/flink/bin/standalone-job.sh|start-foreground|-Da=b", "", false),
             (
@@ -79,6 +100,34 @@ mod tests {
                 false,
             ),
             ("tini|--|/docker-entrypoint.sh", "standalone-job|bash|-c|x", false),
+            // The word is in the command, and the arguments begin with something else.
+            (
+                "/docker-entrypoint.sh|standalone-job|--job-classname|a.B",
+                "--input|x",
+                true,
+            ),
+            (
+                "/docker-entrypoint.sh|standalone-job",
+                "--job-classname|a.B|--input|x",
+                true,
+            ),
+            (
+                "/docker-entrypoint.sh|standalone-job",
+                "-Da=b|--job-classname|a.B",
+                false,
+            ),
+            (
+                "bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|--",
+                "--job-classname|a.B",
+                true,
+            ),
+            (
+                "",
+                "bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|--|--input|x",
+                true,
+            ),
+            ("bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|--", "", false),
+            ("/opt/flink/bin/standalone-job.sh", "start-foreground|--input|x", false),
             ("", "standalone-job|--input|x", false),
         ] {
             let words = |text: &str| text.split('|').filter(|word| !word.is_empty()).collect::<Value>();

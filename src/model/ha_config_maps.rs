@@ -48,11 +48,26 @@ pub(crate) fn is_of_high_availability(map: &Value) -> bool {
 
 /// Whether it has a completed checkpoint that Flink would restore.
 pub(crate) fn have_checkpoint(maps: &[Value]) -> bool {
-    let keys = |map: &Value| match &map["data"] {
+    maps.iter().any(has_checkpoint)
+}
+
+fn has_checkpoint(map: &Value) -> bool {
+    match &map["data"] {
         Value::Object(data) => data.keys().any(|key| key.starts_with(CHECKPOINT)),
         _ => false,
+    }
+}
+
+/// The IDs of the jobs of cluster `id` that have such a checkpoint. Source: Flink's names of these ConfigMaps,
+/// `ID-JOB-config-map`, before 1.15 `ID-JOB-jobmanager-leader`.
+pub(crate) fn jobs_with_checkpoint(maps: &[Value], id: &str) -> Vec<String> {
+    let job = |map: &Value| {
+        let name = map["metadata"]["name"].as_str()?;
+        let (job, _) = name.strip_prefix(id)?.strip_prefix('-')?.split_once('-')?;
+        let is_job_id = job.len() == 32 && job.bytes().all(|c| c.is_ascii_hexdigit());
+        is_job_id.then(|| job.to_owned())
     };
-    maps.iter().any(keys)
+    maps.iter().filter(|map| has_checkpoint(map)).filter_map(job).collect()
 }
 
 #[cfg(test)]
@@ -86,6 +101,23 @@ mod tests {
         assert!(!have_checkpoint(&[]));
         assert!(!have_checkpoint(&[leader.clone(), json!({})]));
         assert!(have_checkpoint(&[leader, job]));
+    }
+
+    #[test]
+    fn the_job_of_a_checkpoint_is_in_the_name_of_its_map() {
+        let map = |name: &str, key: &str| json!({"metadata": {"name": name}, "data": {key: "x"}});
+        let (one, other) = ("1".repeat(32), "f".repeat(32));
+        let maps = [
+            map("demo-cluster-config-map", "checkpointID-0000000000000000007"),
+            map(&format!("demo-{one}-config-map"), "checkpointID-0000000000000000007"),
+            map(&format!("demo-{other}-config-map"), "counter"),
+            map(
+                &format!("demo-b-{other}-config-map"),
+                "checkpointID-0000000000000000007",
+            ),
+        ];
+        assert_eq!(jobs_with_checkpoint(&maps, "demo"), [one]);
+        assert_eq!(jobs_with_checkpoint(&maps, "demo-b"), [other]);
     }
 
     #[test]

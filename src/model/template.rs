@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::file_text;
+use super::{file_text, main_container};
 use crate::error::{Error, Result};
 
 /// Names of the variables, as in the README of Flink's templates.
@@ -210,6 +210,31 @@ pub(crate) fn takes_arguments(tree: &Value) -> bool {
     }
 }
 
+/// Whether the parallelism is in any text of the tree.
+fn takes_parallelism(tree: &Value) -> bool {
+    match tree {
+        Value::String(text) => text.contains(&format!("{OPEN}{PARALLELISM}")),
+        Value::Array(items) => items.iter().any(takes_parallelism),
+        Value::Object(map) => map.values().any(takes_parallelism),
+        _ => false,
+    }
+}
+
+/// Option that gives the parallelism to Flink.
+pub(crate) const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
+
+/// The template of a Job that gives the parallelism to Flink: without the option another one would have no effect.
+pub(crate) fn with_parallelism(mut job: Value) -> Value {
+    let is_taken = takes_parallelism(&job);
+    let arguments = main_container::of_mut(&mut job).and_then(|container| container.get_mut("args")?.as_array_mut());
+    if let Some(arguments) = arguments.filter(|_| !is_taken)
+        && let Some(at) = arguments.iter().position(takes_arguments)
+    {
+        arguments.insert(at, json!(mark(PARALLELISM_OPTION)));
+    }
+    job
+}
+
 /// Converts the variables in the texts of a tree to markers, for templates that are made from objects.
 pub(crate) fn mark_tree(tree: &Value) -> Value {
     match tree {
@@ -330,5 +355,21 @@ mod tests {
             let tree = render("args: [x, ${FLINK_JOB_ARGUMENTS}]\nafter: z", &Variables { arguments: &arguments, ..VALUES }).unwrap();
             prop_assert_eq!(tree, json!({"args": ["x", argument], "after": "z"}));
         }
+    }
+
+    #[test]
+    fn a_job_without_the_parallelism_gets_it_before_the_arguments_of_its_program() {
+        let job = |args: &str| {
+            let args: Vec<&str> = args.split(' ').collect();
+            let containers = json!([{"name": "jobmanager", "args": args}]);
+            mark_tree(&json!({"kind": "Job", "spec": {"template": {"spec": {"containers": containers}}}}))
+        };
+        let plain = job("standalone-job -Da=b ${FLINK_JOB_ARGUMENTS} --input x");
+        let with =
+            job("standalone-job -Da=b -Dparallelism.default=${FLINK_JOB_PARALLELISM} ${FLINK_JOB_ARGUMENTS} --input x");
+        assert_eq!(with_parallelism(plain), with);
+        assert_eq!(with_parallelism(with.clone()), with);
+        let built_in = Templates::built_in().unwrap().job;
+        assert_eq!(with_parallelism(built_in.clone()), built_in);
     }
 }

@@ -126,7 +126,7 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
 /// The templates of the source, if its revision has some, changed to the name of the clone.
 fn templates(source: &ClusterHandle, new: &ClusterName) -> Result<(Templates, bool)> {
     let deleted = source.live.is_empty();
-    match source.store.history().revisions.last() {
+    match source.known_revision() {
         // If a live cluster has its own templates, its objects are exported.
         Some(revision) if deleted => {
             let (templates, kept) = revision_spec::templates(revision)?;

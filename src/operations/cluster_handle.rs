@@ -20,7 +20,7 @@ use crate::model::ha_config_maps::Ids;
 use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
-use crate::model::template::Templates;
+use crate::model::template::{self, Templates};
 use crate::operations::report::OperationResult;
 use crate::progress;
 
@@ -299,10 +299,14 @@ impl ClusterHandle {
     /// are used as they are.
     pub(crate) fn base(&self, new: &Config, own: Option<Templates>) -> Result<(Templates, Config, bool)> {
         if let Some(revision) = self.known_revision() {
-            let (templates, kept) = match own {
+            let (mut templates, kept) = match own {
                 Some(templates) => (templates, true),
                 None => revision_spec::templates(revision)?,
             };
+            // Those that were made from objects may leave it to the configuration.
+            if kept && new.parallelism.is_some() {
+                templates.job = template::with_parallelism(templates.job);
+            }
             return Ok((templates, revision_spec::layer(revision)?, kept));
         }
         let LiveObjects {

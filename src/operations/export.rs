@@ -44,7 +44,7 @@ pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
     }
     if objects.is_empty() {
         let history = handle.store.history();
-        let revision = history.revisions.last().ok_or_else(|| nothing(&handle.name))?;
+        let revision = handle.known_revision().ok_or_else(|| nothing(&handle.name))?;
         let layer = from_last_savepoint(revision_spec::layer(revision)?, history, &handle.name);
         let (templates, _) = revision_spec::templates(revision)?;
         let spec = Spec::resolve(layer)?;
@@ -60,13 +60,10 @@ pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
 /// # Errors
 /// Not found, when neither is complete.
 pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
-    let history = handle.store.history();
     let name = &handle.name;
     let live = &handle.live;
-    let running = handle.live_revision();
-    let revision = history.revisions.last();
-    let revision = revision.filter(|last| live.is_empty() || (running == Some(last.number)));
-    let mut layer = match revision {
+    // Not the last one: a change that ended before it touched the job leaves a later one.
+    let mut layer = match handle.known_revision() {
         // Templates in the history may contain anything, which the objects built from them show.
         Some(revision) if revision.templates.is_none() || live.is_empty() => {
             if revision.templates.is_some() {

@@ -11,7 +11,7 @@ use crate::history::{Progress, RevisionState, Savepoint};
 use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
 use crate::model::flink_pod::{self, AfterEnd, Phase, phase};
-use crate::model::ha_config_maps::have_checkpoint;
+use crate::model::ha_config_maps::{have_checkpoint, jobs_with_checkpoint};
 use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
@@ -256,14 +256,29 @@ impl ClusterHandle {
 
     /// Whether high availability keeps a checkpoint of the job; `None`: it cannot be read, or there is none.
     pub(super) async fn kept_checkpoint(&self) -> Result<Option<bool>> {
-        let last = || self.store.history().last_wanted().and_then(revision_spec::leader);
-        let id = match self.live_leader() {
-            None if self.live.job.is_none() => last().map(|(id, _)| id),
-            id => id,
-        };
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = self.last_leader() else { return Ok(None) };
         let maps = ha_config_maps::read(&self.cluster, &[id]).await?;
         Ok(Some(have_checkpoint(&maps)))
+    }
+
+    /// The ID of the job of which high availability keeps a checkpoint, if there is only one. The revision of an adopted
+    /// cluster does not have the ID with which its Job was started.
+    pub(super) async fn kept_job(&self) -> Result<Option<String>> {
+        let Some(id) = self.last_leader() else { return Ok(None) };
+        let maps = ha_config_maps::read(&self.cluster, std::slice::from_ref(&id)).await?;
+        let mut jobs = jobs_with_checkpoint(&maps, &id);
+        Ok(jobs.pop().filter(|_| jobs.is_empty()))
+    }
+
+    /// The ID under which the Job keeps high-availability data in ConfigMaps; if it is gone, that of the last revision.
+    fn last_leader(&self) -> Option<String> {
+        match self.live_leader() {
+            None if self.live.job.is_none() => {
+                let last = self.store.history().last_wanted();
+                last.and_then(revision_spec::leader).map(|(id, _)| id)
+            }
+            id => id,
+        }
     }
 
     /// Whether the job continues by itself as soon as a JobManager runs.

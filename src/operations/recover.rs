@@ -5,6 +5,7 @@ use crate::history::revision_spec;
 use crate::history::transaction::Ending;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
+use crate::model::config::{Config, JobId};
 use crate::model::manifests::{self, Manifests};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -29,7 +30,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     // It begins only where no Job continues: this one was made by the recovery, which did not record its end.
     let is_again = handle.left_behind.as_ref().is_some_and(|left| left.command == RECOVER);
     if is_again && !how.dry_run && handle.live.job.is_some() && handle.job_end().is_none() {
-        let (number, spec, _) = last(&handle)?;
+        let (number, spec, _) = last(&handle, None)?;
         lock::repair_missing_objects(&mut handle, RECOVER).await?;
         lock::close(&mut handle, None).await?;
         return comes_up(handle, number, &spec, how).await;
@@ -60,7 +61,8 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
             )));
         }
     }
-    let (number, spec, made) = last(&handle)?;
+    let job_id = handle.kept_job().await?;
+    let (number, spec, made) = last(&handle, job_id)?;
     progress::note(&format!(
         "{name}: revision {number} is started again, from what high availability keeps of it"
     ));
@@ -113,8 +115,9 @@ async fn comes_up(handle: ClusterHandle, number: u64, spec: &Spec, how: &ChangeO
     }))
 }
 
-/// The last revision that ran, and its objects.
-fn last(handle: &ClusterHandle) -> Result<(u64, Spec, Manifests)> {
+/// The last revision that ran, and its objects; `job_id`: that of its job, if it is known. Under another one Flink would
+/// start a second job beside the one that it restores.
+fn last(handle: &ClusterHandle, job_id: Option<String>) -> Result<(u64, Spec, Manifests)> {
     let history = handle.store.history();
     let known = match handle.live_revision() {
         Some(number) => history.revision(number),
@@ -128,7 +131,11 @@ fn last(handle: &ClusterHandle) -> Result<(u64, Spec, Manifests)> {
         .hint(format!("`kubectl flink history {name}` shows those that it has"))
     })?;
     let (templates, _) = revision_spec::templates(revision)?;
-    let spec = Spec::resolve(revision_spec::layer(revision)?)?;
+    let layer = revision_spec::layer(revision)?;
+    let spec = Spec::resolve(Config {
+        job_id: layer.job_id.clone().map(|known| job_id.map_or(known, JobId::Fixed)),
+        ..layer
+    })?;
     let made = manifests::build(&spec, &templates, handle.namespace(), revision.number)?;
     Ok((revision.number, spec, made))
 }

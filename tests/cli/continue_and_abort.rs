@@ -334,3 +334,34 @@ fn continue_stores_the_history_limit_and_keeps_the_revision_in_use() {
     assert!(sandbox.entry("revision.1").is_null(), "{outcome}");
     assert!(sandbox.entry("revision.2").is_object(), "{outcome}");
 }
+
+/// Its process was killed, and the new version ran for a day. High availability restores it as soon as a JobManager runs.
+#[test]
+fn a_version_that_may_have_run_is_not_given_up_while_its_jobmanager_is_away() {
+    for (is_kept, step) in [(true, "waiting"), (false, "rolled-back")] {
+        let sandbox = unfinished("waiting", &Value::Null);
+        sandbox.edit(JOB, |job| {
+            let container = &mut job["spec"]["template"]["spec"]["containers"][0];
+            let arguments = container["args"].as_array_mut().unwrap();
+            arguments.insert(1, tree!("-Dkubernetes.cluster-id=demo"));
+            arguments.insert(1, tree!("-Dhigh-availability.type=kubernetes"));
+        });
+        if is_kept {
+            let name = format!("demo-{ID}-config-map");
+            let map = tree!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default",
+                "labels": {"app": "demo", "type": "flink-native-kubernetes"}},
+                "data": {"checkpointID-0000000000000000007": "x"}});
+            let path = format!("/api/v1/namespaces/default/configmaps/{name}");
+            sandbox.world().store(&path, map);
+        }
+        sandbox.silence();
+        let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--timeout", "5s"]);
+        assert!(matches!(outcome.code, Some(5 | 6)), "{outcome}");
+        assert_eq!(sandbox.entry("journal")["step"], step, "{outcome}");
+        assert_eq!(
+            outcome.stderr.contains("not given up without being asked"),
+            is_kept,
+            "{outcome}"
+        );
+    }
+}

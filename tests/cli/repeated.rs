@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::revision;
+use crate::demo::{FLINK, ID, revision, running};
 use crate::sandbox::Sandbox;
+use crate::server::{get, json};
 use crate::unfinished::{SAVED, has_revision, unfinished};
 
 /// The upgrade to another image was interrupted when the new version was coming up.
@@ -114,4 +115,27 @@ fn a_key_that_the_interrupted_command_removed_is_removed() {
     is_refused(&removed("set"), &["set", "config", "demo", "foo.bar-", "other=1"]);
     is_refused(&removed("upgrade"), &["set", "config", "demo", "foo.bar-"]);
     continues(&removed("set"), &["set", "config", "demo", "foo.bar-"]);
+}
+
+/// The same is created again while the job, which has run for long, restarts: its earlier failures do not count.
+#[test]
+fn failures_before_a_repeated_create_do_not_count() {
+    let sandbox = running();
+    sandbox.edit_entry("revision.1", |revision| {
+        revision["outcome"] = tree!({"state": "running", "at": "2026-01-01T00:00:00Z"});
+    });
+    let restarting = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RESTARTING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 0}}]});
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    sandbox.server.expect(overview).times(30).answer(json(&restarting));
+    let failure = |at: u64| {
+        tree!({"exceptionName": "java.lang.IllegalStateException", "stacktrace": "java.lang.IllegalStateException: no order",
+            "timestamp": at, "taskName": "keys (1/1)"})
+    };
+    let exceptions = tree!({"exceptionHistory": {"entries": [failure(3), failure(2), failure(1)]}});
+    let asked = get(&format!("{FLINK}/jobs/{ID}/exceptions"));
+    sandbox.server.expect(asked).often().answer(json(&exceptions));
+    let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stdout.starts_with("cluster/demo unchanged"), "{outcome}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{HISTORY, ID, JOB, NO_JOB, rendered, running};
+use crate::demo::{HISTORY, ID, JOB, NO_JOB, rendered, revision, running};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{get, patch, put, status, text};
 use crate::unfinished::{has_revision, unfinished, was_stopped};
@@ -314,6 +314,26 @@ fn a_canceled_new_version_is_rolled_back_and_a_fault_then_says_nothing_of_the_ol
             );
         } else {
             assert_eq!(outcome.code, Some(6), "{outcome}");
+        }
+    }
+}
+
+/// An upgrade whose new TaskManagers did not come up leaves its revision in the history.
+#[test]
+fn a_version_that_was_given_up_is_not_exported() {
+    for is_deleted in [false, true] {
+        let sandbox = running();
+        let mut dropped = revision(2, "flink:bad", 1);
+        dropped["outcome"] = tree!({"state": "dropped", "at": "2026-01-01T00:00:00Z"});
+        sandbox.put_entry("revision.2", &dropped);
+        if is_deleted {
+            sandbox.delete_objects();
+        }
+        for format in [&["export", "demo"][..], &["export", "demo", "-o", "kubernetes"]] {
+            let outcome = sandbox.run(format);
+            assert_eq!(outcome.code, Some(0), "{outcome}");
+            let is_right = outcome.stdout.contains("flink:2.3.0") && !outcome.stdout.contains("flink:bad");
+            assert!(is_right, "{outcome}");
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::cli::args::output::{OutputArgs, look_at};
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
-use crate::history::Limits;
+use crate::history::{Limits, RevisionState};
 use crate::kubernetes::api::Cluster;
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
@@ -161,7 +161,18 @@ impl DeployArgs {
         };
         let done = result.outcome;
         let waiting = async {
-            let waited = self.wait(cluster, &name, *parallelism, Failures::default()).await;
+            let has_run = record.as_ref().is_some_and(|(store, number)| {
+                let revision = store.history().revision(*number);
+                let outcome = revision.and_then(|revision| revision.outcome.as_ref());
+                outcome.is_some_and(|outcome| outcome.state == RevisionState::Running)
+            });
+            // What failed long ago is no failure of this command.
+            let failures = if has_run {
+                Failures::of_old_job()
+            } else {
+                Failures::default()
+            };
+            let waited = self.wait(cluster, &name, *parallelism, failures).await;
             if let Some(record) = record.as_mut().filter(|_| !self.does_not_wait()) {
                 record_outcome(record, &waited).await;
             }

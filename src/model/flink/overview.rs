@@ -155,11 +155,13 @@ pub struct JobOverview {
 impl JobOverview {
     /// Whether all tasks that are due run: RUNNING alone appears without a TaskManager (seen with 1.17 to 2.3).
     ///
-    /// Those of a bounded source end before the others. Once some have ended, others that have no slot yet are those of a
-    /// batch job, which start when their input is complete or a slot is free.
+    /// Those of a bounded source end before the others. In a batch job tasks start when their input is complete or a slot is
+    /// free: Flink asks for the slots of all tasks of a streaming job before any of them runs, so that tasks which were not
+    /// asked for beside others that run are those of a batch job, as are those without a slot once some have ended.
+    /// Source: `PipelinedRegionSchedulingStrategy`.
     pub(crate) fn is_healthy(&self) -> bool {
         let tasks = &self.tasks;
-        let later = if tasks.finished > 0 {
+        let later = if tasks.finished > 0 || tasks.created > 0 {
             tasks.created + tasks.scheduled
         } else {
             0
@@ -325,6 +327,20 @@ mod tests {
                 finished,
                 scheduled,
                 initializing,
+                ..Tasks::default()
+            };
+            assert_eq!(job.is_healthy(), healthy, "{:?}", job.tasks);
+        }
+        // A batch job in its first stage: with a slot for each of its tasks, and for one of two.
+        for (running, scheduled, created, deploying, healthy) in
+            [(2, 0, 2, 0, true), (1, 1, 2, 0, true), (1, 0, 2, 1, false)]
+        {
+            job.tasks = Tasks {
+                total: 4,
+                running,
+                scheduled,
+                created,
+                deploying,
                 ..Tasks::default()
             };
             assert_eq!(job.is_healthy(), healthy, "{:?}", job.tasks);

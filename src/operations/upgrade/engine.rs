@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind as Fault, Result};
-use crate::flink::Reply;
+use crate::history::History;
 use crate::history::heartbeat::Heartbeat;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::history::{History, Progress, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
@@ -20,6 +19,7 @@ use crate::operations::report::{OperationResult, Report};
 use crate::operations::savepoint::{self, Wait};
 use crate::operations::upgrade::clean_up::{self, CleanUp};
 use crate::operations::upgrade::downtime::Downtime;
+use crate::operations::upgrade::restore_point::has_own_state;
 use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::upgrade::{ChangeOptions, Surge, done};
@@ -435,9 +435,12 @@ impl UpgradeEngine {
                 None => error,
             });
         }
-        if journal.step == Step::Waiting && journal.rolls_back && !self.has_made && self.has_own_state(&journal).await {
+        // One that another process created may have run for long.
+        let is_there = self.seen.job == Some(journal.new_revision);
+        let may_have_run = !self.has_made && (journal.step == Step::Waiting || is_there);
+        if may_have_run && journal.rolls_back && has_own_state(&self.handle, &journal).await {
             return Err(error.context(
-                "the new version has completed a checkpoint or savepoint, so it is not given up without being asked",
+                "the new version has completed a checkpoint or savepoint, or may have, so it is not given up without being asked",
             ));
         }
         self.happened(Event::Unhealthy(&error.message)).await?;
@@ -450,22 +453,6 @@ impl UpgradeEngine {
         self.seen.alone = false;
         self.fault = Some(error);
         Ok(())
-    }
-
-    /// Whether the new version has newer state than the one that it started from: going back would lose that.
-    async fn has_own_state(&self, journal: &Journal) -> bool {
-        let is_saved = |savepoint: &Savepoint| {
-            savepoint.progress == Progress::Completed && savepoint.revision == journal.new_revision
-        };
-        if self.handle.store.history().savepoints.iter().any(is_saved) {
-            return true;
-        }
-        let flink = &self.handle.flink;
-        let Ok(Reply::Answer(jobs)) = flink.jobs().await else {
-            return false;
-        };
-        let Some(job) = jobs.main_job() else { return false };
-        matches!(flink.checkpoints(&job.jid).await, Ok(Reply::Answer(known)) if known.counts.completed > 0)
     }
 
     fn report(&mut self, journal: &Journal) -> Result<Report> {

@@ -4,7 +4,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::flink::Reply;
-use crate::history::{Revision, RevisionState};
+use crate::history::transaction::{Journal, is_same_place};
+use crate::history::{Progress, Revision, RevisionState, Savepoint};
+use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::overview::JobOverview;
 use crate::model::job_end_time;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -110,4 +112,61 @@ fn failed_at_once(handle: &ClusterHandle, revision: Option<&Revision>) -> bool {
     let seen_at = outcome.and_then(|outcome| outcome.at.parse::<Timestamp>().ok());
     let ended_at = handle.live.job.as_ref().and_then(job_end_time::ended_at);
     seen_at.zip(ended_at).is_some_and(|(seen, ended)| ended <= seen)
+}
+
+/// Whether the new version of a change has newer state than the one that it started from, or may have: going back would
+/// lose that.
+pub(crate) async fn has_own_state(handle: &ClusterHandle, journal: &Journal) -> bool {
+    let is_saved =
+        |savepoint: &Savepoint| savepoint.progress == Progress::Completed && savepoint.revision == journal.new_revision;
+    if handle.store.history().savepoints.iter().any(is_saved) {
+        return true;
+    }
+    let flink = &handle.flink;
+    let known = match flink.jobs().await {
+        Ok(Reply::Answer(jobs)) => match jobs.main_job() {
+            Some(job) => flink.checkpoints(&job.jid).await.ok(),
+            None => None,
+        },
+        _ => None,
+    };
+    match known {
+        Some(Reply::Answer(known)) => completed_any(&known, journal.start.as_deref()),
+        // No answer is no evidence. Without high availability a JobManager that is away has no state any more: a new one
+        // begins where its version began.
+        _ => handle.is_highly_available() && !matches!(handle.kept_checkpoint().await, Ok(Some(false))),
+    }
+}
+
+/// Whether a job that started from `start` has completed a checkpoint. A JobManager that was restarted counts from zero,
+/// and reports the checkpoint that it restored.
+fn completed_any(known: &Checkpoints, start: Option<&str>) -> bool {
+    let restored = known.latest.restored.as_ref().filter(|restored| !restored.is_savepoint);
+    let path = restored.and_then(|restored| restored.external_path.as_deref());
+    known.counts.completed > 0 || path.is_some_and(|path| start.is_none_or(|start| !is_same_place(start, path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_a_restarted_jobmanager_restored_is_the_jobs_own() {
+        for (completed, restored, is_savepoint, start, is_own) in [
+            (0, "s3://b/sp-1", true, Some("s3://b/sp-1"), false),
+            (0, "s3://b/chk-7", false, Some("s3://b/sp-1"), true),
+            (0, "s3://b/chk-7", false, None, true),
+            // `--strategy last-checkpoint`
+            (0, "s3://b/chk-7", false, Some("s3://b/chk-7/"), false),
+            (1, "s3://b/sp-1", true, Some("s3://b/sp-1"), true),
+        ] {
+            let restored = json!({"id": 7, "is_savepoint": is_savepoint, "external_path": restored});
+            let known = json!({"counts": {"restored": 1, "completed": completed}, "latest": {"restored": restored}});
+            let known: Checkpoints = serde_json::from_value(known).unwrap();
+            assert_eq!(completed_any(&known, start), is_own, "{known:?}");
+        }
+        assert!(!completed_any(&Checkpoints::default(), None));
+    }
 }
