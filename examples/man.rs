@@ -1,5 +1,6 @@
 //! Writes the manual pages to a folder, one for each command: `cargo run --example man -- FOLDER`.
 
+use std::fmt::Write as _;
 use std::io::{Error, ErrorKind, Result, Write};
 use std::path::Path;
 
@@ -92,11 +93,11 @@ fn with_examples(page: &str) -> String {
     }
     for line in notes.trim().lines() {
         let entry = line.strip_prefix("  ").and_then(|entry| entry.split_once("  "));
-        page.push_str(&match entry {
-            Some((name, meaning)) => format!(".TP\n\\fB{name}\\fR\n{}\n", meaning.trim_start()),
-            None if line.is_empty() => ".PP\n".to_owned(),
-            None => format!("{line}\n"),
-        });
+        let _ = match entry {
+            Some((name, meaning)) => writeln!(page, ".TP\n\\fB{name}\\fR\n{}", meaning.trim_start()),
+            None if line.is_empty() => writeln!(page, ".PP"),
+            None => writeln!(page, "{line}"),
+        };
     }
     page + after
 }
