@@ -8,6 +8,7 @@ use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::adopt;
 use crate::model::field_ownership::{Marks, former_owners, labelled, marked};
 use crate::model::flink_deployment;
+use crate::model::manifests;
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
@@ -62,7 +63,9 @@ pub(crate) async fn adopt_objects(
     let known = revisions
         .last()
         .filter(|last| Some(last.number) == handle.live_revision());
-    if known.is_some() && owners.count() == 0 {
+    // A command that failed may have written one of them only.
+    let all_marked = manifests::revision(deployment).is_some() && labelled(service, name, MASTER) == *service;
+    if known.is_some() && all_marked && owners.count() == 0 {
         progress::note(&format!("{name} is the plugin's already"));
         // An interrupted command had taken over all objects, and had not recorded its end.
         handle.left_behind = left.filter(|left| left.command == "adopt" && !is_dry_run);
