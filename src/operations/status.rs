@@ -83,7 +83,16 @@ pub(crate) struct JobPart {
     /// Number of restarts by Flink since the JobManager started.
     pub(crate) restarts: Option<u64>,
     pub(crate) tasks_running: u32,
+    /// Those of bounded sources, and of earlier stages of a batch job.
+    pub(crate) tasks_finished: u32,
     pub(crate) tasks_total: u32,
+}
+
+impl JobPart {
+    /// Whether each task runs or has finished.
+    pub(crate) fn all_run(&self) -> bool {
+        self.tasks_running + self.tasks_finished == self.tasks_total
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -332,6 +341,7 @@ fn job(snapshot: &Snapshot) -> Option<JobPart> {
         started_at: job.started(),
         restarts: snapshot.restarts,
         tasks_running: job.tasks.running,
+        tasks_finished: job.tasks.finished,
         tasks_total: job.tasks.total,
     })
 }

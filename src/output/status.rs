@@ -131,11 +131,15 @@ fn job_manager(status: &ClusterStatus) -> String {
 
 fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
     let style = match job.state.as_str() {
-        "RUNNING" if job.tasks_running < job.tasks_total => WARN,
+        "RUNNING" if !job.all_run() => WARN,
         state => state_style(state),
     };
+    let finished = match job.tasks_finished {
+        0 => String::new(),
+        number => format!(" and {number} finished"),
+    };
     let text = format!(
-        "{style}{}{style:#} for {}, {} of {} tasks run, {}",
+        "{style}{}{style:#} for {}, {} of {} tasks run{finished}, {}",
         clean(&job.state),
         since(job.since, now),
         job.tasks_running,
@@ -283,10 +287,7 @@ fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, 
     let Some((why, outcome)) = failed.and_then(|outcome| Some((outcome.why.as_ref()?, outcome))) else {
         return;
     };
-    let runs = status
-        .job
-        .as_ref()
-        .is_some_and(|job| job.tasks_running == job.tasks_total);
+    let runs = status.job.as_ref().is_some_and(JobPart::all_run);
     if !runs && !status.problems.iter().any(|problem| why.ends_with(&problem.message)) {
         let when = since(outcome.at.parse().ok(), now);
         let text = format!("{when} ago: {}", clean(why));

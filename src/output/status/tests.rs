@@ -66,6 +66,7 @@ fn whole() -> ClusterStatus {
             started_at: Some(at(-7000)),
             restarts: Some(2),
             tasks_running: 4,
+            tasks_finished: 0,
             tasks_total: 4,
         }),
         vertices: vec![
@@ -200,6 +201,18 @@ fn the_tag_of_a_long_image_and_the_version_are_seen() {
         assert!(line.ends_with(":2026-01-01-abcdef0, Flink 2.3.0"), "{text}");
     }
     assert!(drawn(&shown, None, false).contains(image));
+}
+
+#[test]
+fn tasks_that_have_finished_are_no_fault() {
+    let mut shown = whole();
+    let job = shown.job.as_mut().unwrap();
+    (job.tasks_running, job.tasks_finished) = (3, 1);
+    let text = drawn(&shown, None, false);
+    assert!(
+        text.contains("RUNNING for 3m5s, 3 of 4 tasks run and 1 finished, 2 restarts"),
+        "{text}"
+    );
 }
 
 #[test]
