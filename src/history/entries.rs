@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::history::transaction::is_same_place;
+
 /// The reason of a rehearsal's savepoint, whichever command rehearses: the job keeps running.
 pub(crate) const REHEARSE: &str = "rehearse";
 
@@ -159,6 +161,11 @@ pub struct Savepoint {
 }
 
 impl Savepoint {
+    /// Whether it was written at `path`, in any spelling of it.
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        self.path.as_deref().is_some_and(|known| is_same_place(known, path))
+    }
+
     /// A savepoint that is about to be requested.
     pub(crate) fn requested(trigger_id: &str, job_id: &str, format: &str, reason: &str, at: &str) -> Self {
         Self {

@@ -150,22 +150,13 @@ impl History {
 
     /// The newest savepoint at `path`.
     pub(crate) fn savepoint_at(&self, path: &str) -> Option<&Savepoint> {
-        self.savepoints.iter().rev().find(|savepoint| {
-            savepoint
-                .path
-                .as_deref()
-                .is_some_and(|known| is_same_place(known, path))
-        })
+        self.savepoints.iter().rev().find(|savepoint| savepoint.is_at(path))
     }
 
     /// Records that the files of all savepoints at `path` are deleted.
     pub(crate) fn dispose(&mut self, path: &str, at: &str) {
         for savepoint in &mut self.savepoints {
-            if savepoint
-                .path
-                .as_deref()
-                .is_some_and(|known| is_same_place(known, path))
-            {
+            if savepoint.is_at(path) {
                 savepoint.disposed_at = Some(at.to_owned());
             }
         }

@@ -261,7 +261,7 @@ impl ClusterHandle {
         Ok(Some(have_checkpoint(&maps)))
     }
 
-    /// The ID of the job of which high availability keeps a checkpoint, if there is only one. The revision of an adopted
+    /// The ID of the job whose checkpoint high availability keeps, if there is only one. The revision of an adopted
     /// cluster does not have the ID with which its Job was started.
     pub(super) async fn kept_job(&self) -> Result<Option<String>> {
         let Some(id) = self.last_leader() else { return Ok(None) };

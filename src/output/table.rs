@@ -20,7 +20,7 @@ const IMAGE: &str = "IMAGE";
 const NAMES: [&str; 5] = ["PATH", "FROM", "OBJECT", "POD", "NAME"];
 /// How much of a text must be seen before other columns go.
 const TEXT: usize = 30;
-/// How much of a name tells it apart: where a text has less than [`TEXT`] beside it, the rest of the name goes first.
+/// Columns that distinguish a name. If a text beside it has less than [`TEXT`], the rest of the name is cut first.
 const ENOUGH: usize = 24;
 /// The narrowest that a text is cut to.
 const NARROW: usize = 12;

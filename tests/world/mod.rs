@@ -155,7 +155,7 @@ impl World {
             path if path.ends_with("/selfsubjectaccessreviews") => {
                 return Reply::status(
                     201,
-                    json!({"status": {"allowed": !self.denied.contains(&asked(request))}}),
+                    json!({"status": {"allowed": !self.denied.contains(&rights::asked(request))}}),
                 );
             }
             path if path.ends_with("/selfsubjectrulesreviews") => {
@@ -477,18 +477,6 @@ fn rpc_port(pod: &Value) -> Option<String> {
         .iter()
         .filter_map(|argument| argument.as_str()?.strip_prefix("-Djobmanager.rpc.port="));
     ports.next_back().map(ToOwned::to_owned)
-}
-
-/// The verb and the resource that an access review asks for.
-fn asked(request: &Request) -> String {
-    let review: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    let asked = &review["spec"]["resourceAttributes"];
-    let text = |field: &str| asked[field].as_str().unwrap_or_default().to_owned();
-    let resource = match text("subresource") {
-        sub if sub.is_empty() => text("resource"),
-        sub => format!("{}/{sub}", text("resource")),
-    };
-    format!("{} {resource}", text("verb"))
 }
 
 fn as_table(request: &Request) -> bool {

@@ -1,5 +1,9 @@
 //! What a request needs a right for.
 
+use serde_json::Value;
+
+use super::request::Request;
+
 /// Group, resource and verb of a request. Source: the API server's `RequestInfoFactory`.
 pub fn right(request: &str) -> (String, String, String) {
     let (method, address) = request.split_once(' ').unwrap();
@@ -36,4 +40,16 @@ pub fn right(request: &str) -> (String, String, String) {
 pub fn named(request: &str) -> String {
     let (_, resource, verb) = right(request);
     format!("{verb} {resource}")
+}
+
+/// The verb and the resource that an access review asks for.
+pub fn asked(request: &Request) -> String {
+    let review: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let asked = &review["spec"]["resourceAttributes"];
+    let text = |field: &str| asked[field].as_str().unwrap_or_default().to_owned();
+    let resource = match text("subresource") {
+        sub if sub.is_empty() => text("resource"),
+        sub => format!("{}/{sub}", text("resource")),
+    };
+    format!("{} {resource}", text("verb"))
 }

@@ -313,7 +313,7 @@ impl Walk<'_> {
         serde_json::to_string_pretty(&tree).ok()
     }
 
-    /// A tree of which only the names of its fields are known.
+    /// Keeps the names of the fields in a tree of another program, and replaces its values.
     fn unknown_tree(&mut self, name: &str, value: &mut Value) {
         match value {
             Value::Object(map) => map.iter_mut().for_each(|(name, value)| self.unknown_tree(name, value)),
