@@ -71,7 +71,12 @@ fn what_was_disposed_of_is_never_resumed_from() {
     assert_eq!(again.last_savepoint().unwrap().path.as_deref(), Some("file:///sp/1"));
     assert!(again.savepoint_at("file:///sp/2").unwrap().disposed_at.is_some());
     // Flink deletes it under each of these names.
-    for path in ["file:///sp/1/", "file:/sp/1", "file:///sp/1/_metadata"] {
+    for path in [
+        "file:///sp/1/",
+        "file:/sp/1",
+        "file:///sp/1/_metadata",
+        "file:///sp/1/_metadata/",
+    ] {
         let mut history = again.clone();
         history.dispose(path, "2026-01-03T00:00:00Z");
         assert_eq!(history.last_savepoint(), None, "{path}");

@@ -449,7 +449,10 @@ impl Journal {
 /// `AbstractFsCheckpointStorageAccess.resolveCheckpointPointer`.
 pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
     let folder = |path: &str| {
-        let path = path.trim_end_matches("/_metadata").trim_end_matches('/');
+        let path = path
+            .trim_end_matches('/')
+            .trim_end_matches("/_metadata")
+            .trim_end_matches('/');
         // Flink takes each of file:///a, file:/a and /a for the same path.
         let local = path.strip_prefix("file:").filter(|local| local.starts_with('/'));
         local.map_or_else(
