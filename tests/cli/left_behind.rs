@@ -195,3 +195,41 @@ fn a_savepoint_that_an_unfinished_operation_needs_is_not_disposed_of() {
         assert!(outcome.changes().is_empty(), "{outcome}");
     }
 }
+
+/// The command before was interrupted after Flink had deleted the files, and before it recorded that.
+#[test]
+fn a_savepoint_whose_files_are_gone_is_recorded_as_disposed_of() {
+    let sandbox = running();
+    sandbox.put_entry("savepoints", &tree!([savepoint(TRIGGER, "completed", Some(SAVED))]));
+    let trace = format!(
+        "java.util.concurrent.CompletionException: x\n\tat a.B\nCaused by: java.io.FileNotFoundException: Cannot find checkpoint or savepoint file/directory '{SAVED}' on file system 's3'.\n\tat c.D\n"
+    );
+    let failed =
+        tree!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "x", "stack-trace": trace}}});
+    sandbox
+        .server
+        .expect(get(&format!("{FLINK}/savepoint-disposal/*")))
+        .times(2)
+        .answer(json(&failed));
+    // A path that the history does not know may be misspelled.
+    let outcome = sandbox.run(&["savepoint", "dispose", "demo", "s3://b/sp-2", "--yes"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    let outcome = sandbox.run(&["savepoint", "dispose", "demo", SAVED, "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("its files were deleted before"), "{outcome}");
+    assert!(sandbox.entry("savepoints")[0]["disposedAt"].is_string(), "{outcome}");
+}
+
+#[test]
+fn a_savepoint_that_was_taken_for_a_clone_is_not_disposed_of_without_a_warning() {
+    let sandbox = running();
+    let mut cloned = savepoint(TRIGGER, "completed", Some(SAVED));
+    cloned["reason"] = tree!("clone");
+    sandbox.put_entry("savepoints", &tree!([cloned]));
+    let outcome = sandbox.run(&["savepoint", "dispose", "demo", SAVED, "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome.stderr.contains("a clone of demo was started from it"),
+        "{outcome}"
+    );
+}

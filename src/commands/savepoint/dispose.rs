@@ -14,7 +14,8 @@ use crate::output::terminal;
 /// Delete the files of a savepoint
 ///
 /// Flink does it, so the cluster's JobManager must be up: it has the access that the files need. The history remembers
-/// that the savepoint is gone, so nothing is ever resumed from it.
+/// that the savepoint is gone, so nothing is ever resumed from it. Other clusters are not looked at, such as clones that were
+/// started from it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kubectl flink savepoint dispose demo s3://bucket/savepoints/savepoint-1")]
 pub(crate) struct DisposeArgs {

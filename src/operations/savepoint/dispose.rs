@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
 use crate::history::lock::unfinished;
 use crate::history::transaction::is_same_place;
@@ -48,7 +48,14 @@ pub(crate) async fn dispose(
     if let Some(journal) = history.operation_with(path) {
         return Err(unfinished(&name, journal).context(format!("{path} is needed")));
     }
-    if history.savepoint_at(path).is_none() {
+    let known = history.savepoint_at(path);
+    let is_known = known.is_some();
+    if known.is_some_and(|savepoint| savepoint.reason == "clone") {
+        progress::warn(&format!(
+            "a clone of {name} was started from it, and its JobManager may need it again when it is restarted"
+        ));
+    }
+    if !is_known {
         progress::warn(&format!(
             "the history of {name} does not know {path}: make sure that it is no one else's"
         ));
@@ -64,14 +71,34 @@ pub(crate) async fn dispose(
     }
     let step = progress::step(&format!("{name}: Flink deletes {path}"));
     let disposing = Box::pin(operation::dispose(&handle.flink, path));
-    within(limit, &format!("the end of savepoint {path}"), disposing).await?;
+    let disposed = within(limit, &format!("the end of savepoint {path}"), disposing).await;
+    let was_gone = is_known && disposed.as_ref().is_err_and(is_gone);
+    if !was_gone {
+        disposed?;
+    }
     step.end();
+    if was_gone {
+        // An earlier dispose was not waited for, or was interrupted before it recorded the end.
+        progress::warn(&format!(
+            "Flink finds no savepoint at {path}: its files were deleted before"
+        ));
+    }
     let at = clock::now().to_string();
     handle.store.update(|history| history.dispose(path, &at)).await?;
     Ok(OperationResult {
         outcome: "disposed",
         ..result
     })
+}
+
+/// Whether Flink could not delete a savepoint because there is none at its path. Of a savepoint Flink deletes the metadata file
+/// first. Source: `AbstractFsCheckpointStorageAccess.resolveCheckpointPointer`.
+fn is_gone(error: &Error) -> bool {
+    let words = [
+        "Cannot find checkpoint or savepoint file/directory",
+        "Cannot find meta data file '_metadata' in directory",
+    ];
+    error.kind == Kind::JobFailed && words.iter().any(|words| error.message.contains(words))
 }
 
 /// Whether the savepoint is in the JobManager's arguments.
