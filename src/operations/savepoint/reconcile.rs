@@ -229,12 +229,15 @@ async fn reconcile_one(
 /// Adds the size of a savepoint whose path is recorded; the next write of the history stores it.
 async fn note_size(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoint, path: &str) {
     if let Ok(Some(size)) = tokio::time::timeout(SIZE, size(flink, &savepoint.job_id, path)).await {
-        store.amend(|history| {
-            if let Some(known) = history.savepoint_at(path).cloned() {
-                let size = Some(size);
-                history.record(Savepoint { size, ..known });
-            }
-        });
+        store.amend(|history| set_size(history, path, size));
+    }
+}
+
+/// Writes the size into the entry of the savepoint at `path`, as other commands have left that.
+fn set_size(history: &mut History, path: &str, size: u64) {
+    if let Some(known) = history.savepoint_at(path).cloned() {
+        let size = Some(size);
+        history.record(Savepoint { size, ..known });
     }
 }
 
@@ -249,16 +252,16 @@ async fn size(flink: &Flink, job_id: &str, path: &str) -> Option<u64> {
 /// Records the size of a savepoint whose job continues. Flink's value may be some seconds old. The size is only
 /// informative, so a failure is ignored.
 pub(crate) async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str) {
-    let Some(mut savepoint) = store.history().savepoint_at(path).cloned() else {
+    let Some(savepoint) = store.history().savepoint_at(path).cloned() else {
         return;
     };
-    let begun = Instant::now();
-    while savepoint.size.is_none() && begun.elapsed() < CACHED {
+    let (begun, mut found) = (Instant::now(), savepoint.size);
+    while found.is_none() && begun.elapsed() < CACHED {
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        savepoint.size = size(flink, &savepoint.job_id, path).await;
+        found = size(flink, &savepoint.job_id, path).await;
     }
-    if savepoint.size.is_some()
-        && let Err(error) = store.update(|history| history.record(savepoint.clone())).await
+    if let Some(size) = found
+        && let Err(error) = store.update(|history| set_size(history, path, size)).await
     {
         tracing::debug!(%error, "the size is not in the history");
     }
@@ -283,4 +286,26 @@ fn stop_failed(path: &str, cause: &str) -> Error {
     ))
     .hint("the savepoint is whole, and in the history; what was not committed yet is committed when a job resumes from it")
     .hint("the job may have been restarted from its last checkpoint: repeat the command to stop it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Progress;
+
+    /// Flink tells the size seconds later, and another command may dispose of the savepoint meanwhile.
+    #[test]
+    fn a_size_leaves_the_rest_of_the_entry_as_it_is() {
+        let (path, at) = ("s3://b/sp-1", "2026-01-01T00:00:00Z");
+        let mut history = History::default();
+        history.record(Savepoint {
+            progress: Progress::Completed,
+            path: Some(path.to_owned()),
+            ..Savepoint::requested("a", "b", "CANONICAL", "savepoint", at)
+        });
+        history.dispose(path, at);
+        set_size(&mut history, path, 7);
+        let known = history.savepoint_at(path).unwrap();
+        assert_eq!((known.size, known.disposed_at.as_deref()), (Some(7), Some(at)));
+    }
 }
