@@ -6,7 +6,7 @@ use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, PODS, position, revision};
 use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
 use crate::server::{delete, get, json, patch, text, watch};
-use crate::unfinished::{SAVED, TRIGGER, has_revision, task_managers, unfinished, was_stopped};
+use crate::unfinished::{SAVED, TRIGGER, has_revision, task_managers, unfinished, was_forgotten, was_stopped};
 use crate::world::flink::CHECKPOINTS;
 
 #[test]
@@ -179,6 +179,25 @@ fn a_stop_whose_outcome_was_not_read_is_not_aborted_as_unchanged() {
         let journal = sandbox.entry("journal");
         assert_eq!(journal["step"], "stopping", "{journal}");
         assert!(journal["lost"].is_string(), "{journal}");
+    }
+}
+
+/// Its JobManager was started again when the job had ended, and does not know the savepoint.
+#[test]
+fn a_stop_whose_outcome_flink_forgot_is_not_aborted_as_unchanged() {
+    for way in ["--continue", "--abort"] {
+        let sandbox = unfinished("stopping", &Value::Null);
+        was_forgotten(&sandbox);
+        let outcome = sandbox.run(&["upgrade", "demo", way]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(
+            outcome.stderr.contains("has ended, and the path was not read"),
+            "{outcome}"
+        );
+        let journal = sandbox.entry("journal");
+        assert_eq!(journal["step"], "stopping", "{journal}");
+        assert!(journal["lost"].is_string(), "{journal}");
+        assert_eq!(sandbox.entry("savepoints")[0]["progress"], "requested", "{outcome}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, running};
 use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
 use crate::server::{get, json};
-use crate::unfinished::{SAVED, TRIGGER, unfinished};
+use crate::unfinished::{SAVED, TRIGGER, unfinished, was_forgotten};
 
 fn elsewhere() -> Value {
     tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"})
@@ -176,6 +176,58 @@ fn an_older_savepoint_is_not_taken_for_the_newest() {
         let hint = format!("--from-savepoint {SAVED}");
         assert!(outcome.stderr.contains(&hint), "{outcome}");
         assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
+/// A JobManager that was started again does not know the savepoint, with which the job may have ended.
+#[test]
+fn a_savepoint_that_flink_forgot_has_not_failed_when_its_job_has_ended() {
+    let sandbox = running();
+    let mut last = savepoint(TRIGGER, "requested", None);
+    last["stopsJob"] = tree!(true);
+    let savepoints = [savepoint(&"2".repeat(32), "completed", Some(SAVED)), last];
+    sandbox.put_entry("savepoints", &tree!(savepoints));
+    was_forgotten(&sandbox);
+    let outcome = sandbox.run(&["savepoint-resume", "demo"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let newer = "a savepoint of demo was asked for at 2026-01-02T00:00:00Z";
+    assert!(outcome.stderr.contains(newer), "{outcome}");
+    assert_eq!(sandbox.entry("savepoints")[1]["progress"], "requested", "{outcome}");
+    // The job runs again: it has not ended with the savepoint, and the next one is newer.
+    sandbox.with_flink(|flink| flink.state = "RUNNING");
+    let outcome = sandbox.run(&["savepoint", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("savepoints")[1]["progress"], "failed", "{outcome}");
+}
+
+/// Flink keeps results for a limited time, and its statistics as long as its JobManager runs.
+#[test]
+fn a_savepoint_whose_result_flink_dropped_is_found_in_its_statistics() {
+    // Milliseconds from the request, whose path is found.
+    for (start, is_found) in [(400, true), (-3_600_000, false)] {
+        let sandbox = running();
+        sandbox.put_entry("savepoints", &tree!([savepoint(TRIGGER, "requested", None)]));
+        let requested: i64 = 1_767_312_000_000;
+        let entry = tree!({"id": 7, "is_savepoint": true, "status": "COMPLETED", "trigger_timestamp": requested + start,
+            "external_path": SAVED});
+        sandbox
+            .server
+            .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+            .often()
+            .answer(json(&tree!({"latest": {"savepoint": entry}, "history": [entry]})));
+        let outcome = sandbox.run(&["savepoint", "demo", "--no-wait"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let known = sandbox.entry("savepoints")[0].clone();
+        let expected = if is_found {
+            ("completed", tree!(SAVED))
+        } else {
+            ("failed", Value::Null)
+        };
+        assert_eq!(
+            (&known["progress"], &known["path"]),
+            (&tree!(expected.0), &expected.1),
+            "{outcome}"
+        );
     }
 }
 

@@ -63,6 +63,14 @@ pub fn was_stopped(sandbox: &Sandbox) {
     flink.was_stopped(TRIGGER, SAVED, &mut world.disk);
 }
 
+/// The job has ended, and its JobManager, which was started again, does not know [`TRIGGER`].
+pub fn was_forgotten(sandbox: &Sandbox) {
+    let world = &mut *sandbox.world();
+    let flink = world.flinks.values_mut().next().unwrap();
+    // The result of another request keeps it up.
+    flink.was_stopped(&"9".repeat(32), "s3://b/of-others", &mut world.disk);
+}
+
 /// The list of TaskManagers, or their watch.
 pub fn task_managers() -> Call {
     get(PODS).query("labelSelector", "app=demo,component=task-manager")

@@ -1,5 +1,7 @@
 //! Checkpoint statistics: `GET /jobs/:id/checkpoints`.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -156,6 +158,16 @@ impl Checkpoints {
         newest.or_else(|| self.latest.restored.as_ref()?.external_path.as_deref())
     }
 
+    /// The paths of the newest savepoints that were triggered at these times, in milliseconds since 1970, and still exist.
+    pub(crate) fn savepoints_of(&self, times: &RangeInclusive<u64>) -> BTreeSet<&str> {
+        let known = self.latest.savepoint.iter().chain(&self.history);
+        known
+            .filter(|entry| entry.is_savepoint && entry.status == "COMPLETED" && !entry.discarded)
+            .filter(|entry| entry.trigger_timestamp.is_some_and(|at| times.contains(&at)))
+            .filter_map(|entry| entry.external_path.as_deref())
+            .collect()
+    }
+
     /// The savepoint at `path`, if it is among the newest.
     #[must_use]
     pub fn savepoint_at(&self, path: &str) -> Option<&Checkpoint> {
@@ -233,6 +245,26 @@ mod tests {
         let restored = r#"{"latest":{"restored":{"id":9,"external_path":"file:/c/chk-9"}}}"#;
         assert_eq!(kept(restored).as_deref(), Some("file:/c/chk-9"));
         assert_eq!(kept("{}"), None);
+    }
+
+    #[test]
+    fn savepoints_are_found_by_their_time() {
+        let entry = |id: u64, at: u64| {
+            serde_json::json!({"id": id, "is_savepoint": true, "status": "COMPLETED", "trigger_timestamp": at,
+            "external_path": format!("file:/s/sp-{id}")})
+        };
+        let [mut failed, mut checkpoint, mut discarded] = [3, 4, 5].map(|id| entry(id, 50));
+        failed["status"] = "FAILED".into();
+        checkpoint["is_savepoint"] = false.into();
+        discarded["discarded"] = true.into();
+        let text = serde_json::json!({"latest": {"savepoint": entry(7, 70)},
+            "history": [entry(7, 70), failed, checkpoint, discarded, entry(2, 40), entry(1, 39)]});
+        let known: Checkpoints = serde_json::from_value(text).unwrap();
+        assert_eq!(
+            Vec::from_iter(known.savepoints_of(&(40..=70))),
+            ["file:/s/sp-2", "file:/s/sp-7"]
+        );
+        assert!(known.savepoints_of(&(41..=69)).is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
@@ -12,6 +13,7 @@ use crate::history::store::HistoryStore;
 use crate::history::transaction::Holder;
 use crate::history::{History, Savepoint};
 use crate::kubernetes::retry::Pauses;
+use crate::model::flink::overview::JobState;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::{
@@ -20,6 +22,9 @@ use crate::operations::savepoint::{
 
 /// Longest wait for the size of a savepoint: its JobManager may be shutting down.
 const SIZE: Duration = Duration::from_secs(2);
+/// Longest time between the record of a savepoint and its start in Flink, in milliseconds: restarting tasks are waited for, and
+/// the two clocks differ.
+const START: u64 = 300_000;
 
 /// Whether to wait for savepoints that Flink is still writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,12 +137,29 @@ pub(super) async fn outcome(
                 };
             }
             Poll::Failed(cause) => return Ok(SavepointOutcome::Failed(Box::new(savepoint), cause)),
-            // Its JobManager was restarted.
             Poll::Refused(StatusCode::NOT_FOUND, said) => {
-                let lost = flink
-                    .refused(&said)
-                    .context("the savepoint was lost with its JobManager");
-                return record::fail(store, savepoint, lost).await;
+                let refused = flink.refused(&said);
+                match Box::pin(forgotten(flink, store, &savepoint)).await? {
+                    Forgotten::Written(path) => return Ok(SavepointOutcome::Written(path)),
+                    Forgotten::NotWritten => {
+                        let lost = refused
+                            .context("the savepoint was lost with its JobManager")
+                            .hint(format!(
+                                "if it was written before that, it is in the savepoint folder, of job {}",
+                                savepoint.job_id
+                            ));
+                        return record::fail(store, savepoint, lost).await;
+                    }
+                    Forgotten::Ended => {
+                        let text = "the job has ended, and the path of its savepoint was not read";
+                        return Err(Error {
+                            state_missing: true,
+                            ..refused.context(text)
+                        });
+                    }
+                    // A restarted JobManager has no job at first.
+                    Forgotten::Unknown => tracing::debug!(said, "neither the savepoint nor its job is known"),
+                }
             }
             Poll::Refused(_, said) => return Err(flink.refused(&said)),
             Poll::Writing => last_answer = Instant::now(),
@@ -166,6 +188,62 @@ pub(super) async fn outcome(
         report(writing);
         pauses.pause().await;
     }
+}
+
+/// What has become of a savepoint whose request Flink does not know.
+enum Forgotten {
+    /// It is in Flink's statistics, and its path is in the history.
+    Written(String),
+    /// It was not written; or the job, which it was to end, runs.
+    NotWritten,
+    /// The job, which it was to end, has ended: perhaps with it.
+    Ended,
+    /// Flink does not say what has become of the job, which it was to end.
+    Unknown,
+}
+
+/// Finds out what has become of a savepoint whose request Flink does not know: the request did not reach it, its JobManager was
+/// restarted, or `rest.async.store-duration` has passed.
+async fn forgotten(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoint) -> Result<Forgotten> {
+    let without = if savepoint.ends_job() {
+        let jobs = match flink.jobs().await {
+            Ok(Reply::Answer(jobs)) => jobs,
+            Err(error) if !error.is_transient() => return Err(error),
+            _ => return Ok(Forgotten::Unknown),
+        };
+        let same = jobs.jobs.iter().find(|job| job.jid == savepoint.job_id);
+        // Without high availability a restarted JobManager runs the job under another ID.
+        match same.or(jobs.main_job()).map(|job| &job.state) {
+            Some(JobState::Finished) => Forgotten::Ended,
+            Some(state) if state.is_terminal() => return Ok(Forgotten::Ended),
+            Some(_) => return Ok(Forgotten::NotWritten),
+            None => return Ok(Forgotten::Unknown),
+        }
+    } else {
+        Forgotten::NotWritten
+    };
+    match in_statistics(flink, store.history(), savepoint).await {
+        Some(path) => {
+            record::complete(store, savepoint.clone(), &path).await?;
+            Ok(Forgotten::Written(path))
+        }
+        None => Ok(without),
+    }
+}
+
+/// The path of a savepoint in Flink's statistics, which last as long as the JobManager; `None`: it is not there, or it is not
+/// known which one it is.
+async fn in_statistics(flink: &Flink, history: &History, savepoint: &Savepoint) -> Option<String> {
+    let requested: Timestamp = savepoint.requested_at.parse().ok()?;
+    let requested = u64::try_from(requested.as_millisecond()).ok()?;
+    let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await else {
+        return None;
+    };
+    let times = requested.saturating_sub(START)..=requested.saturating_add(START);
+    let found = statistics.savepoints_of(&times);
+    let mut new = found.into_iter().filter(|path| history.savepoint_at(path).is_none());
+    let path = new.next()?;
+    new.next().is_none().then(|| path.to_owned())
 }
 
 /// Finds the outcome of the savepoints for which no command waited, or whose commands were interrupted, and returns the
@@ -212,6 +290,11 @@ async fn reconcile_one(
             Poll::Writing | Poll::NoAnswer(None) => return Ok(None),
             Poll::NoAnswer(Some(error)) => return Err(error),
             Poll::Refused(status, said) if !status.is_client_error() => return Err(flink.refused(&said)),
+            Poll::Refused(StatusCode::NOT_FOUND, said) => match Box::pin(forgotten(flink, store, &savepoint)).await? {
+                Forgotten::Written(path) => return Ok(Some(path)),
+                Forgotten::Ended | Forgotten::Unknown => return Ok(None),
+                Forgotten::NotWritten => said,
+            },
             Poll::Failed(cause) | Poll::Refused(_, cause) => cause,
         };
         let failed = record::failed(savepoint, &cause);

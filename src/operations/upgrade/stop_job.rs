@@ -141,7 +141,8 @@ async fn look_up(
         }
     }
     let jobs = handle.jobs_or_end().await?;
-    if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == job_id)) {
+    let runs = |job: &JobOverview| job.jid == job_id && !job.state.is_terminal();
+    if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(runs)) {
         return savepoint::take(handle, &job, request, command, report).await;
     }
     Err(unread(&name, job_id))
@@ -239,12 +240,19 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
             };
             if open(handle) {
                 // Its JobManager has ended, and the job may have ended before, with the savepoint.
-                if handle.jobs_or_end().await?.is_none() {
-                    return Ok(lost(handle, journal, unread(&handle.name, job_id)));
-                }
+                let unread = |handle: &ClusterHandle| lost(handle, journal, unread(&handle.name, job_id));
+                let Some(jobs) = handle.jobs_or_end().await? else {
+                    return Ok(unread(handle));
+                };
                 reconcile(handle).await?;
-                // While Flink does not answer, the outcome is unknown, and nothing is decided.
-                if open(handle) {
+                let mut still = handle.store.history().open_savepoints();
+                if let Some(savepoint) = still.find(|savepoint| savepoint.trigger_id == *trigger_id) {
+                    let runs = |job: &JobOverview| job.jid == *job_id && !job.state.is_terminal();
+                    if !jobs.jobs.iter().any(runs) && status_of(handle, savepoint).await?.is_none() {
+                        // A restarted JobManager does not know the savepoint, and does not run the job again.
+                        return Ok(unread(handle));
+                    }
+                    // While Flink does not answer, the outcome is unknown, and nothing is decided.
                     return Err(handle.flink.away());
                 }
             }
