@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::history::transaction::Ending;
 use crate::model::flink::overview::JobState;
+use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::within;
 use crate::operations::job_status::JobStatus;
@@ -24,10 +25,21 @@ pub(crate) async fn cancel(
     let what = format!("the end of the JobManager of {name}");
     lock::check_to_end_job(&mut handle).await?;
     // A savepoint that hangs must not prevent a cancel.
-    let job = match handle.job_status_with(Wait::Look).await? {
+    let mut job_status = handle.job_status_with(Wait::Look).await?;
+    let never_ran = matches!(job_status, JobStatus::Stopped) && handle.never_ran().await?;
+    if matches!(job_status, JobStatus::Stopped)
+        && !never_ran
+        && handle.live.job.is_some()
+        && handle.job_end().is_none()
+        // Its JobManager may have started since its Pods were read.
+        && let running @ JobStatus::Running(_) = handle.job_status_with(Wait::Look).await?
+    {
+        job_status = running;
+    }
+    let job = match job_status {
         JobStatus::Running(job) => job,
         // Its JobManager has not started yet, and that is no end of it.
-        JobStatus::Stopped if handle.never_ran().await? => {
+        JobStatus::Stopped if never_ran => {
             if !handle.is_suspended() {
                 let error = Error::conflict(format!(
                     "no job of {name} can be canceled: its JobManager has not started yet"
@@ -39,7 +51,10 @@ pub(crate) async fn cancel(
             return Ok(unchanged(&handle));
         }
         JobStatus::Stopped => {
-            within(limit, &what, Box::pin(await_jobmanager_end(&mut handle))).await?;
+            let end = within(limit, &what, Box::pin(await_jobmanager_end(&mut handle))).await?;
+            if end == Some(JobManagerEnd::Stays) {
+                return Err(still_runs(&name, "runs a job"));
+            }
             // Another command may have started a new job since the objects were read.
             handle.check_unchanged().await?;
             lock::close(&mut handle, None).await?;
@@ -74,7 +89,7 @@ pub(crate) async fn cancel(
             None => "did not answer while its job was being canceled, and stays up",
             Some(_) => return Ok(ended),
         };
-        Err(Error::failure(format!("the JobManager of {name} {runs}")).hint("repeat the command"))
+        Err(still_runs(&name, runs))
     };
     let canceling = heartbeat.beside(Box::pin(canceling));
     let canceled = within(limit, &what, Box::pin(canceling)).await;
@@ -96,6 +111,10 @@ pub(crate) async fn cancel(
         job_id: Some(job.jid),
         ..handle.result(outcome)
     })
+}
+
+fn still_runs(name: &ClusterName, runs: &str) -> Error {
+    Error::failure(format!("the JobManager of {name} {runs}")).hint("repeat the command")
 }
 
 fn unchanged(handle: &ClusterHandle) -> OperationResult {

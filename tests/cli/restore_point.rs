@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, JOB, JOBS, Made, SERVICE};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, Made, PODS, SERVICE, running};
 use crate::evidence::{known, pending, refused};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{json, patch, post, status, text};
+use crate::server::{get, json, patch, post, status, text};
 
 /// A revision that `command` made, which began at `start`, and its outcome.
 fn revision(number: u64, command: &str, start: Option<&str>, outcome: Option<&str>) -> Value {
@@ -210,6 +210,27 @@ fn a_job_that_has_not_started_cannot_be_canceled() {
         outcome.requests.iter().all(|request| request.starts_with("GET ")),
         "{outcome}"
     );
+}
+
+/// Its Pod waits when it is read first, and Flink does not answer yet.
+#[test]
+fn a_jobmanager_that_starts_while_cancel_looks_is_asked_again() {
+    let sandbox = running();
+    let path = sandbox.world().pods("demo", "master").remove(0);
+    let (pod, flinks) = (sandbox.object(&path), sandbox.world().flinks.clone());
+    sandbox.silence();
+    sandbox.edit(&path, |pod| {
+        pod["status"] = tree!({"phase": "Pending"});
+    });
+    let look = get(PODS).query("labelSelector", "app=demo,component=master");
+    sandbox.server.expect(look.clone()).meanwhile(|_| {});
+    sandbox.server.expect(look).meanwhile(move |world| {
+        world.store(&path, pod);
+        world.flinks = flinks;
+    });
+    let outcome = sandbox.run(&["cancel", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo canceled\n", "{outcome}");
 }
 
 /// No command waited for it, and its Pod is gone.
