@@ -22,7 +22,8 @@ use crate::operations::list_clusters::names_of;
 /// it does not come up. Where nothing differs nothing is done, also where the job does not run. Savepoints in the files are
 /// for the creation only: a change starts from the state of the job.
 ///
-/// With --prune the clusters of the set that no file describes any more are deleted, each after a savepoint.
+/// With --prune the clusters of the set that no file describes any more are deleted, each after a savepoint, in the namespaces
+/// that the files name: a cluster whose namespace no file names any more stays.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink apply -f flinkdeployment.yaml\n  \
