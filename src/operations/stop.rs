@@ -110,7 +110,9 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
     let running = handle.live.job.as_ref();
     let revision = running.and_then(manifests::revision);
     let stopped = |savepoint: &&Savepoint| {
+        // One with a failure did not end the job, which may have continued after it.
         savepoint.progress == Progress::Completed
+            && savepoint.failure.is_none()
             && savepoint.revision == revision
             && STOPS.contains(&savepoint.reason.as_str())
     };

@@ -4,8 +4,10 @@ use serde_json::{Value, json as tree};
 
 use crate::change::resume;
 use crate::demo::{FLINK, ID, running};
+use crate::objects::minutes_ago;
 use crate::server::{Server, get, json, post, text};
 use crate::snapshot;
+use crate::unfinished::{SAVED, TRIGGER};
 
 /// Milliseconds since 1970 by the clock of a JobManager that is decades behind.
 const JOBMANAGER_NOW: i64 = 1_000_000;
@@ -154,4 +156,22 @@ fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
         ]
     );
     snapshot!(outcome);
+}
+
+/// The job failed when it was stopped after its savepoint, ran again, and was canceled by somebody.
+#[test]
+fn a_job_that_continued_after_its_savepoint_was_not_stopped_with_it() {
+    for (failure, code) in [
+        (Value::Null, 0),
+        (Value::from("the job failed when it was stopped after it: x"), 8),
+    ] {
+        let sandbox = running();
+        let savepoint = tree!({"triggerId": TRIGGER, "jobId": ID, "progress": "completed", "path": SAVED, "format": "CANONICAL",
+            "reason": "stop", "requestedAt": "2026-01-02T00:00:00Z", "revision": 1, "failure": failure});
+        sandbox.put_entry("savepoints", &tree!([savepoint]));
+        sandbox.end("Complete", &minutes_ago(90));
+        let outcome = sandbox.run(&["stop", "demo"]);
+        assert_eq!(outcome.code, Some(code), "{outcome}");
+        assert_eq!(outcome.stdout.contains(SAVED), code == 0, "{outcome}");
+    }
 }
