@@ -139,7 +139,7 @@ fn templates(source: &ClusterHandle, new: &ClusterName) -> Result<(Templates, bo
 fn last_savepoint(handle: &ClusterHandle) -> Result<String> {
     let name = &handle.name;
     let history = handle.store.readable()?;
-    let last = history.last_path();
+    let last = handle.newest_state();
     if let Some(newer) = newer_unknown(history, name) {
         let error = Error::conflict(newer).hint("--from-savepoint PATH names one");
         return Err(match last {

@@ -347,6 +347,12 @@ impl ClusterHandle {
         })
     }
 
+    /// The state from which the cluster is resumed or copied. That of an earlier cluster of this name is better than none: its
+    /// path is reported.
+    pub(crate) fn newest_state(&self) -> Option<&str> {
+        self.last_state().or_else(|| self.store.history().last_path())
+    }
+
     /// The result of an action, with the present revision.
     pub(crate) fn result(&self, outcome: &'static str) -> OperationResult {
         OperationResult {

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::history::History;
 use crate::history::revision_spec;
 use crate::model::config::Config;
 use crate::model::export;
@@ -16,9 +15,9 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::newer_unknown;
 use crate::progress;
 
-/// A FlinkDeployment that starts from the last savepoint in the history.
+/// A FlinkDeployment that starts from the newest state in the history.
 pub(crate) fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
-    let layer = from_last_savepoint(exported(handle)?, handle.store.history(), &handle.name);
+    let layer = from_newest_state(exported(handle)?, handle);
     let mut document = flink_deployment::write(&layer);
     document["metadata"]["annotations"][flink_deployment::EXPORTED] = "true".into();
     Ok(document)
@@ -45,7 +44,7 @@ pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
     if objects.is_empty() {
         let history = handle.store.history();
         let revision = handle.known_revision().ok_or_else(|| nothing(&handle.name))?;
-        let layer = from_last_savepoint(revision_spec::layer(revision)?, history, &handle.name);
+        let layer = from_newest_state(revision_spec::layer(revision)?, handle);
         let (templates, _) = revision_spec::templates(revision)?;
         let spec = Spec::resolve(layer)?;
         let made = manifests::build(&spec, &templates, handle.namespace(), history.next_revision())?;
@@ -95,11 +94,12 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
     Ok(layer)
 }
 
-fn from_last_savepoint(layer: Config, history: &History, name: &ClusterName) -> Config {
-    if let Some(newer) = newer_unknown(history, name) {
+fn from_newest_state(layer: Config, handle: &ClusterHandle) -> Config {
+    let name = &handle.name;
+    if let Some(newer) = newer_unknown(handle.store.history(), name) {
         progress::warn(&format!("{newer}: what is printed may begin from an older state"));
     }
-    let Some(last) = history.last_path() else {
+    let Some(last) = handle.newest_state() else {
         if layer.from_savepoint.is_none() {
             progress::note(&format!(
                 "{name} has no savepoint in its history, so what is printed begins empty; `kubectl flink savepoint {name}` takes one"

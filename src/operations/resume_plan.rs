@@ -55,11 +55,7 @@ impl ResumePlan {
 pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &ClusterHandle) -> Result<ResumePlan> {
     let name = &handle.name;
     let given = args.from_savepoint.map(ToOwned::to_owned);
-    // The state of an earlier cluster of this name is better than none, and the report has its path.
-    let last = || {
-        let last = handle.last_state().or_else(|| handle.store.history().last_path());
-        last.map(ToOwned::to_owned)
-    };
+    let last = || handle.newest_state().map(ToOwned::to_owned);
     let no_savepoint = || {
         Error::not_found(format!("{name} does not run, and its history has no savepoint"))
             .hint("--from-savepoint PATH names one")
@@ -100,7 +96,7 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
 /// one.
 pub(crate) fn savepoint_path_unknown(handle: &ClusterHandle) -> Error {
     let error = path_not_read(handle);
-    match handle.store.history().last_path() {
+    match handle.newest_state() {
         Some(path) => error.hint(format!("--cancel gives it up, and resumes from {path}")),
         None => error,
     }

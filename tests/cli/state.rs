@@ -337,3 +337,30 @@ fn a_version_that_was_given_up_is_not_exported() {
         }
     }
 }
+
+/// Revision 2 continues from the last checkpoint of revision 1, which is newer than the savepoint of that.
+#[test]
+fn an_export_and_a_clone_begin_from_the_state_that_a_resume_takes() {
+    let sandbox = running();
+    let mut second = revision(2, "flink:2.3.0", 1);
+    second["command"] = tree!("upgrade");
+    second["spec"]["spec"]["job"]["initialSavepointPath"] = tree!(NAMED);
+    sandbox.put_entry("revision.2", &second);
+    has_revision(&sandbox, 2);
+    let older = tree!({"triggerId": "1".repeat(32), "jobId": ID, "progress": "completed", "path": "s3://b/older", "revision": 1,
+        "format": "CANONICAL", "reason": "savepoint", "requestedAt": "2026-01-01T00:00:00Z"});
+    sandbox.put_entry("savepoints", &tree!([older]));
+    let outcome = sandbox.run(&["export", "demo"]);
+    assert!(outcome.stdout.contains(NAMED), "{outcome}");
+    assert!(!outcome.stdout.contains("s3://b/older"), "{outcome}");
+    let outcome = sandbox.run(&[
+        "clone",
+        "demo",
+        "copy",
+        "--from-savepoint",
+        "latest",
+        "--dry-run=server",
+    ]);
+    let begins = format!("copy begins from {NAMED}");
+    assert!(outcome.stderr.contains(&begins), "{outcome}");
+}
