@@ -57,6 +57,10 @@ fn reads_at(server: &Server, made: &Made, settings: &[(&str, &str)], parallelism
         .expect(get(&format!("{FLINK}/jobmanager/config")))
         .answer(json(&tree!(pairs)));
     overview(server, parallelism);
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints/config")))
+        .often()
+        .answer(json(&tree!({"interval": 60_000})));
     let path = format!("{FLINK}/jobs/{ID}/resource-requirements");
     if settings.contains(&("jobmanager.scheduler", "Adaptive")) {
         server.expect(get(&path)).answer(json(&requirements(parallelism)));
@@ -292,6 +296,25 @@ fn taskmanagers_go_after_the_job_has_left_them_and_free_ones_first() {
         position(&outcome, &format!("PATCH {PODS}/free")) < last.unwrap(),
         "{outcome}"
     );
+}
+
+/// Flink would start it again where it was started.
+#[test]
+fn a_job_without_checkpoints_is_not_scaled_in_place_unasked() {
+    for settings in [ADAPTIVE, &[("scheduler-mode", "REACTIVE")]] {
+        let sandbox = Sandbox::new();
+        sandbox
+            .server
+            .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints/config")))
+            .answer(json(&tree!({"interval": i64::MAX})));
+        reads(&sandbox.server, settings);
+        let outcome = sandbox.run(&["scale", "demo", "-p", "4"]);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        for expected in ["takes no checkpoints", "`kubectl flink upgrade demo -p 4`", "--yes"] {
+            assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
+        }
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
 }
 
 #[test]

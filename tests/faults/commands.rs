@@ -240,13 +240,13 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Adaptive,
         &["scale", "demo", "-p", "3"],
-        Polls { fixed: 12, most: 28 },
+        Polls { fixed: 12, most: 29 },
         Then::Scaled,
     ),
     command(
         Given::Reactive,
         &["scale", "demo", "-p", "3"],
-        Polls { fixed: 11, most: 24 },
+        Polls { fixed: 11, most: 25 },
         Then::Scaled,
     ),
     command(

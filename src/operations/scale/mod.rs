@@ -6,7 +6,10 @@ mod rescale;
 
 use std::ops::ControlFlow;
 
+use http::StatusCode;
+
 use crate::error::{Error, Result};
+use crate::flink::Reply;
 use crate::model::config::Config;
 use crate::model::scale::{self, ScaleMethod};
 use crate::operations::cluster_handle::ClusterHandle;
@@ -107,6 +110,7 @@ pub(crate) async fn scale(
         let result = OperationResult::new(&handle.cluster, &name, "scaled");
         return Ok(Scaled::other(Report::cluster(result, &objects(&handle), true)));
     }
+    confirm_without_checkpoints(&handle, &job_id, target, how).await?;
     let in_place_scale = InPlaceScale {
         command,
         job_id: &job_id,
@@ -114,4 +118,31 @@ pub(crate) async fn scale(
         replicas,
     };
     in_place(handle, target, how, &in_place_scale).await.map(Scaled::other)
+}
+
+/// Asks before a job without checkpoints is scaled in place: Flink starts it again from the beginning.
+async fn confirm_without_checkpoints(
+    handle: &ClusterHandle,
+    job_id: &str,
+    target: ScaleTarget,
+    how: &ChangeOptions,
+) -> Result<()> {
+    let takes_none = match handle.flink.checkpoint_config(job_id).await? {
+        Reply::Answer(config) => config.interval.is_some() && config.every().is_none(),
+        // Source: `AbstractCheckpointHandler`, for a job without a checkpoint coordinator.
+        Reply::Refused(status, _) => status == StatusCode::NOT_FOUND,
+        Reply::Away => return Err(handle.flink.away()),
+    };
+    if !takes_none {
+        return Ok(());
+    }
+    let name = &handle.name;
+    progress::warn(&format!(
+        "{name}: its job takes no checkpoints, so it begins again where it was started, and what it did since is lost"
+    ));
+    progress::note(&format!(
+        "`kubectl flink upgrade {name} -p {}` keeps that: it goes through a savepoint",
+        target.parallelism
+    ));
+    (how.confirm)(&format!("give up the state of {name}?"))
 }
