@@ -34,6 +34,8 @@ pub(crate) struct ClusterHandle {
     pub(crate) left_behind: Option<Journal>,
     /// Whether this is a dry run, which writes nothing.
     pub(crate) only_looks: bool,
+    /// IDs of the jobs that run beside the main one, if Flink was asked.
+    pub(crate) other_jobs: Vec<String>,
     pub(crate) cluster: Cluster,
     /// The ConfigMaps with configuration files of its Pods.
     pub(crate) files: ConfigMaps,
@@ -62,6 +64,7 @@ impl ClusterHandle {
             flink: Flink::new(cluster, name),
             left_behind: None,
             only_looks: false,
+            other_jobs: Vec::new(),
             cluster: cluster.clone(),
         })
     }

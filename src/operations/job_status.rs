@@ -97,7 +97,7 @@ impl ClusterHandle {
     }
 
     /// The status for a dry run: it completes nothing, and writes nothing to the history.
-    async fn look(&self) -> Result<JobStatus> {
+    async fn look(&mut self) -> Result<JobStatus> {
         let reply = match self.flink.jobs().await {
             Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
             reply => reply?,
@@ -106,7 +106,10 @@ impl ClusterHandle {
     }
 
     /// Interprets Flink's answer.
-    async fn judge(&self, reply: Reply<JobsOverview>) -> Result<JobStatus> {
+    async fn judge(&mut self, reply: Reply<JobsOverview>) -> Result<JobStatus> {
+        if let Reply::Answer(jobs) = &reply {
+            self.other_jobs = jobs.others();
+        }
         Ok(match reply {
             _ if self.job_end().is_some() => self.after_job(self.job_end().unwrap_or_default()).await?,
             Reply::Answer(jobs) => match jobs.main_job() {
@@ -117,6 +120,28 @@ impl ClusterHandle {
             Reply::Refused(_, said) => JobStatus::Unreachable(said),
             Reply::Away => self.not_answering().await?,
         })
+    }
+
+    /// Checks that an `ending` that keeps the state of one job loses no other's: all of them end with their JobManager, and a
+    /// version starts all of its jobs from the same state.
+    ///
+    /// # Errors
+    /// Conflict, when Flink runs other jobs.
+    pub(crate) fn refuse_other_jobs(&self, ending: &Ending) -> Result<()> {
+        let (Ending::Savepoint { job_id, .. } | Ending::Checkpoint { job_id }) = ending else {
+            return Ok(());
+        };
+        if self.other_jobs.is_empty() {
+            return Ok(());
+        }
+        let (name, others) = (&self.name, self.other_jobs.join(", "));
+        Err(Error::conflict(format!(
+            "{name} runs more than job {job_id}, and the state of the others would be lost with their JobManager: {others}"
+        ))
+        .hint("in SQL, one `EXECUTE STATEMENT SET` makes one job of several INSERT statements")
+        .hint(format!(
+            "`kubectl flink savepoint {name}` keeps the state of job {job_id}; `kubectl flink delete {name}` ends all of them"
+        )))
     }
 
     /// Records the last checkpoint of a job that an interrupted command canceled, and releases its JobManager. One that may

@@ -314,3 +314,30 @@ fn ids_of_a_history_cannot_change_the_path_of_a_request() {
         outcome.requests
     );
 }
+
+/// A program can start several jobs, and a savepoint is of one of them.
+#[test]
+fn a_job_is_not_stopped_where_the_state_of_another_one_would_be_lost() {
+    let job = |id: &str, start: u32, state: &str| {
+        tree!({"jid": id, "name": "job", "state": state, "start-time": start, "end-time": -1,
+            "tasks": {"total": 1, "running": 1}})
+    };
+    let jobs = tree!({"jobs": [job(&"a".repeat(32), 1, "FINISHED"), job(&"b".repeat(32), 2, "RUNNING"), job(ID, 3, "RUNNING")]});
+    for command in [
+        &["stop", "demo"][..],
+        &["upgrade", "demo", "--env", "A=1"],
+        &["savepoint-resume", "demo"],
+        &["delete", "demo", "--savepoint", "--yes"],
+    ] {
+        let sandbox = running_with(&[]);
+        sandbox
+            .server
+            .expect(get(&format!("{FLINK}/jobs/overview")))
+            .often()
+            .answer(json(&jobs));
+        let outcome = sandbox.run(command);
+        let others = format!("lost with their JobManager: {}", "b".repeat(32));
+        refused(&outcome, &[others.as_str(), "STATEMENT SET"]);
+        assert!(!outcome.stderr.contains(&"a".repeat(32)), "{outcome}");
+    }
+}

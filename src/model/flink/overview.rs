@@ -212,6 +212,16 @@ impl JobsOverview {
             .iter()
             .max_by_key(|job| (!job.state.is_terminal(), job.start_time))
     }
+
+    /// IDs of the jobs that run beside the main one.
+    pub(crate) fn others(&self) -> Vec<String> {
+        let main = self.main_job().map(|job| &job.jid);
+        let others = self
+            .jobs
+            .iter()
+            .filter(|job| Some(&job.jid) != main && !job.state.is_terminal());
+        others.map(|job| job.jid.clone()).collect()
+    }
 }
 
 /// The result of the last poll of Flink's REST.

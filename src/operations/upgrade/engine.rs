@@ -62,6 +62,7 @@ pub(crate) async fn end(
     (ending, job): (Ending, Option<JobOverview>),
     clean_up: CleanUp,
 ) -> Result<Journal> {
+    handle.refuse_other_jobs(&ending)?;
     let heartbeat = lock::begin(&mut handle, command, ending).await?;
     let mut engine = UpgradeEngine::of(handle).of_job(job);
     engine.clean_up = clean_up;

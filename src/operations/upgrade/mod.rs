@@ -267,6 +267,7 @@ pub(crate) async fn execute(
     if how.no_wait && plan.kind == Kind::Change && !how.no_rollback {
         return Err(wait_is_needed(&name));
     }
+    handle.refuse_other_jobs(&plan.ending)?;
     let surge = surge::prepare(&handle, &mut plan, &mut wanted, how.surge)?;
     let before = handle.live.job.as_ref();
     let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
