@@ -76,6 +76,24 @@ fn nodes_volumes_and_admission() {
             CauseKind::PodRefused,
             &["a TaskManager's Pod is refused", "denied the request"],
         );
+    case("policy")
+        .event(
+            ("Job", "demo-master"),
+            "FailedCreate",
+            "Error creating: pods \"demo-master-x\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: no team",
+            -1,
+            1,
+        )
+        .finds(CauseKind::PodRefused, &["ValidatingAdmissionPolicy of this Kubernetes cluster"]);
+    case("webhook that is away")
+        .event(
+            ("Job", "demo-master"),
+            "FailedCreate",
+            "Error creating: Internal error occurred: failed calling webhook \"injector.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/inject?timeout=10s\": no endpoints available for service \"istiod\"",
+            -20,
+            3,
+        )
+        .finds(CauseKind::PodRefused, &["does not answer"]);
     case("quota for the Deployment")
         .with(|o| {
                 deployment(
@@ -185,6 +203,12 @@ fn containers_that_end_again_and_again() {
     case("TaskManager")
         .pod_with(TM, "Running", running(), terminated(1, "Error"), 3)
         .finds(CauseKind::TaskManagerEnded, &["exit code 1, 3 times"]);
+    case("TaskManager that was killed")
+        .pod_with(TM, "Running", running(), terminated(137, "Error"), 3)
+        .finds(
+            CauseKind::TaskManagerEnded,
+            &["exit code 137", "a node short of memory"],
+        );
     case("TaskManager backing off")
         .pod_with(
             TM,

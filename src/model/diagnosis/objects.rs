@@ -337,7 +337,7 @@ fn failed_create<'a>(events: &[&'a Event]) -> Option<(Option<Timestamp>, &'a str
 }
 
 /// Messages of the API server: needles, whether waiting cannot help, kind, hint.
-const REFUSALS: [(&str, bool, CauseKind, &str); 8] = [
+const REFUSALS: [(&str, bool, CauseKind, &str); 10] = [
     (
         "exceeded quota",
         false,
@@ -361,6 +361,20 @@ const REFUSALS: [(&str, bool, CauseKind, &str); 8] = [
         true,
         CauseKind::PodRefused,
         "an admission webhook of this Kubernetes cluster refuses the Pod: change what its message names",
+    ),
+    (
+        // Source: the plugin ValidatingAdmissionPolicy of the API server, in its `dispatcher.go`.
+        "denied request",
+        true,
+        CauseKind::PodRefused,
+        "a ValidatingAdmissionPolicy of this Kubernetes cluster refuses the Pod: change what its message names",
+    ),
+    (
+        "failed calling webhook",
+        false,
+        CauseKind::PodRefused,
+        "an admission webhook of this Kubernetes cluster does not answer, and no Pod is created without it: see the Pods behind the \
+         Service that the message names",
     ),
     (
         "security context constraint",
