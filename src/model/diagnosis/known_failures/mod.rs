@@ -202,7 +202,7 @@ const PROGRAM: &[KnownFailure] = &[
             &["Error opening zip file or JAR manifest missing"],
         ],
         hints: &[
-            "it is in -D env.java.opts.* or in the variable JAVA_TOOL_OPTIONS: take it out, or use an --image with a Java that has it",
+            "it is in -D env.java.opts.all or its like for a role, or in the variable JAVA_TOOL_OPTIONS: take it out, or use an --image with a Java that has it",
         ],
     },
     KnownFailure {
