@@ -49,7 +49,7 @@ impl Sent<'_> {
         match self.method {
             Method::GET => true,
             Method::PATCH if !applies || is_bound_apply(self.body) => true,
-            _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("AccessReview") => true,
+            _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("Review") => true,
             Method::DELETE => is_bound(self.body),
             _ => false,
         }

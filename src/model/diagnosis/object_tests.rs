@@ -131,6 +131,18 @@ fn nodes_volumes_and_admission() {
             }
         })
         .finds(CauseKind::Displaced, &["Evicted: The node was low"]);
+    case("refused by their nodes again and again")
+        .with(|o| {
+            for name in ["a", "b", "c"] {
+                pod(
+                    o,
+                    &format!("demo-task-manager-5d4-{name}"),
+                    json!({"status": {"phase": "Failed", "reason": "OutOfephemeral-storage",
+                "message": "Pod was rejected: Node didn't have enough resource: ephemeral-storage."}}),
+                );
+            }
+        })
+        .finds(CauseKind::Displaced, &["OutOfephemeral-storage: Pod was rejected"]);
 }
 
 #[test]
