@@ -146,6 +146,19 @@ fn nodes_volumes_and_admission() {
 }
 
 #[test]
+fn a_refusal_before_the_job_has_its_pod_is_no_fault_where_pods_cannot_be_listed() {
+    let refused = |status: serde_json::Value| {
+        let mut observed = cluster();
+        job(&mut observed, status);
+        let said = "Error creating: pods \"demo-master-x\" is forbidden: exceeded quota: small";
+        event(&mut observed, ("Job", "demo-master"), "FailedCreate", said, -600, 3);
+        judge(&observed)
+    };
+    assert!(matches!(refused(json!({})), Verdict::Failed(_)));
+    assert!(matches!(refused(json!({"active": 1})), Verdict::Going { .. }));
+}
+
+#[test]
 fn exit_codes_of_the_jobmanager() {
     for (code, kind) in [
         (1, CauseKind::JobManagerStart),

@@ -258,7 +258,9 @@ pub(super) fn suspended(observed: &Observed) -> Option<Finding> {
 /// The JobManager's Pod is rejected.
 pub(super) fn jobmanager_refused(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let job = observed.current_job()?;
-    if observed.pods_of(Role::JobManager).any(|pod| !pods::has_ended(pod)) {
+    // The Pods of a user who may not list them are known from the Job only, and Events of refusals stay for an hour.
+    let active = job.status.as_ref().and_then(|status| status.active).unwrap_or(0);
+    if active > 0 || observed.pods_of(Role::JobManager).any(|pod| !pods::has_ended(pod)) {
         return None;
     }
     let events: Vec<&Event> = observed
