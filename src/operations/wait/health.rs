@@ -183,7 +183,7 @@ async fn has_finished(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_
     if !has_ended(flink, job_id).await {
         return Ok(false);
     }
-    match until_ended(cluster, name, Some(END), |_, _| {}).await {
+    match Box::pin(until_ended(cluster, name, Some(END), |_, _| {})).await {
         Ok(End::Finished) => Ok(true),
         Ok(End::Failed(cause)) => Err(cause.into_error(name)),
         Ok(End::Canceled) => Err(ended(name, "was canceled")),
