@@ -16,6 +16,11 @@ fn failures_in_the_wild_are_known() {
             "lower --parallelism",
         ),
         (
+            "java.lang.IllegalStateException: There is no operator for the state 8c6f0a1b2c3d4e5f8c6f0a1b2c3d4e5f",
+            CauseKind::SavepointIncompatible,
+            "uid()",
+        ),
+        (
             "org.apache.flink.util.FlinkException: Could not restore keyed state backend for KeyedProcessOperator_0a_(1/1) from any of the 1 provided restore options.\nCaused by: org.apache.flink.runtime.state.BackendBuildingException: Caught unexpected exception.\nCaused by: java.io.FileNotFoundException: /state/shared/5f (No such file or directory)",
             CauseKind::SavepointMissing,
             "is gone",

@@ -9,6 +9,8 @@ pub(super) const STATE: &[KnownFailure] = &[
         kind: CauseKind::SavepointIncompatible,
         when: &[
             &["Cannot map checkpoint/savepoint state for operator"],
+            // Source: `StateAssignmentOperation.checkStateMappingCompleteness`.
+            &["There is no operator for the state"],
             &["Failed to rollback to checkpoint/savepoint", "--allowNonRestoredState"],
         ],
         hints: &[
