@@ -92,7 +92,7 @@ fn described(target: &Target, at: &ServerInfo, code: StatusCode, status: &Status
         .hint(
             "they may have expired: log in again as you do for kubectl, then `kubectl auth whoami` shows who you are",
         ),
-        StatusCode::FORBIDDEN if status.reason == "Forbidden" && said.contains("cannot") => forbidden(target, &said),
+        StatusCode::FORBIDDEN if status.reason == "Forbidden" && is_about_rights(&said) => forbidden(target, &said),
         // Quota, Pod Security, webhooks: they reject the object, not the user.
         StatusCode::FORBIDDEN => Error::failure(format!("{one} was refused: {said}")),
         // For a list, or from a server that is not Kubernetes: the object may exist.
@@ -135,6 +135,14 @@ pub(crate) fn of_etcd(said: &str) -> bool {
     ]
     .iter()
     .any(|words| said.contains(words))
+}
+
+/// Whether the message is that of an authorizer: `User "jane" cannot create resource …`. Admission webhooks and policies
+/// refuse objects with the same code and reason, and may say "cannot" too. Source: `ForbiddenMessage` of the API server's
+/// `pkg/endpoints/handlers/responsewriters`.
+fn is_about_rights(said: &str) -> bool {
+    let before = said.split_once(" cannot ").map(|(before, _)| before);
+    before.is_some_and(|before| before.contains("User \""))
 }
 
 fn forbidden(target: &Target, said: &str) -> Error {

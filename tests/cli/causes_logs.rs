@@ -154,6 +154,14 @@ pub fn of_logs() -> Vec<(&'static str, Scene)> {
                 "java.lang.reflect.InaccessibleObjectException: Unable to make field accessible: module java.base does not opens java.util",
             ),
         ),
+        ("java-option", ended(1, "Unrecognized VM option 'UseConcMarkSweepGC'")),
+        (
+            "external-rights",
+            ended(
+                163,
+                "org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized to access topics: [orders]",
+            ),
+        ),
         (
             "no-python",
             ended(

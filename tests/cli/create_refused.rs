@@ -117,6 +117,20 @@ fn a_missing_right_is_named_with_its_rule() {
     ));
 }
 
+/// Its code and reason are those of a missing right, and it may say "cannot" too.
+#[test]
+fn a_policy_that_says_cannot_is_no_missing_right() {
+    for said in [
+        "admission webhook \"validation.gatekeeper.sh\" denied the request: [psp-users] container flink-master cannot run as root",
+        "jobs.batch \"demo-master\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: a Job cannot be without the label team",
+    ] {
+        let outcome = refused(status(403, "Forbidden", said), 1);
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+        assert!(outcome.stderr.contains(said), "{outcome}");
+        assert!(!outcome.stderr.contains("you may not"), "{outcome}");
+    }
+}
+
 #[test]
 fn expired_credentials() {
     snapshot!(refused(status(401, "Unauthorized", "Unauthorized"), 1));

@@ -341,3 +341,19 @@ fn a_job_is_not_stopped_where_the_state_of_another_one_would_be_lost() {
         assert!(!outcome.stderr.contains(&"a".repeat(32)), "{outcome}");
     }
 }
+
+/// An upgrade that is taken for healthy without a first checkpoint would not be rolled back when none can be completed.
+#[test]
+fn a_missing_answer_about_checkpoints_does_not_say_that_there_are_none() {
+    let sandbox = running_with(&[]);
+    let id = "7".repeat(32);
+    let config = || get(&format!("{FLINK}/jobs/{id}/checkpoints/config"));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(config()).answer(away);
+    // It is asked again.
+    let every_minute = tree!({"mode": "exactly_once", "interval": 60_000, "timeout": 600_000});
+    sandbox.server.expect(config()).answer(json(&every_minute));
+    let upgrade = ["upgrade", "demo", "--image", "flink:2.3.1", "--surge=never"];
+    let outcome = sandbox.run(&[&upgrade[..], &["--job-id", &id]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}

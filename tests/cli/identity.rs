@@ -8,6 +8,7 @@ use crate::demo::{
 use crate::objects::{deployment_row, deployment_table, job_row, job_table, minutes_ago};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Call, Server, delete, get, json, patch, put, status, text};
+use crate::world::Request;
 
 const NAMESPACE: &str = "/api/v1/namespaces/default";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
@@ -324,6 +325,34 @@ fn run_deletes_what_it_made_of_a_cluster_of_which_a_part_was_there() {
     let outcome = sandbox.run(&["run", "demo", "--image", "flink:2.3.0", "--rm"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(outcome.stderr.contains("demo: deleted"), "{outcome}");
+}
+
+/// The API server, or a proxy before it, gives up waiting, and the request is carried out all the same.
+#[test]
+fn an_apply_that_timed_out_at_the_server_is_looked_up_before_it_is_sent_again() {
+    for answer in [
+        status(
+            504,
+            "Timeout",
+            "Timeout: request did not complete within requested timeout",
+        ),
+        status(500, "InternalError", "etcdserver: request timed out"),
+        text(502, "<html><body>502 Bad Gateway</body></html>"),
+    ] {
+        let sandbox = empty();
+        sandbox.server.answers_instead(patch(JOB).no_query("dryRun"), answer);
+        let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--no-wait"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let requests = sandbox.server.requests();
+        let real = |request: &&Request| patch(JOB).no_query("dryRun").fits(request);
+        let applies: Vec<Value> = (requests.iter().filter(real))
+            .map(|request| serde_json::from_slice(&request.body).unwrap())
+            .collect();
+        assert_eq!(applies.len(), 2, "{outcome}");
+        // Without the uid it could replace the object of another process.
+        let uid = sandbox.object(JOB)["metadata"]["uid"].clone();
+        assert_eq!(applies[1]["metadata"]["uid"], uid, "{outcome}");
+    }
 }
 
 #[test]

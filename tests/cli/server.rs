@@ -54,8 +54,8 @@ type Change = Box<dyn FnOnce(&mut World) + Send>;
 struct Script {
     expected: Vec<(Call, Answer, usize)>,
     meanwhile: Vec<(Call, Change)>,
-    /// Requests whose answers are lost.
-    lost: Vec<Call>,
+    /// Requests that are carried out, and answered with this.
+    instead: Vec<(Call, Answer)>,
     in_order: bool,
     requests: Vec<Request>,
     unexpected: Vec<String>,
@@ -167,7 +167,12 @@ impl Server {
 
     /// The world carries out the next such request, and its answer is lost: the connection is closed instead.
     pub fn loses(&self, call: Call) {
-        self.script().lost.push(call);
+        self.answers_instead(call, cut());
+    }
+
+    /// The world carries out the next such request, and this is its answer.
+    pub fn answers_instead(&self, call: Call, answer: Answer) {
+        self.script().instead.push((call, answer));
     }
 
     /// From now on requests must come in the order in which they were, and will be, written down.
@@ -248,11 +253,8 @@ impl Shared {
                     script.meanwhile.remove(at).1(&mut world);
                 }
                 let reply = world.answer(&request);
-                match script.lost.iter().position(|call| call.fits(&request)) {
-                    Some(at) => {
-                        script.lost.remove(at);
-                        Ok(cut())
-                    }
+                match script.instead.iter().position(|(call, _)| call.fits(&request)) {
+                    Some(at) => Ok(script.instead.remove(at).1),
                     None => Err(reply),
                 }
             }

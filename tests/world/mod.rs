@@ -388,7 +388,7 @@ impl World {
                 200,
                 "2026-01-01 00:00:00,000 INFO  org.apache.flink.runtime.executiongraph.ExecutionGraph [] - Job demo (0) switched from state CREATED to RUNNING.\n".to_owned(),
             ),
-            _ => Reply::fault(403, "Forbidden", &format!("you cannot use {sub} here")),
+            _ => Reply::fault(403, "Forbidden", &format!("User \"u\" cannot use {sub} here")),
         }
     }
 

@@ -35,7 +35,8 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Bytes,
     pub(super) warnings: Vec<String>,
-    /// Whether the answer to an earlier attempt was lost: then that attempt may have caused what this one finds done.
+    /// Whether the answer to an earlier attempt was lost, or left open what became of it: then that attempt may have caused
+    /// what this one finds done.
     pub(super) was_cut: bool,
 }
 
@@ -48,7 +49,7 @@ impl Sent<'_> {
         match self.method {
             Method::GET => true,
             Method::PATCH if !applies || is_bound_apply(self.body) => true,
-            _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("AccessReview") => true,
+            _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("Review") => true,
             Method::DELETE => is_bound(self.body),
             _ => false,
         }
@@ -116,9 +117,14 @@ impl Cluster {
             };
             let may_be_repeated = sent.may_be_repeated(target);
             let pause = match self.call_once(target, sent, piece).await {
+                // As after a cut connection: the sender looks up what became of it.
+                Ok(answer) if is_unclear(&answer) && !may_be_repeated => {
+                    return Err(self.status_error(target, answer.status, &answer.body));
+                }
                 Ok(answer) if is_busy(&answer) => {
                     let Some(pause) = busy.next() else { return Ok(answer) };
                     tracing::debug!(status = %answer.status, "the API server is busy");
+                    was_cut |= is_unclear(&answer);
                     answer.retry_after.unwrap_or(pause).min(MAX_RETRY_AFTER)
                 }
                 Ok(answer) => return Ok(Answer { was_cut, ..answer }),
@@ -255,6 +261,16 @@ fn is_busy(answer: &Answer) -> bool {
         StatusCode::INTERNAL_SERVER_ERROR => errors::of_etcd(&String::from_utf8_lossy(&answer.body)),
         _ => false,
     }
+}
+
+/// Whether the request may have been carried out all the same: a proxy did not get the API server's answer in time, or the
+/// API server not etcd's.
+fn is_unclear(answer: &Answer) -> bool {
+    is_busy(answer)
+        && !matches!(
+            answer.status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        )
 }
 
 pub(super) fn unsendable(target: &Target, error: http::Error) -> Error {

@@ -301,6 +301,9 @@ cause_kinds! {
     /// The program reaches into a module of Java that is closed to it, as modules are from Java 17 on.
     ClosedJavaModules = "closed-java-modules",
         "Open the package that the message names: `--env JAVA_TOOL_OPTIONS=--add-opens=MODULE/PACKAGE=ALL-UNNAMED`.",
+    /// Java does not start with one of its options.
+    JavaOption = "java-option",
+        "Take the option out of `env.java.opts.*` and `JAVA_TOOL_OPTIONS`, or use an image with a Java that has it.",
     /// The program's `main()` ended without `execute()`.
     NoExecute = "no-execute",
         "Call `execute()`, or name the right class by `--job-class`.",
@@ -340,6 +343,9 @@ cause_kinds! {
     /// A process writes to a file system that is mounted for reading only: the container's own, or a volume.
     ReadOnlyFileSystem = "read-only-file-system",
         "Mount an `emptyDir` where it writes, or leave `readOnlyRootFilesystem` out.",
+    /// Kafka or a service of a cloud refuses the credentials.
+    ExternalRights = "external-rights",
+        "Correct the credentials, or the rights that the service gives their user.",
     /// A name of a host is not known in this Kubernetes cluster.
     UnknownHost = "unknown-host",
         "Correct the name in the program's arguments and `-D` settings.",

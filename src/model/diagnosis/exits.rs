@@ -164,6 +164,9 @@ const EXITS: [Exit; 12] = [
     },
 ];
 
+/// Those that mean the same for both roles: the shell's, the runtime's and the kernel's.
+const OF_BOTH_ROLES: [i32; 6] = [126, 127, 128, 134, 137, 143];
+
 /// The cause for an exit code of the JobManager; `subject` is the ended process.
 pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
     match EXITS.iter().find(|exit| exit.code == code) {
@@ -254,11 +257,18 @@ pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace:
         } else {
             String::new()
         };
+        let hint = EXITS
+            .iter()
+            .find(|exit| exit.code == code && OF_BOTH_ROLES.contains(&code))
+            .map_or(
+                "its log shows why: a jar or plugin that only the JobManager's image has, or a -D setting, is the usual cause",
+                |exit| exit.hint,
+            );
         Cause::new(
             CauseKind::TaskManagerEnded,
             format!("{subject} ended with exit code {code}{times}"),
         )
-        .hint("its log shows why: a jar or plugin that only the JobManager's image has, or a -D setting, is the usual cause")
+        .hint(hint)
     };
     // A container that was killed for its memory twice will be killed again.
     let is_final =

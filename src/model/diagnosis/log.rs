@@ -103,7 +103,7 @@ const NOISE: [&str; 14] = [
 ];
 
 /// Lines of the JVM's launcher, of Flink's scripts and of a direct start with the reason why a process did not start.
-const START_ERRORS: [&str; 16] = [
+const START_ERRORS: [&str; 21] = [
     "this image cannot be started directly",
     "Could not find or load main class",
     "Could not create the Java Virtual Machine",
@@ -118,6 +118,11 @@ const START_ERRORS: [&str; 16] = [
     "Invalid initial heap size",
     "Unrecognized VM option",
     "Unrecognized option:",
+    "Improperly specified VM option",
+    "Conflicting collector combinations",
+    "Multiple garbage collectors selected",
+    "must be enabled via -XX:",
+    "Error opening zip file or JAR manifest missing",
     "insufficient memory for the Java Runtime Environment",
     "Could not parse command line arguments",
 ];
@@ -179,13 +184,49 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
     let records = records(&log[from..]);
     // More reliable records take precedence over later ones.
     let ranks: [fn(&Record) -> bool; 4] = [is_failure, is_trace, is_error, |record| shell_error(record).is_some()];
-    ranks
+    let found = ranks
         .into_iter()
         .find_map(|rank| {
             let mut relevant = records.iter().rev().filter(|record| !is_noise(record));
             relevant.find(|record| rank(record))
         })
-        .map(reduce)
+        .map(reduce)?;
+    let of_python = found.message.starts_with("Python process exits with code");
+    let printed = of_python.then(|| python_error(&records)).flatten();
+    Some(match printed {
+        Some(line) => by_python(line, found),
+        None => found,
+    })
+}
+
+/// The exception of a Python program that has ended. Source: flink-python's `PythonDriver`, which logs each line that the
+/// program prints.
+fn python_error(records: &[Record]) -> Option<&str> {
+    let ended = |record: &Record| record.message.contains("- Python Process Exited -");
+    let end = records.iter().rposition(ended)?;
+    records[..end]
+        .iter()
+        .rev()
+        .map(|record| record.message.as_str())
+        .take_while(|line| !line.contains("- Python Process Started -"))
+        .map(|line| line.strip_prefix("Caused by: ").unwrap_or(line))
+        .find(|line| {
+            let class = line.split_once(": ").map_or(*line, |(class, _)| class);
+            !class.contains(' ') && (class.ends_with("Error") || class.ends_with("Exception"))
+        })
+}
+
+/// `found`, which has no more than the exit code of Python, with the line of its exception.
+fn by_python(line: &str, found: LogCause) -> LogCause {
+    let message = one_line(line);
+    let (kind, hints) = known_failures::look_up(&message);
+    LogCause {
+        class: None,
+        message,
+        kind: kind.or(found.kind),
+        hints: if hints.is_empty() { found.hints } else { hints },
+        ..found
+    }
 }
 
 /// The last non-empty line of a log, formatted for a sentence.
@@ -300,7 +341,7 @@ fn message_of(throwable: &Throwable) -> String {
 fn root(chain: &[Throwable]) -> Option<usize> {
     let last = chain.len().checked_sub(1)?;
     let telling = |t: &Throwable| !is_wrapper(t);
-    let found = chain.iter().rposition(|t| telling(t) && !BLAND.contains(&t.short()));
+    let found = chain.iter().rposition(|t| telling(t) && !BLAND.contains(&innermost(t)));
     let found = found.or_else(|| chain.iter().rposition(telling));
     Some(
         found
@@ -309,9 +350,14 @@ fn root(chain: &[Throwable]) -> Option<usize> {
     )
 }
 
-fn is_wrapper(throwable: &Throwable) -> bool {
+/// The class without its package and the classes around it: Netty's is `Errors$NativeIoException`.
+fn innermost(throwable: &Throwable) -> &str {
     let class = throwable.short();
-    let class = class.rsplit('$').next().unwrap_or(class);
+    class.rsplit('$').next().unwrap_or(class)
+}
+
+fn is_wrapper(throwable: &Throwable) -> bool {
+    let class = innermost(throwable);
     if WRAPPERS.contains(&class) {
         return true;
     }

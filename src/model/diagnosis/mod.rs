@@ -173,3 +173,6 @@ mod object_tests;
 
 #[cfg(test)]
 mod verdict_tests;
+
+#[cfg(test)]
+mod wild_tests;

@@ -76,6 +76,24 @@ fn nodes_volumes_and_admission() {
             CauseKind::PodRefused,
             &["a TaskManager's Pod is refused", "denied the request"],
         );
+    case("policy")
+        .event(
+            ("Job", "demo-master"),
+            "FailedCreate",
+            "Error creating: pods \"demo-master-x\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: no team",
+            -1,
+            1,
+        )
+        .finds(CauseKind::PodRefused, &["ValidatingAdmissionPolicy of this Kubernetes cluster"]);
+    case("webhook that is away")
+        .event(
+            ("Job", "demo-master"),
+            "FailedCreate",
+            "Error creating: Internal error occurred: failed calling webhook \"injector.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/inject?timeout=10s\": no endpoints available for service \"istiod\"",
+            -20,
+            3,
+        )
+        .finds(CauseKind::PodRefused, &["does not answer"]);
     case("quota for the Deployment")
         .with(|o| {
                 deployment(
@@ -113,6 +131,31 @@ fn nodes_volumes_and_admission() {
             }
         })
         .finds(CauseKind::Displaced, &["Evicted: The node was low"]);
+    case("refused by their nodes again and again")
+        .with(|o| {
+            for name in ["a", "b", "c"] {
+                pod(
+                    o,
+                    &format!("demo-task-manager-5d4-{name}"),
+                    json!({"status": {"phase": "Failed", "reason": "OutOfephemeral-storage",
+                "message": "Pod was rejected: Node didn't have enough resource: ephemeral-storage."}}),
+                );
+            }
+        })
+        .finds(CauseKind::Displaced, &["OutOfephemeral-storage: Pod was rejected"]);
+}
+
+#[test]
+fn a_refusal_before_the_job_has_its_pod_is_no_fault_where_pods_cannot_be_listed() {
+    let refused = |status: serde_json::Value| {
+        let mut observed = cluster();
+        job(&mut observed, status);
+        let said = "Error creating: pods \"demo-master-x\" is forbidden: exceeded quota: small";
+        event(&mut observed, ("Job", "demo-master"), "FailedCreate", said, -600, 3);
+        judge(&observed)
+    };
+    assert!(matches!(refused(json!({})), Verdict::Failed(_)));
+    assert!(matches!(refused(json!({"active": 1})), Verdict::Going { .. }));
 }
 
 #[test]
@@ -185,6 +228,12 @@ fn containers_that_end_again_and_again() {
     case("TaskManager")
         .pod_with(TM, "Running", running(), terminated(1, "Error"), 3)
         .finds(CauseKind::TaskManagerEnded, &["exit code 1, 3 times"]);
+    case("TaskManager that was killed")
+        .pod_with(TM, "Running", running(), terminated(137, "Error"), 3)
+        .finds(
+            CauseKind::TaskManagerEnded,
+            &["exit code 137", "a node short of memory"],
+        );
     case("TaskManager backing off")
         .pod_with(
             TM,

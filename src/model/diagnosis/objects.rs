@@ -258,7 +258,9 @@ pub(super) fn suspended(observed: &Observed) -> Option<Finding> {
 /// The JobManager's Pod is rejected.
 pub(super) fn jobmanager_refused(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let job = observed.current_job()?;
-    if observed.pods_of(Role::JobManager).any(|pod| !pods::has_ended(pod)) {
+    // The Pods of a user who may not list them are known from the Job only, and Events of refusals stay for an hour.
+    let active = job.status.as_ref().and_then(|status| status.active).unwrap_or(0);
+    if active > 0 || observed.pods_of(Role::JobManager).any(|pod| !pods::has_ended(pod)) {
         return None;
     }
     let events: Vec<&Event> = observed
@@ -337,7 +339,7 @@ fn failed_create<'a>(events: &[&'a Event]) -> Option<(Option<Timestamp>, &'a str
 }
 
 /// Messages of the API server: needles, whether waiting cannot help, kind, hint.
-const REFUSALS: [(&str, bool, CauseKind, &str); 8] = [
+const REFUSALS: [(&str, bool, CauseKind, &str); 10] = [
     (
         "exceeded quota",
         false,
@@ -361,6 +363,20 @@ const REFUSALS: [(&str, bool, CauseKind, &str); 8] = [
         true,
         CauseKind::PodRefused,
         "an admission webhook of this Kubernetes cluster refuses the Pod: change what its message names",
+    ),
+    (
+        // Source: the plugin ValidatingAdmissionPolicy of the API server, in its `dispatcher.go`.
+        "denied request",
+        true,
+        CauseKind::PodRefused,
+        "a ValidatingAdmissionPolicy of this Kubernetes cluster refuses the Pod: change what its message names",
+    ),
+    (
+        "failed calling webhook",
+        false,
+        CauseKind::PodRefused,
+        "an admission webhook of this Kubernetes cluster does not answer, and no Pod is created without it: see the Pods behind the \
+         Service that the message names",
     ),
     (
         "security context constraint",

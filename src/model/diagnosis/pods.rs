@@ -127,22 +127,22 @@ pub(super) fn displaced(pod: &Pod) -> Option<String> {
         return Some(join(reason, message));
     }
     let reason = status.reason.as_deref()?;
-    // Source: kubelet's eviction manager, node shutdown manager and admission handlers.
-    let taken = matches!(
-        reason,
-        "Evicted"
-            | "NodeLost"
-            | "NodeShutdown"
-            | "Terminated"
-            | "Shutdown"
-            | "Preempting"
-            | "DeadlineExceeded"
-            | "UnexpectedAdmissionError"
-            | "NodeAffinity"
-            | "OutOfcpu"
-            | "OutOfmemory"
-            | "OutOfpods"
-    );
+    // Source: kubelet's eviction manager, node shutdown manager and admission handlers, whose "OutOf" has the name of any
+    // resource after it.
+    let taken = reason.starts_with("OutOf")
+        || matches!(
+            reason,
+            "Evicted"
+                | "NodeLost"
+                | "NodeShutdown"
+                | "Terminated"
+                | "Shutdown"
+                | "Preempting"
+                | "DeadlineExceeded"
+                | "UnexpectedAdmissionError"
+                | "NodeAffinity"
+                | "TopologyAffinityError"
+        );
     taken.then(|| join(reason, status.message.as_deref()))
 }
 

@@ -100,20 +100,43 @@ async fn first_checkpoint(
     job_id: &str,
     limit: Option<Duration>,
 ) -> Result<Option<Instant>> {
-    match flink.checkpoint_config(job_id).await {
-        Ok(Reply::Answer(config)) if config.every().is_some() => {}
-        Err(error) if error.is_denied() => return Err(error),
-        // Flink refuses the request if checkpointing is disabled. Source: AbstractCheckpointHandler.
-        _ => return Ok(None),
-    }
-    let Some(limit) = limit else {
-        return completed(cluster, flink, name, job_id).await;
+    let first = async {
+        if takes_checkpoints(cluster, flink, name, job_id).await? {
+            completed(cluster, flink, name, job_id).await
+        } else {
+            Ok(None)
+        }
     };
-    match tokio::time::timeout(limit, completed(cluster, flink, name, job_id)).await {
+    let Some(limit) = limit else {
+        return first.await;
+    };
+    match tokio::time::timeout(limit, first).await {
         Ok(at) => at,
         Err(_) => Err(Error::timed_out(format!(
             "the job of {name} runs, but no checkpoint of it was completed in time"
         ))),
+    }
+}
+
+/// Whether the job takes checkpoints; not if it has finished.
+async fn takes_checkpoints(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<bool> {
+    loop {
+        match flink.checkpoint_config(job_id).await {
+            Ok(Reply::Answer(config)) => return Ok(config.every().is_some()),
+            // Flink refuses the request if checkpointing is disabled. Source: AbstractCheckpointHandler.
+            Ok(Reply::Refused(..)) => return Ok(false),
+            // No answer says nothing about checkpoints.
+            Ok(Reply::Away) => {}
+            Err(error) if error.is_denied() => return Err(error),
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, "it is not known whether there are checkpoints");
+            }
+            Err(_) => return Ok(false),
+        }
+        if has_finished(cluster, flink, name, job_id).await? {
+            return Ok(false);
+        }
+        tokio::time::sleep(CHECKPOINT_POLL).await;
     }
 }
 
@@ -145,19 +168,30 @@ async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id:
             // Before 1.17 a checkpoint cannot be triggered, and a Flink that does not answer may come back.
             Err(error) => tracing::debug!(%error, "no checkpoint was asked for"),
         }
-        if has_ended(flink, job_id).await {
-            match until_ended(cluster, name, Some(END), |_, _| {}).await {
-                Ok(End::Finished) => return Ok(None),
-                Ok(End::Failed(cause)) => return Err(cause.into_error(name)),
-                Ok(End::Canceled) => return Err(ended(name, "was canceled")),
-                Ok(End::Suspended) => return Err(ended(name, "was suspended")),
-                Ok(End::Gone | End::Missing) => return Err(ended(name, "was deleted")),
-                // Flink did not answer for a moment only.
-                Err(error) if error.kind == Kind::TimedOut => {}
-                Err(error) => return Err(error),
-            }
+        if has_finished(cluster, flink, name, job_id).await? {
+            return Ok(None);
         }
         tokio::time::sleep(CHECKPOINT_POLL).await;
+    }
+}
+
+/// Whether the job has finished.
+///
+/// # Errors
+/// The cause when it has ended in another way.
+async fn has_finished(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<bool> {
+    if !has_ended(flink, job_id).await {
+        return Ok(false);
+    }
+    match Box::pin(until_ended(cluster, name, Some(END), |_, _| {})).await {
+        Ok(End::Finished) => Ok(true),
+        Ok(End::Failed(cause)) => Err(cause.into_error(name)),
+        Ok(End::Canceled) => Err(ended(name, "was canceled")),
+        Ok(End::Suspended) => Err(ended(name, "was suspended")),
+        Ok(End::Gone | End::Missing) => Err(ended(name, "was deleted")),
+        // Flink did not answer for a moment only.
+        Err(error) if error.kind == Kind::TimedOut => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

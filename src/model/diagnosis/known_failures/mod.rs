@@ -1,12 +1,13 @@
 //! Known failures, and how to fix each.
 
+mod state;
 mod storage;
 
 use super::CauseKind;
 
 /// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first matching row.
 pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
-    [PROGRAM, storage::STORAGE, OTHERS]
+    [state::STATE, PROGRAM, storage::STORAGE, OTHERS]
         .into_iter()
         .flatten()
         .find(|row| {
@@ -38,54 +39,19 @@ pub(super) const ON_TASK_MANAGERS: &str =
 /// 1.17 to 2.3, and the JVM's.
 const PROGRAM: &[KnownFailure] = &[
     KnownFailure {
-        kind: CauseKind::SavepointIncompatible,
-        when: &[
-            &["Cannot map checkpoint/savepoint state for operator"],
-            &["Failed to rollback to checkpoint/savepoint", "--allowNonRestoredState"],
-        ],
-        hints: &[
-            "the savepoint has state of an operator that the program lacks: give its operators the same uid() as before",
-            "to drop that state, start again with --allow-non-restored-state",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::SavepointIncompatible,
-        when: &[&["Failed to rollback to checkpoint/savepoint", "parallelism"]],
-        hints: &[
-            "an operator's maximum parallelism differs from the savepoint's: set it as before, or lower --parallelism",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::SavepointIncompatible,
-        when: &[
-            &["StateMigrationException"],
-            &["Failed to rollback to checkpoint/savepoint"],
-            &["For heap backends, the new state serializer"],
-        ],
-        hints: &[
-            "the savepoint does not fit the program's state: start the version that took it, or migrate the type's serializer",
-            "for a deliberate fresh start, create the cluster without --from-savepoint",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::SavepointMissing,
-        when: &[
-            &["Cannot find checkpoint or savepoint"],
-            &["Cannot find meta data file", "_metadata"],
-            &["FileNotFoundException", "/_metadata"],
-            &["NoSuchFileException", "/_metadata"],
-        ],
-        hints: &[
-            "no savepoint is at this path as the Pods see it: check --from-savepoint",
-            "a path without scheme is inside of the container: mount its volume by --mount CLAIM:PATH",
-        ],
-    },
-    KnownFailure {
         kind: CauseKind::FileSystemPlugin,
         when: &[&["Could not find a file system implementation for scheme"]],
         hints: &[
             "the image lacks the plugin for this scheme: put the jar from /opt/flink/opt under /opt/flink/plugins, or name \
              it in the variable ENABLE_BUILT_IN_PLUGINS",
+        ],
+    },
+    KnownFailure {
+        // Flink's client says "Forbidden!Configured service account doesn't have access" of every refusal.
+        kind: CauseKind::Quota,
+        when: &[&["configmaps", "exceeded quota"]],
+        hints: &[
+            "high availability creates ConfigMaps, and the namespace's quota is used up: delete something, or have the quota raised",
         ],
     },
     KnownFailure {
@@ -224,6 +190,22 @@ const PROGRAM: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Source: HotSpot's `Arguments` and `GCConfig`, and the agents of `java.lang.instrument`.
+        kind: CauseKind::JavaOption,
+        when: &[
+            &["Unrecognized VM option"],
+            &["Unrecognized option:"],
+            &["Improperly specified VM option"],
+            &["Conflicting collector combinations"],
+            &["Multiple garbage collectors selected"],
+            &["must be enabled via -XX:"],
+            &["Error opening zip file or JAR manifest missing"],
+        ],
+        hints: &[
+            "it is in -D env.java.opts.all or its like for a role, or in the variable JAVA_TOOL_OPTIONS: take it out, or use an --image with a Java that has it",
+        ],
+    },
+    KnownFailure {
         // Source: flink-python, PythonEnvUtils and PythonDriver.
         kind: CauseKind::NoPython,
         when: &[
@@ -328,9 +310,20 @@ const PROGRAM: &[KnownFailure] = &[
             &["NoSuchFieldError"],
             &["AbstractMethodError"],
             &["IncompatibleClassChangeError"],
+            &["ServiceConfigurationError"],
+            &["LinkageError", "loader constraint violation"],
         ],
         hints: &[
             "the jar was built against other versions of its libraries: build it for the Flink version of --image",
+        ],
+    },
+    KnownFailure {
+        // Source: `java.io.ObjectStreamClass`.
+        kind: CauseKind::Libraries,
+        when: &[&["InvalidClassException", "local class incompatible"]],
+        hints: &[
+            "JobManager and TaskManagers, or the savepoint and the program, have different versions of the class: use one --image for both roles, \
+             and keep its serialVersionUID",
         ],
     },
     KnownFailure {
@@ -397,6 +390,15 @@ const PROGRAM: &[KnownFailure] = &[
 /// Failures of the network and of a running job, and last the most general row.
 const OTHERS: &[KnownFailure] = &[
     KnownFailure {
+        // Source: Flink's `TaskExecutor`.
+        kind: CauseKind::Unregistered,
+        when: &[&["Could not register at the ResourceManager within"]],
+        hints: &[
+            "the TaskManager did not reach the JobManager: a NetworkPolicy, a missing Service, a name server that does not answer or another \
+             Flink version in the image is the usual cause",
+        ],
+    },
+    KnownFailure {
         kind: CauseKind::UnknownHost,
         when: &[&["UnknownHostException"]],
         hints: &[
@@ -407,7 +409,13 @@ const OTHERS: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::TaskManagerLost,
         when: &[
+            // Source: `CreditBasedPartitionRequestClientHandler` and `PartitionRequestClientFactory`.
+            &["the remote task manager was lost"],
+            &["the remote task manager has been lost"],
             &["Connection unexpectedly closed by remote task manager"],
+            &["LocalTransportException", "(connection to '"],
+            // Source: `TaskExecutor.onStop`: its Pod was ended, as when its node is drained.
+            &["The TaskExecutor is shutting down"],
             &["Heartbeat of TaskManager"],
             // Source: `JobMaster.TaskManagerHeartbeatListener`; the same is said of JobManagers.
             &["TaskManager with id", "is no longer reachable"],
@@ -439,7 +447,10 @@ const OTHERS: &[KnownFailure] = &[
     // The most general row: any other exception in main().
     KnownFailure {
         kind: CauseKind::MainThrows,
-        when: &[&["The main method caused an error"]],
+        when: &[
+            &["The main method caused an error"],
+            &["Python process exits with code"],
+        ],
         hints: &[
             "main() threw it before the job was started: see the program's arguments, and what its code does there",
         ],

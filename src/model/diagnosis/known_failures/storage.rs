@@ -53,6 +53,8 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["NoAuthWithAWSException"],
             &["SignatureDoesNotMatch"],
             &["InvalidAccessKeyId"],
+            &["ExpiredToken"],
+            &["Not authorized to perform sts:"],
             &["Unable to load AWS credentials"],
             &["Unable to load credentials"],
             &["No AWS Credentials"],
@@ -60,6 +62,20 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         ],
         hints: &[
             "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
+        ],
+    },
+    KnownFailure {
+        // Words of AWS, and of Kafka's `org.apache.kafka.common.errors`. AWS calls it AccessDeniedException too.
+        kind: CauseKind::ExternalRights,
+        when: &[
+            &["is not authorized to perform"],
+            &[".awssdk.services.", ".AccessDeniedException"],
+            &["org.apache.kafka.common.errors.", "AuthorizationException"],
+            &["org.apache.kafka.common.errors.SaslAuthenticationException"],
+        ],
+        hints: &[
+            "correct the credentials in the program's arguments and -D settings, or give the user that they name the right",
+            "AWS knows Pods by their service account: --service-account",
         ],
     },
     KnownFailure {
@@ -73,7 +89,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
     KnownFailure {
         kind: CauseKind::StorageAccess,
         when: &[
-            &["AccessDeniedException"],
+            &["java.nio.file.AccessDeniedException"],
             &["Permission denied"],
             &["Failed to create directory"],
             &["Mkdirs failed to create"],

@@ -1,0 +1,79 @@
+//! Known failures of a start from a savepoint or a checkpoint.
+
+use super::KnownFailure;
+use crate::model::diagnosis::CauseKind;
+
+/// Specific rows come before general ones.
+pub(super) const STATE: &[KnownFailure] = &[
+    KnownFailure {
+        kind: CauseKind::SavepointIncompatible,
+        when: &[
+            &["Cannot map checkpoint/savepoint state for operator"],
+            // Source: `StateAssignmentOperation.checkStateMappingCompleteness`.
+            &["There is no operator for the state"],
+            &["Failed to rollback to checkpoint/savepoint", "--allowNonRestoredState"],
+        ],
+        hints: &[
+            "the savepoint has state of an operator that the program lacks: give its operators the same uid() as before",
+            "to drop that state, start again with --allow-non-restored-state",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::SavepointIncompatible,
+        // Source: `Checkpoints.loadAndValidateCheckpoint`, and `StateAssignmentOperation.checkParallelismPreconditions`, which
+        // speaks where the program leaves the maximum to Flink.
+        when: &[
+            &["Failed to rollback to checkpoint/savepoint", "parallelism"],
+            &["can not be restored. The maximum parallelism"],
+            &["The maximum parallelism", "with which the latest checkpoint"],
+        ],
+        hints: &[
+            "an operator's maximum parallelism differs from the savepoint's: set it as before, or lower --parallelism",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::SavepointIncompatible,
+        when: &[
+            &["StateMigrationException"],
+            &["Failed to rollback to checkpoint/savepoint"],
+            &["For heap backends, the new state serializer"],
+        ],
+        hints: &[
+            "the savepoint does not fit the program's state: start the version that took it, or migrate the type's serializer",
+            "for a deliberate fresh start, create the cluster without --from-savepoint",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::SavepointMissing,
+        when: &[
+            &["Cannot find checkpoint or savepoint"],
+            &["Cannot find meta data file", "_metadata"],
+            &["FileNotFoundException", "/_metadata"],
+            &["NoSuchFileException", "/_metadata"],
+        ],
+        hints: &[
+            "no savepoint is at this path as the Pods see it: check --from-savepoint",
+            "a path without scheme is inside of the container: mount its volume by --mount CLAIM:PATH",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::SavepointMissing,
+        // Source: `BackendRestorerProcedure`; the words are those of Linux, HDFS and S3.
+        when: &[
+            &[
+                "provided restore options",
+                "FileNotFoundException",
+                "No such file or directory",
+            ],
+            &[
+                "provided restore options",
+                "FileNotFoundException",
+                "File does not exist",
+            ],
+            &["provided restore options", "The specified key does not exist"],
+        ],
+        hints: &[
+            "a file that the savepoint or checkpoint refers to is gone: start from another one, which kubectl flink savepoint list NAME shows",
+        ],
+    },
+];

@@ -1,0 +1,154 @@
+//! Failures of clusters and jobs in the wild, and what is found for each.
+
+use super::{CauseKind, LogCause, root_cause};
+
+fn of(log: &str) -> LogCause {
+    root_cause(log).unwrap_or_else(|| panic!("nothing found in {log}"))
+}
+
+/// Texts of Flink, Java and the services that a job uses, each with the record around it left out.
+#[test]
+fn failures_in_the_wild_are_known() {
+    for (text, kind, hint) in [
+        (
+            "java.lang.IllegalStateException: The state for task cbc357ccb763df2852fee8c4fc7d55f2 can not be restored. The maximum parallelism (128) of the restored state is lower than the configured parallelism (200). Please reduce the parallelism of the task to be lower or equal to the maximum parallelism.",
+            CauseKind::SavepointIncompatible,
+            "lower --parallelism",
+        ),
+        (
+            "java.lang.IllegalStateException: There is no operator for the state 8c6f0a1b2c3d4e5f8c6f0a1b2c3d4e5f",
+            CauseKind::SavepointIncompatible,
+            "uid()",
+        ),
+        (
+            "org.apache.flink.util.FlinkException: Could not restore keyed state backend for KeyedProcessOperator_0a_(1/1) from any of the 1 provided restore options.\nCaused by: org.apache.flink.runtime.state.BackendBuildingException: Caught unexpected exception.\nCaused by: java.io.FileNotFoundException: /state/shared/5f (No such file or directory)",
+            CauseKind::SavepointMissing,
+            "is gone",
+        ),
+        (
+            "org.apache.flink.util.FlinkException: Could not restore keyed state backend for KeyedProcessOperator_0a_(1/1) from any of the 1 provided restore options.\nCaused by: java.io.FileNotFoundException: /state/shared/5f (Permission denied)",
+            CauseKind::StorageAccess,
+            "9999",
+        ),
+        (
+            "io.fabric8.kubernetes.client.KubernetesClientException: Failure executing: POST at: https://10.0.0.1/api/v1/namespaces/a/configmaps. Message: Forbidden!Configured service account doesn't have access. Service account may have been revoked. configmaps \"demo-cluster-config-map\" is forbidden: exceeded quota: small, requested: configmaps=1, used: configmaps=10, limited: configmaps=10.",
+            CauseKind::Quota,
+            "quota is used up",
+        ),
+        (
+            "software.amazon.awssdk.services.glue.model.AccessDeniedException: User: arn:aws:sts::1:assumed-role/flink is not authorized to perform: glue:GetDatabase on resource: x (Service: Glue, Status Code: 400, Request ID: 0)",
+            CauseKind::ExternalRights,
+            "credentials",
+        ),
+        (
+            "org.apache.flink.util.FlinkRuntimeException: Failed to list subscribed topic partitions due to\nCaused by: java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized to access topics: [orders]\nCaused by: org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized to access topics: [orders]",
+            CauseKind::ExternalRights,
+            "credentials",
+        ),
+        (
+            "java.io.InvalidClassException: com.shop.Order; local class incompatible: stream classdesc serialVersionUID = 1, local class serialVersionUID = 2",
+            CauseKind::Libraries,
+            "serialVersionUID",
+        ),
+        (
+            "org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException: Lost connection to task manager '10.0.0.2/10.0.0.2:6121 [ demo-task-manager-x ] '. This indicates that the remote task manager was lost.",
+            CauseKind::TaskManagerLost,
+            "TaskManager was lost",
+        ),
+        (
+            "org.apache.flink.runtime.io.network.netty.exception.LocalTransportException: readAddress(..) failed: Connection reset by peer (connection to '10.0.0.2/10.0.0.2:6121')\nCaused by: org.apache.flink.shaded.netty4.io.netty.channel.unix.Errors$NativeIoException: readAddress(..) failed: Connection reset by peer",
+            CauseKind::TaskManagerLost,
+            "TaskManager was lost",
+        ),
+        (
+            "org.apache.flink.util.FlinkException: The TaskExecutor is shutting down.",
+            CauseKind::TaskManagerLost,
+            "TaskManager was lost",
+        ),
+        (
+            "org.apache.flink.runtime.taskexecutor.exceptions.RegistrationTimeoutException: Could not register at the ResourceManager within the specified maximum registration duration PT5M. This indicates a problem with this instance. Terminating now.",
+            CauseKind::Unregistered,
+            "NetworkPolicy",
+        ),
+    ] {
+        let log = format!("2026-01-01 10:00:00,000 ERROR x [] - a\n{text}\n\tat a.B.c(B.java:1)\n");
+        let found = root_cause(&log).unwrap();
+        assert_eq!(found.kind, Some(kind), "{text}");
+        assert!(found.hints[0].contains(hint), "{text}: {:?}", found.hints);
+    }
+}
+
+#[test]
+fn options_that_java_refuses_are_named() {
+    for (line, after) in [
+        (
+            "Unrecognized VM option 'UseConcMarkSweepGC'",
+            "Error: Could not create the Java Virtual Machine.\nError: A fatal exception has occurred. Program will exit.\n",
+        ),
+        ("Multiple garbage collectors selected", ""),
+        (
+            "Error opening zip file or JAR manifest missing : /opt/agent.jar",
+            "Error occurred during initialization of VM\nagent library failed to init: instrument\n",
+        ),
+    ] {
+        let found = of(&format!(
+            "Starting Job Manager\nError occurred during initialization of VM\n{line}\n{after}"
+        ));
+        assert_eq!(
+            (found.kind, found.message.as_str()),
+            (Some(CauseKind::JavaOption), line)
+        );
+    }
+}
+
+/// Flink has no more than the exit code of Python; what Python said is in the lines before.
+#[test]
+fn the_exception_of_a_python_program_is_named() {
+    let log = |printed: &[&str]| {
+        let lines = [
+            &["--- Python Process Started ---"][..],
+            printed,
+            &["--- Python Process Exited ---"],
+        ];
+        let logged = |line: &&str| {
+            format!("{line}\n2026-01-01 10:00:00,000 INFO  org.apache.flink.client.python.PythonDriver [] - {line}\n")
+        };
+        let lines: Vec<String> = lines.concat().iter().map(logged).collect();
+        format!(
+            "{}2026-01-01 10:00:01,000 ERROR org.apache.flink.client.python.PythonDriver [] - Run python process failed\n\
+             java.lang.RuntimeException: Python process exits with code: 1\n\
+             \tat org.apache.flink.client.python.PythonDriver.main(PythonDriver.java:130)\n",
+            lines.concat()
+        )
+    };
+    let found = of(&log(&[
+        "Traceback (most recent call last):",
+        "  File \"/opt/flink/usrlib/job.py\", line 3, in <module>",
+        "    import shop",
+        "ModuleNotFoundError: No module named 'shop'",
+    ]));
+    assert_eq!(found.summary(), "ModuleNotFoundError: No module named 'shop'");
+    assert_eq!(found.kind, Some(CauseKind::MainThrows));
+    let found = of(&log(&[
+        "py4j.protocol.Py4JJavaError: An error occurred while calling o12.execute.",
+        ": java.lang.RuntimeException: no",
+        "\tat a.B.c(B.java:1)",
+        "Caused by: java.net.UnknownHostException: kafka",
+        "\t... 12 more",
+    ]));
+    assert_eq!(found.kind, Some(CauseKind::UnknownHost));
+    let found = of(&log(&["bye"]));
+    assert_eq!(found.summary(), "RuntimeException: Python process exits with code: 1");
+}
+
+#[test]
+fn a_connection_that_was_reset_is_reported_with_its_other_end() {
+    let found = of(
+        "2026-01-01 10:00:00,000 WARN  x [] - Map (1/1)#0 switched from RUNNING to FAILED with failure cause:\n\
+         org.apache.flink.runtime.io.network.netty.exception.LocalTransportException: readAddress(..) failed: Connection reset by peer (connection to '10.0.0.2/10.0.0.2:6121')\n\
+         \tat org.apache.flink.X.y(X.java:1)\n\
+         Caused by: org.apache.flink.shaded.netty4.io.netty.channel.unix.Errors$NativeIoException: readAddress(..) failed: Connection reset by peer\n",
+    );
+    assert_eq!(found.short_class(), Some("LocalTransportException"));
+    assert!(found.message.contains("10.0.0.2:6121"), "{}", found.message);
+}
