@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{read, write};
+use super::{read, read_all, write};
 use crate::model::config::{Config, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::pod_template::MAIN_CONTAINER;
@@ -227,6 +227,36 @@ fn configuration_values_are_what_flink_reads() {
         ("list", "a;2;'b;c'"),
     ]);
     assert_eq!(layer.configuration, want);
+}
+
+/// As kubectl reads them for the API server; the configuration is Flink's.
+#[test]
+fn pod_templates_are_yaml_1_1() {
+    let text = with_spec(
+        r"  flinkConfiguration: {a.b: yes}
+  podTemplate:
+    spec:
+      hostNetwork: no
+      restartPolicy: Always
+      volumes: [{name: v, secret: {defaultMode: 0400, optional: on}}]
+  taskManager:
+    podTemplate: {spec: {priority: 1_000}}",
+    );
+    let found = read_all(&text, "job.yaml").unwrap();
+    let layer = &found.layers[0];
+    assert_eq!(layer.configuration["a.b"], "yes");
+    let secret = json!({"defaultMode": 256, "optional": true});
+    let expected = json!({"spec": {"hostNetwork": false, "volumes": [{"name": "v", "secret": secret}]}});
+    assert_eq!(layer.pod_template, Some(expected));
+    assert_eq!(
+        layer.task_manager.pod_template,
+        Some(json!({"spec": {"priority": 1000}}))
+    );
+    let [warning] = &found.warnings[..] else {
+        panic!("{:?}", found.warnings)
+    };
+    let path = "job.yaml: spec.podTemplate.spec.restartPolicy: left out: ";
+    assert!(warning.starts_with(path), "{warning}");
 }
 
 /// A pod template with these resources of Flink's container.

@@ -147,6 +147,7 @@ fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str
             let path = format!("spec.{field}[{index}]");
             let Some(fields) = element.as_object() else { continue };
             list_faults(fields, &path, refuse);
+            text_faults(fields, &path, refuse);
             let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
             if field != "containers" || !(name == MAIN_CONTAINER || name == container) {
                 continue;
@@ -166,6 +167,25 @@ fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str
                 );
             }
         }
+    }
+}
+
+/// Words and values of variables of a Container that YAML reads as numbers or booleans: the API server takes only texts.
+fn text_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
+    let mut check = |path: String, value: &Value| {
+        if matches!(value, Value::Number(_) | Value::Bool(_)) {
+            refuse(&path, &format!("it must be a text: put {value} in quotes"));
+        }
+    };
+    for field in ["command", "args"] {
+        let words = container.get(field).and_then(Value::as_array);
+        for (index, word) in words.into_iter().flatten().enumerate() {
+            check(format!("{path}.{field}[{index}]"), word);
+        }
+    }
+    let variables = container.get("env").and_then(Value::as_array);
+    for (index, variable) in variables.into_iter().flatten().enumerate() {
+        check(format!("{path}.env[{index}].value"), &variable["value"]);
     }
 }
 

@@ -189,6 +189,14 @@ fn what_makes_a_cluster_ours_cannot_be_patched() {
             "{spec: {containers: [{name: a, env: [{value: x}]}]}}",
             ".spec.containers[0].env[0]: it lacks name",
         ),
+        (
+            "{spec: {containers: [{name: a, env: [{name: A, value: true}]}]}}",
+            ".spec.containers[0].env[0].value: it must be a text: put true in quotes",
+        ),
+        (
+            "{spec: {initContainers: [{name: a, args: [a, 1]}]}}",
+            ".spec.initContainers[0].args[1]: it must be a text",
+        ),
         ("{spec: {$retainKeys: [a]}}", ".spec.$retainKeys: "),
         ("{spec: {affinity: {$patch: x}}}", ".spec.affinity.$patch: "),
     ] {
