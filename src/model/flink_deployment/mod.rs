@@ -141,7 +141,7 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
         leading_zero_numbers_as_strings: true,
         emit_comments: false,
     };
-    let documents: Vec<Value> = match serde_yaml::from_multiple_with_options(text, options) {
+    let documents: Vec<Value> = match serde_yaml::from_multiple_with_options(text, of_any_size(options)) {
         Ok(documents) => documents,
         Err(error) => match json::documents(text) {
             Some(documents) => documents.map_err(|error| error.context(source))?,
@@ -151,6 +151,19 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
+/// The options without the limits on a file's size, and on how often it uses an anchor: the file is the user's own. What
+/// aliases make of it stays limited.
+fn of_any_size(mut options: serde_yaml::Options) -> serde_yaml::Options {
+    options.budget = serde_yaml::budget! {
+        max_documents: usize::MAX,
+        max_events: usize::MAX,
+        max_nodes: usize::MAX,
+        max_total_scalar_bytes: usize::MAX,
+        enforce_alias_anchor_ratio: false,
+    };
+    options
+}
+
 /// Reads the pod templates of `documents` again, from the same text: as kubectl reads it for the API server, in YAML 1.1,
 /// `no` is false and `0400` is octal.
 fn read_pod_templates(text: &str, documents: &mut [Value]) {
@@ -158,7 +171,7 @@ fn read_pod_templates(text: &str, documents: &mut [Value]) {
         return;
     }
     let options = serde_yaml::options! { legacy_octal_numbers: true, emit_comments: false };
-    let found: Option<Vec<Value>> = serde_yaml::from_multiple_with_options(text, options).ok();
+    let found: Option<Vec<Value>> = serde_yaml::from_multiple_with_options(text, of_any_size(options)).ok();
     // None: it is JSON that is no YAML, and has no unquoted texts.
     let found = found.into_iter().flatten().filter(|document| !document.is_null());
     for (document, again) in documents.iter_mut().zip(found) {

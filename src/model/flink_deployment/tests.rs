@@ -259,6 +259,21 @@ fn pod_templates_are_yaml_1_1() {
     assert!(warning.starts_with(path), "{warning}");
 }
 
+/// By default the library refuses 1,025 documents, and an anchor that is used more than 100 times.
+#[test]
+fn files_of_any_size_are_read() {
+    let item = |image: &str| {
+        format!(
+            "- {{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, spec: {{image: {image}, job: {{}}}}}}\n"
+        )
+    };
+    let (first, others) = (item("&image flink:1.20"), item("*image").repeat(200));
+    let text = "kind: ConfigMap\n---\n".repeat(1100) + "kind: List\nitems:\n" + &first + &others;
+    let found = read_all(&text, "jobs.yaml").unwrap();
+    assert_eq!((found.layers.len(), found.passed_over.len()), (201, 1100));
+    assert_eq!(found.layers[200].image.as_deref(), Some("flink:1.20"));
+}
+
 /// A pod template with these resources of Flink's container.
 fn sized(resources: &serde_json::Value) -> serde_json::Value {
     json!({"spec": {"containers": [{"name": MAIN_CONTAINER, "resources": resources}]}})
