@@ -19,24 +19,28 @@ const LAST_STATE: &str = "KUBERNETES_OPERATOR_LAST_STATE";
 /// that they took.
 pub(crate) fn last_state(object: &Value) -> Option<&str> {
     let status = &object["status"]["jobStatus"];
+    let record = &object["status"]["reconciliationStatus"]["lastReconciledSpec"];
     let upgrade = status["upgradeSavepointPath"].as_str();
-    if stopped_by(object).as_deref() == Some("last-state") || upgrade == Some(LAST_STATE) {
+    if stopped_by(record).as_deref() == Some("last-state") || upgrade == Some(LAST_STATE) {
         return None;
     }
     let places = [
         upgrade,
         status["savepointInfo"]["lastSavepoint"]["location"].as_str(),
         status["checkpointInfo"]["lastCheckpoint"]["location"].as_str(),
+        // The operator has never started it.
+        object["spec"]["job"]["initialSavepointPath"]
+            .as_str()
+            .filter(|_| record.is_null()),
     ];
     let mut paths = places.into_iter().flatten();
     paths.find(|path| !path.is_empty() && *path != LAST_STATE)
 }
 
-/// The `upgradeMode` with which the operator stopped the job, which it writes to its record of the spec; another one than
-/// that of the file, where it fell back.
-fn stopped_by(object: &Value) -> Option<String> {
-    let record = object["status"]["reconciliationStatus"]["lastReconciledSpec"].as_str()?;
-    let record: Value = serde_json::from_str(record).ok()?;
+/// The `upgradeMode` with which the operator stopped the job, from its record of the spec; another one than that of the
+/// file, where it fell back.
+fn stopped_by(record: &Value) -> Option<String> {
+    let record: Value = serde_json::from_str(record.as_str()?).ok()?;
     // The operator's first versions wrote the spec without metadata around it.
     let jobs = [&record["spec"]["job"], &record["job"]];
     let mut modes = jobs.into_iter().filter_map(|job| job["upgradeMode"].as_str());
@@ -157,5 +161,15 @@ mod tests {
         ] {
             assert_eq!(state(&record).as_deref(), expected, "{record}");
         }
+    }
+
+    #[test]
+    fn a_job_that_never_ran_starts_from_the_path_of_its_file() {
+        let mut new = object("suspended", &json!({}));
+        new["spec"]["job"]["initialSavepointPath"] = json!("s3://b/first");
+        assert_eq!(last_state(&new), Some("s3://b/first"));
+        let record = json!({"spec": new["spec"]}).to_string();
+        new["status"]["reconciliationStatus"]["lastReconciledSpec"] = json!(record);
+        assert_eq!(last_state(&new), None);
     }
 }
