@@ -97,10 +97,14 @@ fn own_labels(layer: &mut Config, faults: &mut Faults) {
 }
 
 fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
-    layer.image = section.text("image", faults);
+    // An empty one says nothing, as in the operator's `FlinkConfigBuilder`: charts write such values.
+    let for_operator = faults.for_operator;
+    let is_said = |text: &String| !for_operator || !text.trim().is_empty();
+    layer.image = section.text("image", faults).filter(is_said);
     layer.service_account = section.text("serviceAccount", faults);
     layer.image_pull_policy = section
         .text("imagePullPolicy", faults)
+        .filter(is_said)
         .and_then(|text| faults.check("spec.imagePullPolicy", PullPolicy::parse(&text)));
     layer.flink_version = section.text("flinkVersion", faults).and_then(|text| {
         let version = text.parse::<FlinkVersion>().ok();

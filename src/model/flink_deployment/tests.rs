@@ -229,6 +229,27 @@ fn configuration_values_are_what_flink_reads() {
     assert_eq!(layer.configuration, want);
 }
 
+/// Flink would read `a` with the value `b=c`, or no option at all.
+#[test]
+fn keys_that_an_option_cannot_hold_are_refused() {
+    for key in ["a=b", "a b", "''"] {
+        let text = with_spec(&format!("  flinkConfiguration: {{{key}: c}}"));
+        let error = read_all(&text, "job.yaml").unwrap_err();
+        let path = format!(
+            "job.yaml: spec.flinkConfiguration.{}: it is no key",
+            key.trim_matches('\'')
+        );
+        assert!(error.message.starts_with(&path), "{error}");
+    }
+}
+
+#[test]
+fn an_empty_image_or_pull_policy_says_nothing() {
+    let found = read_all(&with_spec("  image: ''\n  imagePullPolicy: ''"), "job.yaml").unwrap();
+    let layer = &found.layers[0];
+    assert_eq!((&layer.image, layer.image_pull_policy), (&None, None));
+}
+
 /// As kubectl reads them for the API server; the configuration is Flink's.
 #[test]
 fn pod_templates_are_yaml_1_1() {
