@@ -35,7 +35,7 @@ const SILENT_METADATA: &[&str] = &[
 ///
 /// Maps are merged, `null` deletes, lists with a key are merged element by element, other lists are replaced. The
 /// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. One exception from Kubernetes'
-/// rule: a probe, a volume or a variable in the patch with another source than the base's removes the base's source.
+/// rule: a probe, a hook, a volume or a variable in the patch with another source than the base's removes the base's source.
 /// Both together are never valid, and the author of the patch does not see the base.
 ///
 /// # Errors
@@ -271,7 +271,7 @@ fn merge_keys(field: &str) -> Option<&'static [&'static str]> {
 
 /// Removes the fields of `element` of which Kubernetes allows only one, if the patch contains another one.
 fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    const HANDLERS: [&str; 4] = ["exec", "grpc", "httpGet", "tcpSocket"];
+    const HANDLERS: [&str; 5] = ["exec", "grpc", "httpGet", "sleep", "tcpSocket"];
     let says = |key: &&str| patch.get(*key).is_some_and(|value| !value.is_null());
     match field {
         // The tag's `retainKeys`: another kind of volume replaces the present one.
@@ -284,7 +284,10 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
         "env" if says(&"valueFrom") => {
             element.remove("value");
         }
-        "livenessProbe" | "readinessProbe" | "startupProbe" if HANDLERS.iter().any(says) => {
+        "valueFrom" if !patch.is_empty() => {
+            element.retain(|key, _| patch.contains_key(key));
+        }
+        "livenessProbe" | "readinessProbe" | "startupProbe" | "postStart" | "preStop" if HANDLERS.iter().any(says) => {
             element.retain(|key, _| !HANDLERS.contains(&key.as_str()) || patch.contains_key(key));
         }
         _ => {}

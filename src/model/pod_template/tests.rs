@@ -64,6 +64,24 @@ fn the_main_container_of_a_flink_deployment_is_ours() {
     }
 }
 
+/// Such as the pod template of a role over that of both roles.
+#[test]
+fn another_source_of_a_variable_or_another_hook_replaces_the_first() {
+    let container = |from: &Value, hook: &Value| json!({"spec": {"containers": [{"name": "flink", "env": [{"name": "POD_IP", "valueFrom": from}], "lifecycle": {"preStop": hook}}]}});
+    let mut template = merged(&container(
+        &json!({"secretKeyRef": {"name": "s", "key": "k"}}),
+        &json!({"exec": {}}),
+    ));
+    let (from, hook) = (
+        json!({"configMapKeyRef": {"name": "c", "key": "k"}}),
+        json!({"sleep": {"seconds": 3}}),
+    );
+    merge(&mut template, &container(&from, &hook), "flink").unwrap();
+    let main = &template["spec"]["containers"][0];
+    assert_eq!(main["env"], json!([{"name": "POD_IP", "valueFrom": from}]));
+    assert_eq!(main["lifecycle"]["preStop"], hook);
+}
+
 #[test]
 fn lists_with_a_key_are_merged_and_others_replaced() {
     let template = merged(&json!({"spec": {
