@@ -148,6 +148,7 @@ fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str
             let Some(fields) = element.as_object() else { continue };
             list_faults(fields, &path, refuse);
             text_faults(fields, &path, refuse);
+            amount_faults(fields, &path, refuse);
             let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
             if field != "containers" || !(name == MAIN_CONTAINER || name == container) {
                 continue;
@@ -186,6 +187,23 @@ fn text_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl FnM
     let variables = container.get("env").and_then(Value::as_array);
     for (index, variable) in variables.into_iter().flatten().enumerate() {
         check(format!("{path}.env[{index}].value"), &variable["value"]);
+    }
+}
+
+/// Resources of a Container, and their requests and limits, that are not maps: amounts are put into them.
+fn amount_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
+    let Some(resources) = container.get("resources") else {
+        return;
+    };
+    let maps = [
+        ("", resources),
+        (".requests", &resources["requests"]),
+        (".limits", &resources["limits"]),
+    ];
+    for (below, value) in maps {
+        if !value.is_object() && !value.is_null() {
+            refuse(&format!("{path}.resources{below}"), "it must be a map");
+        }
     }
 }
 

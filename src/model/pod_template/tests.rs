@@ -215,6 +215,14 @@ fn what_makes_a_cluster_ours_cannot_be_patched() {
             "{spec: {initContainers: [{name: a, args: [a, 1]}]}}",
             ".spec.initContainers[0].args[1]: it must be a text",
         ),
+        (
+            "{spec: {containers: [{name: a, resources: []}]}}",
+            ".spec.containers[0].resources: it must be a map",
+        ),
+        (
+            "{spec: {containers: [{name: a, resources: {limits: 1}}]}}",
+            ".spec.containers[0].resources.limits: it must be a map",
+        ),
         ("{spec: {$retainKeys: [a]}}", ".spec.$retainKeys: "),
         ("{spec: {affinity: {$patch: x}}}", ".spec.affinity.$patch: "),
     ] {
