@@ -21,6 +21,10 @@ const IMAGE: usize = 1;
 const PARALLELISM: usize = 2;
 const ARGUMENTS: usize = 3;
 
+/// Starts of the variables in the style of Flink's templates. Others are those of the Pod, such as `${FLINK_HOME}` in a
+/// script.
+const MISSPELLED: [&str; 3] = ["${FLINK_APPLICATION", "${FLINK_IMAGE", "${FLINK_JOB"];
+
 /// Marks the position of a variable; the variable's index and whether it was in quotes follow.
 const OPEN: char = '\u{e000}';
 const CLOSE: char = '\u{e001}';
@@ -251,7 +255,7 @@ fn whole(text: &str, index: usize) -> bool {
 }
 
 fn scalar(text: &str, variables: &Variables) -> Result<Value> {
-    if let Some(at) = text.find("${FLINK_") {
+    if let Some(at) = MISSPELLED.iter().find_map(|start| text.find(*start)) {
         return Err(
             Error::usage(format!("unknown variable in a template: {}", first_line(&text[at..]))).hint(format!(
                 "the variables are {}",
@@ -304,13 +308,13 @@ mod tests {
     fn variables_are_replaced_inside_scalars() {
         let arguments = ["a: b".to_owned(), "]".to_owned()];
         let tree = render(
-            "name: ${FLINK_APPLICATION_NAME}-master\nreplicas: ${FLINK_JOB_PARALLELISM}\nlabel: \"${FLINK_JOB_PARALLELISM}\"\nbare: $FLINK_IMAGE_NAME\nargs: [\"job\", \"-Dp=${FLINK_JOB_PARALLELISM}\", ${FLINK_JOB_ARGUMENTS}] # ${ANY}\nother: ${HOME} $(POD_IP)\n",
+            "name: ${FLINK_APPLICATION_NAME}-master\nreplicas: ${FLINK_JOB_PARALLELISM}\nlabel: \"${FLINK_JOB_PARALLELISM}\"\nbare: $FLINK_IMAGE_NAME\nargs: [\"job\", \"-Dp=${FLINK_JOB_PARALLELISM}\", ${FLINK_JOB_ARGUMENTS}] # ${ANY}\nother: ${FLINK_HOME} $(POD_IP)\n",
             &Variables { arguments: &arguments, ..VALUES },
         )
         .unwrap();
         let want = json!({
             "name": "demo-master", "replicas": 3, "label": "3", "bare": "flink:2.3.0",
-            "args": ["job", "-Dp=3", "a: b", "]"], "other": "${HOME} $(POD_IP)",
+            "args": ["job", "-Dp=3", "a: b", "]"], "other": "${FLINK_HOME} $(POD_IP)",
         });
         assert_eq!(tree, want);
     }

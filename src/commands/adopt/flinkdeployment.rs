@@ -82,7 +82,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source:
 
 fn no_state(source: &str) -> Error {
     Error::conflict(format!(
-        "the status of FlinkDeployment {source} has no path of a savepoint"
+        "the status of FlinkDeployment {source} has no path of the job's last state"
     ))
     .hint("--from-savepoint PATH names one")
     .hint("the operator writes one when it stops a running job whose upgradeMode is savepoint: start it again, and suspend it so")

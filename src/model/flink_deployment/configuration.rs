@@ -9,6 +9,7 @@ use super::native_keys;
 use super::quotes::quote;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::flink::arguments::key_value;
 use crate::model::flink::settings::HighAvailability;
 use crate::model::flink::{self, config_keys, owned_key, without_effect};
 use crate::model::quantity;
@@ -28,6 +29,12 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     let mut flat = BTreeMap::new();
     for (key, value) in section.rest() {
         flatten(key, value, path, &mut flat, faults);
+    }
+    if faults.by_hand {
+        for key in flat.keys().filter(|key| !is_key(key)) {
+            let reason = "it is no key: it becomes an option -DKEY=VALUE, whose key has no spaces and no =";
+            faults.refuse(&format!("{path}{key}"), reason);
+        }
     }
     let old_names = flat.keys().filter_map(|key| {
         let now = config_keys::current(key);
@@ -96,6 +103,11 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     }
     flat.retain(|key, value| left_out(key, path).is_none() && !as_in_templates(key, value));
     layer.configuration = flat;
+}
+
+/// Whether Flink reads this key from its option `-D`.
+fn is_key(key: &str) -> bool {
+    key_value(&format!("{key}=")).is_ok_and(|(found, _)| found == key)
 }
 
 /// Why a key in a file is ignored: only the operator or its autoscaler would read it, and the job runs without it. On

@@ -378,6 +378,18 @@ fn keys_of_native_kubernetes_become_pods() {
 }
 
 #[test]
+fn tolerations_of_a_key_are_added_to_those_of_both_roles() {
+    let (made, said) = made(
+        "image: 'flink:1.20', job: {}, podTemplate: {spec: {tolerations: [{key: a}]}}, \
+         flinkConfiguration: {kubernetes.taskmanager.tolerations: 'key:b'}",
+    );
+    assert!(said.is_empty(), "{said:?}");
+    let of = |object: &Value| object["spec"]["template"]["spec"]["tolerations"].clone();
+    assert_eq!(of(&made.job), json!([{"key": "a"}]));
+    assert_eq!(of(&made.deployment), json!([{"key": "a"}, {"key": "b"}]));
+}
+
+#[test]
 fn what_loses_is_said_by_its_path() {
     let (made, said) = made(
         "image: 'flink:1.20', serviceAccount: flink, job: {}, jobManager: {resource: {memory: 2g}, podTemplate: {spec: {tolerations: [{key: b}], \

@@ -39,6 +39,7 @@ pub use self::write::write;
 
 const API_VERSION: &str = "flink.apache.org/v1beta1";
 const KIND: &str = "FlinkDeployment";
+const POD_TEMPLATE: &str = "podTemplate";
 
 /// Flink's directory for jars in the image. Its entrypoint finds the job there without a setting.
 const USRLIB: &str = "local:///opt/flink/usrlib/";
@@ -71,7 +72,11 @@ pub(crate) fn read_edited(text: &str, source: &str) -> Result<Documents> {
 }
 
 fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> {
-    let documents = parse(text, source)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut documents = parse(text, source)?;
+    if faults.by_hand {
+        read_pod_templates(text, &mut documents);
+    }
     let several = documents.len() > 1;
     let mut found = Documents::default();
     for (index, document) in documents.into_iter().enumerate() {
@@ -136,8 +141,7 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
         leading_zero_numbers_as_strings: true,
         emit_comments: false,
     };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let documents: Vec<Value> = match serde_yaml::from_multiple_with_options(text, options) {
+    let documents: Vec<Value> = match serde_yaml::from_multiple_with_options(text, of_any_size(options)) {
         Ok(documents) => documents,
         Err(error) => match json::documents(text) {
             Some(documents) => documents.map_err(|error| error.context(source))?,
@@ -145,6 +149,55 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
         },
     };
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// The options without the limits on a file's size, and on how often it uses an anchor: the file is the user's own. What
+/// aliases make of it stays limited.
+fn of_any_size(mut options: serde_yaml::Options) -> serde_yaml::Options {
+    options.budget = serde_yaml::budget! {
+        max_documents: usize::MAX,
+        max_events: usize::MAX,
+        max_nodes: usize::MAX,
+        max_total_scalar_bytes: usize::MAX,
+        enforce_alias_anchor_ratio: false,
+    };
+    options
+}
+
+/// Reads the pod templates of `documents` again, from the same text: as kubectl reads it for the API server, in YAML 1.1,
+/// `no` is false and `0400` is octal.
+fn read_pod_templates(text: &str, documents: &mut [Value]) {
+    if !text.contains(POD_TEMPLATE) {
+        return;
+    }
+    let options = serde_yaml::options! { legacy_octal_numbers: true, emit_comments: false };
+    let found: Option<Vec<Value>> = serde_yaml::from_multiple_with_options(text, of_any_size(options)).ok();
+    // None: it is JSON that is no YAML, and has no unquoted texts.
+    let found = found.into_iter().flatten().filter(|document| !document.is_null());
+    for (document, again) in documents.iter_mut().zip(found) {
+        put_pod_templates(document, again);
+    }
+}
+
+/// Replaces the pod templates of `document` with those of `again`, the same document.
+fn put_pod_templates(document: &mut Value, again: Value) {
+    match (document, again) {
+        (Value::Object(fields), Value::Object(again)) => {
+            for (key, value) in again {
+                match fields.get_mut(&key) {
+                    Some(field) if key == POD_TEMPLATE => *field = value,
+                    Some(field) => put_pod_templates(field, value),
+                    None => {}
+                }
+            }
+        }
+        (Value::Array(elements), Value::Array(again)) => {
+            for (element, value) in elements.iter_mut().zip(again) {
+                put_pod_templates(element, value);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {

@@ -37,11 +37,12 @@ pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut 
         let count = keys.faults.check(&at, count);
         keys.unless_said(&at, &mut layer.job_managers, count, "spec.jobManager.replicas");
     }
+    let common = tolerations(layer.pod_template.as_ref());
     for (name, env, role) in [
         ("jobmanager", "containerized.master.env", &mut layer.job_manager),
         ("taskmanager", "containerized.taskmanager.env", &mut layer.task_manager),
     ] {
-        keys.role(name, env, role);
+        keys.role(name, env, common.as_deref(), role);
     }
 }
 
@@ -181,7 +182,8 @@ impl Keys<'_> {
         }
     }
 
-    fn role(&mut self, name: &str, env: &str, role: &mut RoleConfig) {
+    /// `common`: the tolerations of both roles, to which Flink adds those of a role.
+    fn role(&mut self, name: &str, env: &str, common: Option<&[Value]>, role: &mut RoleConfig) {
         for (kind, below, field) in [
             ("labels", "metadata", "labels"),
             ("annotations", "metadata", "annotations"),
@@ -198,11 +200,8 @@ impl Keys<'_> {
             self.patch(&at, &mut role.pod_template, &patch);
         }
         if let Some((at, text)) = self.take(&format!("kubernetes.{name}.tolerations")) {
-            let known = role
-                .pod_template
-                .as_ref()
-                .and_then(|template| template["spec"]["tolerations"].as_array());
-            let mut all = known.cloned().unwrap_or_default();
+            let own = tolerations(role.pod_template.as_ref());
+            let mut all = own.or_else(|| common.map(<[Value]>::to_vec)).unwrap_or_default();
             for one in self.faults.check(&at, quotes::split(&text, ';')).into_iter().flatten() {
                 let pairs = self.faults.check(&at, quotes::pairs(&one)).into_iter().flatten();
                 let toleration: Map<String, Value> = pairs
@@ -255,6 +254,10 @@ impl Keys<'_> {
             }
         }
     }
+}
+
+fn tolerations(template: Option<&Value>) -> Option<Vec<Value>> {
+    template?["spec"]["tolerations"].as_array().cloned()
 }
 
 fn limit(template: Option<&Value>, resource: &str) -> Option<String> {

@@ -12,17 +12,39 @@ const LAST_STATE: &str = "KUBERNETES_OPERATOR_LAST_STATE";
 
 /// The path of the job's last state; `None`: the operator has none, or does not report it.
 ///
-/// Source: `JobStatus` of the operator. `upgradeSavepointPath` is the path from which the operator itself would start;
-/// older versions only had the savepoints that they took.
+/// Source: `JobStatus` of the operator, and its `AbstractJobReconciler.restoreJob`: a path in the status counts only for a
+/// job that was stopped with a savepoint. Otherwise the path is that of an earlier stop, and the last state is in the
+/// high-availability data alone, also where a savepoint was asked for and the job could not take one.
+/// `upgradeSavepointPath` is the path from which the operator itself would start; older versions only had the savepoints
+/// that they took.
 pub(crate) fn last_state(object: &Value) -> Option<&str> {
     let status = &object["status"]["jobStatus"];
+    let record = &object["status"]["reconciliationStatus"]["lastReconciledSpec"];
+    let upgrade = status["upgradeSavepointPath"].as_str();
+    if stopped_by(record).as_deref() == Some("last-state") || upgrade == Some(LAST_STATE) {
+        return None;
+    }
     let places = [
-        &status["upgradeSavepointPath"],
-        &status["savepointInfo"]["lastSavepoint"]["location"],
-        &status["checkpointInfo"]["lastCheckpoint"]["location"],
+        upgrade,
+        status["savepointInfo"]["lastSavepoint"]["location"].as_str(),
+        status["checkpointInfo"]["lastCheckpoint"]["location"].as_str(),
+        // The operator has never started it.
+        object["spec"]["job"]["initialSavepointPath"]
+            .as_str()
+            .filter(|_| record.is_null()),
     ];
-    let paths = places.into_iter().filter_map(Value::as_str);
-    paths.into_iter().find(|path| !path.is_empty() && *path != LAST_STATE)
+    let mut paths = places.into_iter().flatten();
+    paths.find(|path| !path.is_empty() && *path != LAST_STATE)
+}
+
+/// The `upgradeMode` with which the operator stopped the job, from its record of the spec; another one than that of the
+/// file, where it fell back.
+fn stopped_by(record: &Value) -> Option<String> {
+    let record: Value = serde_json::from_str(record.as_str()?).ok()?;
+    // The operator's first versions wrote the spec without metadata around it.
+    let jobs = [&record["spec"]["job"], &record["job"]];
+    let mut modes = jobs.into_iter().filter_map(|job| job["upgradeMode"].as_str());
+    modes.next().map(ToOwned::to_owned)
 }
 
 /// Whether the job starts empty each time, because of its file.
@@ -118,5 +140,36 @@ mod tests {
         assert_eq!(state(json!({ "savepointInfo": savepoint })).as_deref(), expected);
         assert_eq!(state(json!({"upgradeSavepointPath": LAST_STATE})), None);
         assert_eq!(state(json!({"state": "FINISHED"})), None);
+        let taken = json!({"upgradeSavepointPath": LAST_STATE, "savepointInfo": savepoint});
+        assert_eq!(state(taken), None);
+    }
+
+    /// A path in the status stays there when the job runs on, and is stopped by its high-availability data later.
+    #[test]
+    fn a_savepoint_of_an_earlier_stop_is_not_the_last_state() {
+        let state = |record: &Value| {
+            let status = json!({"jobStatus": {"upgradeSavepointPath": "s3://b/old"},
+                "reconciliationStatus": {"lastReconciledSpec": record.to_string()}});
+            last_state(&object("suspended", &status)).map(ToOwned::to_owned)
+        };
+        let job = |mode: &str| json!({"state": "suspended", "upgradeMode": mode});
+        for (record, expected) in [
+            (json!({"spec": {"job": job("savepoint")}}), Some("s3://b/old")),
+            (json!({"spec": {"job": job("last-state")}}), None),
+            (json!({"job": job("last-state")}), None),
+            (json!({}), Some("s3://b/old")),
+        ] {
+            assert_eq!(state(&record).as_deref(), expected, "{record}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_never_ran_starts_from_the_path_of_its_file() {
+        let mut new = object("suspended", &json!({}));
+        new["spec"]["job"]["initialSavepointPath"] = json!("s3://b/first");
+        assert_eq!(last_state(&new), Some("s3://b/first"));
+        let record = json!({"spec": new["spec"]}).to_string();
+        new["status"]["reconciliationStatus"]["lastReconciledSpec"] = json!(record);
+        assert_eq!(last_state(&new), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Reads `metadata` and `spec` of a FlinkDeployment.
 
 use super::fields::{Faults, Section};
-use super::{USRLIB, annotations, configuration, overruled, resources};
+use super::{POD_TEMPLATE, USRLIB, annotations, configuration, overruled, resources};
 use crate::error::Error;
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig};
 use crate::model::flink::{FlinkVersion, Role, same_key};
@@ -97,10 +97,14 @@ fn own_labels(layer: &mut Config, faults: &mut Faults) {
 }
 
 fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
-    layer.image = section.text("image", faults);
+    // An empty one says nothing, as in the operator's `FlinkConfigBuilder`: charts write such values.
+    let for_operator = faults.for_operator;
+    let is_said = |text: &String| !for_operator || !text.trim().is_empty();
+    layer.image = section.text("image", faults).filter(is_said);
     layer.service_account = section.text("serviceAccount", faults);
     layer.image_pull_policy = section
         .text("imagePullPolicy", faults)
+        .filter(is_said)
         .and_then(|text| faults.check("spec.imagePullPolicy", PullPolicy::parse(&text)));
     layer.flink_version = section.text("flinkVersion", faults).and_then(|text| {
         let version = text.parse::<FlinkVersion>().ok();
@@ -225,9 +229,17 @@ fn role(mut section: Section, faults: &mut Faults) -> (RoleConfig, Vec<overruled
 }
 
 fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
-    let mut template = section.take("podTemplate")?;
-    let path = section.path("podTemplate");
-    octal_modes(&mut template);
+    let mut template = section.take(POD_TEMPLATE)?;
+    let path = section.path(POD_TEMPLATE);
+    // The operator replaces it too: Flink's JobManager is a Deployment there.
+    if let Some(pod) = template.get_mut("spec").and_then(|pod| pod.as_object_mut())
+        && pod.remove("restartPolicy").is_some_and(|policy| !policy.is_null())
+    {
+        faults.warn(
+            &format!("{path}.spec.restartPolicy"),
+            "left out: the plugin sets it, as a Job and a Deployment need it; use --restart",
+        );
+    }
     // Flink's own deployers overwrite them too, so no Pod gets them.
     if let Some(labels) = template
         .pointer_mut("/metadata/labels")
@@ -247,37 +259,6 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
         faults.refuse(&format!("{path}{dot}{below}"), reason);
     }
     Some(template)
-}
-
-/// Converts the modes of files in volumes to numbers: YAML 1.1, as kubectl reads it, has octal ones such as `0400`, which
-/// are strings here.
-fn octal_modes(template: &mut serde_json::Value) {
-    fn convert(source: &mut serde_json::Value) {
-        match source {
-            serde_json::Value::Object(fields) => {
-                for (key, value) in fields {
-                    let digits = value.as_str().filter(|_| key == "mode" || key == "defaultMode");
-                    let digits = digits.filter(|digits| digits.starts_with('0'));
-                    match digits.and_then(|digits| u32::from_str_radix(digits, 8).ok()) {
-                        Some(mode) => *value = mode.into(),
-                        None => convert(value),
-                    }
-                }
-            }
-            serde_json::Value::Array(elements) => elements.iter_mut().for_each(convert),
-            _ => {}
-        }
-    }
-    let volumes = template
-        .pointer_mut("/spec/volumes")
-        .and_then(|volumes| volumes.as_array_mut());
-    for volume in volumes.into_iter().flatten() {
-        for kind in ["configMap", "downwardAPI", "projected", "secret"] {
-            if let Some(source) = volume.get_mut(kind) {
-                convert(source);
-            }
-        }
-    }
 }
 
 /// Reads the job; returns whether the operator would restart it from its last state.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{read, write};
+use super::{read, read_all, write};
 use crate::model::config::{Config, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::pod_template::MAIN_CONTAINER;
@@ -227,6 +227,72 @@ fn configuration_values_are_what_flink_reads() {
         ("list", "a;2;'b;c'"),
     ]);
     assert_eq!(layer.configuration, want);
+}
+
+/// Flink would read `a` with the value `b=c`, or no option at all.
+#[test]
+fn keys_that_an_option_cannot_hold_are_refused() {
+    for key in ["a=b", "a b", "''"] {
+        let text = with_spec(&format!("  flinkConfiguration: {{{key}: c}}"));
+        let error = read_all(&text, "job.yaml").unwrap_err();
+        let path = format!(
+            "job.yaml: spec.flinkConfiguration.{}: it is no key",
+            key.trim_matches('\'')
+        );
+        assert!(error.message.starts_with(&path), "{error}");
+    }
+}
+
+#[test]
+fn an_empty_image_or_pull_policy_says_nothing() {
+    let found = read_all(&with_spec("  image: ''\n  imagePullPolicy: ''"), "job.yaml").unwrap();
+    let layer = &found.layers[0];
+    assert_eq!((&layer.image, layer.image_pull_policy), (&None, None));
+}
+
+/// As kubectl reads them for the API server; the configuration is Flink's.
+#[test]
+fn pod_templates_are_yaml_1_1() {
+    let text = with_spec(
+        r"  flinkConfiguration: {a.b: yes}
+  podTemplate:
+    spec:
+      hostNetwork: no
+      restartPolicy: Always
+      volumes: [{name: v, secret: {defaultMode: 0400, optional: on}}]
+  taskManager:
+    podTemplate: {spec: {priority: 1_000}}",
+    );
+    let found = read_all(&text, "job.yaml").unwrap();
+    let layer = &found.layers[0];
+    assert_eq!(layer.configuration["a.b"], "yes");
+    let secret = json!({"defaultMode": 256, "optional": true});
+    let expected = json!({"spec": {"hostNetwork": false, "volumes": [{"name": "v", "secret": secret}]}});
+    assert_eq!(layer.pod_template, Some(expected));
+    assert_eq!(
+        layer.task_manager.pod_template,
+        Some(json!({"spec": {"priority": 1000}}))
+    );
+    let [warning] = &found.warnings[..] else {
+        panic!("{:?}", found.warnings)
+    };
+    let path = "job.yaml: spec.podTemplate.spec.restartPolicy: left out: ";
+    assert!(warning.starts_with(path), "{warning}");
+}
+
+/// By default the library refuses 1,025 documents, and an anchor that is used more than 100 times.
+#[test]
+fn files_of_any_size_are_read() {
+    let item = |image: &str| {
+        format!(
+            "- {{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, spec: {{image: {image}, job: {{}}}}}}\n"
+        )
+    };
+    let (first, others) = (item("&image flink:1.20"), item("*image").repeat(200));
+    let text = "kind: ConfigMap\n---\n".repeat(1100) + "kind: List\nitems:\n" + &first + &others;
+    let found = read_all(&text, "jobs.yaml").unwrap();
+    assert_eq!((found.layers.len(), found.passed_over.len()), (201, 1100));
+    assert_eq!(found.layers[200].image.as_deref(), Some("flink:1.20"));
 }
 
 /// A pod template with these resources of Flink's container.

@@ -112,7 +112,7 @@ pub(super) fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str;
                 continue;
             }
             let resources = main.entry("resources").or_insert_with(|| json!({}));
-            resources[kind][resource] = json!(amount);
+            map(resources, &[kind])?.insert(resource.to_owned(), json!(amount));
         }
     }
     Ok(())

@@ -179,6 +179,25 @@ fn memory_is_flinks_process_and_the_containers_limit() {
     assert_eq!(container(&made.deployment)["resources"]["limits"]["memory"], "1728Mi");
 }
 
+#[test]
+fn a_template_whose_resources_are_no_maps_is_refused() {
+    let spec = Spec::resolve(Config {
+        job_manager: RoleConfig {
+            memory: Some(quantity::memory_flink("2g").unwrap()),
+            ..RoleConfig::default()
+        },
+        ..layer()
+    });
+    let spec = spec.unwrap();
+    for resources in [json!([]), json!({"requests": 1})] {
+        let mut templates = Templates::built_in().unwrap();
+        let main = main_container(&mut templates.job).unwrap();
+        main.insert("resources".to_owned(), resources);
+        let error = build(&spec, &templates, "ns", 1).unwrap_err();
+        assert!(error.message.contains("in a template is no map"), "{error}");
+    }
+}
+
 /// A request below the limit, and no limit, which is that of the request then, as a file's `resources` say them.
 #[test]
 fn exact_amounts_of_a_file_stay() {

@@ -35,7 +35,7 @@ const SILENT_METADATA: &[&str] = &[
 ///
 /// Maps are merged, `null` deletes, lists with a key are merged element by element, other lists are replaced. The
 /// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. One exception from Kubernetes'
-/// rule: a probe, a volume or a variable in the patch with another source than the base's removes the base's source.
+/// rule: a probe, a hook, a volume or a variable in the patch with another source than the base's removes the base's source.
 /// Both together are never valid, and the author of the patch does not see the base.
 ///
 /// # Errors
@@ -147,6 +147,8 @@ fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str
             let path = format!("spec.{field}[{index}]");
             let Some(fields) = element.as_object() else { continue };
             list_faults(fields, &path, refuse);
+            text_faults(fields, &path, refuse);
+            amount_faults(fields, &path, refuse);
             let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
             if field != "containers" || !(name == MAIN_CONTAINER || name == container) {
                 continue;
@@ -165,6 +167,42 @@ fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str
                     "the container that runs Flink must stay",
                 );
             }
+        }
+    }
+}
+
+/// Words and values of variables of a Container that YAML reads as numbers or booleans: the API server takes only texts.
+fn text_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
+    let mut check = |path: String, value: &Value| {
+        if matches!(value, Value::Number(_) | Value::Bool(_)) {
+            refuse(&path, &format!("it must be a text: put {value} in quotes"));
+        }
+    };
+    for field in ["command", "args"] {
+        let words = container.get(field).and_then(Value::as_array);
+        for (index, word) in words.into_iter().flatten().enumerate() {
+            check(format!("{path}.{field}[{index}]"), word);
+        }
+    }
+    let variables = container.get("env").and_then(Value::as_array);
+    for (index, variable) in variables.into_iter().flatten().enumerate() {
+        check(format!("{path}.env[{index}].value"), &variable["value"]);
+    }
+}
+
+/// Resources of a Container, and their requests and limits, that are not maps: amounts are put into them.
+fn amount_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
+    let Some(resources) = container.get("resources") else {
+        return;
+    };
+    let maps = [
+        ("", resources),
+        (".requests", &resources["requests"]),
+        (".limits", &resources["limits"]),
+    ];
+    for (below, value) in maps {
+        if !value.is_object() && !value.is_null() {
+            refuse(&format!("{path}.resources{below}"), "it must be a map");
         }
     }
 }
@@ -251,7 +289,7 @@ fn merge_keys(field: &str) -> Option<&'static [&'static str]> {
 
 /// Removes the fields of `element` of which Kubernetes allows only one, if the patch contains another one.
 fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, Value>) {
-    const HANDLERS: [&str; 4] = ["exec", "grpc", "httpGet", "tcpSocket"];
+    const HANDLERS: [&str; 5] = ["exec", "grpc", "httpGet", "sleep", "tcpSocket"];
     let says = |key: &&str| patch.get(*key).is_some_and(|value| !value.is_null());
     match field {
         // The tag's `retainKeys`: another kind of volume replaces the present one.
@@ -264,7 +302,10 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
         "env" if says(&"valueFrom") => {
             element.remove("value");
         }
-        "livenessProbe" | "readinessProbe" | "startupProbe" if HANDLERS.iter().any(says) => {
+        "valueFrom" if !patch.is_empty() => {
+            element.retain(|key, _| patch.contains_key(key));
+        }
+        "livenessProbe" | "readinessProbe" | "startupProbe" | "postStart" | "preStop" if HANDLERS.iter().any(says) => {
             element.retain(|key, _| !HANDLERS.contains(&key.as_str()) || patch.contains_key(key));
         }
         _ => {}

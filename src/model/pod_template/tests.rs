@@ -64,6 +64,24 @@ fn the_main_container_of_a_flink_deployment_is_ours() {
     }
 }
 
+/// Such as the pod template of a role over that of both roles.
+#[test]
+fn another_source_of_a_variable_or_another_hook_replaces_the_first() {
+    let container = |from: &Value, hook: &Value| json!({"spec": {"containers": [{"name": "flink", "env": [{"name": "POD_IP", "valueFrom": from}], "lifecycle": {"preStop": hook}}]}});
+    let mut template = merged(&container(
+        &json!({"secretKeyRef": {"name": "s", "key": "k"}}),
+        &json!({"exec": {}}),
+    ));
+    let (from, hook) = (
+        json!({"configMapKeyRef": {"name": "c", "key": "k"}}),
+        json!({"sleep": {"seconds": 3}}),
+    );
+    merge(&mut template, &container(&from, &hook), "flink").unwrap();
+    let main = &template["spec"]["containers"][0];
+    assert_eq!(main["env"], json!([{"name": "POD_IP", "valueFrom": from}]));
+    assert_eq!(main["lifecycle"]["preStop"], hook);
+}
+
 #[test]
 fn lists_with_a_key_are_merged_and_others_replaced() {
     let template = merged(&json!({"spec": {
@@ -188,6 +206,22 @@ fn what_makes_a_cluster_ours_cannot_be_patched() {
         (
             "{spec: {containers: [{name: a, env: [{value: x}]}]}}",
             ".spec.containers[0].env[0]: it lacks name",
+        ),
+        (
+            "{spec: {containers: [{name: a, env: [{name: A, value: true}]}]}}",
+            ".spec.containers[0].env[0].value: it must be a text: put true in quotes",
+        ),
+        (
+            "{spec: {initContainers: [{name: a, args: [a, 1]}]}}",
+            ".spec.initContainers[0].args[1]: it must be a text",
+        ),
+        (
+            "{spec: {containers: [{name: a, resources: []}]}}",
+            ".spec.containers[0].resources: it must be a map",
+        ),
+        (
+            "{spec: {containers: [{name: a, resources: {limits: 1}}]}}",
+            ".spec.containers[0].resources.limits: it must be a map",
         ),
         ("{spec: {$retainKeys: [a]}}", ".spec.$retainKeys: "),
         ("{spec: {affinity: {$patch: x}}}", ".spec.affinity.$patch: "),
