@@ -256,9 +256,13 @@ fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
 fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> Result<Cli, ExitCode> {
     let attempt = |command: clap::Command| {
         let mut command = help::without_shared_flags(dress(command));
-        let matches = command.try_get_matches_from_mut(argv)?;
-        optional_value::check(&mut command, argv)?;
-        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let matches = command.try_get_matches_from_mut(argv);
+        // To a command without another argument, the word after such a flag is unexpected.
+        let is_unexpected = |error: &clap::Error| error.kind() == ErrorKind::UnknownArgument;
+        if matches.as_ref().err().is_none_or(is_unexpected) {
+            optional_value::check(&mut command, argv)?;
+        }
+        Cli::from_arg_matches(&matches?).map_err(|error| error.format(&mut command))
     };
     let outcome = lazy::command(argv).map(attempt);
     match outcome {

@@ -39,10 +39,11 @@ fn flag(arg: &Arg) -> String {
         };
         return format!("`{}{dots}`", values.join(" ").replace('|', "\\|"));
     }
-    let value = if takes {
-        format!(" {}", values.join(" "))
-    } else {
-        String::new()
+    let value = match values.join(" ") {
+        _ if !takes => String::new(),
+        // As in the help: the value follows an equals sign, and may be absent.
+        value if arg.is_require_equals_set() => format!("[={value}]"),
+        value => format!(" {value}"),
     };
     format!("`{}{value}`", names.join("`, `")).replace('|', "\\|")
 }
