@@ -38,7 +38,7 @@ use crate::progress;
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 forbidden, 5 timed out, 6 job failed, \
-    7 unreachable, 8 conflict, 130 interrupted"
+    7 unreachable, 8 conflict, 9 failure of diff, 130 interrupted"
 )]
 struct Root {
     #[command(flatten)]

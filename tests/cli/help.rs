@@ -99,6 +99,23 @@ fn commands_have_examples_that_fit_into_the_help() {
     }
 }
 
+#[test]
+fn arguments_are_not_under_the_headings_of_flags() {
+    fn check(command: &clap::Command, path: &str) {
+        for argument in command.get_positionals() {
+            let heading = argument.get_help_heading();
+            assert!(
+                matches!(heading, None | Some("Program")),
+                "{path}: {argument} is under {heading:?}"
+            );
+        }
+        for inner in command.get_subcommands() {
+            check(inner, &format!("{path} {}", inner.get_name()));
+        }
+    }
+    check(&Cli::command(), "kubectl flink");
+}
+
 /// Words of kubectl, helm and Flink's client, and what is offered instead.
 #[test]
 fn habits_of_other_tools_are_answered_with_what_does_the_same() {
