@@ -143,6 +143,8 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
             "arguments of the program come after --: `-- input.txt`",
         ),
         ("rollback demo 2", "--to-revision 2"),
+        ("history demo 2", "--revision 2"),
+        ("scale demo 2", "-p 2"),
         ("delete --all-namespaces", "-n NAMESPACE --all"),
     ] {
         let words: Vec<&str> = typed.split(' ').collect();
