@@ -22,7 +22,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
     kubectl flink clone demo demo --to-namespace staging --from-savepoint latest -- --topic test\n  \
     kubectl flink clone demo demo --to-context other-cluster")]
 pub(crate) struct CloneArgs {
-    /// Name of the cluster that there is
+    /// Name of the existing cluster
     #[arg(value_name = "NAME")]
     name: String,
     /// Name of the new one

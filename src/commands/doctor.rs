@@ -26,7 +26,7 @@ pub(crate) struct DoctorArgs {
     /// Print a Role and a RoleBinding for all commands, and check nothing
     #[arg(long)]
     rbac: bool,
-    /// Whom the RoleBinding is for: User, Group or ServiceAccount
+    /// Subject of the RoleBinding: a User, Group or ServiceAccount
     #[arg(long, value_name = "KIND:NAME", default_value = "User:me", requires = "rbac")]
     subject: String,
     /// Format of the output

@@ -13,9 +13,9 @@ use crate::operations::upgrade::Surge;
 
 /// Restart a cluster from a savepoint: of the running job, or the last one
 ///
-/// A running job is stopped with a savepoint and started from it: as `upgrade` does, but without a way back when it
-/// does not come up. A stopped, failed or deleted one is started from the last savepoint in its history: as `resume`
-/// does. Flags change only what they name; everything else stays.
+/// A running job is stopped with a savepoint and started from it: as `upgrade` does, but without a rollback if it does
+/// not come up. A stopped, failed or deleted one is started from the last savepoint in its history: as `resume` does.
+/// Flags change only what they name; everything else stays.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint-resume demo\n  \

@@ -284,7 +284,7 @@ fn every_command_has_its_manual_page() {
     for help in [
         "Path of the kubeconfig file to use",
         "Folder in which savepoints are written",
-        "Leave the line with the columns",
+        "Do not print the header line",
     ] {
         assert_eq!(pages.iter().filter(|page| page.contains(help)).count(), 1, "{help}");
         assert!(options.contains(help), "{help} in {options}");

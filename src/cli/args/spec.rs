@@ -61,16 +61,16 @@ pub(crate) struct SpecArgs {
     /// Savepoint or checkpoint to start from
     #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) from_savepoint: Option<String>,
-    /// Start even if the savepoint has state that no operator takes
+    /// Start even if the savepoint has state that belongs to no operator
     #[arg(long, visible_alias = "allowNonRestoredState")]
     allow_non_restored_state: bool,
     /// Flink configuration, repeatable
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| key_value(&text)))]
     configuration: Vec<(String, String)>,
-    /// Flink's version, if the image's tag does not say it
+    /// Flink's version, if the image's tag does not contain it
     #[arg(long, value_name = "VERSION")]
     flink_version: Option<FlinkVersion>,
-    /// Words that the image's entrypoint understands [default: by Flink's version]
+    /// Arguments that the image's entrypoint expects [default: by Flink's version]
     #[arg(long, value_name = "KIND")]
     entrypoint: Option<Entrypoint>,
     /// ServiceAccount of the Pods
