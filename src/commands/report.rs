@@ -82,7 +82,10 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
         terminal::warn(&error.message);
     }
     if made.missing > 0 {
-        terminal::note(&format!("{} things could not be read: INDEX.md says why", made.missing));
+        terminal::note(&format!(
+            "{} items could not be read: INDEX.md has the reasons",
+            made.missing
+        ));
     }
     if is_stream {
         return Ok(());

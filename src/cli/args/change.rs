@@ -55,7 +55,7 @@ pub(crate) struct ChangeArgs {
 fn dry_run() -> impl TypedValueParser<Value = bool> {
     let places = ["none", "client", "server"].map(|place| PossibleValue::new(place).hide(place == "client"));
     PossibleValuesParser::new(places).try_map(|place| match place.as_str() {
-        "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
+        "client" => Err("the effect of a change depends on the running version: --dry-run=server asks the API server, and changes nothing"),
         place => Ok(place == "server"),
     })
 }

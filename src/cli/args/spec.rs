@@ -297,7 +297,7 @@ impl SpecArgs {
         let build = self.push_to.as_ref().map(|target| {
             if target.digest.is_some() {
                 return Err(Error::usage(format!(
-                    "--push-to {target}: the digest is what comes of it, and cannot be chosen"
+                    "--push-to {target}: the digest is computed from the image, and cannot be chosen"
                 )));
             }
             let local: Vec<&str> = self.jar.iter().map(String::as_str).filter(|jar| !is_uri(jar)).collect();
