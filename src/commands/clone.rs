@@ -47,7 +47,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Resu
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;
     args.deploy
-        .refuse_client_dry_run("what is cloned is in the API server")?;
+        .refuse_client_dry_run("the cluster to clone is read from the API server")?;
     let flags = Config {
         name: Some(new.to_string()),
         from_savepoint: None,

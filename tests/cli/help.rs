@@ -166,6 +166,9 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
         let outcome = Sandbox::bare().run(&words);
         assert_eq!(outcome.stderr.contains("'-- --bogus'"), is_offered, "{outcome}");
     }
+    // A job that is canceled is not drained.
+    let drained = Sandbox::bare().run(&["savepoint-resume", "demo", "--cancel", "--drain"]);
+    assert!(drained.stderr.contains("cannot be used with"), "{drained}");
     let number = Sandbox::bare().run(&["scale", "demo", "-p", "two"]);
     assert!(
         number

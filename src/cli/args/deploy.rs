@@ -78,10 +78,8 @@ impl DeployArgs {
         if !self.is_client_dry_run() {
             return Ok(());
         }
-        Err(
-            Error::usage(format!("{why}, so it has no dry run without the API server"))
-                .hint("--dry-run=server asks it and changes nothing"),
-        )
+        Err(Error::usage(format!("--dry-run=client cannot be used: {why}"))
+            .hint("--dry-run=server asks the API server, and changes nothing"))
     }
 
     /// The time limit; `None`: there is none.

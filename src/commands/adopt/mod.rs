@@ -46,7 +46,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Resu
             );
         }
         args.deploy
-            .refuse_client_dry_run("what is taken over is in the API server")?;
+            .refuse_client_dry_run("the cluster to adopt is read from the API server")?;
         let cluster = connect(connection)?;
         let deploy = &args.deploy;
         let confirm: Option<fn(&str) -> Result<()>> = if deploy.yes() { None } else { Some(terminal::ask) };
