@@ -13,7 +13,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
 
 /// Create a second cluster from the state of a running one, which keeps running
 ///
-/// A running job writes a savepoint for it and is not stopped; of one that does not run, the last savepoint is taken. The
+/// A running job writes a savepoint for it and is not stopped; if the job does not run, its last savepoint is used. The
 /// clone has a job ID, checkpoints and high-availability data of its own, and no port of the nodes. What the job itself
 /// writes to (topics, tables) is the same unless its arguments say otherwise: give new ones after --.
 #[derive(Debug, clap::Args)]

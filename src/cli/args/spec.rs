@@ -141,11 +141,11 @@ pub(crate) struct SpecArgs {
     /// its Job can end
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     keep_sidecars: Option<bool>,
-    /// Start Flink without the helper JVMs of the image's scripts: the plugin computes what they compute, and the JVM's
+    /// Start Flink without the helper JVMs of the image's scripts: the plugin computes their results, and the JVM's
     /// command line is the same
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     direct_start: Option<bool>,
-    /// Turn on what `profile` needs: flame graphs, and with Flink 1.19+ profiles of its processes
+    /// Turn on the settings that `profile` needs: flame graphs, and with Flink 1.19+ profiles of its processes
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     profiling: Option<bool>,
     /// Label of all objects and Pods, repeatable

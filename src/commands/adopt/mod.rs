@@ -13,8 +13,8 @@ use crate::output::terminal;
 
 /// Take over a cluster that was made by hand, by another tool, or by Flink's operator
 ///
-/// The Service, the Job and the Deployment of NAME become the plugin's: it owns their fields, labels them, and writes what
-/// they are into the history as a revision. Nothing that runs is changed, no Pod is restarted.
+/// The plugin takes over the Service, the Job and the Deployment of NAME: it becomes the owner of their fields, labels
+/// them, and adds their spec to the history as a revision. No Pod is changed or restarted.
 ///
 /// With --from-flinkdeployment a new cluster is made from a FlinkDeployment in the namespace, and from its last savepoint.
 /// Its own deployment must be stopped before: the plugin does not touch it.
