@@ -27,10 +27,10 @@ const DOCTOR: Duration = Duration::from_secs(30);
 
 /// Collect everything about a cluster in one archive, for a bug report
 ///
-/// The archive has the objects, Events, logs, answers of Flink's REST, history, configuration, and the output of
-/// `status`, `why` and `doctor`. INDEX.md in it lists the data that could not be read. Secrets are replaced by ****:
-/// values of environment variables, program arguments, and all texts that look like a password, a token or a key. Check
-/// the archive before you publish it.
+/// The archive has objects, Events, logs, answers of Flink's REST, history, configuration, and the output of `status`,
+/// `why` and `doctor`. INDEX.md lists the data that could not be read. Secrets are replaced by ****: values of
+/// environment variables, program arguments, and texts that look like passwords, tokens or keys. Check it before you
+/// publish it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink report demo\n  \
