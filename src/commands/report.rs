@@ -83,10 +83,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
         terminal::warn(&error.message);
     }
     if made.missing > 0 {
-        terminal::note(&format!(
-            "{} items could not be read: INDEX.md has the reasons",
-            made.missing
-        ));
+        terminal::note(&format!("{} items could not be read: see INDEX.md", made.missing));
     }
     if is_stream {
         return Ok(());
