@@ -131,7 +131,7 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
     (
         "upgrade",
         &["--atomic", "--rollback-on-failure"],
-        "an upgrade that fails goes back by itself",
+        "an upgrade that fails is rolled back automatically",
     ),
     (
         "rollback",
@@ -161,7 +161,7 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
     (
         "delete",
         &["-A", "--all-namespaces"],
-        "it works in one namespace: -n NAMESPACE --all",
+        "this command works in one namespace: -n NAMESPACE --all",
     ),
     (
         "logs",
@@ -188,7 +188,7 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
     (
         "",
         &["-A", "--all-namespaces"],
-        "it works in one namespace: -n NAMESPACE",
+        "this command works in one namespace: -n NAMESPACE",
     ),
     ("", &["--all"], "-l app selects all clusters, where the command has -l"),
 ];
@@ -229,8 +229,8 @@ pub(super) fn answer(error: &mut Error) {
             if let Some((.., text)) = FLAGS.iter().find(of_command) {
                 error.remove(ContextKind::SuggestedArg);
                 tip(error, text);
-            } else if command == Some("rollback") && word.parse::<u64>().is_ok() {
-                tip(error, &format!("--to-revision {word} is the revision to go back to"));
+            } else if let Some(text) = of_number(command, &word) {
+                tip(error, &text);
             } else if !word.starts_with('-') && takes_program_arguments {
                 tip(error, &format!("arguments of the program come after --: `-- {word}`"));
             } else if !takes_program_arguments {
@@ -251,6 +251,17 @@ pub(super) fn answer(error: &mut Error) {
             );
         }
         _ => {}
+    }
+}
+
+/// The flag that a number is meant for.
+fn of_number(command: Option<&str>, word: &str) -> Option<String> {
+    word.parse::<u64>().ok()?;
+    match command? {
+        "rollback" => Some(format!("--to-revision {word} is the revision to go back to")),
+        "history" => Some(format!("--revision {word} shows this revision")),
+        "scale" => Some(format!("-p {word} is the new parallelism")),
+        _ => None,
     }
 }
 

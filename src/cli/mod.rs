@@ -38,7 +38,7 @@ use crate::progress;
 #[command(disable_help_subcommand = true, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 success, 1 failure, 2 usage, 3 not found, 4 forbidden, 5 timed out, 6 job failed, \
-    7 unreachable, 8 conflict, 130 interrupted"
+    7 unreachable, 8 conflict, 9 failure of diff, 130 interrupted"
 )]
 struct Root {
     #[command(flatten)]
@@ -256,9 +256,13 @@ fn read(argv: &[OsString]) -> Result<Cli, ExitCode> {
 fn parse(argv: &[OsString], dress: impl Fn(clap::Command) -> clap::Command) -> Result<Cli, ExitCode> {
     let attempt = |command: clap::Command| {
         let mut command = help::without_shared_flags(dress(command));
-        let matches = command.try_get_matches_from_mut(argv)?;
-        optional_value::check(&mut command, argv)?;
-        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let matches = command.try_get_matches_from_mut(argv);
+        // To a command without another argument, the word after such a flag is unexpected.
+        let is_unexpected = |error: &clap::Error| error.kind() == ErrorKind::UnknownArgument;
+        if matches.as_ref().err().is_none_or(is_unexpected) {
+            optional_value::check(&mut command, argv)?;
+        }
+        Cli::from_arg_matches(&matches?).map_err(|error| error.format(&mut command))
     };
     let outcome = lazy::command(argv).map(attempt);
     match outcome {

@@ -14,8 +14,8 @@ pub(super) fn check(command: &mut Command, argv: &[OsString]) -> Result<(), clap
         return Ok(());
     };
     let text = format!(
-        "`{name} {word}` does not say whether {word} is the value of {name} or a word of its own\n\n  \
-         tip: a value is written {name}={word}; what is none stands before {name}"
+        "`{name} {word}` is ambiguous: a value of {name} follows an equals sign\n\n  \
+         tip: write {name}={word} for the value, and any other argument before {name}"
     );
     Err(command.error(ErrorKind::ArgumentConflict, text))
 }

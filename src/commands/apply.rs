@@ -50,7 +50,7 @@ pub(crate) struct ApplyArgs {
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: ApplyArgs) -> Result<()> {
     args.deploy
-        .refuse_client_dry_run("what apply does depends on what there is")?;
+        .refuse_client_dry_run("the effect of apply depends on the existing clusters")?;
     if args.files.files.is_empty() {
         return Err(Error::usage("apply needs files").hint("-f FILE or -f FOLDER names them"));
     }

@@ -13,7 +13,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
 
 /// Create a second cluster from the state of a running one, which keeps running
 ///
-/// A running job writes a savepoint for it and is not stopped; of one that does not run, the last savepoint is taken. The
+/// A running job writes a savepoint for it and is not stopped; if the job does not run, its last savepoint is used. The
 /// clone has a job ID, checkpoints and high-availability data of its own, and no port of the nodes. What the job itself
 /// writes to (topics, tables) is the same unless its arguments say otherwise: give new ones after --.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
     kubectl flink clone demo demo --to-namespace staging --from-savepoint latest -- --topic test\n  \
     kubectl flink clone demo demo --to-context other-cluster")]
 pub(crate) struct CloneArgs {
-    /// Name of the cluster that there is
+    /// Name of the existing cluster
     #[arg(value_name = "NAME")]
     name: String,
     /// Name of the new one
@@ -47,7 +47,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Resu
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;
     args.deploy
-        .refuse_client_dry_run("what is cloned is in the API server")?;
+        .refuse_client_dry_run("the cluster to clone is read from the API server")?;
     let flags = Config {
         name: Some(new.to_string()),
         from_savepoint: None,

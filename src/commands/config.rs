@@ -16,7 +16,7 @@ use crate::output::{Format, Line, Printer, terminal};
 /// Show Flink's effective configuration, of the JobManager and of a TaskManager
 ///
 /// The JobManager's is read from its REST. A TaskManager prints its own only in its log, when it starts. Secrets are
-/// hidden, by their keys. A table of several cuts long values; -o wide has the whole of them.
+/// hidden, by their keys. A table of several keys truncates long values; -o wide prints them in full.
 ///
 /// The plugin's own defaults are another thing: see `defaults`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ struct ShowArgs {
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// Leave the line with the columns' names out
+    /// Do not print the header line
     #[arg(long)]
     no_headers: bool,
 }

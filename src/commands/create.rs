@@ -11,8 +11,9 @@ use crate::operations::create::{CreateOptions, drafted};
 /// Create a cluster and wait until its job runs
 ///
 /// Flags win over the file, the file over the variables FLINK_APPLICATION_NAME, FLINK_IMAGE_NAME, FLINK_JOB_PARALLELISM
-/// and FLINK_JOB_ARGUMENTS, and these over the defaults that `defaults set` has written. It is an error if the cluster
-/// exists already, unless nothing differs. A create whose job never ran can be repeated with other flags.
+/// and FLINK_JOB_ARGUMENTS, and these over the defaults of `defaults set`. If a cluster of this name exists already and
+/// differs, the command fails, unless --replace is given. A create whose job never ran can be repeated with other
+/// flags.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \

@@ -24,11 +24,11 @@ pub(crate) struct DefaultsArgs {
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum DefaultsCommand {
-    /// Show the defaults that hold in the context and namespace, and which part of the file says them
+    /// Show the defaults of the context and namespace, and the part of the file that sets each
     View(TableArgs),
     /// Set a default: everywhere, or with --context and -n only there
     Set(SetArgs),
-    /// Take a default out: everywhere, or with --context and -n only there
+    /// Remove a default: everywhere, or with --context and -n only there
     Unset(UnsetArgs),
     /// Print the path of the configuration file
     Path,

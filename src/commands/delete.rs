@@ -30,10 +30,10 @@ pub(crate) struct DeleteArgs {
     /// Delete the history too
     #[arg(long)]
     purge: bool,
-    /// Delete a cluster too with an operation of another machine whose heartbeat has stopped
+    /// Also delete a cluster with an unfinished operation of another machine whose heartbeat has stopped
     #[arg(long)]
     take_over: bool,
-    /// A cluster that does not exist is no error
+    /// Do not fail if a cluster does not exist
     #[arg(long)]
     ignore_not_found: bool,
     #[command(flatten)]

@@ -12,12 +12,13 @@ use crate::output::{self, terminal};
 
 /// Show what would change in the Service, the Job and the Deployment
 ///
-/// As a unified diff of what is there and what the API server would make of it, by dry runs: defaults of the server and
-/// the work of admission webhooks are in both. Secrets are hidden, by their names. Without flags it is against the last
-/// revision in the history: what was changed by hand since. The state that a change would start from is not part of it.
+/// Prints a unified diff of the existing objects and of the result of server-side dry runs: both have the defaults of
+/// the server and the changes of admission webhooks. Values whose keys look secret are hidden. Without flags it
+/// compares with the last revision in the history, and shows the changes that were made by hand since. The diff does
+/// not show the state from which a change would start.
 ///
-/// Exit codes are those of diff: 0 nothing differs, 1 something does, and more than 1 for everything else; a failure that
-/// is 1 elsewhere is 9 here.
+/// Exit codes are those of diff: 0 nothing differs, 1 something differs, more than 1 an error; an error that has exit
+/// code 1 in other commands has 9 here.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink diff demo\n  \

@@ -23,12 +23,12 @@ pub(crate) struct DoctorArgs {
     /// Cluster to look into
     #[arg(value_name = "NAME", conflicts_with = "rbac")]
     name: Option<String>,
-    /// Print a Role and a RoleBinding for all commands, and check nothing
+    /// Print a Role for all commands, and with --subject a RoleBinding, and check nothing
     #[arg(long)]
     rbac: bool,
-    /// Whom the RoleBinding is for: User, Group or ServiceAccount
-    #[arg(long, value_name = "KIND:NAME", default_value = "User:me", requires = "rbac")]
-    subject: String,
+    /// Subject of a RoleBinding: User:NAME, Group:NAME or ServiceAccount:[NAMESPACE:]NAME; without it there is none
+    #[arg(long, value_name = "KIND:NAME", requires = "rbac")]
+    subject: Option<String>,
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: ObjectFormat,
@@ -38,7 +38,7 @@ pub(crate) struct DoctorArgs {
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Result<()> {
     if args.rbac {
-        let objects = rights::role(&namespace(connection)?, &args.subject).map_err(Error::usage)?;
+        let objects = rights::role(&namespace(connection)?, args.subject.as_deref()).map_err(Error::usage)?;
         let format = args.output.document().unwrap_or(Format::Yaml);
         return terminal::data(&documents(format, &objects)?);
     }

@@ -13,8 +13,8 @@ use crate::output::{Format, Line, terminal};
 
 /// List the Events of a cluster, oldest first
 ///
-/// Those about its Service, Job, Deployment, Pods and claims, also about Pods that are gone. Kubernetes forgets Events
-/// after an hour, unless it is configured otherwise.
+/// Lists the Events of its Service, Job, Deployment, Pods and claims, also of Pods that are gone. Kubernetes deletes
+/// Events after one hour, unless it is configured otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kubectl flink events demo -w")]
 pub(crate) struct EventsArgs {
@@ -23,7 +23,7 @@ pub(crate) struct EventsArgs {
     name: String,
     #[command(flatten)]
     table: TableArgs,
-    /// After the list, print those that come
+    /// After the list, print new Events
     #[arg(short, long)]
     watch: bool,
     /// Only Events of this type

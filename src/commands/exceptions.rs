@@ -13,7 +13,7 @@ use crate::output::{Format, Line, terminal};
 
 /// List the exceptions of a job, newest first
 ///
-/// Those that Flink remembers: of the JobManager that runs, sixteen unless it is configured otherwise.
+/// Lists the exceptions that the running JobManager keeps: at most sixteen, unless Flink is configured otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink exceptions demo\n  \

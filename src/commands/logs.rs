@@ -27,16 +27,16 @@ pub(crate) struct LogsArgs {
     /// Names of the clusters
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// Continue with what comes
+    /// Continue with new lines
     #[arg(short, long)]
     follow: bool,
-    /// Only so many of the last lines of each container; -1: all
+    /// Number of last lines of each container to print; -1: all
     #[arg(long, value_name = "LINES", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-1..))]
     tail: Option<i64>,
     /// Only lines not older than this, such as 10m
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
     since: Option<Duration>,
-    /// The runs before the present ones: of restarted containers, and of Pods that failed
+    /// Logs of the previous runs: of restarted containers, and of Pods that failed
     #[arg(short, long, conflicts_with = "follow")]
     previous: bool,
     /// Put its time before each line

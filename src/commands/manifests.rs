@@ -27,7 +27,7 @@ pub(crate) struct ManifestsArgs {
     /// Overwrite files that are there
     #[arg(long)]
     force: bool,
-    /// Print a NetworkPolicy for the cluster NAME instead, which lets in its own Pods only; apply it with kubectl
+    /// Print a NetworkPolicy for the cluster NAME instead, which allows only its own Pods; apply it with kubectl
     #[arg(long, value_name = "NAME", conflicts_with_all = ["folder", "force"])]
     network_policy: Option<String>,
     /// Addresses that may reach Flink's REST, such as those of the API server; repeatable

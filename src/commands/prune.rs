@@ -26,7 +26,7 @@ pub(crate) struct PruneArgs {
     /// Only clusters whose job ended so long ago
     #[arg(long, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
     older_than: Option<Duration>,
-    /// Those of all namespaces
+    /// Clusters of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Only clusters with these labels, such as team=a

@@ -27,9 +27,10 @@ const DOCTOR: Duration = Duration::from_secs(30);
 
 /// Collect everything about a cluster in one archive, for a bug report
 ///
-/// Objects, Events, logs, the answers of Flink's REST, history, configuration, and what `status`, `why` and `doctor` say.
-/// What cannot be read is a line of INDEX.md. Secrets are replaced by ****: values of environment variables, program
-/// arguments, and whatever looks like a password, a token or a key. Look through it before you publish it.
+/// The archive has objects, Events, logs, answers of Flink's REST, history, configuration, and the output of `status`,
+/// `why` and `doctor`. INDEX.md lists the data that could not be read. Secrets are replaced by ****: values of
+/// environment variables, program arguments, and texts that look like passwords, tokens or keys. Check it before you
+/// publish it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink report demo\n  \
@@ -82,7 +83,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Res
         terminal::warn(&error.message);
     }
     if made.missing > 0 {
-        terminal::note(&format!("{} things could not be read: INDEX.md says why", made.missing));
+        terminal::note(&format!("{} items could not be read: see INDEX.md", made.missing));
     }
     if is_stream {
         return Ok(());

@@ -22,8 +22,8 @@ use crate::operations::upgrade::change;
 pub(crate) struct RestartArgs {
     #[command(flatten)]
     clusters: ClustersArgs,
-    /// Start the same revision again from what high availability keeps of it, where its Job has failed or is gone: the job
-    /// resumes from its last checkpoint, under the same job ID
+    /// Start the same revision again from its high-availability data, if its Job has failed or is gone: the job resumes
+    /// from its last checkpoint, under the same job ID
     #[arg(long)]
     recover: bool,
     #[command(flatten)]

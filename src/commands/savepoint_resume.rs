@@ -13,9 +13,9 @@ use crate::operations::upgrade::Surge;
 
 /// Restart a cluster from a savepoint: of the running job, or the last one
 ///
-/// A running job is stopped with a savepoint and started from it: as `upgrade` does, but without a way back when it
-/// does not come up. A stopped, failed or deleted one is started from the last savepoint in its history: as `resume`
-/// does. Flags change only what they name; everything else stays.
+/// A running job is stopped with a savepoint and started from it: as `upgrade` does, but without a rollback if it does
+/// not come up. A stopped, failed or deleted one is started from the last savepoint in its history: as `resume` does.
+/// Flags change only what they name; everything else stays.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint-resume demo\n  \
@@ -36,7 +36,7 @@ pub(crate) struct ResumeArgs {
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
     /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not continue
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cancel")]
     drain: bool,
     /// Whether TaskManagers of the new version start beside the running ones before the job is stopped
     #[arg(long, value_name = "WHEN", default_value = "auto")]
@@ -64,7 +64,7 @@ impl ResumeArgs {
     /// What they ask for; `command` is the command's name in the history.
     pub(crate) fn resume(&self, command: &'static str) -> Result<Resume<'_>> {
         self.deploy
-            .refuse_client_dry_run("what a resume does depends on what runs")?;
+            .refuse_client_dry_run("the effect of a resume depends on what runs in the cluster")?;
         Ok(Resume {
             command,
             version: self.spec.version(Some(&self.name), None)?,

@@ -12,8 +12,9 @@ use crate::operations::scale::{self, ScaleTarget};
 ///
 /// In place where Flink can do that: with jobmanager.scheduler=adaptive (Flink 1.18+) the job restarts from its last
 /// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or removed.
-/// Otherwise through a savepoint, as an upgrade does it: one that does not come up is undone, and one that was interrupted
-/// continues when it is repeated. Which way it takes, and why, is said before it begins.
+/// Otherwise through a savepoint, as an upgrade does it: one that does not come up is undone, and one that was
+/// interrupted continues when it is repeated. Before it begins, the command prints which of these ways it uses, and
+/// why.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink scale demo -p 8\n  \

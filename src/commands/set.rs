@@ -28,7 +28,7 @@ pub(crate) struct SetArgs {
     field: Field,
 }
 
-/// The cluster, and how it is changed.
+/// The cluster, and how it is changed. Arguments behind it would be under the heading of these flags in the help.
 #[derive(Debug, clap::Args)]
 struct NamedChangeArgs {
     /// Name of the cluster
@@ -45,7 +45,7 @@ enum Field {
         #[command(flatten)]
         of: NamedChangeArgs,
         /// Image with Flink, and your jar in /opt/flink/usrlib
-        #[arg(value_name = "IMAGE")]
+        #[arg(value_name = "IMAGE", help_heading = None::<&str>)]
         image: String,
         /// Do not check the image in its registry before the cluster is changed
         #[arg(long)]
@@ -56,23 +56,23 @@ enum Field {
         #[command(flatten)]
         of: NamedChangeArgs,
         /// Parallelism
-        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)), help_heading = None::<&str>)]
         parallelism: u32,
     },
-    /// Set keys of the Flink configuration, or take them away
+    /// Set keys of the Flink configuration, or remove them
     Config {
         #[command(flatten)]
         of: NamedChangeArgs,
-        /// Keys to set, and with a - at the end keys to take away
-        #[arg(value_name = "KEY=VALUE|KEY-", required = true)]
+        /// Keys to set, and keys to remove, which end with a -
+        #[arg(value_name = "KEY=VALUE|KEY-", required = true, help_heading = None::<&str>)]
         pairs: Vec<String>,
     },
     /// Set the arguments of the program, all of them
     Args {
         #[command(flatten)]
         of: NamedChangeArgs,
-        /// Arguments of the program; none takes them all away
-        #[arg(last = true, value_name = "PROGRAM ARGUMENTS")]
+        /// Arguments of the program; without any, all are removed
+        #[arg(last = true, value_name = "PROGRAM ARGUMENTS", help_heading = "Program")]
         arguments: Vec<String>,
     },
 }

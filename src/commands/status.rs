@@ -12,8 +12,8 @@ use crate::output::{Format, Printer, terminal};
 
 /// Show the status of a cluster
 ///
-/// What is wrong comes first, then the cluster with its Pods, the Flink job with its vertices, checkpoints and the last
-/// savepoint. If Flink's REST does not answer, it shows what Kubernetes knows. On a terminal what is too long is cut;
+/// Problems come first, then the cluster with its Pods, the Flink job with its vertices, checkpoints and the last
+/// savepoint. If Flink's REST does not answer, only the data of Kubernetes is shown. On a terminal, long texts are cut;
 /// -o wide cuts nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -27,7 +27,7 @@ pub(crate) struct StatusArgs {
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// Show it again every --interval; JSON and YAML print one document after the other
+    /// Repeat the output every --interval; JSON and YAML print one document after the other
     #[arg(short, long)]
     watch: bool,
     /// Time between two requests with --watch

@@ -30,7 +30,7 @@ pub(crate) struct TopArgs {
     /// Clusters of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Time between two looks
+    /// Time between two updates
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration)]
     interval: Duration,
     /// Show it once, on a terminal too

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Show the version of this program, of the Kubernetes cluster, and of the Flink releases it knows
 ///
-/// Nothing else is asked: no update check, and nothing is reported anywhere.
+/// There is no update check, and no data is sent to anyone else.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VersionArgs {
     /// Ask no cluster

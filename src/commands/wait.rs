@@ -12,8 +12,8 @@ use crate::output::terminal;
 
 /// Wait until a cluster is running, finished, failed, stopped, …
 ///
-/// It ends with 0 when that is reached, with 5 when the time is over, and with 6 as soon as it is known that it can no
-/// longer come. With labels that no cluster has, it ends with 3, unless what is waited for is that there is none.
+/// Exit codes: 0 the goal is reached, 5 the time limit has passed, 6 the goal can no longer be reached. If no cluster
+/// has the labels, the exit code is 3, but 0 for the goals stopped and deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = GOALS)]
 pub(crate) struct WaitArgs {

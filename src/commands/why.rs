@@ -11,8 +11,9 @@ use crate::output::{Format, Printer, terminal};
 
 /// Explain why a cluster is not running or is unhealthy
 ///
-/// One cause with what it was concluded from, and what to do: from the Job, its Pods and their Events, Flink's
-/// exceptions and the log of the container that failed. The exit code is 0 where nothing is wrong, else 6.
+/// Prints the most urgent cause with its evidence and hints. It reads the Job, its Pods and their Events, Flink's
+/// exceptions and the log of the container that failed. The exit code is 6 if there is a critical problem or a warning,
+/// else 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink why demo\n\n\

@@ -49,9 +49,7 @@ pub(crate) fn connect(args: &ConnectionOptions) -> Result<Cluster> {
     check_namespace(&namespace)?;
     if config.auth_info.impersonate.is_none() && (args.impersonate_uid.is_some() || !args.impersonate_group.is_empty())
     {
-        return Err(Error::usage(
-            "--as-group and --as-uid say more of the user of --as, which is missing",
-        ));
+        return Err(Error::usage("--as-group and --as-uid need --as USER"));
     }
     let hint = config
         .auth_info
@@ -78,7 +76,7 @@ fn warn_of_plain_text(server: &http::Uri) {
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if server.scheme_str() == Some("http") && !loopback {
         progress::warn(&format!(
-            "{server} is plain http: everybody on the way can read and change what is sent, credentials too"
+            "{server} uses plain HTTP: anyone on the network can read and change the requests, including credentials"
         ));
     }
 }

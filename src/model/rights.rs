@@ -116,11 +116,11 @@ pub const RIGHTS: &[Right] = &[
     ),
 ];
 
-/// The minimal Role for all commands, and its binding to `subject`, such as `User:jane` or `ServiceAccount:ci`.
+/// The minimal Role for all commands, and its binding to a subject.
 ///
 /// # Errors
-/// When the subject's kind cannot be bound.
-pub(crate) fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
+/// When the subject cannot be bound.
+pub(crate) fn role(namespace: &str, subject: Option<&str>) -> Result<Vec<Value>, String> {
     let mut rules: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
     let mut verbs: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for right in RIGHTS {
@@ -133,23 +133,36 @@ pub(crate) fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String>
         .into_iter()
         .map(|((group, verbs), resources)| json!({"apiGroups": [group], "resources": resources, "verbs": verbs}))
         .collect();
-    let (kind, name) = subject.split_once(':').unwrap_or(("User", subject));
-    let subject = match kind {
-        "User" | "Group" => json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}),
-        "ServiceAccount" => json!({"kind": kind, "name": name, "namespace": namespace}),
-        _ => {
-            return Err(format!(
-                "{kind} cannot be bound: it must be User, Group or ServiceAccount"
-            ));
-        }
-    };
     let meta = json!({"name": "kubectl-flink", "namespace": namespace});
-    Ok([
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta, "rules": rules}),
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta,
+    let mut objects =
+        vec![json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": meta, "rules": rules})];
+    if let Some(subject) = subject {
+        let subject = bound(namespace, subject)?;
+        objects.push(
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": meta,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "kubectl-flink"},
             "subjects": [subject]}),
-    ])
+        );
+    }
+    Ok(objects)
+}
+
+/// The subject of a binding: `User:jane`, `Group:team`, `ServiceAccount:ci`, or with its namespace, as kubectl writes it,
+/// `ServiceAccount:build:ci`.
+fn bound(namespace: &str, subject: &str) -> Result<Value, String> {
+    let (kind, name) = subject.split_once(':').unwrap_or(("User", subject));
+    let (namespace, name) = match name.split_once(':') {
+        Some(pair) if kind == "ServiceAccount" => pair,
+        _ => (namespace, name),
+    };
+    match kind {
+        _ if name.is_empty() || namespace.is_empty() => Err(format!("--subject {subject} has no name")),
+        "User" | "Group" => Ok(json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name})),
+        "ServiceAccount" => Ok(json!({"kind": kind, "name": name, "namespace": namespace})),
+        _ => Err(format!(
+            "{kind} cannot be bound: it must be User, Group or ServiceAccount"
+        )),
+    }
 }
 
 /// Rights on ConfigMaps that Flink's Kubernetes high availability requires for the Pods' service account.
@@ -173,7 +186,10 @@ mod tests {
 
     #[test]
     fn the_role_has_every_right_and_no_other() {
-        let [role, binding] = role("ns", "ServiceAccount:ci").unwrap();
+        let objects = role("ns", Some("ServiceAccount:ci")).unwrap();
+        let [role, binding] = &objects[..] else {
+            panic!("{objects:?}")
+        };
         let mut granted = std::collections::BTreeSet::new();
         for rule in role["rules"].as_array().unwrap() {
             for resource in rule["resources"].as_array().unwrap() {
@@ -190,6 +206,13 @@ mod tests {
             .collect();
         assert_eq!(granted, wanted);
         assert_eq!(binding["subjects"][0]["namespace"], "ns");
-        assert!(super::role("ns", "Robot:x").is_err());
+        for wrong in ["Robot:x", "User:", "ServiceAccount::ci"] {
+            assert!(super::role("ns", Some(wrong)).is_err(), "{wrong}");
+        }
+        let elsewhere = super::role("ns", Some("ServiceAccount:build:ci")).unwrap();
+        let expected = json!({"kind": "ServiceAccount", "name": "ci", "namespace": "build"});
+        assert_eq!(elsewhere[1]["subjects"][0], expected);
+        // A user that nobody has named is not bound.
+        assert_eq!(super::role("ns", None).unwrap(), objects[..1]);
     }
 }

@@ -160,7 +160,7 @@ fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
     }
     let name = &now.name;
     Err(Error::conflict(format!(
-        "the objects of {name} are not what was shown any more, and stay as they are"
+        "the objects of {name} have changed since they were shown, and are not touched"
     ))
     .hint(format!("repeat `kubectl flink adopt {name}` to decide again")))
 }

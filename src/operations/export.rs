@@ -97,17 +97,19 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
 fn from_newest_state(layer: Config, handle: &ClusterHandle) -> Config {
     let name = &handle.name;
     if let Some(newer) = newer_unknown(handle.store.history(), name) {
-        progress::warn(&format!("{newer}: what is printed may begin from an older state"));
+        progress::warn(&format!(
+            "{newer}: the printed FlinkDeployment may start from an older state"
+        ));
     }
     let Some(last) = handle.newest_state() else {
         if layer.from_savepoint.is_none() {
             progress::note(&format!(
-                "{name} has no savepoint in its history, so what is printed begins empty; `kubectl flink savepoint {name}` takes one"
+                "{name} has no savepoint in its history, so the printed FlinkDeployment starts without state; `kubectl flink savepoint {name}` takes one"
             ));
         }
         return layer;
     };
-    progress::note(&format!("what is printed begins from {last}"));
+    progress::note(&format!("the printed FlinkDeployment starts from {last}"));
     Config {
         from_savepoint: Some(last.to_owned()),
         ..layer

@@ -308,6 +308,6 @@ impl ClusterHandle {
                 "`kubectl flink restart {name} --recover` starts the same revision again, from its last checkpoint"
             ));
         }
-        error.hint(format!("`kubectl flink why {name}` explains what keeps it"))
+        error.hint(format!("`kubectl flink why {name}` shows the cause"))
     }
 }

@@ -134,7 +134,7 @@ fn report_operation(key: &Key, text: &str, with_namespace: bool) {
         (String::new(), String::new())
     };
     progress::note(&format!(
-        "an operation on {name}{place} is unfinished: {text}; `kubectl flink status {name}{flag}` says how it continues"
+        "an operation on {name}{place} is unfinished: {text}; `kubectl flink status {name}{flag}` shows how to continue"
     ));
 }
 

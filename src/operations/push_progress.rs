@@ -24,7 +24,7 @@ pub(crate) async fn push(registries: &Registries, built: &Built, target: &Refere
     let name = format!("{}:{}", target.name(), push::tag(built, target));
     progress::note(&match outcome {
         PushOutcome::Present => format!("{name} is there already"),
-        PushOutcome::Named => format!("{name} names what was there already"),
+        PushOutcome::Named => format!("{name} is a new tag of an image that was there already"),
         PushOutcome::Pushed => format!("{name} is pushed"),
     });
     Ok(())

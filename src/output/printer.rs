@@ -100,8 +100,8 @@ impl Printer {
             _ => headers.to_vec(),
         };
         let headers = &custom[..];
-        // What is asked for is not cut.
-        let width = terminal::width().filter(|_| !matches!(format, Format::CustomColumns(_)));
+        // Columns that were requested are all shown, as in kubectl.
+        let width = terminal::width().filter(|_| !matches!(format, Format::CustomColumns(_) | Format::Wide));
         Self {
             format,
             kind,

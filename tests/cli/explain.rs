@@ -271,4 +271,9 @@ fn the_least_role_is_printed_without_a_request() {
     ] {
         assert!(outcome.stdout.contains(words), "{words}: {outcome}");
     }
+    let alone = Sandbox::new().run(&["doctor", "--rbac"]);
+    assert!(
+        alone.code == Some(0) && !alone.stdout.contains("RoleBinding"),
+        "{alone}"
+    );
 }

@@ -99,6 +99,23 @@ fn commands_have_examples_that_fit_into_the_help() {
     }
 }
 
+#[test]
+fn arguments_are_not_under_the_headings_of_flags() {
+    fn check(command: &clap::Command, path: &str) {
+        for argument in command.get_positionals() {
+            let heading = argument.get_help_heading();
+            assert!(
+                matches!(heading, None | Some("Program")),
+                "{path}: {argument} is under {heading:?}"
+            );
+        }
+        for inner in command.get_subcommands() {
+            check(inner, &format!("{path} {}", inner.get_name()));
+        }
+    }
+    check(&Cli::command(), "kubectl flink");
+}
+
 /// Words of kubectl, helm and Flink's client, and what is offered instead.
 #[test]
 fn habits_of_other_tools_are_answered_with_what_does_the_same() {
@@ -126,6 +143,8 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
             "arguments of the program come after --: `-- input.txt`",
         ),
         ("rollback demo 2", "--to-revision 2"),
+        ("history demo 2", "--revision 2"),
+        ("scale demo 2", "-p 2"),
         ("delete --all-namespaces", "-n NAMESPACE --all"),
     ] {
         let words: Vec<&str> = typed.split(' ').collect();
@@ -147,6 +166,9 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
         let outcome = Sandbox::bare().run(&words);
         assert_eq!(outcome.stderr.contains("'-- --bogus'"), is_offered, "{outcome}");
     }
+    // A job that is canceled is not drained.
+    let drained = Sandbox::bare().run(&["savepoint-resume", "demo", "--cancel", "--drain"]);
+    assert!(drained.stderr.contains("cannot be used with"), "{drained}");
     let number = Sandbox::bare().run(&["scale", "demo", "-p", "two"]);
     assert!(
         number

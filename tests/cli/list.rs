@@ -172,7 +172,7 @@ fn unfinished_operations_are_printed_below_the_list() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let (before, after) = (
         "an operation on cart is unfinished: upgrade to revision 2 by bob@home, started ",
-        " ago; revision 2 is made and comes up; `kubectl flink status cart` says how it continues\n",
+        " ago; revision 2 is made and comes up; `kubectl flink status cart` shows how to continue\n",
     );
     let age = outcome
         .stderr

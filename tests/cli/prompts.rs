@@ -33,7 +33,7 @@ fn delete_leaves_alone_what_was_replaced_while_it_asked() {
         let outcome = running().run_in_terminal(&["delete", "demo"], "delete cluster demo?", meanwhile, "y");
         assert_eq!(outcome.code, Some(8), "{outcome}");
         assert!(
-            outcome.stdout.contains("demo is not what was shown any more"),
+            outcome.stdout.contains("demo has changed since it was shown"),
             "{outcome}"
         );
         assert!(outcome.changes().is_empty(), "{outcome}");
@@ -76,7 +76,7 @@ fn adopt_takes_over_what_it_has_shown_and_nothing_else() {
         let expected = if code == 0 {
             "cluster/demo adopted"
         } else {
-            "are not what was shown any more"
+            "have changed since they were shown"
         };
         assert!(outcome.stdout.contains(expected), "{outcome}");
         assert_eq!(outcome.changes().is_empty(), code == 8, "{outcome}");

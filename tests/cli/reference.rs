@@ -39,10 +39,11 @@ fn flag(arg: &Arg) -> String {
         };
         return format!("`{}{dots}`", values.join(" ").replace('|', "\\|"));
     }
-    let value = if takes {
-        format!(" {}", values.join(" "))
-    } else {
-        String::new()
+    let value = match values.join(" ") {
+        _ if !takes => String::new(),
+        // As in the help: the value follows an equals sign, and may be absent.
+        value if arg.is_require_equals_set() => format!("[={value}]"),
+        value => format!(" {value}"),
     };
     format!("`{}{value}`", names.join("`, `")).replace('|', "\\|")
 }
@@ -283,7 +284,7 @@ fn every_command_has_its_manual_page() {
     for help in [
         "Path of the kubeconfig file to use",
         "Folder in which savepoints are written",
-        "Leave the line with the columns",
+        "Do not print the header line",
     ] {
         assert_eq!(pages.iter().filter(|page| page.contains(help)).count(), 1, "{help}");
         assert!(options.contains(help), "{help} in {options}");

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{self, DEPLOYMENTS, JOBS, made, reads, revision};
+use crate::demo::{self, DEPLOYMENTS, JOBS, Made, made, reads, revision};
 use crate::events;
 use crate::objects::{deployment_row, deployment_table, job_row, job_table, minutes_ago};
 use crate::sandbox::Sandbox;
@@ -151,11 +151,7 @@ fn lists_are_cut_to_the_terminal() {
         let tasks = deployment_table(&[deployment_row("default", NAME, "2/2")]);
         sandbox.server.expect(get(DEPLOYMENTS)).answer(json(&tasks));
     };
-    for arguments in [
-        &["list"][..],
-        &["list", "-o", "wide", "--live=false", "--show-labels"],
-        &["list", "-A"],
-    ] {
+    for arguments in [&["list"][..], &["list", "--show-labels"], &["list", "-A"]] {
         let script = |sandbox: &Sandbox| {
             if arguments.contains(&"-A") {
                 let everywhere = |path: &str| get(&path.replace("/namespaces/default", ""));
@@ -195,8 +191,8 @@ fn lists_are_cut_to_the_terminal() {
     });
 }
 
-#[test]
-fn the_history_is_cut_to_the_terminal() {
+/// A cluster with two revisions, of which the second failed, and two savepoints.
+fn two_revisions() -> Made {
     let savepoint = |number: u32| {
         tree!({"triggerId": number.to_string().repeat(32), "jobId": "1".repeat(32), "progress": "completed",
             "path": format!("{SAVEPOINT}{number}"), "format": "CANONICAL", "reason": "savepoint", "revision": 1,
@@ -208,15 +204,16 @@ fn the_history_is_cut_to_the_terminal() {
     second["outcome"] =
         tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "why": "the class is missing ".repeat(9)});
     made.history["data"]["revision.2"] = tree!(second.to_string());
+    made
+}
+
+#[test]
+fn the_history_is_cut_to_the_terminal() {
+    let made = two_revisions();
     for (command, words) in [
         ("history demo", &["REVISION", "COMMAND", "OUTCOME", "failed"][..]),
-        ("history demo -o wide", &["REVISION", "COMMAND", "OUTCOME", "failed"]),
         (
             "savepoint list demo",
-            &["PATH", "STATUS", "AGE", "Completed", "ea28141", "ea28142"],
-        ),
-        (
-            "savepoint list demo -o wide",
             &["PATH", "STATUS", "AGE", "Completed", "ea28141", "ea28142"],
         ),
     ] {
@@ -226,6 +223,40 @@ fn the_history_is_cut_to_the_terminal() {
             |sandbox| reads(&sandbox.server, &made),
             |session, _| shows(session, words),
         );
+    }
+}
+
+/// As in kubectl: who requests all columns gets all of them, also where they do not fit.
+#[test]
+fn wide_lists_are_not_cut() {
+    let made = two_revisions();
+    let paths = [format!("{SAVEPOINT}1"), format!("{SAVEPOINT}2")];
+    for (command, words) in [
+        (
+            "history demo -o wide",
+            &["FLINK", "FROM", "WHY", IMAGE, "the-continuous-integration"][..],
+        ),
+        (
+            "savepoint list demo -o wide",
+            &[
+                "FORMAT",
+                "JOB",
+                "IMAGE",
+                "FAILURE",
+                paths[0].as_str(),
+                paths[1].as_str(),
+            ],
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        reads(&sandbox.server, &made);
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let session = sandbox.run_on_screen(&arguments, (50, 20), |_| None);
+        assert_eq!(session.code, Some(0), "{session}");
+        let text: String = session.last().lines.iter().map(|line| line.text.as_str()).collect();
+        for word in words {
+            assert!(text.contains(word), "no {word:?}: {session}");
+        }
     }
 }
 

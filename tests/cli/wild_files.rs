@@ -189,6 +189,13 @@ fn a_value_behind_a_flag_with_an_optional_one_is_not_taken_as_a_name() {
             &["list", "--insecure-skip-tls-verify", "false"],
             "--insecure-skip-tls-verify=false",
         ),
+        // Also where the command expects no more arguments.
+        (&["upgrade", "demo", "--dry-run", "server"], "--dry-run=server"),
+        (&["scale", "demo", "-p", "2", "--wait", "false"], "--wait=false"),
+        (
+            &["create", "demo", "--image", "flink", "--node-port", "30082"],
+            "--node-port=30082",
+        ),
     ] {
         let outcome = sandbox.run(arguments);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");

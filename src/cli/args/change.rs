@@ -15,7 +15,7 @@ use crate::output::terminal;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Change")]
 pub(crate) struct ChangeArgs {
-    /// What becomes of the job's state
+    /// What happens to the job's state
     #[arg(long, value_name = "STRATEGY", default_value = "savepoint")]
     strategy: Strategy,
     /// Form of the savepoint that the running job writes
@@ -29,7 +29,7 @@ pub(crate) struct ChangeArgs {
     timeout: Duration,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
-    /// Show what would be done, checked by the API server, and do nothing; none: do it
+    /// Show what would be done, validated by the API server, and do nothing; none: no dry run
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "none", default_missing_value = "server", hide_default_value = true, value_parser = dry_run())]
     pub(crate) dry_run: bool,
     /// Rehearse the new version before the running job is stopped (see rehearse --help); --rehearse=false: do not
@@ -55,7 +55,7 @@ pub(crate) struct ChangeArgs {
 fn dry_run() -> impl TypedValueParser<Value = bool> {
     let places = ["none", "client", "server"].map(|place| PossibleValue::new(place).hide(place == "client"));
     PossibleValuesParser::new(places).try_map(|place| match place.as_str() {
-        "client" => Err("what a change does depends on what runs; --dry-run=server asks and changes nothing"),
+        "client" => Err("the effect of a change depends on the running version: --dry-run=server asks the API server, and changes nothing"),
         place => Ok(place == "server"),
     })
 }

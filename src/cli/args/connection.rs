@@ -61,10 +61,10 @@ pub(crate) struct ConnectionArgs {
     /// File with the client certificate's key
     #[arg(long, global = true, value_name = "FILE")]
     client_key: Option<PathBuf>,
-    /// Name that the API server's certificate must have, where it is not that of the address
+    /// Server name to expect in the API server's certificate, instead of the host of its address
     #[arg(long, global = true, value_name = "NAME")]
     tls_server_name: Option<String>,
-    /// Do not verify the API server's certificate: anyone can listen
+    /// Do not verify the API server's certificate: the connection is insecure
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     insecure_skip_tls_verify: Option<bool>,
     /// Ask the API server for answers that are not compressed

@@ -28,7 +28,8 @@ pub(crate) struct DeployArgs {
     /// How long to wait; 0: as long as it takes
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
     timeout: Duration,
-    /// Show what would be done, and do nothing; client: without the API server, server: checked by it, none: do it
+    /// Show what would be done, and do nothing; client: without the API server, server: validated by it, none: no dry
+    /// run
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
     dry_run: Option<DryRun>,
     /// Skip the confirmation prompt
@@ -77,10 +78,8 @@ impl DeployArgs {
         if !self.is_client_dry_run() {
             return Ok(());
         }
-        Err(
-            Error::usage(format!("{why}, so it has no dry run without the API server"))
-                .hint("--dry-run=server asks it and changes nothing"),
-        )
+        Err(Error::usage(format!("--dry-run=client cannot be used: {why}"))
+            .hint("--dry-run=server asks the API server, and changes nothing"))
     }
 
     /// The time limit; `None`: there is none.

@@ -66,7 +66,7 @@ pub(crate) fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, SpecS
     match (layers.pop(), layers.is_empty()) {
         (Some((layer, source)), true) => match (&layer.name, name) {
             (Some(said), Some(name)) if said != name => Err(Error::usage(format!(
-                "{}: it is of cluster {said}, and {name} is asked for",
+                "{} describes cluster {said}, not {name}",
                 path.display()
             ))),
             _ => Ok((layer, source)),
@@ -77,10 +77,10 @@ pub(crate) fn read_one(path: &Path, name: Option<&str>) -> Result<(Config, SpecS
             name.unwrap_or_default()
         ))),
         (Some(_), false) => Err(Error::usage(format!(
-            "{}: there are several clusters in it, and this takes one",
+            "{} describes several clusters, and this command takes one",
             path.display()
         ))
-        .hint("NAME on the command line picks one")),
+        .hint("NAME on the command line selects one")),
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<Clus
     let name = given.or_else(|| file.and_then(|layer| layer.name.as_deref()));
     match name {
         Some(name) => ClusterName::new(name),
-        None => Err(Error::usage("the cluster has no name").hint("NAME on the command line gives one")),
+        None => Err(Error::usage("the cluster has no name").hint("set it by NAME on the command line")),
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct TableArgs {
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
-    /// Leave the line with the columns' names out
+    /// Do not print the header line
     #[arg(long)]
     no_headers: bool,
 }

@@ -14,8 +14,8 @@ pub(crate) struct RegistryArgs {
     /// File with a certificate authority to trust for registries, beside the system's own
     #[arg(long, value_name = "FILE")]
     registry_ca: Option<PathBuf>,
-    /// Registry to speak to without TLS, as HOST[:PORT], repeatable; those on this machine are, unless --registry-ca is
-    /// given
+    /// Registry to access without TLS, as HOST[:PORT], repeatable; those on this machine need no flag, unless
+    /// --registry-ca is given
     #[arg(long, value_name = "HOST")]
     insecure_registry: Vec<String>,
 }

@@ -61,16 +61,16 @@ pub(crate) struct SpecArgs {
     /// Savepoint or checkpoint to start from
     #[arg(long, visible_alias = "fromSavepoint", value_name = "PATH", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) from_savepoint: Option<String>,
-    /// Start even if the savepoint has state that no operator takes
+    /// Start even if the savepoint has state that belongs to no operator
     #[arg(long, visible_alias = "allowNonRestoredState")]
     allow_non_restored_state: bool,
     /// Flink configuration, repeatable
     #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| key_value(&text)))]
     configuration: Vec<(String, String)>,
-    /// Flink's version, if the image's tag does not say it
+    /// Flink's version, if the image's tag does not contain it
     #[arg(long, value_name = "VERSION")]
     flink_version: Option<FlinkVersion>,
-    /// Words that the image's entrypoint understands [default: by Flink's version]
+    /// Arguments that the image's entrypoint expects [default: by Flink's version]
     #[arg(long, value_name = "KIND")]
     entrypoint: Option<Entrypoint>,
     /// ServiceAccount of the Pods
@@ -141,11 +141,11 @@ pub(crate) struct SpecArgs {
     /// its Job can end
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     keep_sidecars: Option<bool>,
-    /// Start Flink without the helper JVMs of the image's scripts: the plugin computes what they compute, and the JVM's
+    /// Start Flink without the helper JVMs of the image's scripts: the plugin computes their results, and the JVM's
     /// command line is the same
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     direct_start: Option<bool>,
-    /// Turn on what `profile` needs: flame graphs, and with Flink 1.19+ profiles of its processes
+    /// Turn on the settings that `profile` needs: flame graphs, and with Flink 1.19+ profiles of its processes
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     profiling: Option<bool>,
     /// Label of all objects and Pods, repeatable
@@ -297,7 +297,7 @@ impl SpecArgs {
         let build = self.push_to.as_ref().map(|target| {
             if target.digest.is_some() {
                 return Err(Error::usage(format!(
-                    "--push-to {target}: the digest is what comes of it, and cannot be chosen"
+                    "--push-to {target}: the digest is computed from the image, and cannot be chosen"
                 )));
             }
             let local: Vec<&str> = self.jar.iter().map(String::as_str).filter(|jar| !is_uri(jar)).collect();

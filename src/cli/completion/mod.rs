@@ -100,7 +100,8 @@ fn install(args: &InstallArgs) -> Result<()> {
             .find(|folder| folder.join(&program).is_file())
             .cloned()
             .ok_or_else(|| {
-                Error::usage(format!("{program} is in none of the PATH's folders")).hint("--dir DIR names a folder")
+                Error::usage(format!("{program} is in none of the PATH's folders"))
+                    .hint("--dir DIR is the folder to write to, which must be on the PATH")
             })?,
     };
     let path = folder.join(HELPER);

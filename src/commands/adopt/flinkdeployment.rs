@@ -18,7 +18,7 @@ use crate::output::terminal;
 
 pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
     args.deploy
-        .refuse_client_dry_run("what is taken over is in the API server")?;
+        .refuse_client_dry_run("the FlinkDeployment is read from the API server")?;
     let flags = args.spec.layer()?;
     let own = args.spec.templates()?;
     let cluster = connect(connection)?;

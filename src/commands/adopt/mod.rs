@@ -13,8 +13,8 @@ use crate::output::terminal;
 
 /// Take over a cluster that was made by hand, by another tool, or by Flink's operator
 ///
-/// The Service, the Job and the Deployment of NAME become the plugin's: it owns their fields, labels them, and writes what
-/// they are into the history as a revision. Nothing that runs is changed, no Pod is restarted.
+/// The plugin takes over the Service, the Job and the Deployment of NAME: it becomes the owner of their fields, labels
+/// them, and adds their spec to the history as a revision. No Pod is changed or restarted.
 ///
 /// With --from-flinkdeployment a new cluster is made from a FlinkDeployment in the namespace, and from its last savepoint.
 /// Its own deployment must be stopped before: the plugin does not touch it.
@@ -46,7 +46,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Resu
             );
         }
         args.deploy
-            .refuse_client_dry_run("what is taken over is in the API server")?;
+            .refuse_client_dry_run("the cluster to adopt is read from the API server")?;
         let cluster = connect(connection)?;
         let deploy = &args.deploy;
         let confirm: Option<fn(&str) -> Result<()>> = if deploy.yes() { None } else { Some(terminal::ask) };

@@ -72,7 +72,7 @@ pub(crate) async fn run(args: BuildArgs) -> Result<()> {
     let wanted = wanted(&args)?;
     if let Some(target) = args.push.as_ref().filter(|target| target.digest.is_some()) {
         return Err(Error::usage(format!(
-            "--push {target}: the digest is what comes of it, and cannot be chosen"
+            "--push {target}: the digest is computed from the image, and cannot be chosen"
         )));
     }
     let registries = Registries::new(&args.registry.options())?;
@@ -88,7 +88,9 @@ pub(crate) async fn run(args: BuildArgs) -> Result<()> {
     }
     match (&args.output, &args.tag) {
         (Some(file), Some(name)) => to_file(&built, file, name).await,
-        _ => Err(Error::usage("neither --push nor --output says where the image goes")),
+        _ => Err(Error::usage(
+            "the image needs a target: --push REPOSITORY, or --output FILE.tar with --tag NAME:TAG",
+        )),
     }
 }
 

@@ -15,6 +15,9 @@ use crate::error::Result;
 /// the base on this machine.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
+#[command(after_help = "Examples:\n  \
+    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --push registry/team/app:1.0\n  \
+    kubectl flink image inspect registry/team/app:1.0")]
 pub(crate) struct ImageArgs {
     #[command(subcommand)]
     command: ImageCommand,

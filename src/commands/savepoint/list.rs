@@ -10,7 +10,8 @@ use crate::output::{Format, Line, terminal};
 
 /// List the savepoints of a cluster, newest first
 ///
-/// Those in its history: the plugin never guesses from what lies in a folder. Names (-o name) are paths.
+/// Lists the savepoints in its history. The plugin does not search folders for others. With -o name the names are
+/// paths.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint list demo\n  \

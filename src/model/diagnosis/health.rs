@@ -318,7 +318,7 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
                 )
                 .evidence(format!("the JobManager calls itself {}", or_own_name(own)))
                 .evidence(format!("the TaskManagers look for {}", or_own_name(theirs)))
-                .hint("leave jobmanager.rpc.address out of the templates and FLINK_PROPERTIES, or say the name of the Service, NAME-master, for both"),
+                .hint("leave jobmanager.rpc.address out of the templates and FLINK_PROPERTIES, or set it to the name of the Service, NAME-master, for both"),
             )
         }
         _ => Some(

@@ -369,11 +369,11 @@ fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
         ))
     } else if said.contains("image will run as root") {
         Some(format!(
-            "image {image} of container {container} runs as root: say its runAsUser, or build it on an official Flink image, whose user is 9999"
+            "image {image} of container {container} runs as root: set its runAsUser, or build it on an official Flink image, whose user is 9999"
         ))
     } else if said.contains("non-numeric user") {
         Some(format!(
-            "say the number of the image's user by runAsUser of container {container}"
+            "set runAsUser of container {container} to the number of the image's user"
         ))
     } else {
         None

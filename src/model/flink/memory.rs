@@ -169,7 +169,7 @@ pub(crate) fn check(
     let (Some(outside), Some(inside)) = (options.outside(), options.inside()) else {
         return Ok(());
     };
-    let smaller = |error: Error| error.hint(format!("smaller parts can be said by -D {role}.memory.…"));
+    let smaller = |error: Error| error.hint(format!("-D {role}.memory.… sets smaller sizes for these parts"));
     let flink = options
         .has("flink.size")
         .then(|| options.part("flink.size", 0))

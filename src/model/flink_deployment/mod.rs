@@ -111,7 +111,10 @@ pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
     let error = Error::usage(format!("{source}: there is no {KIND} in it"));
     match passed_over {
         [] => error,
-        others => error.hint(format!("there is: {}; kubectl apply takes them", others.join(", "))),
+        others => error.hint(format!(
+            "it has objects of other kinds, which kubectl apply creates: {}",
+            others.join(", ")
+        )),
     }
 }
 

@@ -48,14 +48,14 @@ impl Spec {
     pub fn resolve(layer: Config) -> Result<Self> {
         let Some(name) = &layer.name else {
             return Err(Error::usage("the cluster has no name")
-                .hint("NAME on the command line gives one, FLINK_APPLICATION_NAME or metadata.name in a file do too"));
+                .hint("set it by NAME on the command line, by FLINK_APPLICATION_NAME, or by metadata.name of a file"));
         };
         let name = ClusterName::new(name)?;
         let image = match layer.image.as_deref() {
             Some(image) => ImageName::parse(image).map(|_| image.to_owned())?,
             None => {
                 return Err(Error::usage(format!("cluster {name} has no image")).hint(
-                    "--image IMAGE names one with Flink and your jar in /opt/flink/usrlib, FLINK_IMAGE_NAME does too",
+                    "set it by --image IMAGE or FLINK_IMAGE_NAME: an image with Flink, and your jar in /opt/flink/usrlib",
                 ));
             }
         };
@@ -250,12 +250,15 @@ mod tests {
             ),
             (|it| it.env = [("a=b".to_owned(), String::new())].into(), "\"a=b\""),
             // What only high availability can do needs it.
-            (|it| it.job_managers = Some(2), "2 JobManagers elect a leader"),
+            (|it| it.job_managers = Some(2), "2 JobManagers need high availability"),
             (
                 |it| it.zookeeper = Some("zk:2181".into()),
                 "used by high availability only",
             ),
-            (|it| it.ha_create_rbac = Some(true), "those of high availability"),
+            (
+                |it| it.ha_create_rbac = Some(true),
+                "--ha-create-rbac needs high availability",
+            ),
             (|it| available(it, "zk:2181", Some(true)), "nothing to make"),
             (|it| available(it, "zk:2181,:x", None), "\"zk:2181,:x\""),
             (

@@ -24,14 +24,8 @@ pub(super) fn validate_high_availability(layer: &Config) -> Result<()> {
             layer.zookeeper.is_some(),
             "a ZooKeeper (--ha-zookeeper) is used by high availability only".to_owned(),
         ),
-        (
-            rbac,
-            "the rights that --ha-create-rbac makes are those of high availability".to_owned(),
-        ),
-        (
-            managers > 1,
-            format!("{managers} JobManagers elect a leader, which is what high availability is for"),
-        ),
+        (rbac, "--ha-create-rbac needs high availability".to_owned()),
+        (managers > 1, format!("{managers} JobManagers need high availability")),
     ];
     if layer.ha.is_none()
         && let Some((_, why)) = wanted.into_iter().find(|(wanted, _)| *wanted)

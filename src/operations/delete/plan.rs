@@ -154,7 +154,7 @@ impl Plan {
         }
         let name = &self.handle.name;
         Err(Error::conflict(format!(
-            "{name} is not what was shown any more, and stays; now it is {now}"
+            "{name} has changed since it was shown, and is not deleted; now it is {now}"
         ))
         .hint(format!("repeat `kubectl flink delete {name}` to decide again")))
     }

@@ -202,7 +202,7 @@ async fn check_kept(cluster: &Cluster, name: &ClusterName, job: &Value) -> Resul
 
 fn never(name: &ClusterName, why: &str) -> Error {
     Error::job_failed(format!(
-        "what is waited for cannot come any more from cluster {name}: {why}"
+        "cluster {name} can no longer reach the goal of this wait: {why}"
     ))
 }
 
