@@ -261,7 +261,7 @@ fn a_savepoint_whose_files_are_gone_is_recorded_as_disposed_of() {
     sandbox
         .server
         .expect(get(&format!("{FLINK}/savepoint-disposal/*")))
-        .times(2)
+        .often()
         .answer(json(&failed));
     // A path that the history does not know may be misspelled.
     let outcome = sandbox.run(&["savepoint", "dispose", "demo", "s3://b/sp-2", "--yes"]);

@@ -86,7 +86,7 @@ use run::{Run, run};
 use world::World;
 
 /// Cases at once. Most of their time is waiting.
-const THREADS: usize = 24;
+const THREADS: usize = 48;
 /// Faults that are tried at each request where not all are: one of the first two where something is changed, and so many
 /// others, all in turn. All take minutes.
 const SAMPLE: usize = 1;

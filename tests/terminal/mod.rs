@@ -174,9 +174,9 @@ pub fn run(
             Err(RecvTimeoutError::Timeout) if std::mem::take(&mut is_new) => {
                 let frame = frame(&mut parser, (columns, rows));
                 if let Some(keys) = press(&frame) {
+                    // A program that an earlier key has ended reads no more.
                     let stdin = child.stdin.as_mut().unwrap();
-                    stdin.write_all(keys.as_bytes()).unwrap();
-                    stdin.flush().unwrap();
+                    let _ = stdin.write_all(keys.as_bytes()).and_then(|()| stdin.flush());
                 }
                 if session.frames.last() != Some(&frame) {
                     session.frames.push(frame);

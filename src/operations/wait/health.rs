@@ -123,15 +123,14 @@ async fn takes_checkpoints(cluster: &Cluster, flink: &Flink, name: &ClusterName,
     loop {
         match flink.checkpoint_config(job_id).await {
             Ok(Reply::Answer(config)) => return Ok(config.every().is_some()),
-            // Flink refuses the request if checkpointing is disabled. Source: AbstractCheckpointHandler.
-            Ok(Reply::Refused(..)) => return Ok(false),
             // No answer says nothing about checkpoints.
             Ok(Reply::Away) => {}
             Err(error) if error.is_denied() => return Err(error),
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "it is not known whether there are checkpoints");
             }
-            Err(_) => return Ok(false),
+            // Flink refuses the request if checkpointing is disabled. Source: AbstractCheckpointHandler.
+            Ok(Reply::Refused(..)) | Err(_) => return Ok(false),
         }
         if has_finished(cluster, flink, name, job_id).await? {
             return Ok(false);
