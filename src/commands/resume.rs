@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use super::savepoint_resume::ResumeArgs;
 use crate::cli::args::clusters::ClustersArgs;
 use crate::cli::args::deploy::DeployArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::history::transaction::Journal;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
@@ -32,21 +32,21 @@ pub(crate) struct PlainResumeArgs {
     deploy: DeployArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: PlainResumeArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: PlainResumeArgs) -> Result<()> {
     if args.from_savepoint.is_some() && args.clusters.are_several() {
         return Err(Error::usage("--from-savepoint is the savepoint of one cluster"));
     }
-    let each = async |name| Box::pin(resume_one(connection, &name, &args)).await;
-    args.clusters.each(connection, each).await
+    let each = async |name| Box::pin(resume_one(context, &name, &args)).await;
+    args.clusters.each(context, each).await
 }
 
-async fn resume_one(connection: &ConnectionOptions, name: &ClusterName, args: &PlainResumeArgs) -> Result<()> {
+async fn resume_one(context: &Context, name: &ClusterName, args: &PlainResumeArgs) -> Result<()> {
     let from_savepoint = args.from_savepoint.clone();
     let is_named = from_savepoint.is_some();
     let mut args = ResumeArgs::plain(name.to_string(), args.deploy.clone());
     args.spec.from_savepoint = from_savepoint;
     let wanted = args.resume("resume")?;
-    let (mut handle, job_status) = match Box::pin(open(&connect(connection)?, &wanted)).await? {
+    let (mut handle, job_status) = match Box::pin(open(&context.connect()?, &wanted)).await? {
         ControlFlow::Continue(opened) => opened,
         ControlFlow::Break(report) => return args.deploy.print(&report),
     };

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::operations::resume::{Resume, open, resume};
 use crate::operations::resume_plan::ResumeOptions;
 use crate::operations::savepoint::progress::SavepointFormat;
@@ -81,9 +81,9 @@ impl ResumeArgs {
     }
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<()> {
     let wanted = args.resume("savepoint-resume")?;
-    let report = match Box::pin(open(&connect(connection)?, &wanted)).await? {
+    let report = match Box::pin(open(&context.connect()?, &wanted)).await? {
         ControlFlow::Continue((handle, job_status)) => Box::pin(resume(handle, job_status, &wanted)).await?,
         ControlFlow::Break(report) => report,
     };

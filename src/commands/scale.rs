@@ -1,9 +1,8 @@
 //! `scale`: changes the parallelism of a running job.
 
 use crate::cli::args::change::ChangeArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::names::ClusterName;
 use crate::model::spec::MAX_PARALLELISM;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::scale::{self, ScaleTarget};
@@ -33,9 +32,8 @@ pub(crate) struct ScaleArgs {
     change: ChangeArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
+pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<()> {
+    let handle = context.existing(&args.name).await?;
     let target = ScaleTarget {
         parallelism: args.parallelism,
         slots: args.slots,

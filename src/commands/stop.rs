@@ -1,10 +1,9 @@
 //! `stop`: ends the job with a savepoint.
 
 use crate::cli::args::stop::StopWithSavepointArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::stop::{self, StopKind};
 use crate::output::terminal;
 
@@ -24,14 +23,14 @@ pub(crate) struct StopArgs {
     stop: StopWithSavepointArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: StopArgs) -> Result<()> {
     args.stop.end.check()?;
-    let each = async |name| Box::pin(stop_one(connection, &name, &args.stop)).await;
-    args.stop.clusters.each(connection, each).await
+    let each = async |name| Box::pin(stop_one(context, &name, &args.stop)).await;
+    args.stop.clusters.each(context, each).await
 }
 
-async fn stop_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
+async fn stop_one(context: &Context, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
+    let handle = context.existing(name.as_str()).await?;
     let replicas = handle.replicas();
     let options = args.options();
     let stopping = Box::pin(stop::stop(handle, &options, StopKind::Stop));

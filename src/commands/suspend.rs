@@ -1,10 +1,9 @@
 //! `suspend`: ends the job with a savepoint, and removes its TaskManagers.
 
 use crate::cli::args::stop::StopWithSavepointArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::stop::{self, StopKind};
 use crate::output::terminal;
 
@@ -22,14 +21,14 @@ pub(crate) struct SuspendArgs {
     stop: StopWithSavepointArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: SuspendArgs) -> Result<()> {
     args.stop.end.check()?;
-    let each = async |name| Box::pin(suspend_one(connection, &name, &args.stop)).await;
-    args.stop.clusters.each(connection, each).await
+    let each = async |name| Box::pin(suspend_one(context, &name, &args.stop)).await;
+    args.stop.clusters.each(context, each).await
 }
 
-async fn suspend_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
+async fn suspend_one(context: &Context, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
+    let handle = context.existing(name.as_str()).await?;
     let options = args.options();
     let stopping = Box::pin(stop::stop(handle, &options, StopKind::Suspend));
     let suspended = args.end.within(&format!("the savepoint of {name}"), stopping).await?;

@@ -10,7 +10,6 @@ use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::adopt::adopt;
@@ -74,8 +73,7 @@ impl ClusterHandle {
         }
     }
 
-    /// Reads a cluster that exists or existed, to show something of it, and reports the state of an unfinished
-    /// operation.
+    /// Reads a cluster that exists or existed.
     ///
     /// # Errors
     /// Not found, when there is neither an object nor a history.
@@ -86,22 +84,6 @@ impl ClusterHandle {
             return Err(error.and("no history of one").hint(LIST_ALL));
         }
         Ok(handle)
-    }
-
-    /// Reads a cluster to show something of it, and reports the state of an unfinished operation.
-    ///
-    /// # Errors
-    /// Those of [`ClusterHandle::load`], and a bad name before any request.
-    pub(crate) async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
-        let handle = Self::connected(connection, name).await?;
-        handle.note_operation();
-        Ok(handle)
-    }
-
-    /// Connects, and reads a cluster that exists or existed.
-    pub(crate) async fn connected(connection: &ConnectionOptions, name: &str) -> Result<Self> {
-        let name = ClusterName::new(name)?;
-        Self::load(&connect(connection)?, &name).await
     }
 
     /// Reports the state of an unfinished operation, for commands that it does not block.

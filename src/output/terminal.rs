@@ -348,6 +348,11 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<()> {
     if yes { Ok(()) } else { ask(question) }
 }
 
+/// What asks, unless the answer is `yes` already.
+pub(crate) fn question(yes: bool) -> Option<fn(&str) -> Result<()>> {
+    if yes { None } else { Some(ask) }
+}
+
 /// Asks whether to continue.
 ///
 /// # Errors
