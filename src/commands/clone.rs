@@ -4,6 +4,7 @@ use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::check_namespace;
 use crate::model::config::Config;
@@ -69,7 +70,7 @@ pub(crate) async fn run(context: &Context, args: CloneArgs) -> Result<()> {
         savepoint_format: args.savepoint_format,
         savepoint_dir: args.spec.savepoint_dir(),
     };
-    let how = args.deploy.create_options("clone", &args.spec)?;
+    let how = args.deploy.create_options(Command::Clone, &args.spec)?;
     let created = Box::pin(clone_cluster(handle, &target, &new, plan, &how)).await?;
     args.deploy.report(&target, created).await
 }

@@ -6,6 +6,7 @@ use crate::cli::args::spec::SpecArgs;
 use crate::cli::context::Context;
 use crate::cli::description::{Begun, Described, Description, place};
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::operations::create::{CreateOptions, drafted};
 
 /// Create a cluster and wait until its job runs
@@ -70,7 +71,7 @@ impl CreateArgs {
             change: Some(self.deploy.change_options()),
             replace: self.replace,
             restore_from: self.spec.from_savepoint.clone(),
-            ..self.deploy.create_options("create", &self.spec)?
+            ..self.deploy.create_options(Command::Create, &self.spec)?
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::cli::args::change::ChangeArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::lock;
 use crate::model::config::Config;
 use crate::model::flink_deployment;
@@ -71,7 +72,7 @@ pub(crate) async fn run(context: &Context, args: EditArgs) -> Result<()> {
     if args.no_image_check {
         wanted.registry = None;
     }
-    let changed = change(handle, wanted, &args.change.options(), "edit").await;
+    let changed = change(handle, wanted, &args.change.options(), Command::Edit).await;
     changed
         .and_then(|report| args.change.output.print(&report))
         .map_err(kept)?;

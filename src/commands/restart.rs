@@ -4,6 +4,7 @@ use crate::cli::args::change::ChangeArgs;
 use crate::cli::args::clusters::ClustersArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
+use crate::history::command::Command;
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 use crate::operations::recover;
@@ -44,6 +45,6 @@ async fn restart_one(context: &Context, name: &ClusterName, args: &RestartArgs) 
         restart_if_unchanged: true,
         ..TargetRevision::changed(&handle, Config::default(), None)?
     };
-    let changed = change(handle, wanted, &args.change.options(), "restart").await?;
+    let changed = change(handle, wanted, &args.change.options(), Command::Restart).await?;
     args.change.output.print(&changed)
 }

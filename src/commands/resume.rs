@@ -7,6 +7,7 @@ use crate::cli::args::clusters::ClustersArgs;
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::transaction::Journal;
 use crate::model::names::ClusterName;
 use crate::operations::job_status::JobStatus;
@@ -45,7 +46,7 @@ async fn resume_one(context: &Context, name: &ClusterName, args: &PlainResumeArg
     let is_named = from_savepoint.is_some();
     let mut args = ResumeArgs::plain(name.to_string(), args.deploy.clone());
     args.spec.from_savepoint = from_savepoint;
-    let wanted = args.resume("resume")?;
+    let wanted = args.resume(Command::Resume)?;
     let (mut handle, job_status) = match Box::pin(open(&context.connect()?, &wanted)).await? {
         ControlFlow::Continue(opened) => opened,
         ControlFlow::Break(report) => return args.deploy.print(&report),

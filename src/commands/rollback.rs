@@ -3,6 +3,7 @@
 use crate::cli::args::change::ChangeArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
+use crate::history::command::Command;
 use crate::history::lock;
 use crate::history::rollback::{before_rollback, pick};
 use crate::operations::target_revision::TargetRevision;
@@ -43,6 +44,6 @@ pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<()> {
     };
     let mut wanted = TargetRevision::revision(revision)?;
     wanted.restore_from = args.from_savepoint;
-    let changed = change(handle, wanted, &args.change.options(), "rollback").await?;
+    let changed = change(handle, wanted, &args.change.options(), Command::Rollback).await?;
     args.change.output.print(&changed)
 }

@@ -6,6 +6,7 @@ use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
+use crate::history::command::Command;
 use crate::operations::resume::{Resume, open, resume};
 use crate::operations::resume_plan::ResumeOptions;
 use crate::operations::savepoint::progress::SavepointFormat;
@@ -61,8 +62,8 @@ impl ResumeArgs {
         }
     }
 
-    /// What they ask for; `command` is the command's name in the history.
-    pub(crate) fn resume(&self, command: &'static str) -> Result<Resume<'_>> {
+    /// What they ask for.
+    pub(crate) fn resume(&self, command: Command) -> Result<Resume<'_>> {
         self.deploy
             .refuse_client_dry_run("what a resume does depends on what runs")?;
         Ok(Resume {
@@ -82,7 +83,7 @@ impl ResumeArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<()> {
-    let wanted = args.resume("savepoint-resume")?;
+    let wanted = args.resume(Command::SavepointResume)?;
     let report = match Box::pin(open(&context.connect()?, &wanted)).await? {
         ControlFlow::Continue((handle, job_status)) => Box::pin(resume(handle, job_status, &wanted)).await?,
         ControlFlow::Break(report) => report,

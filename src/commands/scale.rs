@@ -3,6 +3,7 @@
 use crate::cli::args::change::ChangeArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
+use crate::history::command::Command;
 use crate::model::spec::MAX_PARALLELISM;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::scale::{self, ScaleTarget};
@@ -38,11 +39,16 @@ pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<()> {
         parallelism: args.parallelism,
         slots: args.slots,
     };
-    Box::pin(scale(handle, target, &args.change, "scale")).await
+    Box::pin(scale(handle, target, &args.change, Command::Scale)).await
 }
 
-/// Scales, and prints the report; `command` is the command's name.
-pub(super) async fn scale(handle: ClusterHandle, target: ScaleTarget, how: &ChangeArgs, command: &str) -> Result<()> {
+/// Scales, and prints the report.
+pub(super) async fn scale(
+    handle: ClusterHandle,
+    target: ScaleTarget,
+    how: &ChangeArgs,
+    command: Command,
+) -> Result<()> {
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     let scaled = Box::pin(scale::scale(handle, target, &how.options(), command)).await?;
     how.output.print(&scaled.report)?;

@@ -4,6 +4,7 @@ use crate::cli::args::change::ChangeArgs;
 use crate::cli::context::Context;
 use crate::commands::scale::scale;
 use crate::error::Result;
+use crate::history::command::Command;
 use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
 use crate::model::spec::MAX_PARALLELISM;
@@ -96,7 +97,7 @@ pub(crate) async fn run(context: &Context, args: SetArgs) -> Result<()> {
             let slots = None;
             let target = ScaleTarget { parallelism, slots };
             let handle = context.load(&of.name).await?;
-            return Box::pin(scale(handle, target, &of.change, "set")).await;
+            return Box::pin(scale(handle, target, &of.change, Command::Set)).await;
         }
         Field::Config { of, pairs } => {
             (said, removed) = set_and_removed(&pairs)?;
@@ -114,6 +115,6 @@ pub(crate) async fn run(context: &Context, args: SetArgs) -> Result<()> {
     if is_unchecked {
         wanted.registry = None;
     }
-    let changed = change(handle, wanted, &how.options(), "set").await?;
+    let changed = change(handle, wanted, &how.options(), Command::Set).await?;
     how.output.print(&changed)
 }

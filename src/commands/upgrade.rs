@@ -6,6 +6,7 @@ use crate::cli::args::change::ChangeArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::lock;
 use crate::history::transaction::Journal;
 use crate::model::config::Config;
@@ -73,7 +74,7 @@ pub(crate) async fn run(context: &Context, args: UpgradeArgs) -> Result<()> {
         return args.change.output.print(&ended);
     }
     let wanted = version.resolve(&handle).await?;
-    let changed = change(handle, wanted, &args.change.options(), "upgrade").await?;
+    let changed = change(handle, wanted, &args.change.options(), Command::Upgrade).await?;
     args.change.output.print(&changed)
 }
 

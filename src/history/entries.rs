@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::history::command::Command;
 use crate::history::transaction::is_same_place;
-
-/// The reason of a rehearsal's savepoint, whichever command rehearses: the job keeps running.
-pub(crate) const REHEARSE: &str = "rehearse";
 
 /// A version of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,21 +80,16 @@ impl RevisionState {
     }
 }
 
-/// Commands whose revision does not continue with the state of the one before. `create --replace` does: it starts from
-/// the savepoint that was taken last.
-const BEGINNINGS: [&str; 3] = ["create", "clone", ADOPT];
-/// The command that takes over a cluster, whose job continues to run.
-pub(super) const ADOPT: &str = "adopt";
-
 impl Revision {
     /// The savepoint or checkpoint that it starts from; `None`: it starts empty.
     pub(crate) fn start(&self) -> Option<&str> {
         self.spec.pointer("/spec/job/initialSavepointPath")?.as_str()
     }
 
-    /// Whether it may be the first of its job.
+    /// Whether it may be the first of its job. `create --replace` starts from the savepoint that was taken last.
     pub(super) fn is_beginning(&self) -> bool {
-        BEGINNINGS.contains(&self.command.as_str())
+        let command = Command::stored(&self.command);
+        matches!(command, Some(Command::Create | Command::Clone | Command::Adopt))
     }
 
     /// Whether a cluster may be restored as this revision: it was not given up for another one.
@@ -189,7 +182,17 @@ impl Savepoint {
 
     /// Whether it was to end the job.
     pub(crate) fn ends_job(&self) -> bool {
-        let by_command = || !["savepoint", "clone", REHEARSE].contains(&self.reason.as_str());
-        self.stops_job.unwrap_or_else(by_command)
+        let command = Command::stored(&self.reason);
+        let keeps = matches!(command, Some(Command::Savepoint | Command::Clone | Command::Rehearse));
+        self.stops_job.unwrap_or(!keeps)
+    }
+
+    /// Whether its command leaves the job stopped.
+    pub(crate) fn leaves_job_stopped(&self) -> bool {
+        use Command::{Delete, SavepointResume, Stop, Suspend};
+        matches!(
+            Command::stored(&self.reason),
+            Some(Stop | Suspend | Delete | SavepointResume)
+        )
     }
 }

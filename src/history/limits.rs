@@ -199,6 +199,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::history::command::Command;
     use crate::history::transaction::{Ending, Holder, Kind};
     use crate::history::{Limits, RevisionOutcome, RevisionState, tests};
 
@@ -240,7 +241,13 @@ mod tests {
             new_revision: Some(old + 1),
             back_revision: Some(old + 2),
             rolls_back: true,
-            ..Journal::begin(Kind::Change, "upgrade", holder, "2026-01-01T00:00:00Z", Ending::Nothing)
+            ..Journal::begin(
+                Kind::Change,
+                Command::Upgrade,
+                holder,
+                "2026-01-01T00:00:00Z",
+                Ending::Nothing,
+            )
         }
     }
 

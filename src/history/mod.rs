@@ -4,6 +4,7 @@
 //! from. A directory listing is never used: its newest entry may belong to another job or be incomplete.
 
 mod basis;
+pub(crate) mod command;
 mod config_map;
 pub(crate) mod deleted;
 mod entries;
@@ -23,12 +24,12 @@ pub(crate) mod unfinished;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind, is_same_place};
 
 pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
-use entries::ADOPT;
-pub(crate) use entries::{Progress, REHEARSE, Revision, RevisionOutcome, RevisionState, Savepoint};
+pub(crate) use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 
 /// Version of this format. A ConfigMap with a higher one is refused, never overwritten.
 pub(crate) const FORMAT: u32 = 1;
@@ -109,7 +110,7 @@ impl History {
         let revision = number.and_then(|number| self.revision(number));
         let is_of = |savepoint: &Savepoint| match savepoint.revision {
             Some(of) => number.is_some_and(|number| of >= number),
-            None => number.is_none() || revision.is_some_and(|revision| revision.command == ADOPT),
+            None => number.is_none() || revision.is_some_and(|revision| revision.command == Command::Adopt),
         };
         let usable = |savepoint: &&Savepoint| {
             savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none() && is_of(savepoint)

@@ -122,6 +122,7 @@ fn stale(name: &ClusterName, changes: &[String]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::command::Command;
     use crate::history::transaction::{Ending, Holder, Kind as Operation, Step};
 
     fn with(journal: Option<Journal>) -> History {
@@ -132,7 +133,7 @@ mod tests {
     }
 
     fn stop(token: &str, at: &str) -> Journal {
-        Journal::begin(Operation::Stop, "stop", Holder::bob(token), at, Ending::Nothing)
+        Journal::begin(Operation::Stop, Command::Stop, Holder::bob(token), at, Ending::Nothing)
     }
 
     /// What becomes of one that begins, given what it read, what there is, and what it continues with.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Kind, Result};
+use crate::history::command::Command;
 use crate::history::holder::who;
 use crate::history::store::HistoryStore;
 use crate::history::{Revision, RevisionOutcome, RevisionState};
@@ -105,12 +106,12 @@ pub(crate) fn revision(
     templates: &Templates,
     own_templates: bool,
     generation: u64,
-    command: &str,
+    command: Command,
 ) -> Revision {
     Revision {
         number: generation,
         created_at: clock::now().to_string(),
-        command: command.to_owned(),
+        command: command.as_str().to_owned(),
         by: Some(who()),
         outcome: None,
         spec: flink_deployment::write(&spec.layer),

@@ -6,6 +6,7 @@ use k8s_openapi::jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::revision_spec;
 use crate::history::{Progress, RevisionState, Savepoint};
 use crate::kubernetes::objects::{self, ha_config_maps};
@@ -15,7 +16,6 @@ use crate::model::ha_config_maps::{have_checkpoint, jobs_with_checkpoint};
 use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
-use crate::operations::recover::RECOVER;
 
 /// The first Pod of a Job is created within this time; a younger Pod replaces another one.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
@@ -212,7 +212,10 @@ impl ClusterHandle {
         let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
         let saved = |savepoint: &Savepoint| savepoint.revision.is_some() && savepoint.revision == self.live_revision();
         // Only the Job of a job that has state is started again.
-        let recovered = history.journal.as_ref().is_some_and(|last| last.command == RECOVER);
+        let recovered = history
+            .journal
+            .as_ref()
+            .is_some_and(|last| last.command == Command::Recover);
         self.ended_pods() > 0
             || outcome == Some(RevisionState::Running)
             || history.savepoints.iter().any(saved)

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::error::{Error, Kind as Fault, Result};
+use crate::history::command::Command;
 use crate::history::heartbeat::Heartbeat;
 use crate::history::holder::this_process;
 use crate::history::lock;
@@ -68,9 +69,9 @@ pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> R
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
-pub(crate) async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
+pub(crate) async fn begin(handle: &mut ClusterHandle, command: Command, ending: Ending) -> Result<Heartbeat> {
     let now = clock::now().to_string();
-    let savepoint = savepoint::requested_by(&ending, &handle.origin(command), &now);
+    let savepoint = savepoint::requested_by(&ending, &handle.origin(command.as_str()), &now);
     let journal = Journal {
         old_revision: handle.live_revision(),
         step: Step::Stopping,
@@ -85,7 +86,7 @@ pub(crate) struct Creation<'a> {
     pub(crate) basis: &'a Basis,
     /// The unfinished creation of another command.
     pub(crate) left: Option<&'a Journal>,
-    pub(crate) command: &'a str,
+    pub(crate) command: Command,
     /// Number of its revision.
     pub(crate) number: u64,
     /// The revision, if the history does not have it.
@@ -122,7 +123,7 @@ pub(crate) async fn creating(store: &mut HistoryStore, creation: &Creation<'_>) 
 }
 
 /// Locks the cluster for `command`, which scales its job in place.
-pub(crate) async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32) -> Result<Heartbeat> {
+pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parallelism: u32) -> Result<Heartbeat> {
     let now = clock::now().to_string();
     let journal = Journal {
         old_revision: handle.live_revision(),
@@ -139,7 +140,7 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: &str, paralleli
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
-pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: &str) -> Result<()> {
+pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: Command) -> Result<()> {
     let missing = handle.missing_objects()?;
     if missing.is_empty() {
         return Ok(());

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
+use crate::history::command::Command;
 use crate::history::lock as history_lock;
 use crate::history::transaction::{Ending, Journal};
 use crate::history::unfinished::Operations;
@@ -192,7 +193,7 @@ impl EndedCluster {
         let result = handle.result("pruned");
         let step = progress::step(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
-        let heartbeat = lock::begin(&mut handle, "delete", Ending::Nothing).await?;
+        let heartbeat = lock::begin(&mut handle, Command::Delete, Ending::Nothing).await?;
         let removing = Box::pin(removal.carry_out_ended(&cluster, &name, how.limit, how.no_wait));
         let removed = match heartbeat.beside(removing).await {
             Ok(()) => lock::forget(&mut handle, false).await,

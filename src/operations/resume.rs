@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::error::Result;
+use crate::history::command::Command;
 use crate::history::transaction::{Ending, Kind};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
@@ -18,8 +19,7 @@ use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute, take_over};
 
 pub(crate) struct Resume<'a> {
-    /// The command's name in the history.
-    pub(crate) command: &'static str,
+    pub(crate) command: Command,
     pub(crate) version: StatedVersion<'a>,
     /// What becomes of the running job, and where the new one starts.
     pub(crate) options: ResumeOptions<'a>,
@@ -34,7 +34,7 @@ pub(crate) struct Resume<'a> {
 
 /// Starts a cluster that was created suspended, for the first time.
 pub(crate) async fn start_suspended(handle: &mut ClusterHandle) -> Result<()> {
-    let heartbeat = lock::begin(handle, "resume", Ending::Nothing).await?;
+    let heartbeat = lock::begin(handle, Command::Resume, Ending::Nothing).await?;
     let starting = objects::unsuspend(&handle.cluster, &handle.live, handle.replicas_before());
     let started = heartbeat.beside(starting).await;
     lock::end(handle, &started).await;

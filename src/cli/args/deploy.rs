@@ -7,6 +7,7 @@ use crate::cli::args::output::{OutputArgs, look_at};
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
+use crate::history::command::Command;
 use crate::history::{Limits, RevisionState};
 use crate::kubernetes::api::Cluster;
 use crate::model::manifests::Manifests;
@@ -109,7 +110,7 @@ impl DeployArgs {
     }
 
     /// The options with which `command` creates a cluster that does not exist.
-    pub(crate) fn create_options<'a>(&self, command: &'a str, spec: &'a SpecArgs) -> Result<CreateOptions<'a>> {
+    pub(crate) fn create_options<'a>(&self, command: Command, spec: &'a SpecArgs) -> Result<CreateOptions<'a>> {
         Ok(CreateOptions {
             image: spec.image_options()?,
             dry_run: self.is_dry_run(),

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::AdoptArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
@@ -70,7 +71,7 @@ pub(crate) async fn run(context: &Context, args: AdoptArgs, source: &str) -> Res
         Some(own) => (own, true),
         None => (Templates::built_in()?, false),
     };
-    let how = args.deploy.create_options("adopt", &args.spec)?;
+    let how = args.deploy.create_options(Command::Adopt, &args.spec)?;
     let mut live = LiveObjects::default();
     let created = Box::pin(create(&cluster, spec, &templates, kept, &how, &mut live)).await?;
     args.deploy.report(&cluster, created).await?;

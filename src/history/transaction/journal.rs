@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::history::command::Command;
 use crate::model::names::ClusterName;
 
 /// Version of this journal. A higher one is refused, never overwritten.
@@ -219,11 +220,11 @@ impl Step {
 
 impl Journal {
     /// A journal of an operation that starts at `now`, and ends the job as `ending` describes.
-    pub(crate) fn begin(kind: Kind, command: &str, holder: Holder, now: &str, ending: Ending) -> Self {
+    pub(crate) fn begin(kind: Kind, command: Command, holder: Holder, now: &str, ending: Ending) -> Self {
         Self {
             version: VERSION,
             kind,
-            command: command.to_owned(),
+            command: command.as_str().to_owned(),
             holder: Some(holder),
             started_at: now.to_owned(),
             step: match ending {
@@ -264,7 +265,7 @@ impl Journal {
     }
 
     pub(crate) fn replaces_creation(&self) -> bool {
-        self.kind == Kind::Resume && self.command == "create"
+        self.kind == Kind::Resume && self.command == Command::Create
     }
 
     /// Whether it replaces a version that runs, or ran, and can go back to it.
@@ -342,7 +343,7 @@ impl Journal {
                 Ending::Savepoint { trigger_id, .. } => {
                     format!("the job is being stopped with savepoint trigger {trigger_id}")
                 }
-                Ending::Nothing if self.command == "delete" => "it is being deleted".to_owned(),
+                Ending::Nothing if self.command == Command::Delete => "it is being deleted".to_owned(),
                 Ending::Nothing => "its JobManager is being ended".to_owned(),
                 Ending::Checkpoint { .. } | Ending::Cancel { .. } => "the job is being canceled".to_owned(),
             },

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use crate::error::Result;
 use crate::history::Limits;
+use crate::history::command::Command;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
@@ -55,8 +56,7 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) dry_run: bool,
     /// The requested limits of the history; `None`: unchanged.
     pub(crate) history_limits: Option<Limits>,
-    /// The command's name in the history.
-    pub(crate) command: &'a str,
+    pub(crate) command: Command,
     /// How an existing cluster of that name is changed; `None`: it is not.
     pub(crate) change: Option<ChangeOptions>,
     /// Whether a cluster that came up is changed too, not only a creation that failed.
@@ -239,8 +239,8 @@ pub(crate) async fn create(
         });
     }
     let done = match command {
-        "adopt" => "adopted",
-        "clone" => "cloned",
+        Command::Adopt => "adopted",
+        Command::Clone => "cloned",
         _ => "created",
     };
     Ok(Created::coming_up(cluster, &spec, done, generation).recorded_in(store, Some(generation)))

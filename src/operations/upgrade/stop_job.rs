@@ -391,6 +391,7 @@ pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::command::Command;
     use crate::history::transaction::Holder;
     use crate::history::transaction::state_machine::{Event, after};
 
@@ -404,7 +405,7 @@ mod tests {
             new_revision: Some(2),
             ..Journal::begin(
                 crate::history::transaction::Kind::Change,
-                "upgrade",
+                Command::Upgrade,
                 holder,
                 "2026-01-01T00:00:00Z",
                 ending,
