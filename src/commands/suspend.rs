@@ -1,11 +1,10 @@
 //! `suspend`: ends the job with a savepoint, and removes its TaskManagers.
 
+use super::stop::end_all;
 use crate::cli::args::stop::StopWithSavepointArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
-use crate::model::names::ClusterName;
-use crate::operations::stop::{self, StopKind};
-use crate::output::terminal;
+use crate::operations::stop::StopKind;
 
 /// Suspend a cluster: stop its job with a savepoint, and end its TaskManagers
 ///
@@ -22,19 +21,5 @@ pub(crate) struct SuspendArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: SuspendArgs) -> Result<()> {
-    args.stop.end.check()?;
-    let each = async |name| Box::pin(suspend_one(context, &name, &args.stop)).await;
-    args.stop.clusters.each(context, each).await
-}
-
-async fn suspend_one(context: &Context, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let handle = context.existing(name.as_str()).await?;
-    let options = args.options();
-    let stopping = Box::pin(stop::stop(handle, &options, StopKind::Suspend));
-    let suspended = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
-    let path = suspended.savepoint.as_deref().unwrap_or_default();
-    terminal::note(&format!(
-        "{name} is suspended: `kubectl flink resume {name}` resumes from {path}"
-    ));
-    args.output.result(&args.clusters.line(name, path), &suspended)
+    end_all(context, &args.stop, StopKind::Suspend).await
 }

@@ -100,10 +100,11 @@ impl Revision {
 }
 
 /// The progress of a savepoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Progress {
     /// Its trigger ID is recorded; only Flink knows whether it received the request.
+    #[default]
     Requested,
     /// Flink has written it: `path` is valid.
     Completed,
@@ -112,7 +113,7 @@ pub(crate) enum Progress {
 }
 
 /// A savepoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Savepoint {
     /// The trigger ID that the plugin chose, 32 hexadecimal digits.
@@ -164,19 +165,10 @@ impl Savepoint {
         Self {
             trigger_id: trigger_id.to_owned(),
             job_id: job_id.to_owned(),
-            progress: Progress::Requested,
-            path: None,
             format: format.to_owned(),
             reason: reason.to_owned(),
             requested_at: at.to_owned(),
-            flink_version: None,
-            image: None,
-            revision: None,
-            failure: None,
-            completed_at: None,
-            size: None,
-            disposed_at: None,
-            stops_job: None,
+            ..Self::default()
         }
     }
 

@@ -186,10 +186,10 @@ impl History {
         self.revisions.iter().rev().find(|revision| revision.is_wanted())
     }
 
-    /// Records the outcome of a revision.
-    pub(crate) fn conclude(&mut self, number: u64, outcome: RevisionOutcome) {
+    /// Records the outcome of a revision; `None`: it is unknown.
+    pub(crate) fn conclude(&mut self, number: u64, outcome: impl Into<Option<RevisionOutcome>>) {
         if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
-            revision.outcome = Some(outcome);
+            revision.outcome = outcome.into();
         }
     }
 
@@ -199,13 +199,6 @@ impl History {
         if let Some(number) = left.and_then(|left| left.new_revision) {
             let why = Some("it was interrupted");
             self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, why));
-        }
-    }
-
-    /// Records that the outcome of a revision is unknown.
-    pub(crate) fn forget_outcome(&mut self, number: u64) {
-        if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
-            revision.outcome = None;
         }
     }
 

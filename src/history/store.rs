@@ -143,7 +143,7 @@ impl HistoryStore {
             };
             token.as_ref().is_none_or(by)
         };
-        self.try_update(|history| {
+        let change_if_held = |history: &mut History| {
             if !held(history) {
                 return Err(taken_over(history.journal.as_ref()));
             }
@@ -153,11 +153,11 @@ impl HistoryStore {
                 beats.end();
             }
             Ok(())
-        })
-        .await?;
+        };
+        self.write_until(change_if_held, || 0).await?;
         change(&mut self.ground);
         if !held(&self.history) {
-            self.released();
+            self.release();
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ impl HistoryStore {
         if let Err(error) = gone {
             tracing::debug!(%error, "the operation is not let go of");
         }
-        self.released();
+        self.release();
     }
 
     pub(crate) const fn holds(&self) -> bool {
@@ -263,17 +263,9 @@ impl HistoryStore {
 
     /// Forgets the token: the operation has ended.
     pub(crate) fn release(&mut self) {
-        self.released();
-    }
-
-    fn released(&mut self) {
         self.token = None;
         self.beats.end();
         self.cluster.fence().lower();
-    }
-
-    async fn try_update(&mut self, change: impl Fn(&mut History) -> Result<()>) -> Result<()> {
-        self.write_until(change, || 0).await
     }
 
     /// Changes the history and stores it, with `room` left free.

@@ -177,12 +177,6 @@ impl ClusterHandle {
         deployment.map_or(0, manifests::replicas)
     }
 
-    /// Whether the cluster was created suspended and never ran: it must be started, not resumed from any state.
-    pub(crate) async fn was_created_suspended(&self) -> Result<bool> {
-        let suspended = self.is_suspended();
-        Ok(suspended && self.never_ran().await?)
-    }
-
     /// The number of TaskManagers before the cluster was suspended.
     pub(crate) fn replicas_before(&self) -> u64 {
         let noted = self.live.deployment.as_ref().and_then(|deployment| {

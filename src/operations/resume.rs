@@ -133,7 +133,8 @@ pub(crate) async fn resume_stopped(cluster: &Cluster, wanted: &Resume<'_>) -> Re
         }
         return Ok(Resumed::Runs(handle));
     }
-    if !is_named && handle.was_created_suspended().await? {
+    // One that was created suspended has no state to resume from.
+    if !is_named && handle.is_suspended() && handle.never_ran().await? {
         if !wanted.how.dry_run {
             start_suspended(&mut handle).await?;
         }

@@ -196,28 +196,18 @@ impl DeployArgs {
         self.output.done(&result)
     }
 
-    /// Reports that nothing had to be done, and waits until the job runs.
-    pub(crate) async fn wait_unchanged(&self, handle: &ClusterHandle) -> Result<()> {
+    /// Prints that a cluster is unchanged, or resumed without new objects, and waits until the job runs.
+    pub(crate) async fn wait_after(&self, handle: &ClusterHandle, has_run: bool) -> Result<()> {
+        let (outcome, failures) = if has_run {
+            ("unchanged", Failures::of_old_job())
+        } else {
+            ("resumed", Failures::default())
+        };
         let result = OperationResult {
             dry_run: self.is_dry_run(),
-            ..handle.result("unchanged")
+            ..handle.result(outcome)
         };
-        let waiting = self.wait(
-            &handle.cluster,
-            &handle.name,
-            handle.parallelism(),
-            Failures::of_old_job(),
-        );
-        self.around(result, waiting).await
-    }
-
-    /// Prints that a cluster was resumed without new objects, and waits until the job runs.
-    pub(crate) async fn resumed(&self, handle: &ClusterHandle) -> Result<()> {
-        let result = OperationResult {
-            dry_run: self.is_dry_run(),
-            ..handle.result("resumed")
-        };
-        let waiting = self.wait(&handle.cluster, &handle.name, handle.parallelism(), Failures::default());
+        let waiting = self.wait(&handle.cluster, &handle.name, handle.parallelism(), failures);
         self.around(result, waiting).await
     }
 

@@ -268,11 +268,6 @@ impl Journal {
         self.kind == Kind::Resume && self.command == Command::Create
     }
 
-    /// Whether it replaces a version that runs, or ran, and can go back to it.
-    pub(crate) fn changes_existing(&self) -> bool {
-        self.kind == Kind::Change
-    }
-
     /// Whether any other change may replace it when it is unfinished: its objects run, or can run.
     pub(crate) fn yields(&self) -> bool {
         self.kind == Kind::Scale || self.is_creation() || (self.kind == Kind::Resume && self.step == Step::Waiting)

@@ -12,7 +12,7 @@ use crate::history::command::Command;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
-use crate::history::transaction::{Journal, Step};
+use crate::history::transaction::{Kind, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
 use crate::kubernetes::objects::{self, LiveObjects, Preflight};
@@ -164,7 +164,10 @@ pub(crate) async fn create(
     let given = own.then(|| templates.clone());
     let replaces = how.change.as_ref().filter(|_| how.replace);
     if let Some(change) = replaces
-        && store.history().open_journal().is_some_and(Journal::changes_existing)
+        && store
+            .history()
+            .open_journal()
+            .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
         return replace(cluster, spec, given, image, (change, how.restore_from.clone())).await;

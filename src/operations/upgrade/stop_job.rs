@@ -316,7 +316,7 @@ pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, s
     let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
     if let Some(new) = journal.new_revision {
         match journal.step {
-            Step::Done if submitted => history.forget_outcome(new),
+            Step::Done if submitted => history.conclude(new, None),
             Step::Done => history.conclude(new, RevisionOutcome::new(RevisionState::Running, now, None)),
             Step::Failed if journal.unchanged => {
                 history.conclude(new, outcome(RevisionState::Dropped));
