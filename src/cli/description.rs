@@ -115,9 +115,6 @@ pub(crate) fn place(cluster: &Cluster, spec: &Spec) -> Cluster {
 
 impl Described {
     /// Creates one of the clusters, or changes it. `live` has the objects afterwards.
-    ///
-    /// # Errors
-    /// Those of [`create`], with how the cluster is mended.
     pub(crate) async fn create(
         &self,
         cluster: &Cluster,

@@ -310,9 +310,6 @@ impl Flink {
     }
 
     /// The answer of a reply.
-    ///
-    /// # Errors
-    /// When Flink refused, or does not answer.
     pub(crate) fn answered<T>(&self, reply: Reply<T>) -> Result<T> {
         match reply {
             Reply::Answer(answer) => Ok(answer),

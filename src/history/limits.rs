@@ -65,9 +65,6 @@ impl History {
 
     /// The history to store: without the oldest data beyond the limits, but with everything that the operation in
     /// progress or a resume needs. `room` is left free.
-    ///
-    /// # Errors
-    /// When the required data does not fit.
     pub(crate) fn trimmed(&self, name: &ClusterName, room: usize) -> Result<Self> {
         let mut trimmed = self.clone();
         trimmed.shorten_failure();

@@ -92,9 +92,6 @@ pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History
 }
 
 /// Checks that the history `now` still has the state from which a plan was made.
-///
-/// # Errors
-/// Conflict, when it does not.
 pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) -> Result<()> {
     match now.open_journal() {
         Some(journal) if now.open_journal() != ground.open_journal() => Err(busy(name, journal)),

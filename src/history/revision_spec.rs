@@ -14,9 +14,6 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 
 /// The revision of this number.
-///
-/// # Errors
-/// Not found, with the existing numbers.
 pub(crate) fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
     history.revision(number).ok_or_else(|| {
         let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();

@@ -80,9 +80,6 @@ impl HistoryStore {
     }
 
     /// The history, for a command that only works with what it has.
-    ///
-    /// # Errors
-    /// Forbidden, when this account may not read it.
     pub(crate) fn readable(&self) -> Result<&History> {
         match &self.unreadable {
             Some(why) => Err(Error::forbidden(format!(

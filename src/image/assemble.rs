@@ -65,9 +65,6 @@ pub(crate) fn strip_job_layer(config: &mut Value, manifest: &mut Manifest) -> bo
 }
 
 /// Adds `addition` to an image.
-///
-/// # Errors
-/// When the configuration does not match the manifest.
 pub(crate) fn assemble(mut config: Value, base: &Manifest, addition: &Addition) -> Result<Assembled> {
     if !config["rootfs"]["diff_ids"].is_array() {
         return Err(Error::failure("its configuration names no layers"));

@@ -196,9 +196,6 @@ fn flink_options(tokens: &[String]) -> Vec<Value> {
 }
 
 /// Removes from a Job's arguments what its job starts from.
-///
-/// # Errors
-/// Usage error when Flink would reject the arguments.
 pub(crate) fn without_start(job: &mut Value) -> Result<()> {
     let mut options = arguments(job)?;
     let known = JobManagerArguments::parse(options.get(1..).unwrap_or_default())?;

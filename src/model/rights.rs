@@ -117,9 +117,6 @@ pub const RIGHTS: &[Right] = &[
 ];
 
 /// The minimal Role for all commands, and its binding to `subject`, such as `User:jane` or `ServiceAccount:ci`.
-///
-/// # Errors
-/// When the subject's kind cannot be bound.
 pub(crate) fn role(namespace: &str, subject: &str) -> Result<[Value; 2], String> {
     let mut rules: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
     let mut verbs: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();

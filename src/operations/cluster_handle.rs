@@ -74,9 +74,6 @@ impl ClusterHandle {
     }
 
     /// Reads a cluster that exists or existed.
-    ///
-    /// # Errors
-    /// Not found, when there is neither an object nor a history.
     pub(crate) async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.is_unknown() {
@@ -106,9 +103,6 @@ impl ClusterHandle {
     }
 
     /// Reads a cluster that must exist.
-    ///
-    /// # Errors
-    /// Not found, when the cluster has no object.
     pub(crate) async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.live.is_empty() {

@@ -51,9 +51,6 @@ pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)>
 
 /// Rejects Pods that a kubelet or the API server would reject, warns of fields without the effect that they suggest,
 /// and reports which containers of templates become native sidecars.
-///
-/// # Errors
-/// Usage error with each path and its reason.
 pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
     let roles = [("JobManager", &manifests.job), ("TaskManagers", &manifests.deployment)];
     let labels = roles.map(|(_, object)| object["spec"]["template"]["metadata"]["labels"].as_object());

@@ -25,9 +25,6 @@ pub(crate) fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
 }
 
 /// Its objects, without what the server put into them; those of the last revision, if there are none.
-///
-/// # Errors
-/// Not found, when there is neither.
 pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
     let live = &handle.live;
     let mut objects: Vec<_> = [&live.service, &live.job, &live.deployment]
@@ -56,9 +53,6 @@ pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
 
 /// The whole spec of a cluster: of its revision, if that runs, otherwise of its objects. Reports settings that the spec
 /// cannot express.
-///
-/// # Errors
-/// Not found, when neither is complete.
 pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
     let name = &handle.name;
     let live = &handle.live;

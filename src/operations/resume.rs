@@ -43,9 +43,6 @@ async fn start_suspended(handle: &mut ClusterHandle) -> Result<()> {
 
 /// Reads the cluster, and the status of its job. It breaks with the report of an unfinished resume of the same version,
 /// which is done then.
-///
-/// # Errors
-/// Not found; conflict with an unfinished operation of another kind.
 async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
     let mut handle = ClusterHandle::load(cluster, &wanted.version.name).await?;
     handle.dry_run(wanted.how.dry_run);

@@ -116,9 +116,6 @@ pub(crate) fn failed_for_good(job: &Value) -> bool {
 }
 
 /// Renders the objects of `spec` for `namespace`; `generation` numbers the cluster's Kubernetes Jobs.
-///
-/// # Errors
-/// Usage errors for templates that do not support the spec.
 pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u64) -> Result<Manifests> {
     let mut spec = spec.clone();
     process_size::fit(&mut spec, templates)?;

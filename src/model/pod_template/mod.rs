@@ -148,9 +148,6 @@ pub(crate) fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
 }
 
 /// Checks that `name` can be a file in Flink's configuration directory.
-///
-/// # Errors
-/// Usage error with the reason.
 pub(crate) fn check_file_name(name: &str) -> Result<()> {
     // The annotation's key is the tighter limit: Kubernetes allows 63 characters after the slash.
     let room = NAME_LIMIT - "log.".len();

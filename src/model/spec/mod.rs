@@ -42,9 +42,6 @@ pub struct Spec {
 
 impl Spec {
     /// Validates `layer` and fills in the defaults.
-    ///
-    /// # Errors
-    /// Usage error for the first invalid setting.
     pub fn resolve(layer: Config) -> Result<Self> {
         let Some(name) = &layer.name else {
             return Err(Error::usage("the cluster has no name")

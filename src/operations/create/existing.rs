@@ -118,9 +118,6 @@ pub(crate) async fn replace_failed(
 }
 
 /// Continues the unfinished replacement `left` of a cluster whose creation failed.
-///
-/// # Errors
-/// Conflict, when it is one with another spec.
 pub(crate) async fn replace_again(
     cluster: &Cluster,
     spec: Spec,

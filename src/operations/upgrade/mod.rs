@@ -255,9 +255,6 @@ pub(crate) async fn carry_out(
 }
 
 /// Checks a plan, and carries it out.
-///
-/// # Errors
-/// Those of the checks, before any change; those of the operation.
 pub(crate) async fn execute(
     mut handle: ClusterHandle,
     mut plan: Plan,

@@ -81,9 +81,6 @@ impl Failures {
 }
 
 /// Runs a wait until it ends, or until there are too many failures.
-///
-/// # Errors
-/// Those of the wait, and job failed.
 pub(crate) async fn beside<T>(
     failures: &Failures,
     flink: &Flink,

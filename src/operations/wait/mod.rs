@@ -224,9 +224,6 @@ pub(crate) enum End {
 }
 
 /// Waits until the job has ended for good, in any way. `report` is called at every step.
-///
-/// # Errors
-/// Timed out after `timeout`, and permanent errors of the connection.
 pub(crate) async fn until_ended(
     cluster: &Cluster,
     name: &ClusterName,
