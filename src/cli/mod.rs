@@ -26,8 +26,7 @@ use crate::cli::config_file as preferences;
 use crate::cli::context::Context;
 use crate::commands;
 use crate::error::{Error, Kind, Result};
-use crate::operations::candidates;
-use crate::operations::interruption;
+use crate::operations::{candidates, interruption};
 use crate::output::{live, terminal};
 use crate::progress;
 

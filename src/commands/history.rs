@@ -3,8 +3,7 @@
 use crate::cli::args::output::TableArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
-use crate::history::revision_list;
-use crate::history::revision_spec;
+use crate::history::{revision_list, revision_spec};
 use crate::kubernetes::clock;
 use crate::model::manifests;
 use crate::model::names::APPLY_SET;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::clock;
-use crate::kubernetes::usage;
+use crate::kubernetes::{clock, usage};
 use crate::model::listing::{Key, check_name};
 use crate::model::names::ClusterName;
 use crate::model::usage::Usages;

@@ -11,8 +11,7 @@ use crate::history::lock;
 use crate::history::transaction::Journal;
 use crate::model::config::Config;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::upgrade::change;
-use crate::operations::upgrade::take_over;
+use crate::operations::upgrade::{change, take_over};
 
 /// Change a running cluster without losing state
 ///

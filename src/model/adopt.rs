@@ -6,8 +6,7 @@
 use serde_json::{Value, json};
 
 use super::adopted_command;
-use super::manifests::direct_start;
-use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
+use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS, direct_start};
 use super::names::ClusterName;
 use super::pod_template::unescape_dollar;
 use super::template::{self, PARALLELISM_OPTION, Templates};

@@ -4,11 +4,9 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::flink::Flink;
-use crate::history::Revision;
-use crate::history::holder;
-use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
+use crate::history::{Revision, holder, revision_spec};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::objects::{self, LiveObjects};

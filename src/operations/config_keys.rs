@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::flink::config_keys;
-use crate::model::flink::script_keys;
-use crate::model::flink::{owned_key, without_effect};
-use crate::model::flink_deployment;
-use crate::model::main_container;
+use crate::model::flink::{config_keys, owned_key, script_keys, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
+use crate::model::{flink_deployment, main_container};
 use crate::progress;
 
 /// Rejects a configuration key that has no effect, or that the plugin sets itself.

@@ -3,15 +3,12 @@
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::history::History;
-use crate::history::revision_spec;
+use crate::history::{History, revision_spec};
 use crate::model::config::Config;
-use crate::model::export;
-use crate::model::flink_deployment;
-use crate::model::manifests;
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
+use crate::model::{export, flink_deployment, manifests};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::newer_unknown;
 use crate::progress;

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::history::command::Command;
-use crate::history::revision_spec;
-use crate::history::{Progress, RevisionState, Savepoint};
+use crate::history::{Progress, RevisionState, Savepoint, revision_spec};
 use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
 use crate::model::flink_pod::{self, AfterEnd, Phase, phase};

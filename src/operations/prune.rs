@@ -49,7 +49,7 @@ pub(crate) async fn ended(cluster: &Cluster, wanted: &ListSelection, how: &Prune
     if !how.dry_run && wanted.selector.is_none() {
         let open = operations.late().await;
         let deleted = open.iter().filter(|(key, _)| !inventory.contains_key(key));
-        let deletes = deleted.filter(|(_, operation)| operation.text.starts_with("delete "));
+        let deletes = deleted.filter(|(_, operation)| operation.is_of(Command::Delete));
         join_all(deletes.map(|(key, _)| close(cluster, key, how))).await;
     }
     let now = clock::now();

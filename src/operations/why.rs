@@ -4,8 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::model::age::age;
-use crate::model::age::time;
+use crate::model::age::{age, time};
 use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
 use crate::model::manifests::revision_of;
 use crate::model::names::ClusterName;

@@ -92,12 +92,6 @@ impl Bulk {
     }
 }
 
-impl Default for Bulk {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Whether there are words only: set once, before anything is shown.
 static PLAIN: AtomicBool = AtomicBool::new(false);
 

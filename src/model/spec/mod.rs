@@ -7,8 +7,7 @@ use super::image_name::ImageName;
 use super::names::{ClusterName, MAX_LENGTH};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Entrypoint, JobId};
-use crate::model::flink::job_id;
-use crate::model::flink::memory;
+use crate::model::flink::{job_id, memory};
 use validation::{validate_high_availability, validate_script_keys, validate_sql, validate_texts};
 
 /// Stands in the seed of a job ID for the number of the Kubernetes Job.
