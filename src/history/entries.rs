@@ -32,7 +32,6 @@ pub(crate) struct Revision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RevisionOutcome {
-    /// Its latest state.
     pub(crate) state: RevisionState,
     /// When that state was observed, RFC 3339.
     pub(crate) at: String,
@@ -132,10 +131,8 @@ pub struct Savepoint {
     /// Flink's version, as the cluster reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) flink_version: Option<String>,
-    /// The image that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<String>,
-    /// The revision that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,7 +169,6 @@ impl Savepoint {
         }
     }
 
-    /// Whether it was to end the job.
     pub(crate) fn ends_job(&self) -> bool {
         let command = Command::stored(&self.reason);
         let keeps = matches!(command, Some(Command::Savepoint | Command::Clone | Command::Rehearse));

@@ -54,7 +54,6 @@ impl Basis {
 /// The start of an operation.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    /// The basis of its plan.
     pub(crate) basis: &'a Basis,
     pub(crate) journal: &'a Journal,
     /// The unfinished operation of another command that this one continues or replaces.

@@ -215,7 +215,6 @@ pub(crate) fn takes_arguments(tree: &Value) -> bool {
     any_text(tree, |text| whole(text, ARGUMENTS))
 }
 
-/// Option that gives the parallelism to Flink.
 pub(crate) const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
 /// The template of a Job that gives the parallelism to Flink: without the option another one would have no effect.

@@ -81,12 +81,10 @@ pub(crate) async fn begin(handle: &mut ClusterHandle, command: Command, ending: 
 
 /// A cluster that is being created, or whose objects the plugin takes over.
 pub(crate) struct Creation<'a> {
-    /// The basis of its plan.
     pub(crate) basis: &'a Basis,
     /// The unfinished creation of another command.
     pub(crate) left: Option<&'a Journal>,
     pub(crate) command: Command,
-    /// Number of its revision.
     pub(crate) number: u64,
     /// The revision, if the history does not have it.
     pub(crate) revision: Option<&'a Revision>,

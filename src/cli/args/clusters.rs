@@ -9,7 +9,6 @@ use crate::operations::delete::selected;
 use crate::operations::list_clusters::names_of;
 use crate::output::terminal;
 
-/// The clusters of a command.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ClustersArgs {
     /// Names of the clusters
