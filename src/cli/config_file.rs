@@ -108,14 +108,15 @@ pub(crate) fn with_defaults(command: Command, effective: &Effective) -> Command 
             command = with_default(command, key, value);
         }
     }
-    if effective.get("prompts").is_some_and(|(value, _)| value == "false") {
-        command = with_default(command, "yes", "true");
-    }
-    if effective.get("image-check").is_some_and(|(value, _)| value == "false") {
-        command = with_default(command, "no_image_check", "true");
-    }
-    if effective.get("plain").is_some_and(|(value, _)| value == "true") {
-        command = with_default(command, "plain", "true");
+    let switches = [
+        ("prompts", "false", "yes"),
+        ("image-check", "false", "no_image_check"),
+        ("plain", "true", "plain"),
+    ];
+    for (key, meant, flag) in switches {
+        if effective.get(key).is_some_and(|(value, _)| value == meant) {
+            command = with_default(command, flag, "true");
+        }
     }
     command
 }
