@@ -249,7 +249,7 @@ pub(crate) async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()
 }
 
 /// Records that the operation in progress has ended.
-pub(crate) fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
+fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
     if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {
         journal.step = if failure.is_some() { Step::Failed } else { Step::Done };
         journal.failure = failure.map(ToOwned::to_owned);

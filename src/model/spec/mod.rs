@@ -18,7 +18,7 @@ pub(crate) const GENERATION: &str = "$GENERATION";
 pub(crate) const MAX_PARALLELISM: u32 = 32_768;
 
 /// Prefix of the URI of a file in the image.
-pub(crate) const LOCAL: &str = "local://";
+const LOCAL: &str = "local://";
 
 /// Maximum number of JobManagers of a cluster. One leader and one or two standby JobManagers are usual.
 pub(crate) const MAX_JOB_MANAGERS: u32 = 16;

@@ -30,7 +30,7 @@ use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
 /// Builds the image that the options describe, and puts it into the spec.
-pub(crate) async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
+async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
     let stated = spec.layer;
     let mut layer = stated.clone();
     let image = job_image::prepare(options, &stated, &mut layer).await?;

@@ -59,7 +59,7 @@ impl Failures {
     }
 
     /// Ends when the job has failed too often, or in a way that always repeats.
-    pub(crate) async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
+    async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
         let mut before = (!self.of_old_job).then(Vec::new);
         loop {
             tokio::time::sleep(POLL).await;

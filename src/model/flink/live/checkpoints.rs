@@ -93,7 +93,7 @@ impl CheckpointConfig {
     }
 
     /// Whether checkpoints are only in the JobManager's memory.
-    pub(crate) fn is_in_memory(&self) -> bool {
+    fn is_in_memory(&self) -> bool {
         self.checkpoint_storage
             .as_deref()
             .is_some_and(|class| class.starts_with("JobManager") || class.starts_with("Memory"))
