@@ -12,7 +12,7 @@ use crate::model::names::ClusterName;
 pub(crate) const VERSION: u32 = 1;
 
 /// The operation on a cluster, its holder, and its progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Journal {
     /// [`VERSION`] of the process that wrote it.
@@ -77,10 +77,11 @@ pub(crate) struct Journal {
 }
 
 /// The kind of an operation, which decides what may continue it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The cluster is replaced by another version of itself.
+    #[default]
     Change,
     /// The cluster starts again from a savepoint, as another revision. There is no rollback.
     Resume,
@@ -115,13 +116,14 @@ impl Holder {
 }
 
 /// The progress of an operation. Each step is recorded before its action starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
     /// TaskManagers of the new version are being started beside the running ones, or removed again if it goes back. The
     /// job runs.
     Surging,
     /// The running job is being ended; if with a savepoint, its trigger ID is known.
+    #[default]
     Stopping,
     /// The job has ended, and the path of its state is known.
     Saved,
@@ -142,7 +144,7 @@ pub(crate) enum Step {
 }
 
 /// How the running job is ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "by")]
 pub(crate) enum Ending {
     /// Flink's stop with savepoint.
@@ -167,6 +169,7 @@ pub(crate) enum Ending {
         job_id: String,
     },
     /// No job runs.
+    #[default]
     Nothing,
 }
 
@@ -233,21 +236,7 @@ impl Journal {
                 _ => Step::Stopping,
             },
             ending,
-            old_revision: None,
-            new_revision: None,
-            back_revision: None,
-            saved_state: None,
-            start: None,
-            before_surge: None,
-            parallelism: None,
-            rolls_back: false,
-            rolling_back: false,
-            named: None,
-            chosen: false,
-            lost: None,
-            unchanged: false,
-            failure: None,
-            ended_at: None,
+            ..Self::default()
         }
     }
 
