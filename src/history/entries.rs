@@ -91,10 +91,13 @@ impl Revision {
         matches!(command, Some(Command::Create | Command::Clone | Command::Adopt))
     }
 
+    pub(crate) fn state(&self) -> Option<RevisionState> {
+        self.outcome.as_ref().map(|outcome| outcome.state)
+    }
+
     /// Whether a cluster may be restored as this revision: it was not given up for another one.
     pub(crate) fn is_wanted(&self) -> bool {
-        let state = self.outcome.as_ref().map(|outcome| outcome.state);
-        !matches!(state, Some(RevisionState::RolledBack | RevisionState::Dropped))
+        !matches!(self.state(), Some(RevisionState::RolledBack | RevisionState::Dropped))
     }
 }
 

@@ -38,9 +38,8 @@ pub(crate) fn pick<'a>(
     let present = present.or(last).unwrap_or_default();
     let now = history.revision(present).map(|revision| &revision.spec);
     let ran = |revision: &&Revision| {
-        let outcome = revision.outcome.as_ref().map(|outcome| outcome.state);
         revision.number < present
-            && matches!(outcome, None | Some(RevisionState::Running))
+            && matches!(revision.state(), None | Some(RevisionState::Running))
             && now.is_none_or(|now| !same_but_start(&revision.spec, now))
     };
     history

@@ -64,16 +64,10 @@ pub(crate) async fn record_outcome<T>((store, number): &mut (HistoryStore, u64),
         }
         Err(_) => return,
     };
-    let Some(revision) = store.history().revision(*number) else {
-        return;
-    };
     // A revision that has run once is never one that did not come up.
-    if revision
-        .outcome
-        .as_ref()
-        .is_some_and(|known| known.state == RevisionState::Running)
-    {
-        return;
+    match store.history().revision(*number) {
+        Some(revision) if revision.state() != Some(RevisionState::Running) => {}
+        _ => return,
     }
     let outcome = RevisionOutcome::new(state, &clock::now().to_string(), why);
     let number = *number;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::history::command::Command;
-use crate::history::{Progress, RevisionState, Savepoint, revision_spec};
+use crate::history::{Progress, Revision, RevisionState, Savepoint, revision_spec};
 use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
 use crate::model::flink_pod::{self, AfterEnd, Phase, phase};
@@ -208,7 +208,6 @@ impl ClusterHandle {
     fn has_run(&self) -> bool {
         let history = self.store.history();
         let revision = self.live_revision().and_then(|number| history.revision(number));
-        let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
         let saved = |savepoint: &Savepoint| savepoint.revision.is_some() && savepoint.revision == self.live_revision();
         // Only the Job of a job that has state is started again.
         let recovered = history
@@ -216,7 +215,7 @@ impl ClusterHandle {
             .as_ref()
             .is_some_and(|last| last.command == Command::Recover);
         self.ended_pods() > 0
-            || outcome == Some(RevisionState::Running)
+            || revision.and_then(Revision::state) == Some(RevisionState::Running)
             || history.savepoints.iter().any(saved)
             || recovered
     }

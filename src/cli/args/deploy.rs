@@ -8,7 +8,7 @@ use crate::cli::args::spec::SpecArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::history::command::Command;
-use crate::history::{Limits, RevisionState};
+use crate::history::{Limits, Revision, RevisionState};
 use crate::kubernetes::api::Cluster;
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
@@ -164,8 +164,7 @@ impl DeployArgs {
         let waiting = async {
             let has_run = record.as_ref().is_some_and(|(store, number)| {
                 let revision = store.history().revision(*number);
-                let outcome = revision.and_then(|revision| revision.outcome.as_ref());
-                outcome.is_some_and(|outcome| outcome.state == RevisionState::Running)
+                revision.and_then(Revision::state) == Some(RevisionState::Running)
             });
             // What failed long ago is no failure of this command.
             let failures = if has_run {

@@ -113,10 +113,7 @@ pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
     let Some(revision) = live.and_then(|number| history.revision(number)) else {
         return false;
     };
-    let ran = revision
-        .outcome
-        .as_ref()
-        .is_some_and(|outcome| outcome.state == RevisionState::Running);
+    let ran = revision.state() == Some(RevisionState::Running);
     let is_earlier = |savepoint: &Savepoint| savepoint.revision.is_some_and(|number| number < revision.number);
     revision.command == Command::Create && !ran && history.savepoints.iter().all(is_earlier)
 }
