@@ -171,7 +171,7 @@ async fn fresh_savepoint(handle: &mut ClusterHandle, format: SavepointFormat, di
     let request = SavepointRequest::new(format.as_rest(), dir, Then::Continue);
     let mut step = WritingStep::of(&name);
     let path = savepoint::take(handle, &job, &request, Command::Clone.as_str(), |writing| {
-        step.update(writing)
+        step.update(writing);
     })
     .await?;
     step.done(&format!("{name}: savepoint {path}"));
