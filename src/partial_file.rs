@@ -8,9 +8,6 @@ use crate::error::{Error, Result};
 
 /// A new file beside `path` that only its owner can read. It is deleted when it is dropped before it gets its name, and
 /// never follows a link.
-///
-/// # Errors
-/// Usage error when it cannot be made.
 pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut prefix = path.file_name().unwrap_or_default().to_owned();

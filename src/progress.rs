@@ -5,20 +5,28 @@
 
 use std::sync::OnceLock;
 
-/// Shows what is reported.
+/// Shows what is reported; a method that it does not have shows nothing.
 pub(crate) trait Reporter: Sync {
     /// Reports something that needs no action.
-    fn note(&self, text: &str);
+    fn note(&self, _text: &str) {}
     /// Reports something that may go wrong.
-    fn warn(&self, text: &str);
+    fn warn(&self, _text: &str) {}
     /// Reports a whole and its parts, none of which is broken.
-    fn parts(&self, whole: &str, parts: &[String]);
+    fn parts(&self, _whole: &str, _parts: &[String]) {}
     /// Whether steps are drawn in place.
-    fn draws(&self) -> bool;
-    fn step(&self, text: &str) -> Step;
+    fn draws(&self) -> bool {
+        false
+    }
+    fn step(&self, _text: &str) -> Step {
+        Box::new(Silent)
+    }
     /// Begins a pause, whose time is counted until what is returned is dropped; `None`: it is not shown.
-    fn pause(&self, text: &str) -> Pause;
-    fn transfers(&self) -> Transfers;
+    fn pause(&self, _text: &str) -> Pause {
+        None
+    }
+    fn transfers(&self) -> Transfers {
+        Box::new(Silent)
+    }
 }
 
 /// A stage of a step: stages follow each other, and a step may go back to an earlier one.
@@ -38,10 +46,12 @@ pub(crate) struct Stage<'a> {
 /// Shows one step in progress. Dropping it ends the step without success.
 pub(crate) trait StepReporter: Send {
     /// Whether it is drawn in place, with the time that it takes.
-    fn is_drawn(&self) -> bool;
-    fn update(&mut self, text: &str);
+    fn is_drawn(&self) -> bool {
+        false
+    }
+    fn update(&mut self, _text: &str) {}
     /// Shows the stage; the one before is finished, if it comes earlier in the order.
-    fn stage(&mut self, stage: &Stage<'_>);
+    fn stage(&mut self, _stage: &Stage<'_>) {}
     /// Shows a stage that waits for what its text says.
     fn stage_of(&mut self, order: u8, text: &str, goal: &str) {
         self.stage(&Stage {
@@ -53,15 +63,15 @@ pub(crate) trait StepReporter: Send {
         });
     }
     /// Ends the step with its result.
-    fn done(self: Box<Self>, text: &str);
-    fn end(self: Box<Self>);
+    fn done(self: Box<Self>, _text: &str) {}
+    fn end(self: Box<Self>) {}
 }
 
 /// Shows several transfers at once, each with its name and size.
 pub(crate) trait TransferReporter: Send + Sync {
     /// `bytes` of a thing have been moved.
-    fn moved(&self, name: &str, bytes: u64, size: u64);
-    fn arrived(&self, name: &str, text: &str);
+    fn moved(&self, _name: &str, _bytes: u64, _size: u64) {}
+    fn arrived(&self, _name: &str, _text: &str) {}
 }
 
 /// One step of an operation in progress.
@@ -121,46 +131,6 @@ pub(crate) fn transfers() -> Transfers {
 /// Reports nothing.
 struct Silent;
 
-impl Reporter for Silent {
-    fn note(&self, _: &str) {}
-
-    fn warn(&self, _: &str) {}
-
-    fn parts(&self, _: &str, _: &[String]) {}
-
-    fn draws(&self) -> bool {
-        false
-    }
-
-    fn step(&self, _: &str) -> Step {
-        Box::new(Self)
-    }
-
-    fn pause(&self, _: &str) -> Pause {
-        None
-    }
-
-    fn transfers(&self) -> Transfers {
-        Box::new(Self)
-    }
-}
-
-impl StepReporter for Silent {
-    fn is_drawn(&self) -> bool {
-        false
-    }
-
-    fn update(&mut self, _: &str) {}
-
-    fn stage(&mut self, _: &Stage<'_>) {}
-
-    fn done(self: Box<Self>, _: &str) {}
-
-    fn end(self: Box<Self>) {}
-}
-
-impl TransferReporter for Silent {
-    fn moved(&self, _: &str, _: u64, _: u64) {}
-
-    fn arrived(&self, _: &str, _: &str) {}
-}
+impl Reporter for Silent {}
+impl StepReporter for Silent {}
+impl TransferReporter for Silent {}

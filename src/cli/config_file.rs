@@ -17,9 +17,6 @@ use crate::partial_file;
 pub(crate) const VARIABLE: &str = "KUBECTL_FLINK_CONFIG";
 
 /// The path of the file, whether it exists or not.
-///
-/// # Errors
-/// When there is no configuration folder.
 pub(crate) fn path() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         return Ok(path.into());
@@ -30,9 +27,6 @@ pub(crate) fn path() -> Result<PathBuf> {
 }
 
 /// Reads the file; `None`: there is none.
-///
-/// # Errors
-/// Usage error for a file that cannot be read, or is invalid.
 pub(crate) fn load() -> Result<Option<Defaults>> {
     let Ok(path) = path() else { return Ok(None) };
     match fs::read_to_string(&path) {
@@ -45,9 +39,6 @@ pub(crate) fn load() -> Result<Option<Defaults>> {
 
 /// The part of the file that `--context` and `--namespace` select. A namespace belongs to a context: to the current one
 /// if none is given.
-///
-/// # Errors
-/// Usage error for a namespace without a context.
 pub(crate) fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
     if let Some(namespace) = &connection.namespace {
         connect::check_namespace(namespace)?;
@@ -117,14 +108,15 @@ pub(crate) fn with_defaults(command: Command, effective: &Effective) -> Command 
             command = with_default(command, key, value);
         }
     }
-    if effective.get("prompts").is_some_and(|(value, _)| value == "false") {
-        command = with_default(command, "yes", "true");
-    }
-    if effective.get("image-check").is_some_and(|(value, _)| value == "false") {
-        command = with_default(command, "no_image_check", "true");
-    }
-    if effective.get("plain").is_some_and(|(value, _)| value == "true") {
-        command = with_default(command, "plain", "true");
+    let switches = [
+        ("prompts", "false", "yes"),
+        ("image-check", "false", "no_image_check"),
+        ("plain", "true", "plain"),
+    ];
+    for (key, meant, flag) in switches {
+        if effective.get(key).is_some_and(|(value, _)| value == meant) {
+            command = with_default(command, flag, "true");
+        }
     }
     command
 }

@@ -5,9 +5,9 @@ use crate::cli::args::environment::environment;
 use crate::cli::args::files::FileArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::config_file;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::config::Config;
 use crate::model::flink_deployment::{self, SpecSource};
@@ -33,9 +33,9 @@ pub(crate) struct Described {
 
 impl Description<'_> {
     /// Reads the descriptions of at most `most` clusters, and sends nothing.
-    pub(crate) fn read(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
+    pub(crate) fn read(&self, context: &Context, most: usize) -> Result<Described> {
         let own = self.spec.templates()?;
-        let mut specs = self.resolve(connection)?;
+        let mut specs = self.resolve(context)?;
         if specs.len() > most {
             return Err(Error::usage(format!(
                 "there are {} clusters in the files, and this takes {most}",
@@ -43,7 +43,7 @@ impl Description<'_> {
             )));
         }
         for spec in &mut specs {
-            if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &connection.namespace)
+            if let (Some(wanted), Some(given)) = (&spec.layer.namespace, &context.connection.namespace)
                 && wanted != given
             {
                 return Err(Error::usage(format!(
@@ -67,7 +67,7 @@ impl Description<'_> {
     }
 
     /// The clusters that flags, files, environment and configuration file describe together.
-    fn resolve(&self, connection: &ConnectionOptions) -> Result<Vec<Spec>> {
+    fn resolve(&self, context: &Context) -> Result<Vec<Spec>> {
         let flags = Config {
             name: self.name.map(ToOwned::to_owned),
             ..self.spec.layer()?
@@ -85,7 +85,7 @@ impl Description<'_> {
         let environment = environment()?;
         let mut specs: Vec<Spec> = Vec::new();
         for (file, source) in &files {
-            let defaults = config_file::layer(connection, file.namespace.as_deref())?;
+            let defaults = config_file::layer(&context.connection, file.namespace.as_deref())?;
             let attempt = |file: Config| {
                 let below = defaults.clone().changed_by(environment.clone()).changed_by(file);
                 Spec::resolve(below.changed_by(flags.clone()))
@@ -115,9 +115,6 @@ pub(crate) fn place(cluster: &Cluster, spec: &Spec) -> Cluster {
 
 impl Described {
     /// Creates one of the clusters, or changes it. `live` has the objects afterwards.
-    ///
-    /// # Errors
-    /// Those of [`create`], with how the cluster is mended.
     pub(crate) async fn create(
         &self,
         cluster: &Cluster,

@@ -3,6 +3,7 @@
 pub(crate) mod args;
 pub(crate) mod completion;
 pub(crate) mod config_file;
+pub(crate) mod context;
 pub(crate) mod description;
 mod habits;
 pub(crate) mod help;
@@ -22,10 +23,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::lazy::LazyArgs;
 use crate::cli::args::connection::ConnectionArgs;
 use crate::cli::config_file as preferences;
+use crate::cli::context::Context;
 use crate::commands;
 use crate::error::{Error, Kind, Result};
-use crate::operations::candidates;
-use crate::operations::interruption;
+use crate::operations::{candidates, interruption};
 use crate::output::{live, terminal};
 use crate::progress;
 
@@ -302,51 +303,53 @@ async fn run_and_suggest(cli: Cli) -> Result<()> {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let connection = cli.root.connection.options();
+    let context = Context {
+        connection: cli.root.connection.options(),
+    };
     match cli.command {
-        Command::Edit(args) => Box::pin(commands::edit::run(&connection, args.whole())).await,
-        Command::Set(args) => Box::pin(commands::set::run(&connection, args.whole())).await,
-        Command::History(args) => commands::history::run(&connection, args.whole()).await,
-        Command::Diff(args) => Box::pin(commands::diff::run(&connection, args.whole())).await,
-        Command::Export(args) => commands::export::run(&connection, args.whole()).await,
-        Command::Adopt(args) => Box::pin(commands::adopt::run(&connection, args.whole())).await,
-        Command::Clone(args) => Box::pin(commands::clone::run(&connection, args.whole())).await,
-        Command::Run(args) => Box::pin(commands::run::run(&connection, args.whole())).await,
-        Command::Events(args) => Box::pin(commands::events::run(&connection, &args)).await,
-        Command::Exceptions(args) => commands::exceptions::run(&connection, args.whole()).await,
-        Command::Config(args) => commands::config::run(&connection, args.whole()).await,
-        Command::Defaults(args) => commands::defaults::run(&connection, args.whole()),
-        Command::Ui(args) => commands::ui::run(&connection, args.whole()).await,
-        Command::Wait(args) => commands::wait::run(&connection, args.whole()).await,
-        Command::Cancel(args) => Box::pin(commands::cancel::run(&connection, args.whole())).await,
-        Command::Resume(args) => Box::pin(commands::resume::run(&connection, args.whole())).await,
-        Command::Savepoint(args) => commands::savepoint::run(&connection, args.whole()).await,
-        Command::Stop(args) => Box::pin(commands::stop::run(&connection, args.whole())).await,
-        Command::Suspend(args) => Box::pin(commands::suspend::run(&connection, args.whole())).await,
-        Command::Checkpoint(args) => commands::checkpoint::run(&connection, args.whole()).await,
-        Command::Scale(args) => Box::pin(commands::scale::run(&connection, args.whole())).await,
-        Command::Prune(args) => Box::pin(commands::prune::run(&connection, args.whole())).await,
-        Command::Delete(args) => Box::pin(commands::delete::run(&connection, args.whole())).await,
-        Command::Create(args) => Box::pin(commands::create::run(&connection, args.whole())).await,
-        Command::Apply(args) => Box::pin(commands::apply::run(&connection, args.whole())).await,
+        Command::Edit(args) => Box::pin(commands::edit::run(&context, args.whole())).await,
+        Command::Set(args) => Box::pin(commands::set::run(&context, args.whole())).await,
+        Command::History(args) => commands::history::run(&context, args.whole()).await,
+        Command::Diff(args) => Box::pin(commands::diff::run(&context, args.whole())).await,
+        Command::Export(args) => commands::export::run(&context, args.whole()).await,
+        Command::Adopt(args) => Box::pin(commands::adopt::run(&context, args.whole())).await,
+        Command::Clone(args) => Box::pin(commands::clone::run(&context, args.whole())).await,
+        Command::Run(args) => Box::pin(commands::run::run(&context, args.whole())).await,
+        Command::Events(args) => Box::pin(commands::events::run(&context, &args)).await,
+        Command::Exceptions(args) => commands::exceptions::run(&context, args.whole()).await,
+        Command::Config(args) => commands::config::run(&context, args.whole()).await,
+        Command::Defaults(args) => commands::defaults::run(&context, args.whole()),
+        Command::Ui(args) => commands::ui::run(&context, args.whole()).await,
+        Command::Wait(args) => commands::wait::run(&context, args.whole()).await,
+        Command::Cancel(args) => Box::pin(commands::cancel::run(&context, args.whole())).await,
+        Command::Resume(args) => Box::pin(commands::resume::run(&context, args.whole())).await,
+        Command::Savepoint(args) => commands::savepoint::run(&context, args.whole()).await,
+        Command::Stop(args) => Box::pin(commands::stop::run(&context, args.whole())).await,
+        Command::Suspend(args) => Box::pin(commands::suspend::run(&context, args.whole())).await,
+        Command::Checkpoint(args) => commands::checkpoint::run(&context, args.whole()).await,
+        Command::Scale(args) => Box::pin(commands::scale::run(&context, args.whole())).await,
+        Command::Prune(args) => Box::pin(commands::prune::run(&context, args.whole())).await,
+        Command::Delete(args) => Box::pin(commands::delete::run(&context, args.whole())).await,
+        Command::Create(args) => Box::pin(commands::create::run(&context, args.whole())).await,
+        Command::Apply(args) => Box::pin(commands::apply::run(&context, args.whole())).await,
         Command::Image(args) => commands::image::run(args.whole()).await,
         Command::Manifests(args) => commands::manifests::run(&args),
         Command::Options(_) => terminal::data(&help::options()),
-        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&connection, args.whole())).await,
-        Command::Rehearse(args) => Box::pin(commands::rehearse::run(&connection, args.whole())).await,
-        Command::Rollback(args) => Box::pin(commands::rollback::run(&connection, args.whole())).await,
-        Command::Restart(args) => Box::pin(commands::restart::run(&connection, args.whole())).await,
+        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&context, args.whole())).await,
+        Command::Rehearse(args) => Box::pin(commands::rehearse::run(&context, args.whole())).await,
+        Command::Rollback(args) => Box::pin(commands::rollback::run(&context, args.whole())).await,
+        Command::Restart(args) => Box::pin(commands::restart::run(&context, args.whole())).await,
         Command::Completion(args) => crate::cli::completion::run(&args, &Cli::command()),
-        Command::Version(args) => commands::version::run(&connection, &args).await,
-        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&connection, args.whole())).await,
-        Command::List(args) => Box::pin(commands::list::run(&connection, args.whole())).await,
-        Command::Doctor(args) => Box::pin(commands::doctor::run(&connection, &args)).await,
-        Command::Profile(args) => Box::pin(commands::profile::run(&connection, args.whole())).await,
-        Command::Report(args) => Box::pin(commands::report::run(&connection, args.whole())).await,
-        Command::Top(args) => Box::pin(commands::top::run(&connection, &args)).await,
-        Command::Logs(args) => commands::logs::run(&connection, &args).await,
-        Command::Status(args) => Box::pin(commands::status::run(&connection, &args)).await,
-        Command::Why(args) => Box::pin(commands::why::run(&connection, &args)).await,
+        Command::Version(args) => commands::version::run(&context, &args).await,
+        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&context, args.whole())).await,
+        Command::List(args) => Box::pin(commands::list::run(&context, args.whole())).await,
+        Command::Doctor(args) => Box::pin(commands::doctor::run(&context, &args)).await,
+        Command::Profile(args) => Box::pin(commands::profile::run(&context, args.whole())).await,
+        Command::Report(args) => Box::pin(commands::report::run(&context, args.whole())).await,
+        Command::Top(args) => Box::pin(commands::top::run(&context, &args)).await,
+        Command::Logs(args) => commands::logs::run(&context, &args).await,
+        Command::Status(args) => Box::pin(commands::status::run(&context, &args)).await,
+        Command::Why(args) => Box::pin(commands::why::run(&context, &args)).await,
     }
 }
 

@@ -7,11 +7,11 @@ use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::files::FileArgs;
 use crate::cli::args::output::as_diff;
 use crate::cli::args::values;
+use crate::cli::context::Context;
 use crate::cli::description::place;
 use crate::commands::create::CreateArgs;
 use crate::commands::delete::{self, DeleteArgs};
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::names::APPLY_SET;
 use crate::operations::list_clusters::names_of;
@@ -48,19 +48,19 @@ pub(crate) struct ApplyArgs {
     deploy: DeployArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ApplyArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: ApplyArgs) -> Result<()> {
     args.deploy
         .refuse_client_dry_run("the effect of apply depends on the existing clusters")?;
     if args.files.files.is_empty() {
         return Err(Error::usage("apply needs files").hint("-f FILE or -f FOLDER names them"));
     }
     let exit_code = args.exit_code;
-    let differs = Box::pin(apply(connection, args)).await;
+    let differs = Box::pin(apply(context, args)).await;
     if exit_code { as_diff(differs) } else { differs.map(drop) }
 }
 
 /// Whether something differs.
-async fn apply(connection: &ConnectionOptions, args: ApplyArgs) -> Result<bool> {
+async fn apply(context: &Context, args: ApplyArgs) -> Result<bool> {
     let ApplyArgs {
         files,
         apply_set,
@@ -71,8 +71,8 @@ async fn apply(connection: &ConnectionOptions, args: ApplyArgs) -> Result<bool> 
     } = args;
     let (yes, dry_run, output) = (deploy.yes(), deploy.is_dry_run(), deploy.output);
     let create = CreateArgs::of_files(files, deploy, apply_set.clone(), no_image_check);
-    let mut described = create.describe(connection, usize::MAX)?;
-    let all = connect(connection)?;
+    let mut described = create.describe(context, usize::MAX)?;
+    let all = context.connect()?;
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let (mut differs, mut failure) = (false, FirstFailure::default());
     for spec in std::mem::take(&mut described.specs) {
@@ -100,10 +100,7 @@ async fn apply(connection: &ConnectionOptions, args: ApplyArgs) -> Result<bool> 
             let names: Vec<String> = names.filter(|name| !applied.contains(name)).collect();
             differs |= !names.is_empty();
             if !names.is_empty() {
-                let there = ConnectionOptions {
-                    namespace: Some(namespace),
-                    ..connection.clone()
-                };
+                let there = context.in_namespace(namespace);
                 let args = DeleteArgs::of_apply(names, yes, dry_run, output);
                 Box::pin(delete::run(&there, args)).await?;
             }

@@ -2,11 +2,9 @@
 
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::EndArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::names::ClusterName;
 use crate::operations::cancel::cancel;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::terminal;
 
 /// Cancel a job: it ends at once, without a savepoint
@@ -28,11 +26,9 @@ pub(crate) struct CancelArgs {
     output: OutputArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: CancelArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: CancelArgs) -> Result<()> {
     args.end.check()?;
-    let name = ClusterName::new(&args.name)?;
-    let handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
-    let confirm: Option<fn(&str) -> Result<()>> = if args.yes { None } else { Some(terminal::ask) };
+    let handle = context.existing(&args.name).await?;
     args.output
-        .done(&Box::pin(cancel(handle, args.end.limit(), confirm)).await?)
+        .done(&Box::pin(cancel(handle, args.end.limit(), terminal::question(args.yes))).await?)
 }

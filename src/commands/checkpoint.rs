@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::bytes;
-use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::report::OperationResult;
 use crate::output::terminal;
 use crate::progress;
@@ -60,11 +58,9 @@ impl CheckpointType {
     }
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: CheckpointArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let mut handle = ClusterHandle::existing(&cluster, &name).await?;
+pub(crate) async fn run(context: &Context, args: CheckpointArgs) -> Result<()> {
+    let mut handle = context.existing(&args.name).await?;
+    let name = handle.name.clone();
     handle.note_operation();
     let job = handle.job_for("checkpoint").await?;
     let mut result = OperationResult {

@@ -2,9 +2,11 @@
 
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::check_namespace;
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 use crate::operations::clone::{ClonePlan, clone_cluster};
@@ -43,7 +45,7 @@ pub(crate) struct CloneArgs {
     spec: SpecArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: CloneArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;
     args.deploy
@@ -53,8 +55,8 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Resu
         from_savepoint: None,
         ..args.spec.layer()?
     };
-    let cluster = connect(connection)?;
-    let target = target(connection, &args, &cluster)?;
+    let cluster = context.connect()?;
+    let target = target(context, &args, &cluster)?;
     if name == new && target.namespace() == cluster.namespace() && args.to_context.is_none() {
         return Err(Error::usage(format!("{name} cannot be cloned onto itself"))
             .hint("another NEW, --to-namespace or --to-context says where the clone goes"));
@@ -68,28 +70,23 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: CloneArgs) -> Resu
         savepoint_format: args.savepoint_format,
         savepoint_dir: args.spec.savepoint_dir(),
     };
-    let how = args.deploy.create_options("clone", &args.spec)?;
+    let how = args.deploy.create_options(Command::Clone, &args.spec)?;
     let created = Box::pin(clone_cluster(handle, &target, &new, plan, &how)).await?;
     args.deploy.report(&target, created).await
 }
 
-fn target(connection: &ConnectionOptions, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {
+fn target(context: &Context, args: &CloneArgs, here: &Cluster) -> Result<Cluster> {
     let there = match &args.to_context {
         None => here.clone(),
-        Some(context) => connect(&ConnectionOptions {
-            context: Some(context.clone()),
-            // The connection flags for the source do not apply to the target.
-            kubeconfig: connection.kubeconfig.clone(),
-            namespace: args.to_namespace.clone(),
-            request_timeout: connection.request_timeout,
-            access: connection.access,
-            ..ConnectionOptions::default()
-        })?,
+        Some(other) => {
+            let other = context.of_kubeconfig(other.clone(), args.to_namespace.clone());
+            other.connect()?
+        }
     };
     let there = match &args.to_namespace {
         Some(namespace) => there.in_namespace(namespace),
         None => there,
     };
-    connect::check_namespace(there.namespace())?;
+    check_namespace(there.namespace())?;
     Ok(there)
 }

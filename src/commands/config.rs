@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::defaults::{self, DefaultsArgs, DefaultsCommand};
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::objects;
 use crate::model::flink::effective_config;
-use crate::model::names::ClusterName;
 use crate::operations::job_status::away;
 use crate::output::settings::row;
 use crate::output::{Format, Line, Printer, terminal};
@@ -56,20 +55,19 @@ impl ConfigArgs {
     }
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ConfigArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: ConfigArgs) -> Result<()> {
     match (args.command, args.show) {
         (Some(_), Some(_)) => Err(Error::usage(
             "the NAME of a cluster cannot stand before view, set, unset or path",
         )),
-        (Some(command), None) => defaults::run(connection, DefaultsArgs { command }),
-        (None, Some(args)) => show(connection, args).await,
+        (Some(command), None) => defaults::run(context, DefaultsArgs { command }),
+        (None, Some(args)) => show(context, args).await,
         (None, None) => Err(Error::usage("config needs the NAME of a cluster")),
     }
 }
 
-async fn show(connection: &ConnectionOptions, args: ShowArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
+async fn show(context: &Context, args: ShowArgs) -> Result<()> {
+    let (cluster, name) = context.named(&args.name)?;
     let flink = Flink::new(&cluster, &name);
     let (job_manager, log) = futures::join!(
         flink.configuration(),

@@ -3,9 +3,10 @@
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::files::FileArgs;
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::cli::description::{Begun, Described, Description, place};
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::history::command::Command;
 use crate::operations::create::{CreateOptions, drafted};
 
 /// Create a cluster and wait until its job runs
@@ -56,14 +57,14 @@ impl CreateArgs {
     }
 
     /// Reads the descriptions of at most `most` clusters, and sends nothing.
-    pub(crate) fn describe(&self, connection: &ConnectionOptions, most: usize) -> Result<Described> {
+    pub(crate) fn describe(&self, context: &Context, most: usize) -> Result<Described> {
         let description = Description {
             name: self.name.as_deref(),
             files: &self.files,
             spec: &self.spec,
             apply_set: self.apply_set.as_deref(),
         };
-        description.read(connection, most)
+        description.read(context, most)
     }
 
     pub(crate) fn options(&self) -> Result<CreateOptions<'_>> {
@@ -71,35 +72,30 @@ impl CreateArgs {
             change: Some(self.deploy.change_options()),
             replace: self.replace,
             restore_from: self.spec.from_savepoint.clone(),
-            ..self.deploy.create_options("create", &self.spec)?
+            ..self.deploy.create_options(Command::Create, &self.spec)?
         })
     }
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: CreateArgs) -> Result<()> {
-    Box::pin(create_all(connection, args, usize::MAX, &mut Vec::new())).await
+pub(crate) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
+    Box::pin(create_all(context, args, usize::MAX, &mut Vec::new())).await
 }
 
 /// Creates at most `most` clusters, and adds each to `begun`, also one that failed.
-pub(crate) async fn create_all(
-    connection: &ConnectionOptions,
-    args: CreateArgs,
-    most: usize,
-    begun: &mut Vec<Begun>,
-) -> Result<()> {
+pub(crate) async fn create_all(context: &Context, args: CreateArgs, most: usize, begun: &mut Vec<Begun>) -> Result<()> {
     if args.replace && args.deploy.does_not_wait() {
         return Err(Error::usage(
             "--wait=false is not possible with --replace: this process starts the version before again where the new one does not come up",
         ));
     }
-    let mut described = args.describe(connection, most)?;
+    let mut described = args.describe(context, most)?;
     if most < usize::MAX && described.specs.iter().any(|spec| spec.layer.suspended) {
         return Err(Error::usage(
             "the file says job.state: suspended, so there is no run to follow",
         ));
     }
     if args.deploy.is_client_dry_run() {
-        let default = connect::namespace(connection)?;
+        let default = context.namespace()?;
         for spec in described.specs {
             let image = args.spec.image_options()?;
             let objects = drafted(&image, spec, &described.templates, &default).await?;
@@ -107,7 +103,7 @@ pub(crate) async fn create_all(
         }
         return Ok(());
     }
-    let cluster = connect(connection)?;
+    let cluster = context.connect()?;
     for spec in std::mem::take(&mut described.specs) {
         let mut one = Begun::new(place(&cluster, &spec), spec.name.clone());
         let created = Box::pin(described.create(&one.cluster, spec, &args.options()?, &mut one.live)).await;

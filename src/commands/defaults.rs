@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::cli::args::output::TableArgs;
 use crate::cli::config_file;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{self, ConnectionOptions};
+use crate::kubernetes::connect::scope;
 use crate::model::defaults::KEYS;
 use crate::output::{Line, terminal};
 
@@ -58,19 +59,19 @@ struct DefaultView<'a> {
     from: Option<String>,
 }
 
-pub(crate) fn run(connection: &ConnectionOptions, args: DefaultsArgs) -> Result<()> {
+pub(crate) fn run(context: &Context, args: DefaultsArgs) -> Result<()> {
     match args.command {
         DefaultsCommand::Path => terminal::data(&format!("{}\n", config_file::path()?.display())),
-        DefaultsCommand::View(args) => view(connection, args),
-        DefaultsCommand::Set(args) => set(connection, &args.key, Some(&args.value)),
-        DefaultsCommand::Unset(args) => set(connection, &args.key, None),
+        DefaultsCommand::View(args) => view(context, args),
+        DefaultsCommand::Set(args) => set(context, &args.key, Some(&args.value)),
+        DefaultsCommand::Unset(args) => set(context, &args.key, None),
     }
 }
 
-fn view(connection: &ConnectionOptions, table: TableArgs) -> Result<()> {
-    let (context, namespace) = connect::scope(connection)?;
+fn view(context: &Context, table: TableArgs) -> Result<()> {
+    let (current, namespace) = scope(&context.connection)?;
     let defaults = config_file::load()?.unwrap_or_default();
-    let effective = defaults.effective(context.as_deref(), &namespace);
+    let effective = defaults.effective(current.as_deref(), &namespace);
     let lines = KEYS.iter().map(|key| {
         let found = effective.get(key.name).map(|(value, place)| (value, place.to_string()));
         let (value, from) = found.unzip();
@@ -87,8 +88,8 @@ fn view(connection: &ConnectionOptions, table: TableArgs) -> Result<()> {
     table.print("DefaultList", &["KEY", "VALUE", "FROM"], &lines)
 }
 
-fn set(connection: &ConnectionOptions, key: &str, value: Option<&str>) -> Result<()> {
-    let place = config_file::place(connection)?;
+fn set(context: &Context, key: &str, value: Option<&str>) -> Result<()> {
+    let place = config_file::place(&context.connection)?;
     let mut defaults = config_file::load()?.unwrap_or_default();
     defaults.set(&place, key, value)?;
     let path = config_file::store(&defaults)?;

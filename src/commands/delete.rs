@@ -6,8 +6,8 @@ use crate::cli::args::clusters::{FirstFailure, SelectedClustersArgs, confirm_del
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::stop::EndingArgs;
 use crate::cli::args::wait::WaitArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::operations::delete::plan::Plan;
 use crate::operations::delete::{DeleteOptions, delete, plans};
 use crate::operations::report::OperationResult;
@@ -90,8 +90,8 @@ impl DeleteArgs {
     }
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: DeleteArgs) -> Result<()> {
-    let (cluster, how) = (connect(connection)?, args.options());
+pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<()> {
+    let (cluster, how) = (context.connect()?, args.options());
     let mut failure = FirstFailure::default();
     let names = args.which.read(&cluster, &mut failure).await?;
     let (plans, errors) = Box::pin(plans(&cluster, &names, &how)).await;

@@ -3,8 +3,9 @@
 use crate::cli::args::files::{self, FileArgs};
 use crate::cli::args::output::as_diff;
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
+use crate::kubernetes::connect::check_namespace;
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 use crate::operations::diff::{ComparedVersion, compare_objects};
@@ -38,12 +39,12 @@ pub(crate) struct DiffArgs {
     spec: SpecArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
-    as_diff(compare(connection, args).await)
+pub(crate) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
+    as_diff(compare(context, args).await)
 }
 
 /// Whether there are differences.
-async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool> {
+async fn compare(context: &Context, args: DiffArgs) -> Result<bool> {
     let flags = args.spec.layer()?;
     let own = args.spec.templates()?;
     let mut files = args.files.read_each()?;
@@ -60,7 +61,7 @@ async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool>
         };
         files::check(file, source, &flags)?;
     }
-    let cluster = connect(connection)?;
+    let cluster = context.connect()?;
     let mut differs = false;
     let versions = if files.is_empty() {
         vec![None]
@@ -71,10 +72,10 @@ async fn compare(connection: &ConnectionOptions, args: DiffArgs) -> Result<bool>
         let named = args.name.as_deref().or_else(|| file.as_ref()?.name.as_deref());
         let name = ClusterName::new(named.ok_or_else(|| Error::usage("the cluster has no name"))?)?;
         let cluster = match file.as_ref().and_then(|file| file.namespace.as_deref()) {
-            Some(namespace) if connection.namespace.is_none() => cluster.in_namespace(namespace),
+            Some(namespace) if context.connection.namespace.is_none() => cluster.in_namespace(namespace),
             _ => cluster.clone(),
         };
-        connect::check_namespace(cluster.namespace())?;
+        check_namespace(cluster.namespace())?;
         let wanted = ComparedVersion {
             flags: Config {
                 name: Some(name.to_string()),

@@ -2,8 +2,8 @@
 
 use crate::cli::args::output::ObjectFormat;
 use crate::cli::args::registry::RegistryArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::connect::{ConnectionOptions, connect, namespace};
 use crate::model::names::ClusterName;
 use crate::model::rights;
 use crate::operations::doctor::Finding;
@@ -36,14 +36,14 @@ pub(crate) struct DoctorArgs {
     registry: RegistryArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: &DoctorArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: &DoctorArgs) -> Result<()> {
     if args.rbac {
-        let objects = rights::role(&namespace(connection)?, args.subject.as_deref()).map_err(Error::usage)?;
+        let objects = rights::role(&context.namespace()?, args.subject.as_deref()).map_err(Error::usage)?;
         let format = args.output.document().unwrap_or(Format::Yaml);
         return terminal::data(&documents(format, &objects)?);
     }
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
-    let cluster = connect(connection)?;
+    let cluster = context.connect()?;
     let of_cluster = async {
         match &name {
             Some(name) => check_cluster(&cluster, name, &args.registry.options()).await,

@@ -1,12 +1,12 @@
 //! `edit`: changes the spec of a cluster in an editor.
 
 use crate::cli::args::change::ChangeArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::lock;
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::config::Config;
 use crate::model::flink_deployment;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::edited_file::{edit, kept, remove, scratch};
 use crate::operations::interruption;
 use crate::operations::target_revision::TargetRevision;
@@ -34,8 +34,8 @@ pub(crate) struct EditArgs {
     change: ChangeArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: EditArgs) -> Result<()> {
-    let mut handle = ClusterHandle::connected(connection, &args.name).await?;
+pub(crate) async fn run(context: &Context, args: EditArgs) -> Result<()> {
+    let mut handle = context.load(&args.name).await?;
     let name = handle.name.clone();
     // During a change there is no version to edit, and the edited spec would be rejected.
     match lock::unattended(&mut handle.store, &name, args.change.take_over).await? {
@@ -72,7 +72,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: EditArgs) -> Resul
     if args.no_image_check {
         wanted.registry = None;
     }
-    let changed = change(handle, wanted, &args.change.options(), "edit").await;
+    let changed = change(handle, wanted, &args.change.options(), Command::Edit).await;
     changed
         .and_then(|report| args.change.output.print(&report))
         .map_err(kept)?;

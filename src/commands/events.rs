@@ -3,12 +3,11 @@
 use k8s_openapi::api::core::v1::Event;
 
 use crate::cli::args::output::TableArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::events::Events;
 use crate::model::events::{EventRow, headers, row};
-use crate::model::names::ClusterName;
 use crate::output::{Format, Line, terminal};
 
 /// List the Events of a cluster, oldest first
@@ -46,9 +45,8 @@ enum EventType {
     Warning,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: &EventsArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: &EventsArgs) -> Result<()> {
+    let (cluster, name) = context.named(&args.name)?;
     let kind = args.kind.map(|kind| match kind {
         EventType::Normal => "Normal",
         EventType::Warning => "Warning",

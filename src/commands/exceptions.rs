@@ -1,12 +1,11 @@
 //! `exceptions`: shows the exceptions of a job's tasks.
 
 use crate::cli::args::output::TableArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::diagnosis::trace_summary;
-use crate::model::names::ClusterName;
 use crate::operations::job_status::away;
 use crate::output::exceptions::{headers, row};
 use crate::output::{Format, Line, terminal};
@@ -32,9 +31,8 @@ pub(crate) struct ExceptionsArgs {
     max: u32,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ExceptionsArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: ExceptionsArgs) -> Result<()> {
+    let (cluster, name) = context.named(&args.name)?;
     let flink = Flink::new(&cluster, &name);
     let jobs = match flink.jobs().await? {
         Reply::Away => return Err(away(&cluster, &name).await),

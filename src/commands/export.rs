@@ -1,8 +1,7 @@
 //! `export`: prints a cluster as a file.
 
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::ConnectionOptions;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::export;
 use crate::output::{Format, documents, terminal};
 
@@ -33,8 +32,8 @@ enum Form {
     Kubernetes,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ExportArgs) -> Result<()> {
-    let handle = ClusterHandle::connected(connection, &args.name).await?;
+pub(crate) async fn run(context: &Context, args: ExportArgs) -> Result<()> {
+    let handle = context.load(&args.name).await?;
     let objects = match args.output {
         Form::Flinkdeployment => vec![export::flink_deployment(&handle)?],
         Form::Kubernetes => export::objects(&handle)?,

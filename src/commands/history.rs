@@ -1,14 +1,12 @@
 //! `history`: shows the revisions of a cluster.
 
 use crate::cli::args::output::TableArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::history::revision_list;
-use crate::history::revision_spec;
+use crate::history::{revision_list, revision_spec};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::manifests;
 use crate::model::names::APPLY_SET;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::{self, Format, Line, terminal};
 
 /// Show the revisions of a cluster, newest first, or the whole of one
@@ -31,8 +29,8 @@ pub(crate) struct HistoryArgs {
     table: TableArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: HistoryArgs) -> Result<()> {
-    let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
+pub(crate) async fn run(context: &Context, args: HistoryArgs) -> Result<()> {
+    let handle = context.load_for_display(&args.name).await?;
     let name = &handle.name;
     let history = handle.store.readable()?;
     if let Some(number) = args.revision {

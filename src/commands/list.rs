@@ -2,9 +2,9 @@
 
 use super::list_deleted;
 use crate::cli::args::output::TableArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::tables::ListSelection;
 use crate::model::listing::{self, Columns, SortKey};
 use crate::operations::list_clusters::{Listing, all_found};
@@ -54,8 +54,8 @@ const EXAMPLES: &str = "Examples:\n  \
     kubectl flink list -l team=a -o wide\n  \
     kubectl flink list -w";
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: ListArgs) -> Result<()> {
+    let cluster = context.connect()?;
     if args.deleted {
         return list_deleted::run(&cluster, args.all_namespaces, &args.names, args.table).await;
     }

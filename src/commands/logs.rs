@@ -6,8 +6,8 @@ use k8s_openapi::jiff::SignedDuration;
 use regex::Regex;
 use tokio::task::LocalSet;
 
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::logs::{LogSelection, open};
 use crate::model::diagnosis::Role;
 use crate::model::names::ClusterName;
@@ -73,17 +73,17 @@ enum RoleArg {
     Taskmanager,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
-    LocalSet::new().run_until(print(connection, args)).await
+pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Result<()> {
+    LocalSet::new().run_until(print(context, args)).await
 }
 
-async fn print(connection: &ConnectionOptions, args: &LogsArgs) -> Result<()> {
+async fn print(context: &Context, args: &LogsArgs) -> Result<()> {
     let names = args
         .names
         .iter()
         .map(|name| ClusterName::new(name))
         .collect::<Result<Vec<_>>>()?;
-    let cluster = connect(connection)?;
+    let cluster = context.connect()?;
     let wanted = LogSelection {
         role: args.role.map(|role| match role {
             RoleArg::Jobmanager => Role::JobManager,

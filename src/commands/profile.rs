@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::flink::metrics::Depth;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::age::age;
-use crate::model::age::time;
+use crate::model::age::{age, time};
 use crate::model::names::ClusterName;
 use crate::operations::job_status::away;
 use crate::operations::profile::{self, Mode, Process, Threads};
@@ -65,12 +64,12 @@ pub(crate) struct ProfileArgs {
     browser: bool,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ProfileArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: ProfileArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     if let Some(path) = &args.output {
         picture::check(path, args.jobmanager || args.taskmanager.is_some())?;
     }
-    let cluster = connect(connection)?;
+    let cluster = context.connect()?;
     let flink = Flink::new(&cluster, &name);
     let process = match &args.taskmanager {
         Some(id) => Some(Process::TaskManager(id)),

@@ -6,9 +6,9 @@ use crate::cli::args::clusters::{FirstFailure, confirm_deletion};
 use crate::cli::args::deploy::DryRun;
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::tables::ListSelection;
 use crate::operations::prune::{EndedCluster, PruneOptions, ended};
 use crate::operations::report::OperationResult;
@@ -47,8 +47,8 @@ pub(crate) struct PruneArgs {
     output: OutputArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: PruneArgs) -> Result<()> {
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: PruneArgs) -> Result<()> {
+    let cluster = context.connect()?;
     let how = PruneOptions {
         older_than: args.older_than,
         dry_run: DryRun::is_on(args.dry_run),

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::error::{Kind, Result};
 use crate::flink::{SavepointRequest, Then};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::rehearse::{self, Start};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::retained;
@@ -49,10 +48,10 @@ pub(crate) struct RehearseArgs {
     spec: SpecArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: RehearseArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: RehearseArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let name = version.name.clone();
-    let mut handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
+    let mut handle = context.existing(name.as_str()).await?;
     handle.note_operation();
     let start = match args.spec.from_savepoint.clone() {
         Some(path) => Start::Path(Some(path)),

@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::errors::no_cluster;
 use crate::model::names::ClusterName;
 use crate::operations::bug_report::archive::{Archive, Output};
@@ -44,9 +44,8 @@ pub(crate) struct ReportArgs {
     output: Option<PathBuf>,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ReportArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: ReportArgs) -> Result<()> {
+    let (cluster, name) = context.named(&args.name)?;
     let now = clock::now();
     let folder = format!("{name}-report-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let path = args.output.unwrap_or_else(|| format!("{folder}.tar.gz").into());

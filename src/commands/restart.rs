@@ -2,11 +2,11 @@
 
 use crate::cli::args::change::ChangeArgs;
 use crate::cli::args::clusters::ClustersArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
+use crate::history::command::Command;
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::recover;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::change;
@@ -30,13 +30,13 @@ pub(crate) struct RestartArgs {
     change: ChangeArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: RestartArgs) -> Result<()> {
-    let each = async |name| Box::pin(restart_one(connection, &name, &args)).await;
-    args.clusters.each(connection, each).await
+pub(crate) async fn run(context: &Context, args: RestartArgs) -> Result<()> {
+    let each = async |name| Box::pin(restart_one(context, &name, &args)).await;
+    args.clusters.each(context, each).await
 }
 
-async fn restart_one(connection: &ConnectionOptions, name: &ClusterName, args: &RestartArgs) -> Result<()> {
-    let handle = ClusterHandle::load(&connect(connection)?, name).await?;
+async fn restart_one(context: &Context, name: &ClusterName, args: &RestartArgs) -> Result<()> {
+    let handle = context.load(name.as_str()).await?;
     if args.recover {
         let recovered = Box::pin(recover::recover(handle, &args.change.options())).await?;
         return args.change.output.print(&recovered);
@@ -45,6 +45,6 @@ async fn restart_one(connection: &ConnectionOptions, name: &ClusterName, args: &
         restart_if_unchanged: true,
         ..TargetRevision::changed(&handle, Config::default(), None)?
     };
-    let changed = change(handle, wanted, &args.change.options(), "restart").await?;
+    let changed = change(handle, wanted, &args.change.options(), Command::Restart).await?;
     args.change.output.print(&changed)
 }

@@ -1,11 +1,11 @@
 //! `rollback`: changes back to an earlier revision.
 
 use crate::cli::args::change::ChangeArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
+use crate::history::command::Command;
 use crate::history::lock;
 use crate::history::rollback::{before_rollback, pick};
-use crate::kubernetes::connect::ConnectionOptions;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::change;
 
@@ -31,8 +31,8 @@ pub(crate) struct RollbackArgs {
     change: ChangeArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> Result<()> {
-    let handle = ClusterHandle::connected(connection, &args.name).await?;
+pub(crate) async fn run(context: &Context, args: RollbackArgs) -> Result<()> {
+    let handle = context.load(&args.name).await?;
     let name = handle.name.clone();
     let history = handle.store.readable()?;
     let present = before_rollback(history).or(handle.live_revision());
@@ -44,6 +44,6 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RollbackArgs) -> R
     };
     let mut wanted = TargetRevision::revision(revision)?;
     wanted.restore_from = args.from_savepoint;
-    let changed = change(handle, wanted, &args.change.options(), "rollback").await?;
+    let changed = change(handle, wanted, &args.change.options(), Command::Rollback).await?;
     args.change.output.print(&changed)
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::create::{self, CreateArgs};
+use crate::cli::context::Context;
 use crate::cli::description::Begun;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::operations::run::{follow, remove_created};
 use crate::output::terminal;
 
@@ -29,7 +29,7 @@ pub(crate) struct RunArgs {
     create: CreateArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<()> {
     if args.create.deploy.does_not_wait() {
         return Err(
             Error::usage("run waits for the end of the job: --wait=false contradicts it")
@@ -39,7 +39,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: RunArgs) -> Result
     let begun = tokio::time::Instant::now();
     let (dry_run, output) = (args.create.deploy.is_dry_run(), args.create.deploy.output);
     let mut made = Vec::new();
-    let created = Box::pin(create::create_all(connection, args.create, 1, &mut made)).await;
+    let created = Box::pin(create::create_all(context, args.create, 1, &mut made)).await;
     if dry_run {
         return created;
     }

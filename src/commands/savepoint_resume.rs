@@ -1,12 +1,11 @@
 //! `savepoint-resume`: starts a cluster again from its present or last state.
 
-use std::ops::ControlFlow;
-
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::operations::resume::{Resume, open, resume};
+use crate::history::command::Command;
+use crate::operations::resume::{Resume, resume};
 use crate::operations::resume_plan::ResumeOptions;
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::Surge;
@@ -48,7 +47,10 @@ pub(crate) struct ResumeArgs {
 }
 
 impl ResumeArgs {
-    pub(crate) fn plain(name: String, deploy: DeployArgs) -> Self {
+    /// Those of `resume`.
+    pub(crate) fn plain(name: String, deploy: DeployArgs, from_savepoint: Option<String>) -> Self {
+        let mut spec = SpecArgs::default();
+        spec.from_savepoint = from_savepoint;
         Self {
             name,
             stop: false,
@@ -57,12 +59,12 @@ impl ResumeArgs {
             drain: false,
             surge: Surge::Auto,
             deploy,
-            spec: SpecArgs::default(),
+            spec,
         }
     }
 
-    /// What they ask for; `command` is the command's name in the history.
-    pub(crate) fn resume(&self, command: &'static str) -> Result<Resume<'_>> {
+    /// What they ask for.
+    pub(crate) fn resume(&self, command: Command) -> Result<Resume<'_>> {
         self.deploy
             .refuse_client_dry_run("the effect of a resume depends on what runs in the cluster")?;
         Ok(Resume {
@@ -81,11 +83,8 @@ impl ResumeArgs {
     }
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ResumeArgs) -> Result<()> {
-    let wanted = args.resume("savepoint-resume")?;
-    let report = match Box::pin(open(&connect(connection)?, &wanted)).await? {
-        ControlFlow::Continue((handle, job_status)) => Box::pin(resume(handle, job_status, &wanted)).await?,
-        ControlFlow::Break(report) => report,
-    };
+pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<()> {
+    let wanted = args.resume(Command::SavepointResume)?;
+    let report = Box::pin(resume(&context.connect()?, &wanted)).await?;
     args.deploy.print(&report)
 }

@@ -1,9 +1,9 @@
 //! `scale`: changes the parallelism of a running job.
 
 use crate::cli::args::change::ChangeArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::names::ClusterName;
+use crate::history::command::Command;
 use crate::model::spec::MAX_PARALLELISM;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::scale::{self, ScaleTarget};
@@ -34,18 +34,22 @@ pub(crate) struct ScaleArgs {
     change: ChangeArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ScaleArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let handle = ClusterHandle::existing(&connect(connection)?, &name).await?;
+pub(crate) async fn run(context: &Context, args: ScaleArgs) -> Result<()> {
+    let handle = context.existing(&args.name).await?;
     let target = ScaleTarget {
         parallelism: args.parallelism,
         slots: args.slots,
     };
-    Box::pin(scale(handle, target, &args.change, "scale")).await
+    Box::pin(scale(handle, target, &args.change, Command::Scale)).await
 }
 
-/// Scales, and prints the report; `command` is the command's name.
-pub(super) async fn scale(handle: ClusterHandle, target: ScaleTarget, how: &ChangeArgs, command: &str) -> Result<()> {
+/// Scales, and prints the report.
+pub(super) async fn scale(
+    handle: ClusterHandle,
+    target: ScaleTarget,
+    how: &ChangeArgs,
+    command: Command,
+) -> Result<()> {
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     let scaled = Box::pin(scale::scale(handle, target, &how.options(), command)).await?;
     how.output.print(&scaled.report)?;

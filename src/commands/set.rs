@@ -1,13 +1,13 @@
 //! `set`: changes one field of a cluster.
 
 use crate::cli::args::change::ChangeArgs;
+use crate::cli::context::Context;
 use crate::commands::scale::scale;
 use crate::error::Result;
-use crate::kubernetes::connect::ConnectionOptions;
+use crate::history::command::Command;
 use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
 use crate::model::spec::MAX_PARALLELISM;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys::set_and_removed;
 use crate::operations::scale::ScaleTarget;
 use crate::operations::target_revision::TargetRevision;
@@ -77,7 +77,7 @@ enum Field {
     },
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: SetArgs) -> Result<()> {
     let mut said = Config::default();
     let mut removed = Vec::new();
     let mut is_unchecked = false;
@@ -96,8 +96,8 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
         Field::Parallelism { of, parallelism } => {
             let slots = None;
             let target = ScaleTarget { parallelism, slots };
-            let handle = ClusterHandle::connected(connection, &of.name).await?;
-            return Box::pin(scale(handle, target, &of.change, "set")).await;
+            let handle = context.load(&of.name).await?;
+            return Box::pin(scale(handle, target, &of.change, Command::Set)).await;
         }
         Field::Config { of, pairs } => {
             (said, removed) = set_and_removed(&pairs)?;
@@ -108,13 +108,13 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: SetArgs) -> Result
             of
         }
     };
-    let handle = ClusterHandle::connected(connection, &name).await?;
+    let handle = context.load(&name).await?;
     said.name = Some(name);
     let mut wanted = TargetRevision::changed(&handle, said, None)?;
     wanted.remove_keys(&handle, &removed)?;
     if is_unchecked {
         wanted.registry = None;
     }
-    let changed = change(handle, wanted, &how.options(), "set").await?;
+    let changed = change(handle, wanted, &how.options(), Command::Set).await?;
     how.output.print(&changed)
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::names::ClusterName;
 use crate::operations::observe::observe;
 use crate::output::status::{ScreenStyle, status};
 use crate::output::{Format, Printer, terminal};
@@ -38,9 +37,8 @@ pub(crate) struct StatusArgs {
     exit_code: bool,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: &StatusArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
+    let (cluster, name) = context.named(&args.name)?;
     let for_people = args.output.is_for_people();
     let mut screen = terminal::Screen::new(args.watch && for_people);
     let mut printer = Printer::of_object(args.output);

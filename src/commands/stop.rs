@@ -1,10 +1,9 @@
 //! `stop`: ends the job with a savepoint.
 
 use crate::cli::args::stop::StopWithSavepointArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::stop::{self, StopKind};
 use crate::output::terminal;
 
@@ -24,25 +23,36 @@ pub(crate) struct StopArgs {
     stop: StopWithSavepointArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: StopArgs) -> Result<()> {
-    args.stop.end.check()?;
-    let each = async |name| Box::pin(stop_one(connection, &name, &args.stop)).await;
-    args.stop.clusters.each(connection, each).await
+pub(crate) async fn run(context: &Context, args: StopArgs) -> Result<()> {
+    end_all(context, &args.stop, StopKind::Stop).await
 }
 
-async fn stop_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
+/// Ends the jobs of all the clusters.
+pub(super) async fn end_all(context: &Context, args: &StopWithSavepointArgs, kind: StopKind) -> Result<()> {
+    args.end.check()?;
+    let each = async |name| Box::pin(end_one(context, &name, args, kind)).await;
+    args.clusters.each(context, each).await
+}
+
+async fn end_one(context: &Context, name: &ClusterName, args: &StopWithSavepointArgs, kind: StopKind) -> Result<()> {
+    let handle = context.existing(name.as_str()).await?;
     let replicas = handle.replicas();
     let options = args.options();
-    let stopping = Box::pin(stop::stop(handle, &options, StopKind::Stop));
+    let stopping = Box::pin(stop::stop(handle, &options, kind));
     let stopped = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
-    if replicas > 0 {
+    let path = stopped.savepoint.as_deref().unwrap_or_default();
+    if kind == StopKind::Suspend {
+        terminal::note(&format!(
+            "{name} is suspended: `kubectl flink resume {name}` resumes from {path}"
+        ));
+    } else if replicas > 0 {
         terminal::note(&format!(
             "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"
         ));
     }
-    let path = stopped.savepoint.as_deref().unwrap_or_default();
     args.output.result(&args.clusters.line(name, path), &stopped)?;
-    terminal::next_steps(&[format!("kubectl flink resume {name} starts it again from there")]);
+    if kind == StopKind::Stop {
+        terminal::next_steps(&[format!("kubectl flink resume {name} starts it again from there")]);
+    }
     Ok(())
 }

@@ -1,12 +1,10 @@
 //! `suspend`: ends the job with a savepoint, and removes its TaskManagers.
 
+use super::stop::end_all;
 use crate::cli::args::stop::StopWithSavepointArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::stop::{self, StopKind};
-use crate::output::terminal;
+use crate::operations::stop::StopKind;
 
 /// Suspend a cluster: stop its job with a savepoint, and end its TaskManagers
 ///
@@ -22,20 +20,6 @@ pub(crate) struct SuspendArgs {
     stop: StopWithSavepointArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: SuspendArgs) -> Result<()> {
-    args.stop.end.check()?;
-    let each = async |name| Box::pin(suspend_one(connection, &name, &args.stop)).await;
-    args.stop.clusters.each(connection, each).await
-}
-
-async fn suspend_one(connection: &ConnectionOptions, name: &ClusterName, args: &StopWithSavepointArgs) -> Result<()> {
-    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
-    let options = args.options();
-    let stopping = Box::pin(stop::stop(handle, &options, StopKind::Suspend));
-    let suspended = args.end.within(&format!("the savepoint of {name}"), stopping).await?;
-    let path = suspended.savepoint.as_deref().unwrap_or_default();
-    terminal::note(&format!(
-        "{name} is suspended: `kubectl flink resume {name}` resumes from {path}"
-    ));
-    args.output.result(&args.clusters.line(name, path), &suspended)
+pub(crate) async fn run(context: &Context, args: SuspendArgs) -> Result<()> {
+    end_all(context, &args.stop, StopKind::Suspend).await
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::usage;
+use crate::kubernetes::{clock, usage};
 use crate::model::listing::{Key, check_name};
 use crate::model::names::ClusterName;
 use crate::model::usage::Usages;
@@ -38,8 +37,8 @@ pub(crate) struct TopArgs {
     once: bool,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: &TopArgs) -> Result<()> {
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: &TopArgs) -> Result<()> {
+    let cluster = context.connect()?;
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let mut screen = terminal::Screen::new(!args.once);
     let mut keys = screen.is_in_place().then(Keys::open).flatten();

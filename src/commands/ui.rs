@@ -2,12 +2,11 @@
 
 use std::io::IsTerminal;
 
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::flink::{port_forward, web_ui as web};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects;
-use crate::model::names::ClusterName;
 use crate::output::picture::browse;
 use crate::output::terminal;
 
@@ -33,9 +32,8 @@ pub(crate) struct UiArgs {
     print_url: bool,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: UiArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: UiArgs) -> Result<()> {
+    let (cluster, name) = context.named(&args.name)?;
     match port_forward::running_pod(&cluster, &name).await? {
         // Checked before the browser opens, to report errors here.
         Some(pod) => drop(port_forward::open(&cluster, &pod).await?),

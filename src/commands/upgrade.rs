@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use crate::cli::args::change::ChangeArgs;
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::lock;
 use crate::history::transaction::Journal;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::config::Config;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::upgrade::change;
-use crate::operations::upgrade::take_over;
+use crate::operations::upgrade::{change, take_over};
 
 /// Change a running cluster without losing state
 ///
@@ -48,7 +48,7 @@ pub(crate) struct UpgradeArgs {
     spec: SpecArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: UpgradeArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let (name, named) = (version.name.clone(), version.flags.from_savepoint.clone());
     let others = Config {
@@ -63,7 +63,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Re
             )),
         );
     }
-    let mut handle = ClusterHandle::load(&connect(connection)?, &name).await?;
+    let mut handle = context.load(name.as_str()).await?;
     if args.go_on || args.abort {
         let open = lock::unattended(&mut handle.store, &name, args.change.take_over).await?;
         let journal = open_change(&handle, open)?;
@@ -73,7 +73,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: UpgradeArgs) -> Re
         return args.change.output.print(&ended);
     }
     let wanted = version.resolve(&handle).await?;
-    let changed = change(handle, wanted, &args.change.options(), "upgrade").await?;
+    let changed = change(handle, wanted, &args.change.options(), Command::Upgrade).await?;
     args.change.output.print(&changed)
 }
 

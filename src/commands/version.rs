@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::operations::preflight::{misfit, server_version};
 use crate::output::version::{text, tree};
 use crate::output::{self, Format, terminal};
@@ -32,11 +32,11 @@ enum Output {
     Yaml,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: &VersionArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: &VersionArgs) -> Result<()> {
     let server = if args.client {
         Ok(None)
     } else {
-        server(connection).await.map(Some)
+        server(context).await.map(Some)
     };
     let answer = server.as_ref().ok().and_then(Option::as_ref);
     match args.output {
@@ -58,9 +58,9 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: &VersionArgs) -> R
     server.map(drop)
 }
 
-async fn server(connection: &ConnectionOptions) -> Result<Value> {
-    let cluster = connect(connection)?;
-    let limit = connection.request_timeout.filter(|limit| !limit.is_zero());
+async fn server(context: &Context) -> Result<Value> {
+    let cluster = context.connect()?;
+    let limit = context.connection.request_timeout.filter(|limit| !limit.is_zero());
     tokio::time::timeout(limit.unwrap_or(LIMIT), server_version(&cluster))
         .await
         .map_err(|_| Error::unreachable(format!("{} does not answer", cluster.at())))?

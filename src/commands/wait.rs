@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::cli::args::clusters::ClustersArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::wait_goal::{Goal, Reached, reach};
 use crate::output::terminal;
@@ -41,13 +41,13 @@ const GOALS: &str = "Examples:\n  \
     savepoint        a savepoint, requested before or after, has completed; prints its path\n  \
     taskmanagers=N   Flink knows N TaskManagers or more";
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: WaitArgs) -> Result<()> {
     let found = Cell::new(false);
     let each = async |name| {
         found.set(true);
-        Box::pin(wait_for(connection, name, &args)).await
+        Box::pin(wait_for(context, name, &args)).await
     };
-    args.clusters.each(connection, each).await?;
+    args.clusters.each(context, each).await?;
     // As with kubectl: a script that waits for a deployment must not go on without one.
     if found.get() || matches!(args.goal, Goal::Stopped | Goal::Deleted) {
         return Ok(());
@@ -55,8 +55,8 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: WaitArgs) -> Resul
     Err(Error::not_found("no cluster has these labels"))
 }
 
-async fn wait_for(connection: &ConnectionOptions, name: ClusterName, args: &WaitArgs) -> Result<()> {
-    let cluster = connect(connection)?;
+async fn wait_for(context: &Context, name: ClusterName, args: &WaitArgs) -> Result<()> {
+    let cluster = context.connect()?;
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
     match reach(&cluster, &name, args.goal, limit).await? {
         Reached::Is(word) => terminal::data(&format!("cluster/{name} {word}\n")),

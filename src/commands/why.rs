@@ -1,9 +1,8 @@
 //! `why`: explains why a cluster does not run or is unhealthy.
 
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::names::ClusterName;
 use crate::operations::observe::observe;
 use crate::operations::why::explain;
 use crate::output::why::{WhyDocument, why};
@@ -27,9 +26,8 @@ pub(crate) struct WhyArgs {
     output: Format,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: &WhyArgs) -> Result<()> {
-    let name = ClusterName::new(&args.name)?;
-    let cluster = connect(connection)?;
+pub(crate) async fn run(context: &Context, args: &WhyArgs) -> Result<()> {
+    let (cluster, name) = context.named(&args.name)?;
     let observation = Box::pin(observe(&cluster, &name)).await?;
     let now = clock::now();
     let explanation = explain(&cluster, &name, &observation, now).await;

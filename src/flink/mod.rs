@@ -181,20 +181,18 @@ impl Flink {
         }
     }
 
-    /// The state of Flink and its jobs: two requests in parallel.
-    pub(crate) async fn view(&self) -> Result<FlinkView> {
-        let (overview, jobs) = futures::future::try_join(self.overview(), self.jobs()).await?;
+    /// The state of Flink and its jobs: two requests in parallel, or one with a recent overview that is `known`.
+    pub(crate) async fn view(&self, known: Option<Overview>) -> Result<FlinkView> {
+        let overview = async {
+            match known {
+                Some(known) => Ok(Reply::Answer(known)),
+                None => self.overview().await,
+            }
+        };
+        let (overview, jobs) = futures::future::try_join(overview, self.jobs()).await?;
         Ok(match (overview, jobs) {
             (Reply::Answer(overview), Reply::Answer(jobs)) => FlinkView::up(overview, &jobs),
             _ => FlinkView::Unreachable,
-        })
-    }
-
-    /// Like [`Self::view`], with a recent `overview`: one request.
-    pub(crate) async fn view_of_jobs(&self, overview: Overview) -> Result<FlinkView> {
-        Ok(match self.jobs().await? {
-            Reply::Answer(jobs) => FlinkView::up(overview, &jobs),
-            Reply::Refused(..) | Reply::Away => FlinkView::Unreachable,
         })
     }
 
@@ -310,9 +308,6 @@ impl Flink {
     }
 
     /// The answer of a reply.
-    ///
-    /// # Errors
-    /// When Flink refused, or does not answer.
     pub(crate) fn answered<T>(&self, reply: Reply<T>) -> Result<T> {
         match reply {
             Reply::Answer(answer) => Ok(answer),

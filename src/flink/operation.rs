@@ -27,9 +27,6 @@ const ELSEWHERE: usize = 12;
 const AWAY: Duration = Duration::from_secs(60);
 
 /// Makes Flink delete a savepoint's files, and waits until they are deleted.
-///
-/// # Errors
-/// Job failed, when Flink cannot delete them.
 pub(crate) async fn dispose(flink: &Flink, path: &str) -> Result<()> {
     let trigger = match flink.trigger_disposal(path).await? {
         Reply::Answer(taken) => taken.request_id,
@@ -46,9 +43,6 @@ pub(crate) async fn dispose(flink: &Flink, path: &str) -> Result<()> {
 }
 
 /// Makes Flink take a checkpoint of the job `job_id`, and waits until it is completed.
-///
-/// # Errors
-/// Job failed, when Flink cannot write it.
 pub(crate) async fn checkpoint(
     flink: &Flink,
     job_id: &str,

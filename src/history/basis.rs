@@ -177,6 +177,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::history::command::Command;
     use crate::history::transaction::{Ending, Holder, Kind, Step};
     use crate::history::{Progress, RevisionOutcome, RevisionState};
 
@@ -200,7 +201,7 @@ mod tests {
         }
     }
 
-    fn begun(kind: Kind, command: &str) -> Journal {
+    fn begun(kind: Kind, command: Command) -> Journal {
         let holder = Holder::bob("t");
         Journal::begin(kind, command, holder, "2026-01-01T00:00:00Z", Ending::Nothing)
     }
@@ -237,7 +238,7 @@ mod tests {
         let before = before();
         let mut now = before.clone();
         now.upsert_revision(revision(2, "set", &json!({"b": "2", "s3.secret-key": "hidden-2"})));
-        let mut journal = begun(Kind::Change, "set");
+        let mut journal = begun(Kind::Change, Command::Set);
         journal.new_revision = Some(2);
         journal.step = Step::Done;
         now.journal = Some(journal);
@@ -298,7 +299,7 @@ mod tests {
     fn an_operation_without_a_revision_counts_and_so_do_its_end_and_its_steps() {
         let before = before();
         let mut stopping = before.clone();
-        stopping.journal = Some(begun(Kind::Stop, "stop"));
+        stopping.journal = Some(begun(Kind::Stop, Command::Stop));
         assert_eq!(before.since(&stopping).len(), 1, "{:?}", before.since(&stopping));
         let mut over = stopping.clone();
         over.journal.as_mut().unwrap().step = Step::Done;

@@ -36,17 +36,11 @@ fn to_text<T: Serialize>(value: &T) -> Result<String> {
 
 impl History {
     /// Creates the ConfigMap, trimmed to the limits.
-    ///
-    /// # Errors
-    /// When the required data does not fit into a ConfigMap.
     pub fn to_config_map(&self, name: &ClusterName, namespace: &str) -> Result<Value> {
         self.to_config_map_with_room(name, namespace, 0)
     }
 
     /// Like [`Self::to_config_map`], with `room` bytes left free.
-    ///
-    /// # Errors
-    /// When the required data does not fit.
     pub(crate) fn to_config_map_with_room(&self, name: &ClusterName, namespace: &str, room: usize) -> Result<Value> {
         let trimmed = self.trimmed(name, room)?;
         let mut data = serde_json::Map::new();

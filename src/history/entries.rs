@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::history::command::Command;
 use crate::history::transaction::is_same_place;
-
-/// The reason of a rehearsal's savepoint, whichever command rehearses: the job keeps running.
-pub(crate) const REHEARSE: &str = "rehearse";
 
 /// A version of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +32,6 @@ pub(crate) struct Revision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RevisionOutcome {
-    /// Its latest state.
     pub(crate) state: RevisionState,
     /// When that state was observed, RFC 3339.
     pub(crate) at: String,
@@ -82,35 +79,34 @@ impl RevisionState {
     }
 }
 
-/// Commands whose revision does not continue with the state of the one before. `create --replace` does: it starts from
-/// the savepoint that was taken last.
-const BEGINNINGS: [&str; 3] = ["create", "clone", ADOPT];
-/// The command that takes over a cluster, whose job continues to run.
-pub(super) const ADOPT: &str = "adopt";
-
 impl Revision {
     /// The savepoint or checkpoint that it starts from; `None`: it starts empty.
     pub(crate) fn start(&self) -> Option<&str> {
         self.spec.pointer("/spec/job/initialSavepointPath")?.as_str()
     }
 
-    /// Whether it may be the first of its job.
+    /// Whether it may be the first of its job. `create --replace` starts from the savepoint that was taken last.
     pub(super) fn is_beginning(&self) -> bool {
-        BEGINNINGS.contains(&self.command.as_str())
+        let command = Command::stored(&self.command);
+        matches!(command, Some(Command::Create | Command::Clone | Command::Adopt))
+    }
+
+    pub(crate) fn state(&self) -> Option<RevisionState> {
+        self.outcome.as_ref().map(|outcome| outcome.state)
     }
 
     /// Whether a cluster may be restored as this revision: it was not given up for another one.
     pub(crate) fn is_wanted(&self) -> bool {
-        let state = self.outcome.as_ref().map(|outcome| outcome.state);
-        !matches!(state, Some(RevisionState::RolledBack | RevisionState::Dropped))
+        !matches!(self.state(), Some(RevisionState::RolledBack | RevisionState::Dropped))
     }
 }
 
 /// The progress of a savepoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Progress {
     /// Its trigger ID is recorded; only Flink knows whether it received the request.
+    #[default]
     Requested,
     /// Flink has written it: `path` is valid.
     Completed,
@@ -119,7 +115,7 @@ pub(crate) enum Progress {
 }
 
 /// A savepoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Savepoint {
     /// The trigger ID that the plugin chose, 32 hexadecimal digits.
@@ -138,10 +134,8 @@ pub struct Savepoint {
     /// Flink's version, as the cluster reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) flink_version: Option<String>,
-    /// The image that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<String>,
-    /// The revision that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) revision: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,25 +165,25 @@ impl Savepoint {
         Self {
             trigger_id: trigger_id.to_owned(),
             job_id: job_id.to_owned(),
-            progress: Progress::Requested,
-            path: None,
             format: format.to_owned(),
             reason: reason.to_owned(),
             requested_at: at.to_owned(),
-            flink_version: None,
-            image: None,
-            revision: None,
-            failure: None,
-            completed_at: None,
-            size: None,
-            disposed_at: None,
-            stops_job: None,
+            ..Self::default()
         }
     }
 
-    /// Whether it was to end the job.
     pub(crate) fn ends_job(&self) -> bool {
-        let by_command = || !["savepoint", "clone", REHEARSE].contains(&self.reason.as_str());
-        self.stops_job.unwrap_or_else(by_command)
+        let command = Command::stored(&self.reason);
+        let keeps = matches!(command, Some(Command::Savepoint | Command::Clone | Command::Rehearse));
+        self.stops_job.unwrap_or(!keeps)
+    }
+
+    /// Whether its command leaves the job stopped.
+    pub(crate) fn leaves_job_stopped(&self) -> bool {
+        use Command::{Delete, SavepointResume, Stop, Suspend};
+        matches!(
+            Command::stored(&self.reason),
+            Some(Stop | Suspend | Delete | SavepointResume)
+        )
     }
 }

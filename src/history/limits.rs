@@ -65,9 +65,6 @@ impl History {
 
     /// The history to store: without the oldest data beyond the limits, but with everything that the operation in
     /// progress or a resume needs. `room` is left free.
-    ///
-    /// # Errors
-    /// When the required data does not fit.
     pub(crate) fn trimmed(&self, name: &ClusterName, room: usize) -> Result<Self> {
         let mut trimmed = self.clone();
         trimmed.shorten_failure();
@@ -199,6 +196,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::history::command::Command;
     use crate::history::transaction::{Ending, Holder, Kind};
     use crate::history::{Limits, RevisionOutcome, RevisionState, tests};
 
@@ -240,7 +238,13 @@ mod tests {
             new_revision: Some(old + 1),
             back_revision: Some(old + 2),
             rolls_back: true,
-            ..Journal::begin(Kind::Change, "upgrade", holder, "2026-01-01T00:00:00Z", Ending::Nothing)
+            ..Journal::begin(
+                Kind::Change,
+                Command::Upgrade,
+                holder,
+                "2026-01-01T00:00:00Z",
+                Ending::Nothing,
+            )
         }
     }
 

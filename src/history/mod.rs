@@ -4,6 +4,7 @@
 //! from. A directory listing is never used: its newest entry may belong to another job or be incomplete.
 
 mod basis;
+pub(crate) mod command;
 mod config_map;
 pub(crate) mod deleted;
 mod entries;
@@ -23,12 +24,12 @@ pub(crate) mod unfinished;
 
 use serde::{Deserialize, Serialize};
 
+use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind, is_same_place};
 
 pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
-use entries::ADOPT;
-pub(crate) use entries::{Progress, REHEARSE, Revision, RevisionOutcome, RevisionState, Savepoint};
+pub(crate) use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 
 /// Version of this format. A ConfigMap with a higher one is refused, never overwritten.
 pub(crate) const FORMAT: u32 = 1;
@@ -109,7 +110,7 @@ impl History {
         let revision = number.and_then(|number| self.revision(number));
         let is_of = |savepoint: &Savepoint| match savepoint.revision {
             Some(of) => number.is_some_and(|number| of >= number),
-            None => number.is_none() || revision.is_some_and(|revision| revision.command == ADOPT),
+            None => number.is_none() || revision.is_some_and(|revision| revision.command == Command::Adopt),
         };
         let usable = |savepoint: &&Savepoint| {
             savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none() && is_of(savepoint)
@@ -185,10 +186,10 @@ impl History {
         self.revisions.iter().rev().find(|revision| revision.is_wanted())
     }
 
-    /// Records the outcome of a revision.
-    pub(crate) fn conclude(&mut self, number: u64, outcome: RevisionOutcome) {
+    /// Records the outcome of a revision; `None`: it is unknown.
+    pub(crate) fn conclude(&mut self, number: u64, outcome: impl Into<Option<RevisionOutcome>>) {
         if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
-            revision.outcome = Some(outcome);
+            revision.outcome = outcome.into();
         }
     }
 
@@ -198,13 +199,6 @@ impl History {
         if let Some(number) = left.and_then(|left| left.new_revision) {
             let why = Some("it was interrupted");
             self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, why));
-        }
-    }
-
-    /// Records that the outcome of a revision is unknown.
-    pub(crate) fn forget_outcome(&mut self, number: u64) {
-        if let Some(revision) = self.revisions.iter_mut().find(|revision| revision.number == number) {
-            revision.outcome = None;
         }
     }
 

@@ -54,7 +54,6 @@ impl Basis {
 /// The start of an operation.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
-    /// The basis of its plan.
     pub(crate) basis: &'a Basis,
     pub(crate) journal: &'a Journal,
     /// The unfinished operation of another command that this one continues or replaces.
@@ -92,9 +91,6 @@ pub(super) fn is_entered(name: &ClusterName, entry: &Entry<'_>, ground: &History
 }
 
 /// Checks that the history `now` still has the state from which a plan was made.
-///
-/// # Errors
-/// Conflict, when it does not.
 pub(super) fn is_unchanged(name: &ClusterName, ground: &History, now: &History) -> Result<()> {
     match now.open_journal() {
         Some(journal) if now.open_journal() != ground.open_journal() => Err(busy(name, journal)),
@@ -122,6 +118,7 @@ fn stale(name: &ClusterName, changes: &[String]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::command::Command;
     use crate::history::transaction::{Ending, Holder, Kind as Operation, Step};
 
     fn with(journal: Option<Journal>) -> History {
@@ -132,7 +129,7 @@ mod tests {
     }
 
     fn stop(token: &str, at: &str) -> Journal {
-        Journal::begin(Operation::Stop, "stop", Holder::bob(token), at, Ending::Nothing)
+        Journal::begin(Operation::Stop, Command::Stop, Holder::bob(token), at, Ending::Nothing)
     }
 
     /// What becomes of one that begins, given what it read, what there is, and what it continues with.

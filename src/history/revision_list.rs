@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::history::{History, Revision};
+use crate::history::{History, Revision, RevisionState};
 use crate::model::age::age;
 
 /// An item of a RevisionList, see docs/output.md.
@@ -39,7 +39,7 @@ impl<'a> RevisionRow<'a> {
             created_at: &revision.created_at,
             by: revision.by.as_deref(),
             command: &revision.command,
-            outcome: revision.outcome.as_ref().map(|outcome| outcome.state.as_str()),
+            outcome: revision.state().map(RevisionState::as_str),
             why: revision.outcome.as_ref().and_then(|outcome| outcome.why.as_deref()),
             image: text(&spec["image"]),
             parallelism: spec["job"]["parallelism"].as_u64(),

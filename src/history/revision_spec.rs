@@ -7,16 +7,12 @@ use crate::history::{History, Revision};
 use crate::model::config::Config;
 use crate::model::flink::job_id;
 use crate::model::flink::settings::{ConfigMaps, Settings};
-use crate::model::flink_deployment;
-use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
+use crate::model::{flink_deployment, manifests};
 
 /// The revision of this number.
-///
-/// # Errors
-/// Not found, with the existing numbers.
 pub(crate) fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
     history.revision(number).ok_or_else(|| {
         let numbers: Vec<String> = history.revisions.iter().map(|known| known.number.to_string()).collect();

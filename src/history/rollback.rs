@@ -4,11 +4,14 @@ use serde_json::Value;
 
 use super::{History, Revision, RevisionState};
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::model::names::ClusterName;
 
 /// The revision that an unfinished rollback rolls back: its repetition picks the same one, whatever runs by now.
 pub(crate) fn before_rollback(history: &History) -> Option<u64> {
-    let journal = history.open_journal().filter(|journal| journal.command == "rollback")?;
+    let journal = history
+        .open_journal()
+        .filter(|journal| journal.command == Command::Rollback)?;
     let is_earlier = |revision: &&Revision| Some(revision.number) < journal.new_revision;
     let last = || history.revisions.iter().rev().find(is_earlier);
     journal.old_revision.or_else(|| Some(last()?.number))
@@ -35,9 +38,8 @@ pub(crate) fn pick<'a>(
     let present = present.or(last).unwrap_or_default();
     let now = history.revision(present).map(|revision| &revision.spec);
     let ran = |revision: &&Revision| {
-        let outcome = revision.outcome.as_ref().map(|outcome| outcome.state);
         revision.number < present
-            && matches!(outcome, None | Some(RevisionState::Running))
+            && matches!(revision.state(), None | Some(RevisionState::Running))
             && now.is_none_or(|now| !same_but_start(&revision.spec, now))
     };
     history

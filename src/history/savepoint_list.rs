@@ -21,17 +21,13 @@ pub(crate) struct SavepointRow<'a> {
     pub(crate) reason: &'a str,
     pub(crate) requested_at: &'a str,
     pub(crate) completed_at: Option<&'a str>,
-    /// When its files were deleted.
     pub(crate) disposed_at: Option<&'a str>,
     /// Bytes of its state.
     pub(crate) size: Option<u64>,
     pub(crate) job_id: &'a str,
     pub(crate) trigger_id: &'a str,
-    /// The version of Flink that wrote it.
     pub(crate) flink_version: Option<&'a str>,
-    /// The image that wrote it.
     pub(crate) image: Option<&'a str>,
-    /// The revision that wrote it.
     pub(crate) revision: Option<u64>,
     pub(crate) failure: Option<&'a str>,
 }
@@ -80,7 +76,6 @@ pub(crate) fn views(history: &History) -> Vec<SavepointRow<'_>> {
     history.savepoints.iter().rev().map(SavepointRow::new).collect()
 }
 
-/// Names of the columns.
 pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     const ALL: [&str; 11] = [
         "PATH", "STATUS", "FORMAT", "TAKEN BY", "AGE", "SIZE", "REVISION", "FLINK", "JOB", "IMAGE", "FAILURE",
@@ -88,7 +83,6 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
     if wide { &ALL } else { ALL.split_at(8).0 }
 }
 
-/// The columns of one savepoint.
 pub(crate) fn row(view: &SavepointRow<'_>, wide: bool, now: Timestamp) -> Vec<String> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let when: Option<Timestamp> = view.completed_at.unwrap_or(view.requested_at).parse().ok();

@@ -80,9 +80,6 @@ impl HistoryStore {
     }
 
     /// The history, for a command that only works with what it has.
-    ///
-    /// # Errors
-    /// Forbidden, when this account may not read it.
     pub(crate) fn readable(&self) -> Result<&History> {
         match &self.unreadable {
             Some(why) => Err(Error::forbidden(format!(
@@ -143,7 +140,7 @@ impl HistoryStore {
             };
             token.as_ref().is_none_or(by)
         };
-        self.try_update(|history| {
+        let change_if_held = |history: &mut History| {
             if !held(history) {
                 return Err(taken_over(history.journal.as_ref()));
             }
@@ -153,11 +150,11 @@ impl HistoryStore {
                 beats.end();
             }
             Ok(())
-        })
-        .await?;
+        };
+        self.write_until(change_if_held, || 0).await?;
         change(&mut self.ground);
         if !held(&self.history) {
-            self.released();
+            self.release();
         }
         Ok(())
     }
@@ -249,7 +246,7 @@ impl HistoryStore {
         if let Err(error) = gone {
             tracing::debug!(%error, "the operation is not let go of");
         }
-        self.released();
+        self.release();
     }
 
     pub(crate) const fn holds(&self) -> bool {
@@ -263,17 +260,9 @@ impl HistoryStore {
 
     /// Forgets the token: the operation has ended.
     pub(crate) fn release(&mut self) {
-        self.released();
-    }
-
-    fn released(&mut self) {
         self.token = None;
         self.beats.end();
         self.cluster.fence().lower();
-    }
-
-    async fn try_update(&mut self, change: impl Fn(&mut History) -> Result<()>) -> Result<()> {
-        self.write_until(change, || 0).await
     }
 
     /// Changes the history and stores it, with `room` left free.

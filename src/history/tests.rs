@@ -106,7 +106,7 @@ fn whether_a_savepoint_was_to_end_its_job_is_in_its_entry() {
     for (command, ended) in [
         ("savepoint", false),
         ("clone", false),
-        (REHEARSE, false),
+        ("rehearse", false),
         ("stop", true),
         ("upgrade", true),
     ] {

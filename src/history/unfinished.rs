@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
+use crate::history::command::Command;
 use crate::history::{OPEN, OPERATION, STOPPING};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{CONFIG_MAPS, Target, encode};
@@ -27,6 +28,13 @@ pub(crate) struct Operation {
     pub(crate) text: String,
     /// Whether it stops the job with a savepoint whose path is not in the history yet.
     pub(crate) stops: bool,
+}
+
+impl Operation {
+    pub(crate) fn is_of(&self, command: Command) -> bool {
+        let name = self.text.split_once(' ').map(|(name, _)| name);
+        name == Some(command.as_str())
+    }
 }
 
 type Open = Vec<(Key, Operation)>;

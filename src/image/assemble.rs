@@ -7,7 +7,7 @@ use super::manifest::{Descriptor, Manifest};
 use crate::error::{Error, Result};
 
 /// Label with the digest of a job's own layer, with which the next build finds the layer to replace.
-pub(crate) const JOB_LAYER: &str = "kubectl-flink/job-layer";
+const JOB_LAYER: &str = "kubectl-flink/job-layer";
 /// OCI's annotation, used as a label: both kinds of images have labels.
 pub(crate) const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
@@ -65,9 +65,6 @@ pub(crate) fn strip_job_layer(config: &mut Value, manifest: &mut Manifest) -> bo
 }
 
 /// Adds `addition` to an image.
-///
-/// # Errors
-/// When the configuration does not match the manifest.
 pub(crate) fn assemble(mut config: Value, base: &Manifest, addition: &Addition) -> Result<Assembled> {
     if !config["rootfs"]["diff_ids"].is_array() {
         return Err(Error::failure("its configuration names no layers"));

@@ -6,8 +6,7 @@
 
 use std::io::Read;
 
-use futures::stream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::base::{Base, PlatformImage};

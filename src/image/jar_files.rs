@@ -8,9 +8,6 @@ use crate::error::{Error, Result};
 use crate::image::jar::{self, Jar, nearest};
 
 /// Reads a jar.
-///
-/// # Errors
-/// Usage error when it is not a jar.
 pub(crate) fn read(path: &Path) -> Result<Jar> {
     let wrong = |why: &str| Error::usage(format!("--jar {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| wrong(&format!("it cannot be read: {e}")))?;

@@ -244,9 +244,6 @@ pub(crate) fn chosen_jar(path: &Path) -> Result<Chosen> {
 }
 
 /// Selects jars of a job, plugins, libraries of Flink, and other files with their paths in the image.
-///
-/// # Errors
-/// Usage error for what cannot be read, or is none.
 pub(crate) fn chosen_files(
     jars: &[PathBuf],
     plugins: &[PathBuf],

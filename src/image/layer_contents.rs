@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Maximum bytes stored of a jar in a layer, to read its manifest.
-pub(crate) const START_OF_JAR: usize = 64 << 10;
+const START_OF_JAR: usize = 64 << 10;
 /// Maximum bytes of a runtime's file `release`.
 const RELEASE: u64 = 16 << 10;
 

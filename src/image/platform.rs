@@ -43,7 +43,7 @@ impl Platform {
     }
 
     /// The platform of a node, from the labels that its kubelet sets.
-    pub(crate) fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
+    fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
         Some(Self {
             os: labels.get("kubernetes.io/os")?.clone(),
             architecture: labels.get("kubernetes.io/arch")?.clone(),

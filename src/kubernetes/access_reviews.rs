@@ -49,9 +49,6 @@ pub(crate) async fn is_allowed(cluster: &Cluster, group: &str, resource: &str, v
 
 /// The first of `rights` (group, resource and verb) that the user lacks in the namespace. One request; `None` also where the
 /// API server does not know all rights of the user, as with an authorization webhook.
-///
-/// # Errors
-/// Those of the request.
 pub(crate) async fn first_missing<'a>(
     cluster: &Cluster,
     rights: &'a [(&str, &str, &str)],

@@ -82,9 +82,6 @@ fn warn_of_plain_text(server: &http::Uri) {
 }
 
 /// The namespace for a command that sends no request: `default` if there is no kubeconfig either.
-///
-/// # Errors
-/// Usage errors for a kubeconfig that cannot be read.
 pub(crate) fn namespace(args: &ConnectionOptions) -> Result<String> {
     if let Some(namespace) = &args.namespace {
         return check_namespace(namespace).map(|()| namespace.clone());
@@ -260,9 +257,6 @@ where
 }
 
 /// Checks a namespace before it becomes part of a path: with a slash it would change the request.
-///
-/// # Errors
-/// Usage error when `namespace` is no DNS label.
 pub(crate) fn check_namespace(namespace: &str) -> Result<()> {
     let valid = !namespace.is_empty()
         && namespace.len() <= 63

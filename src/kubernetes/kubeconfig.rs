@@ -51,9 +51,6 @@ pub(crate) fn configuration(args: &ConnectionOptions) -> Result<(Config, Option<
 }
 
 /// Like [`configuration`], from a kubeconfig that was read.
-///
-/// # Errors
-/// Usage errors for missing or invalid entries.
 pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionOptions) -> Result<(Config, Option<String>)> {
     let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();
     let (mut kubeconfig, context) = match kubeconfig {

@@ -10,9 +10,6 @@ use http::Uri;
 use crate::error::{Error, Result};
 
 /// The proxy in the environment for `server`; `None`: connect directly.
-///
-/// # Errors
-/// Usage error for a variable that has no address.
 pub(super) fn proxy(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Uri>> {
     let host = server.host().unwrap_or_default();
     let names = match server.scheme_str() {

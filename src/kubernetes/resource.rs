@@ -173,9 +173,6 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// The identity of an object of kind `resource`, as the API server returned it.
-    ///
-    /// # Errors
-    /// When it has no uid, which the API server gives to each stored object.
     pub(crate) fn of(resource: Resource, object: &Value) -> Result<Self> {
         Self::of_metadata(resource, &object["metadata"])
     }

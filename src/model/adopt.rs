@@ -6,8 +6,7 @@
 use serde_json::{Value, json};
 
 use super::adopted_command;
-use super::manifests::direct_start;
-use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS};
+use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS, direct_start};
 use super::names::ClusterName;
 use super::pod_template::unescape_dollar;
 use super::template::{self, PARALLELISM_OPTION, Templates};
@@ -196,9 +195,6 @@ fn flink_options(tokens: &[String]) -> Vec<Value> {
 }
 
 /// Removes from a Job's arguments what its job starts from.
-///
-/// # Errors
-/// Usage error when Flink would reject the arguments.
 pub(crate) fn without_start(job: &mut Value) -> Result<()> {
     let mut options = arguments(job)?;
     let known = JobManagerArguments::parse(options.get(1..).unwrap_or_default())?;

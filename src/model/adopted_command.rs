@@ -8,9 +8,6 @@ use crate::model::main_container;
 
 /// Checks that options behind the present words of Flink's container reach Flink. Otherwise the next revision would begin
 /// empty, or from what its command names, and would look well.
-///
-/// # Errors
-/// Usage error when they do not.
 pub(super) fn check(job: &Value) -> Result<()> {
     let words = |key: &str| {
         let list = main_container::of(job).and_then(|container| container[key].as_array());

@@ -255,52 +255,34 @@ impl Config {
         let mut mounts = lower.mounts;
         mounts.retain(|mount| !self.mounts.iter().any(|upper| upper.path == mount.path));
         mounts.extend(self.mounts);
-        Self {
-            name: self.name.or(lower.name),
-            namespace: self.namespace.or(lower.namespace),
-            image: self.image.or(lower.image),
-            flink_version: self.flink_version.or(lower.flink_version),
-            parallelism: self.parallelism.or(lower.parallelism),
-            slots: self.slots.or(lower.slots),
-            task_managers: self.task_managers.or(lower.task_managers),
-            // A script and a class with its arguments displace each other.
-            sql: self.sql.clone().or(lower.sql.filter(|_| self.job_class.is_none())),
-            job_class: self.job_class.or(lower.job_class.filter(|_| self.sql.is_none())),
-            jars: self.jars.or(lower.jars),
-            job_id: self.job_id.or(lower.job_id),
-            from_savepoint: self.from_savepoint.or(lower.from_savepoint),
-            allow_non_restored_state: self.allow_non_restored_state.or(lower.allow_non_restored_state),
-            arguments: self.arguments.or(lower.arguments.filter(|_| self.sql.is_none())),
-            configuration,
-            entrypoint: self.entrypoint.or(lower.entrypoint),
-            service_account: self.service_account.or(lower.service_account),
-            image_pull_policy: self.image_pull_policy.or(lower.image_pull_policy),
-            image_pull_secrets: self.image_pull_secrets.or(lower.image_pull_secrets),
-            env: map(lower.env, self.env),
-            mounts,
-            job_manager: self.job_manager.merged_over(lower.job_manager),
-            task_manager: self.task_manager.merged_over(lower.task_manager),
-            pod_template: self.pod_template.or(lower.pod_template),
-            savepoint_dir: self.savepoint_dir.or(lower.savepoint_dir),
-            checkpoint_dir: self.checkpoint_dir.or(lower.checkpoint_dir),
-            no_ha: self.no_ha || (lower.no_ha && self.ha.is_none()),
-            ha: self.ha.or(lower.ha),
-            zookeeper: self.zookeeper.or(lower.zookeeper),
-            zookeeper_root: self.zookeeper_root.or(lower.zookeeper_root),
-            ha_create_rbac: self.ha_create_rbac.or(lower.ha_create_rbac),
-            job_managers: self.job_managers.or(lower.job_managers),
-            ttl_after_finished: self.ttl_after_finished.or(lower.ttl_after_finished),
-            node_port: self.node_port.or(lower.node_port),
-            restart: self.restart.or(lower.restart),
-            keep_sidecars: self.keep_sidecars.or(lower.keep_sidecars),
-            direct_start: self.direct_start.or(lower.direct_start),
-            labels: map(lower.labels, self.labels),
-            annotations: map(lower.annotations, self.annotations),
-            log_configuration: map(lower.log_configuration, self.log_configuration),
-            nonce: self.nonce.or(lower.nonce),
-            rpc_port: self.rpc_port.or(lower.rpc_port),
-            suspended: self.suspended || lower.suspended,
+        // The own rules of some fields, before the names of the others.
+        macro_rules! merged {
+            ({ $($own:tt)* } $($field:ident)*) => {
+                Self { $($own)* $($field: self.$field.or(lower.$field),)* }
+            };
         }
+        merged!(
+            {
+                // A script and a class with its arguments displace each other.
+                sql: self.sql.clone().or(lower.sql.filter(|_| self.job_class.is_none())),
+                job_class: self.job_class.or(lower.job_class.filter(|_| self.sql.is_none())),
+                arguments: self.arguments.or(lower.arguments.filter(|_| self.sql.is_none())),
+                configuration,
+                env: map(lower.env, self.env),
+                mounts,
+                job_manager: self.job_manager.merged_over(lower.job_manager),
+                task_manager: self.task_manager.merged_over(lower.task_manager),
+                no_ha: self.no_ha || (lower.no_ha && self.ha.is_none()),
+                labels: map(lower.labels, self.labels),
+                annotations: map(lower.annotations, self.annotations),
+                log_configuration: map(lower.log_configuration, self.log_configuration),
+                suspended: self.suspended || lower.suspended,
+            }
+            name namespace image flink_version parallelism slots task_managers jars job_id from_savepoint
+            allow_non_restored_state entrypoint service_account image_pull_policy image_pull_secrets
+            pod_template savepoint_dir checkpoint_dir ha zookeeper zookeeper_root ha_create_rbac job_managers
+            ttl_after_finished node_port restart keep_sidecars direct_start nonce rpc_port
+        )
     }
 }
 

@@ -159,9 +159,6 @@ impl Effective {
 
 impl Defaults {
     /// Reads the file; `source` is its name for messages.
-    ///
-    /// # Errors
-    /// Usage error that names the first error by its path.
     pub(crate) fn read(text: &str, source: &str) -> Result<Self> {
         if text
             .lines()
@@ -257,9 +254,6 @@ impl Defaults {
     }
 
     /// Sets a key, or removes it.
-    ///
-    /// # Errors
-    /// Usage error for an unknown key, or an invalid value.
     pub(crate) fn set(&mut self, place: &ConfigPath, key: &str, value: Option<&str>) -> Result<()> {
         let key = known(key, "", &[])?;
         let value = value.map(|value| check(key, value, key.name)).transpose()?;

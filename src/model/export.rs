@@ -103,21 +103,14 @@ pub(crate) fn of_live(name: &ClusterName, service: &Value, job: &Value, deployme
         task_manager: role(&deployment, &read.task_manager)?,
         ..Config::default()
     };
-    let mut layer = Config {
+    let read = Config {
         job_manager: RoleConfig::default(),
         task_manager: RoleConfig::default(),
         ..read
-    }
-    .with_roles(layer);
+    };
+    let mut layer = layer.merged_over(read);
     layer.labels = labels(&job["metadata"]["labels"]);
     Ok(Exported { layer, remarks })
-}
-
-impl Config {
-    /// `upper` over `self`, whose roles are not set.
-    fn with_roles(self, upper: Self) -> Self {
-        upper.merged_over(self)
-    }
 }
 
 /// The first word of the main container's arguments, and the others parsed with Flink's rules.

@@ -3,9 +3,6 @@
 use crate::error::{Error, Result};
 
 /// The text of a file, as kubectl reads it: UTF-8, or UTF-16 by its byte order mark or by the zeros in it.
-///
-/// # Errors
-/// Usage error that describes the encoding of the bytes.
 pub(crate) fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
     let wrong = |why: &str| Error::usage(format!("{source}: it is no text: {why}"));
     let text = match bytes.as_slice() {

@@ -21,9 +21,6 @@ pub(crate) struct ImageName<'a> {
 impl<'a> ImageName<'a> {
     /// Parses a name. The part before the first slash is a registry if it has a dot, a colon or an upper-case letter, or is
     /// `localhost`.
-    ///
-    /// # Errors
-    /// Usage error for the first part that is invalid.
     pub(crate) fn parse(text: &'a str) -> Result<Self> {
         let wrong = |why: &str| Err(Error::usage(format!("invalid image {text:?}: {why}")));
         let (name, digest) = match text.split_once('@') {

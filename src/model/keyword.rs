@@ -13,9 +13,6 @@ pub(crate) trait Keyword: Copy + PartialEq + Send + Sync + 'static {
     }
 
     /// The value of a keyword.
-    ///
-    /// # Errors
-    /// Usage error that lists the keywords.
     fn parse(text: &str) -> Result<Self> {
         let found = Self::WORDS.iter().find(|(_, word, _)| *word == text);
         found.map(|(value, ..)| *value).ok_or_else(|| {

@@ -46,9 +46,6 @@ pub struct ClusterName(String);
 
 impl ClusterName {
     /// Checks `name`.
-    ///
-    /// # Errors
-    /// Usage error with the reason.
     pub fn new(name: &str) -> Result<Self> {
         let fault = if name.is_empty() {
             Some("it is empty".to_owned())

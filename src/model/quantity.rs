@@ -126,9 +126,6 @@ fn binary_unit(unit: &str) -> Option<u64> {
 /// Parses memory like Flink and its operator: `2048m`, `2 gb`, `1073741824` (bytes), and also `2Gi`.
 ///
 /// Source of the units: Flink's `MemorySize.MemoryUnit`; all of them are powers of 1024.
-///
-/// # Errors
-/// Usage error with the correct format.
 pub fn memory_flink(text: &str) -> Result<Memory> {
     let (number, unit) = split(text);
     let lower = unit.to_ascii_lowercase();
@@ -152,9 +149,6 @@ pub fn memory_flink(text: &str) -> Result<Memory> {
 /// A fraction has no meaning in Flink's notation. The operator reads `1.5g` as Kubernetes' `1.5G`, and Flink refuses the
 /// product `1500000000.0`. Source: its `ResourceConfigUtils.parseResourceMemoryString`, fabric8's
 /// `Quantity.getAmountInBytes`, Flink's `MemorySize.parseBytes`.
-///
-/// # Errors
-/// Usage error with the correct format.
 pub(crate) fn memory_of_file(text: &str) -> Result<Memory> {
     let (number, unit) = split(text);
     if exponent(unit).is_some() {
@@ -216,9 +210,6 @@ pub fn memory_kubernetes(text: &str) -> Result<Memory> {
 }
 
 /// Reads CPU in cores: `1`, `0.5`, `1.0`, `500m`.
-///
-/// # Errors
-/// Usage error with the correct format.
 pub fn cpu(text: &str) -> Result<Cpu> {
     let (number, unit) = split(text);
     let millis = match unit {

@@ -204,32 +204,26 @@ pub(crate) fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
     })
 }
 
+/// Whether any text of the tree `is` one.
+fn any_text(tree: &Value, is: fn(&str) -> bool) -> bool {
+    match tree {
+        Value::String(text) => is(text),
+        Value::Array(items) => items.iter().any(|item| any_text(item, is)),
+        Value::Object(map) => map.values().any(|value| any_text(value, is)),
+        _ => false,
+    }
+}
+
 /// Whether `tree` has a place for the program's arguments.
 pub(crate) fn takes_arguments(tree: &Value) -> bool {
-    match tree {
-        Value::String(text) => whole(text, ARGUMENTS),
-        Value::Array(items) => items.iter().any(takes_arguments),
-        Value::Object(map) => map.values().any(takes_arguments),
-        _ => false,
-    }
+    any_text(tree, |text| whole(text, ARGUMENTS))
 }
 
-/// Whether the parallelism is in any text of the tree.
-fn takes_parallelism(tree: &Value) -> bool {
-    match tree {
-        Value::String(text) => text.contains(&format!("{OPEN}{PARALLELISM}")),
-        Value::Array(items) => items.iter().any(takes_parallelism),
-        Value::Object(map) => map.values().any(takes_parallelism),
-        _ => false,
-    }
-}
-
-/// Option that gives the parallelism to Flink.
 pub(crate) const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
 /// The template of a Job that gives the parallelism to Flink: without the option another one would have no effect.
 pub(crate) fn with_parallelism(mut job: Value) -> Value {
-    let is_taken = takes_parallelism(&job);
+    let is_taken = any_text(&job, |text| text.contains(&format!("{OPEN}{PARALLELISM}")));
     let arguments = main_container::of_mut(&mut job).and_then(|container| container.get_mut("args")?.as_array_mut());
     if let Some(arguments) = arguments.filter(|_| !is_taken)
         && let Some(at) = arguments.iter().position(takes_arguments)

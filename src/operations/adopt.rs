@@ -1,17 +1,17 @@
 //! Takes over the objects of a cluster that other tools created.
 
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::plan_basis::Basis;
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::field_ownership::take_over;
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::adopt;
 use crate::model::field_ownership::{Marks, former_owners, labelled, marked};
-use crate::model::flink_deployment;
-use crate::model::manifests;
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
+use crate::model::{flink_deployment, manifests};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::deploy;
 use crate::operations::lock::{self, Creation};
@@ -68,7 +68,7 @@ pub(crate) async fn adopt_objects(
     if known.is_some() && all_marked && owners.count() == 0 {
         progress::note(&format!("{name} is the plugin's already"));
         // An interrupted command had taken over all objects, and had not recorded its end.
-        handle.left_behind = left.filter(|left| left.command == "adopt" && !is_dry_run);
+        handle.left_behind = left.filter(|left| left.command == Command::Adopt && !is_dry_run);
         lock::close(&mut handle, None).await?;
         return Ok(result("unchanged", handle.live_revision()));
     }
@@ -85,7 +85,7 @@ pub(crate) async fn adopt_objects(
     let written = flink_deployment::write(&spec.layer);
     let same = revisions
         .last()
-        .filter(|last| last.command == "adopt" && last.spec == written);
+        .filter(|last| last.command == Command::Adopt && last.spec == written);
     let written = known.or(same).map(|revision| revision.number);
     let number = written.unwrap_or_else(|| handle.next_generation());
     let marks = Marks {
@@ -93,7 +93,7 @@ pub(crate) async fn adopt_objects(
         parallelism: spec.parallelism,
         flink_version: spec.flink_version,
     };
-    let revision = deploy::revision(&spec, &templates, true, number, "adopt");
+    let revision = deploy::revision(&spec, &templates, true, number, Command::Adopt);
     let mode = if is_dry_run { Mode::DryRun } else { Mode::Real };
     let parts = [
         (SERVICES, service, MASTER),
@@ -111,7 +111,7 @@ pub(crate) async fn adopt_objects(
         let begun = Creation {
             basis: &Basis::of(&live),
             left: left.as_ref(),
-            command: "adopt",
+            command: Command::Adopt,
             number,
             revision: written.is_none().then_some(&revision),
         };

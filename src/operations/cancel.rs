@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::model::flink::overview::JobState;
 use crate::model::names::ClusterName;
@@ -77,7 +78,7 @@ pub(crate) async fn cancel(
     let ending = Ending::Cancel {
         job_id: job.jid.clone(),
     };
-    let heartbeat = lock::begin(&mut handle, "cancel", ending).await?;
+    let heartbeat = lock::begin(&mut handle, Command::Cancel, ending).await?;
     let canceling = async {
         let step = progress::step(&format!("{name}: canceling the job"));
         let ended = savepoint::cancel(&handle.flink, &job.jid).await?;

@@ -11,9 +11,9 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::kubeconfig::read_kubeconfig;
 use crate::kubernetes::resource::{CONFIG_MAPS, NAMESPACES, Target, label_query};
-use crate::kubernetes::tables::{ListSelection, list};
 use crate::model::names::{APP_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::nearest::nearest;
+use crate::operations::list_clusters::names_of;
 
 /// Maximum number of objects in a list of names.
 const MOST: usize = 500;
@@ -39,12 +39,7 @@ pub(crate) fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNam
 
 /// Names of the clusters in the namespace. Two requests, side by side.
 pub(crate) async fn clusters(cluster: &Cluster) -> Result<Vec<String>> {
-    let wanted = ListSelection {
-        namespace: Some(cluster.namespace().to_owned()),
-        ..ListSelection::default()
-    };
-    let (inventory, _) = list(cluster, &wanted).await?;
-    Ok(inventory.into_keys().map(|key| key.name).collect())
+    names_of(cluster, None).await.map(Iterator::collect)
 }
 
 /// Longest wait for a similar name: the error itself is already known.

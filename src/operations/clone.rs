@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::flink::{SavepointRequest, Then};
+use crate::history::command::Command;
 use crate::history::revision_spec;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
@@ -104,7 +105,7 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
     there.live.refuse_foreign(new)?;
     if there.live.missing(new).is_empty() {
         // An interrupted clone may have created all objects without recording its end.
-        let is_clone = |left: &Journal| left.is_creation() && left.command == "clone";
+        let is_clone = |left: &Journal| left.is_creation() && left.command == Command::Clone;
         if !is_dry_run
             && there.store.history().open_journal().is_some_and(is_clone)
             && lock::check(&mut there).await.is_ok()
@@ -169,7 +170,10 @@ async fn fresh_savepoint(handle: &mut ClusterHandle, format: SavepointFormat, di
     };
     let request = SavepointRequest::new(format.as_rest(), dir, Then::Continue);
     let mut step = WritingStep::of(&name);
-    let path = savepoint::take(handle, &job, &request, "clone", |writing| step.update(writing)).await?;
+    let path = savepoint::take(handle, &job, &request, Command::Clone.as_str(), |writing| {
+        step.update(writing);
+    })
+    .await?;
     step.done(&format!("{name}: savepoint {path}"));
     Ok(path)
 }

@@ -4,13 +4,10 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::flink::Flink;
-use crate::history::Revision;
-use crate::history::holder;
-use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
+use crate::history::{Revision, holder, revision_spec};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::adopt::adopt;
@@ -77,11 +74,7 @@ impl ClusterHandle {
         }
     }
 
-    /// Reads a cluster that exists or existed, to show something of it, and reports the state of an unfinished
-    /// operation.
-    ///
-    /// # Errors
-    /// Not found, when there is neither an object nor a history.
+    /// Reads a cluster that exists or existed.
     pub(crate) async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.is_unknown() {
@@ -89,22 +82,6 @@ impl ClusterHandle {
             return Err(error.and("no history of one").hint(LIST_ALL));
         }
         Ok(handle)
-    }
-
-    /// Reads a cluster to show something of it, and reports the state of an unfinished operation.
-    ///
-    /// # Errors
-    /// Those of [`ClusterHandle::load`], and a bad name before any request.
-    pub(crate) async fn load_for_display(connection: &ConnectionOptions, name: &str) -> Result<Self> {
-        let handle = Self::connected(connection, name).await?;
-        handle.note_operation();
-        Ok(handle)
-    }
-
-    /// Connects, and reads a cluster that exists or existed.
-    pub(crate) async fn connected(connection: &ConnectionOptions, name: &str) -> Result<Self> {
-        let name = ClusterName::new(name)?;
-        Self::load(&connect(connection)?, &name).await
     }
 
     /// Reports the state of an unfinished operation, for commands that it does not block.
@@ -127,9 +104,6 @@ impl ClusterHandle {
     }
 
     /// Reads a cluster that must exist.
-    ///
-    /// # Errors
-    /// Not found, when the cluster has no object.
     pub(crate) async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.live.is_empty() {
@@ -196,12 +170,6 @@ impl ClusterHandle {
     pub(crate) fn replicas(&self) -> u64 {
         let deployment = self.live.deployment.as_ref();
         deployment.map_or(0, manifests::replicas)
-    }
-
-    /// Whether the cluster was created suspended and never ran: it must be started, not resumed from any state.
-    pub(crate) async fn was_created_suspended(&self) -> Result<bool> {
-        let suspended = self.is_suspended();
-        Ok(suspended && self.never_ran().await?)
     }
 
     /// The number of TaskManagers before the cluster was suspended.

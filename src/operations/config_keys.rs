@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::flink::config_keys;
-use crate::model::flink::script_keys;
-use crate::model::flink::{owned_key, without_effect};
-use crate::model::flink_deployment;
-use crate::model::main_container;
+use crate::model::flink::{config_keys, owned_key, script_keys, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
+use crate::model::{flink_deployment, main_container};
 use crate::progress;
 
 /// Rejects a configuration key that has no effect, or that the plugin sets itself.
@@ -51,9 +48,6 @@ pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)>
 
 /// Rejects Pods that a kubelet or the API server would reject, warns of fields without the effect that they suggest,
 /// and reports which containers of templates become native sidecars.
-///
-/// # Errors
-/// Usage error with each path and its reason.
 pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
     let roles = [("JobManager", &manifests.job), ("TaskManagers", &manifests.deployment)];
     let labels = roles.map(|(_, object)| object["spec"]["template"]["metadata"]["labels"].as_object());

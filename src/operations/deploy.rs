@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Kind, Result};
+use crate::history::command::Command;
 use crate::history::holder::who;
 use crate::history::store::HistoryStore;
 use crate::history::{Revision, RevisionOutcome, RevisionState};
@@ -63,16 +64,10 @@ pub(crate) async fn record_outcome<T>((store, number): &mut (HistoryStore, u64),
         }
         Err(_) => return,
     };
-    let Some(revision) = store.history().revision(*number) else {
-        return;
-    };
     // A revision that has run once is never one that did not come up.
-    if revision
-        .outcome
-        .as_ref()
-        .is_some_and(|known| known.state == RevisionState::Running)
-    {
-        return;
+    match store.history().revision(*number) {
+        Some(revision) if revision.state() != Some(RevisionState::Running) => {}
+        _ => return,
     }
     let outcome = RevisionOutcome::new(state, &clock::now().to_string(), why);
     let number = *number;
@@ -105,12 +100,12 @@ pub(crate) fn revision(
     templates: &Templates,
     own_templates: bool,
     generation: u64,
-    command: &str,
+    command: Command,
 ) -> Revision {
     Revision {
         number: generation,
         created_at: clock::now().to_string(),
-        command: command.to_owned(),
+        command: command.as_str().to_owned(),
         by: Some(who()),
         outcome: None,
         spec: flink_deployment::write(&spec.layer),

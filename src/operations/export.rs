@@ -5,12 +5,10 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::history::revision_spec;
 use crate::model::config::Config;
-use crate::model::export;
-use crate::model::flink_deployment;
-use crate::model::manifests;
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
+use crate::model::{export, flink_deployment, manifests};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::newer_unknown;
 use crate::progress;
@@ -24,9 +22,6 @@ pub(crate) fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
 }
 
 /// Its objects, without what the server put into them; those of the last revision, if there are none.
-///
-/// # Errors
-/// Not found, when there is neither.
 pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
     let live = &handle.live;
     let mut objects: Vec<_> = [&live.service, &live.job, &live.deployment]
@@ -55,9 +50,6 @@ pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
 
 /// The whole spec of a cluster: of its revision, if that runs, otherwise of its objects. Reports settings that the spec
 /// cannot express.
-///
-/// # Errors
-/// Not found, when neither is complete.
 pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
     let name = &handle.name;
     let live = &handle.live;

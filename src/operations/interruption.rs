@@ -49,9 +49,6 @@ pub(crate) async fn allowed() {
 
 /// Carries out `work` within `limit`. After that it ends as at Ctrl-C: what was started continues in the cluster, and a
 /// repetition of the command waits for it. `what` is what it waits for.
-///
-/// # Errors
-/// Timed out; those of `work`.
 pub(crate) async fn within<T>(limit: Option<Duration>, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     let Some(limit) = limit else { return work.await };
     let mut work = std::pin::pin!(work);

@@ -6,8 +6,8 @@ use k8s_openapi::jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::history::revision_spec;
-use crate::history::{Progress, RevisionState, Savepoint};
+use crate::history::command::Command;
+use crate::history::{Progress, Revision, RevisionState, Savepoint, revision_spec};
 use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
 use crate::model::flink_pod::{self, AfterEnd, Phase, phase};
@@ -15,7 +15,6 @@ use crate::model::ha_config_maps::{have_checkpoint, jobs_with_checkpoint};
 use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
-use crate::operations::recover::RECOVER;
 
 /// The first Pod of a Job is created within this time; a younger Pod replaces another one.
 const FIRST_POD: SignedDuration = SignedDuration::from_secs(60);
@@ -209,12 +208,14 @@ impl ClusterHandle {
     fn has_run(&self) -> bool {
         let history = self.store.history();
         let revision = self.live_revision().and_then(|number| history.revision(number));
-        let outcome = revision.and_then(|revision| Some(revision.outcome.as_ref()?.state));
         let saved = |savepoint: &Savepoint| savepoint.revision.is_some() && savepoint.revision == self.live_revision();
         // Only the Job of a job that has state is started again.
-        let recovered = history.journal.as_ref().is_some_and(|last| last.command == RECOVER);
+        let recovered = history
+            .journal
+            .as_ref()
+            .is_some_and(|last| last.command == Command::Recover);
         self.ended_pods() > 0
-            || outcome == Some(RevisionState::Running)
+            || revision.and_then(Revision::state) == Some(RevisionState::Running)
             || history.savepoints.iter().any(saved)
             || recovered
     }

@@ -68,17 +68,15 @@ impl ClusterHandle {
         }
         if self.only_looks {
             // A result that can be read only once stays for the command that records it.
-            return self.look().await;
+            let reply = self.jobs().await?;
+            return self.judge(reply).await;
         }
         if let Some(left) = self.store.history().open_journal() {
             self.release_left(left).await;
         }
         // Also requests the jobs if the Job has ended: Flink stays up until the result of the savepoint that ended the
         // job is read.
-        let reply = match self.flink.jobs().await {
-            Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
-            reply => reply?,
-        };
+        let reply = self.jobs().await?;
         if let Reply::Answer(jobs) = &reply {
             self.collect_checkpoint(jobs).await?;
         }
@@ -96,13 +94,14 @@ impl ClusterHandle {
         self.judge(reply).await
     }
 
-    /// The status for a dry run: it completes nothing, and writes nothing to the history.
-    async fn look(&mut self) -> Result<JobStatus> {
-        let reply = match self.flink.jobs().await {
-            Err(error) if error.kind == Kind::TimedOut => Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message),
-            reply => reply?,
-        };
-        self.judge(reply).await
+    /// Flink's jobs. An answer that takes too long says that Flink is there.
+    async fn jobs(&self) -> Result<Reply<JobsOverview>> {
+        match self.flink.jobs().await {
+            Err(error) if error.kind == Kind::TimedOut => {
+                Ok(Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message))
+            }
+            reply => reply,
+        }
     }
 
     /// Interprets Flink's answer.

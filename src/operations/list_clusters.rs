@@ -139,9 +139,6 @@ fn report_operation(key: &Key, text: &str, with_namespace: bool) {
 }
 
 /// Checks that all named clusters are there.
-///
-/// # Errors
-/// Not found, with the names of those that are not.
 pub(crate) fn all_found(names: &[String], inventory: &Inventory, namespace: &str) -> Result<()> {
     let there = |name: &&str| inventory.keys().any(|key| key.name == *name);
     let missing: Vec<&str> = names.iter().map(String::as_str).filter(|name| !there(name)).collect();

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::error::{Error, Kind as Fault, Result};
+use crate::history::command::Command;
 use crate::history::heartbeat::Heartbeat;
 use crate::history::holder::this_process;
 use crate::history::lock;
@@ -11,8 +12,7 @@ use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::history::{History, Revision, RevisionOutcome, RevisionState, Savepoint};
-use crate::kubernetes::clock;
-use crate::kubernetes::objects;
+use crate::kubernetes::{clock, objects};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint;
@@ -68,9 +68,9 @@ pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> R
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
-pub(crate) async fn begin(handle: &mut ClusterHandle, command: &str, ending: Ending) -> Result<Heartbeat> {
+pub(crate) async fn begin(handle: &mut ClusterHandle, command: Command, ending: Ending) -> Result<Heartbeat> {
     let now = clock::now().to_string();
-    let savepoint = savepoint::requested_by(&ending, &handle.origin(command), &now);
+    let savepoint = savepoint::requested_by(&ending, &handle.origin(command.as_str()), &now);
     let journal = Journal {
         old_revision: handle.live_revision(),
         step: Step::Stopping,
@@ -81,12 +81,10 @@ pub(crate) async fn begin(handle: &mut ClusterHandle, command: &str, ending: End
 
 /// A cluster that is being created, or whose objects the plugin takes over.
 pub(crate) struct Creation<'a> {
-    /// The basis of its plan.
     pub(crate) basis: &'a Basis,
     /// The unfinished creation of another command.
     pub(crate) left: Option<&'a Journal>,
-    pub(crate) command: &'a str,
-    /// Number of its revision.
+    pub(crate) command: Command,
     pub(crate) number: u64,
     /// The revision, if the history does not have it.
     pub(crate) revision: Option<&'a Revision>,
@@ -122,7 +120,7 @@ pub(crate) async fn creating(store: &mut HistoryStore, creation: &Creation<'_>) 
 }
 
 /// Locks the cluster for `command`, which scales its job in place.
-pub(crate) async fn scaling(handle: &mut ClusterHandle, command: &str, parallelism: u32) -> Result<Heartbeat> {
+pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parallelism: u32) -> Result<Heartbeat> {
     let now = clock::now().to_string();
     let journal = Journal {
         old_revision: handle.live_revision(),
@@ -139,7 +137,7 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: &str, paralleli
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
-pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: &str) -> Result<()> {
+pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: Command) -> Result<()> {
     let missing = handle.missing_objects()?;
     if missing.is_empty() {
         return Ok(());
@@ -251,7 +249,7 @@ pub(crate) async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()
 }
 
 /// Records that the operation in progress has ended.
-pub(crate) fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
+fn close_operation(history: &mut History, failure: Option<&str>, now: &str) {
     if let Some(journal) = history.journal.as_mut().filter(|journal| journal.is_open()) {
         journal.step = if failure.is_some() { Step::Failed } else { Step::Done };
         journal.failure = failure.map(ToOwned::to_owned);

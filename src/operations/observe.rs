@@ -254,7 +254,9 @@ async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
         }
     }
     match last {
-        Some(line) if cause.ended() || cause.kind == CauseKind::Unregistered => cause.with_last_line(&line),
+        Some(line) if cause.ended() || cause.kind == CauseKind::Unregistered => {
+            cause.evidence(format!("its log ends with: {line}"))
+        }
         _ => cause,
     }
 }

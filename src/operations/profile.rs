@@ -64,9 +64,6 @@ impl Keyword for Mode {
 }
 
 /// The vertex that `wanted` names: by its ID, or by a part of its name.
-///
-/// # Errors
-/// Not found, or usage when it names several.
 pub(crate) fn choose<'a>(vertices: &'a [Vertex], wanted: &str) -> Result<&'a Vertex> {
     let wanted = wanted.to_lowercase();
     let by_id = vertices.iter().find(|vertex| vertex.id == wanted);

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Kind, Result};
+use crate::history::command::Command;
 use crate::history::lock as history_lock;
 use crate::history::transaction::{Ending, Journal};
 use crate::history::unfinished::Operations;
@@ -48,7 +49,7 @@ pub(crate) async fn ended(cluster: &Cluster, wanted: &ListSelection, how: &Prune
     if !how.dry_run && wanted.selector.is_none() {
         let open = operations.late().await;
         let deleted = open.iter().filter(|(key, _)| !inventory.contains_key(key));
-        let deletes = deleted.filter(|(_, operation)| operation.text.starts_with("delete "));
+        let deletes = deleted.filter(|(_, operation)| operation.is_of(Command::Delete));
         join_all(deletes.map(|(key, _)| close(cluster, key, how))).await;
     }
     let now = clock::now();
@@ -192,7 +193,7 @@ impl EndedCluster {
         let result = handle.result("pruned");
         let step = progress::step(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
-        let heartbeat = lock::begin(&mut handle, "delete", Ending::Nothing).await?;
+        let heartbeat = lock::begin(&mut handle, Command::Delete, Ending::Nothing).await?;
         let removing = Box::pin(removal.carry_out_ended(&cluster, &name, how.limit, how.no_wait));
         let removed = match heartbeat.beside(removing).await {
             Ok(()) => lock::forget(&mut handle, false).await,

@@ -1,6 +1,7 @@
 //! Recovers a highly available job whose JobManager is gone, by starting its revision again.
 
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::revision_spec;
 use crate::history::transaction::Ending;
 use crate::kubernetes::objects;
@@ -12,12 +13,9 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::report::{OperationResult, Report};
-use crate::operations::upgrade::{ChangeOptions, done};
+use crate::operations::upgrade::ChangeOptions;
 use crate::operations::wait::{self, Failures};
 use crate::progress;
-
-/// The command in the history, which must be repeated after an interruption.
-pub(crate) const RECOVER: &str = "restart --recover";
 
 /// Starts the last revision again: the same Job under the same IDs, so that Flink finds its high-availability data.
 ///
@@ -28,10 +26,13 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     handle.dry_run(how.dry_run);
     lock::check(&mut handle).await?;
     // It begins only where no Job continues: this one was made by the recovery, which did not record its end.
-    let is_again = handle.left_behind.as_ref().is_some_and(|left| left.command == RECOVER);
+    let is_again = handle
+        .left_behind
+        .as_ref()
+        .is_some_and(|left| left.command == Command::Recover);
     if is_again && !how.dry_run && handle.live.job.is_some() && handle.job_end().is_none() {
         let (number, spec, _) = last(&handle, None)?;
-        lock::repair_missing_objects(&mut handle, RECOVER).await?;
+        lock::repair_missing_objects(&mut handle, Command::Recover).await?;
         lock::close(&mut handle, None).await?;
         return comes_up(handle, number, &spec, how).await;
     }
@@ -73,7 +74,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     if !made.access.is_empty() {
         handle.live.rights = Some(objects::rbac::read(&handle.cluster, &name).await?);
     }
-    let heartbeat = lock::begin(&mut handle, RECOVER, Ending::Nothing).await?;
+    let heartbeat = lock::begin(&mut handle, Command::Recover, Ending::Nothing).await?;
     let starting = async {
         objects::owners::remove_owner_references(&handle.cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;
@@ -92,7 +93,7 @@ async fn comes_up(handle: ClusterHandle, number: u64, spec: &Spec, how: &ChangeO
     let name = handle.name.clone();
     let result = OperationResult {
         revision: Some(number),
-        ..handle.result(done("restart"))
+        ..handle.result("restarted")
     };
     if how.no_wait {
         return Ok(Report::done(result));

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::SavepointRequest;
-use crate::history::REHEARSE;
+use crate::history::command::Command;
 use crate::kubernetes::access_reviews::is_allowed;
 use crate::kubernetes::api::Mode;
 use crate::kubernetes::resource::{JOBS, Target};
@@ -56,7 +56,7 @@ pub(crate) async fn rehearse(
         Start::Savepoint(job, request) => {
             let mut step = WritingStep::of(&name);
             let report = |writing| step.update(writing);
-            let path = savepoint::take_or_join(handle, &job, &request, REHEARSE, report).await?;
+            let path = savepoint::take_or_join(handle, &job, &request, Command::Rehearse.as_str(), report).await?;
             step.done(&format!("{name}: savepoint {path}, the job keeps running"));
             Some(path)
         }

@@ -8,7 +8,7 @@ use crate::model::API_VERSION;
 use crate::model::names::ClusterName;
 
 /// What a command did with a cluster, see docs/output.md. A field that has no meaning there is absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationResult {
     pub(crate) api_version: &'static str,
@@ -48,15 +48,8 @@ impl OperationResult {
             kind: "OperationResult",
             cluster: name.to_string(),
             namespace: cluster.namespace().to_owned(),
-            revision: None,
-            savepoint: None,
-            checkpoint: None,
-            checkpoint_id: None,
-            trigger_id: None,
-            job_id: None,
-            downtime_millis: None,
-            dry_run: false,
             outcome,
+            ..Self::default()
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use crate::error::Result;
-use crate::history::transaction::{Ending, Kind};
+use crate::error::{Error, Result};
+use crate::history::command::Command;
+use crate::history::transaction::{Ending, Journal, Kind};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -18,8 +19,7 @@ use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute, take_over};
 
 pub(crate) struct Resume<'a> {
-    /// The command's name in the history.
-    pub(crate) command: &'static str,
+    pub(crate) command: Command,
     pub(crate) version: StatedVersion<'a>,
     /// What becomes of the running job, and where the new one starts.
     pub(crate) options: ResumeOptions<'a>,
@@ -33,8 +33,8 @@ pub(crate) struct Resume<'a> {
 }
 
 /// Starts a cluster that was created suspended, for the first time.
-pub(crate) async fn start_suspended(handle: &mut ClusterHandle) -> Result<()> {
-    let heartbeat = lock::begin(handle, "resume", Ending::Nothing).await?;
+async fn start_suspended(handle: &mut ClusterHandle) -> Result<()> {
+    let heartbeat = lock::begin(handle, Command::Resume, Ending::Nothing).await?;
     let starting = objects::unsuspend(&handle.cluster, &handle.live, handle.replicas_before());
     let started = heartbeat.beside(starting).await;
     lock::end(handle, &started).await;
@@ -43,13 +43,7 @@ pub(crate) async fn start_suspended(handle: &mut ClusterHandle) -> Result<()> {
 
 /// Reads the cluster, and the status of its job. It breaks with the report of an unfinished resume of the same version,
 /// which is done then.
-///
-/// # Errors
-/// Not found; conflict with an unfinished operation of another kind.
-pub(crate) async fn open(
-    cluster: &Cluster,
-    wanted: &Resume<'_>,
-) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
+async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
     let mut handle = ClusterHandle::load(cluster, &wanted.version.name).await?;
     handle.dry_run(wanted.how.dry_run);
     lock::check(&mut handle).await?;
@@ -85,7 +79,68 @@ async fn unless_left_behind(handle: ClusterHandle, wanted: &Resume<'_>) -> Resul
 ///
 /// # Errors
 /// Usage when the option is missing that says what becomes of the running job; those of the operation.
-pub(crate) async fn resume(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
+pub(crate) async fn resume(cluster: &Cluster, wanted: &Resume<'_>) -> Result<Report> {
+    match Box::pin(open(cluster, wanted)).await? {
+        ControlFlow::Continue((handle, job_status)) => Box::pin(start(handle, job_status, wanted)).await,
+        ControlFlow::Break(report) => Ok(report),
+    }
+}
+
+/// What a resume of a cluster that does not run has done.
+pub(crate) enum Resumed {
+    Changed(Report),
+    /// Nothing: the cluster runs, or may run.
+    Runs(ClusterHandle),
+    /// The cluster was created suspended, and is started for the first time.
+    Started(ClusterHandle),
+}
+
+/// Starts a cluster that does not run.
+///
+/// # Errors
+/// Usage when it runs, or may run, and another savepoint is named; those of [`resume`].
+pub(crate) async fn resume_stopped(cluster: &Cluster, wanted: &Resume<'_>) -> Result<Resumed> {
+    let (mut handle, job_status) = match Box::pin(open(cluster, wanted)).await? {
+        ControlFlow::Continue(opened) => opened,
+        ControlFlow::Break(report) => return Ok(Resumed::Changed(report)),
+    };
+    let name = &handle.name;
+    let is_named = wanted.options.from_savepoint.is_some();
+    if let JobStatus::Unreachable(why) = &job_status
+        && (handle.live.job.is_none() || handle.job_end().is_some())
+    {
+        let error = Error::failure(format!("{name} is not suspended: {why}"));
+        return Err(handle.with_next_step(error).hint(format!(
+            "`kubectl flink savepoint-resume {name} --cancel` gives that up and starts from its last savepoint"
+        )));
+    }
+    if let JobStatus::Running(_) | JobStatus::Unreachable(_) = job_status {
+        if is_named {
+            return Err(Error::usage(format!(
+                "{name} runs, or may run, so it does not resume from another savepoint"
+            ))
+            .hint(format!(
+                "`kubectl flink savepoint-resume {name} --from-savepoint PATH` does, with --stop or --cancel"
+            )));
+        }
+        // Without TaskManagers it stays open. A dry run writes nothing.
+        let waits = handle.replicas() == 0 && handle.left_behind.as_ref().is_some_and(Journal::yields);
+        if !waits {
+            lock::close(&mut handle, None).await?;
+        }
+        return Ok(Resumed::Runs(handle));
+    }
+    // One that was created suspended has no state to resume from.
+    if !is_named && handle.is_suspended() && handle.never_ran().await? {
+        if !wanted.how.dry_run {
+            start_suspended(&mut handle).await?;
+        }
+        return Ok(Resumed::Started(handle));
+    }
+    Box::pin(start(handle, job_status, wanted)).await.map(Resumed::Changed)
+}
+
+async fn start(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
     let choice = match choose(wanted.options, &job_status, &handle) {
         Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),
         choice => choice?,

@@ -125,6 +125,7 @@ pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::command::Command;
     use crate::history::holder::this_process;
     use crate::history::transaction::Kind;
 
@@ -134,7 +135,7 @@ mod tests {
             start: start.map(ToOwned::to_owned),
             ..Journal::begin(
                 Kind::Resume,
-                "resume",
+                Command::Resume,
                 this_process(),
                 "2026-01-01T00:00:00Z",
                 ending.clone(),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::Identity;
@@ -52,7 +53,7 @@ pub(crate) async fn remove_created(cluster: &Cluster, name: &ClusterName, create
         removal.leaders = handle.leaders();
     }
     let deletion = CleanUp::Cluster(Box::new(Deletion::all(removal)));
-    Box::pin(engine::end(handle, "delete", (Ending::Nothing, None), deletion)).await?;
+    Box::pin(engine::end(handle, Command::Delete, (Ending::Nothing, None), deletion)).await?;
     step.done(&format!("{name}: deleted"));
     Ok(())
 }

@@ -25,9 +25,6 @@ const LOOKS: u32 = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
 
 /// Reads the file of `path` on this machine: a directory or a file, or `-` for standard input.
-///
-/// # Errors
-/// Usage error if it cannot be read or is no such file.
 pub(crate) fn local(path: &str) -> Result<Metadata> {
     let bytes = if path == "-" {
         let mut bytes = Vec::new();

@@ -1,6 +1,7 @@
 //! Shared by `stop` and `suspend`: the job ends with a savepoint, and its JobManager after it.
 
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::history::{Progress, Savepoint};
 use crate::model::manifests;
@@ -35,10 +36,10 @@ pub(crate) enum StopKind {
 }
 
 impl StopKind {
-    const fn as_str(self) -> &'static str {
+    const fn command(self) -> Command {
         match self {
-            Self::Stop => "stop",
-            Self::Suspend => "suspend",
+            Self::Stop => Command::Stop,
+            Self::Suspend => Command::Suspend,
         }
     }
 
@@ -57,14 +58,11 @@ impl StopKind {
     }
 }
 
-/// Commands that leave a job stopped with a savepoint.
-pub(crate) const STOPS: [&str; 4] = ["stop", "suspend", "delete", "savepoint-resume"];
-
 /// Stops the job of a cluster with a savepoint, and waits until its JobManager has ended. The result has the savepoint's path.
 ///
 /// A job that an earlier command stopped with a savepoint is a success too: this command may be its repetition.
 pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: StopKind) -> Result<OperationResult> {
-    let reason = what.as_str();
+    let command = what.command();
     let name = handle.name.clone();
     lock::check_to_end_job(&mut handle).await?;
     let job_status = handle.job_status().await?;
@@ -75,7 +73,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
             let job = all_run(&handle.flink, job).await?;
             let directory = how.savepoint_dir.clone();
             let ending = savepoint::stops_job(&job.jid, how.savepoint_format, directory, how.drain);
-            let journal = engine::end(handle, reason, (ending, Some(job)), what.clean_up()).await?;
+            let journal = engine::end(handle, command, (ending, Some(job)), what.clean_up()).await?;
             return Ok(OperationResult {
                 savepoint: journal.saved_state,
                 job_id,
@@ -101,7 +99,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
         lock::close(&mut handle, None).await?;
         return Ok(result);
     }
-    engine::end(handle, reason, (Ending::Nothing, None), what.clean_up()).await?;
+    engine::end(handle, command, (Ending::Nothing, None), what.clean_up()).await?;
     Ok(result)
 }
 
@@ -114,7 +112,7 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
         savepoint.progress == Progress::Completed
             && savepoint.failure.is_none()
             && savepoint.revision == revision
-            && STOPS.contains(&savepoint.reason.as_str())
+            && savepoint.leaves_job_stopped()
     };
     let last = handle.store.history().last_savepoint().filter(stopped);
     let name = &handle.name;

@@ -99,7 +99,9 @@ pub(crate) async fn reach(
             of_end(cluster, name, goal, end)?
         }
         Goal::Suspended => {
-            wait::until_objects(cluster, name, limit, "suspended", is_suspended).await?;
+            if wait::until_objects(cluster, name, limit, "suspended", is_suspended).await? {
+                return Err(no_cluster(name, cluster.namespace()));
+            }
             "suspended"
         }
         Goal::Deleted => {

@@ -4,14 +4,12 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::model::age::age;
-use crate::model::age::time;
+use crate::model::age::{age, time};
 use crate::model::diagnosis::{Grace, Verdict, is_wrong, problems, stage, unseen_job, verdict};
 use crate::model::manifests::revision_of;
 use crate::model::names::ClusterName;
 use crate::operations::observe::{Observation, with_log, without_job};
 use crate::operations::problem::{OperationPart, Problem, problems as shown};
-use crate::operations::stop::STOPS;
 
 pub(crate) struct Explanation {
     /// The problems, most urgent first.
@@ -71,7 +69,7 @@ fn ended(observation: &Observation) -> Option<String> {
         return None;
     };
     let last = observation.history.last_savepoint();
-    let stopped = last.filter(|last| STOPS.contains(&last.reason.as_str()) && last.revision == revision(observation));
+    let stopped = last.filter(|last| last.leaves_job_stopped() && last.revision == revision(observation));
     Some(match stopped.and_then(|last| last.path.as_deref()) {
         // An operation that is under way decides itself what starts from it.
         Some(path) if observation.history.open_journal().is_some() => {

@@ -69,7 +69,9 @@ struct LiveLine {
 }
 
 impl LiveLine {
-    fn new(sign: &str, text: &str, bar: ProgressBar) -> Self {
+    /// Above the others, or below them.
+    fn new(sign: &str, text: &str, above: bool) -> Self {
+        let bar = block::show(ProgressBar::new_spinner(), above);
         let text = Arc::new(Mutex::new(text.to_owned()));
         let shown = Arc::clone(&text);
         let draw = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
@@ -97,16 +99,6 @@ impl LiveLine {
             text,
             since: Instant::now(),
         }
-    }
-
-    /// Above the others.
-    fn first(sign: &str, text: &str) -> Self {
-        Self::new(sign, text, block::show(ProgressBar::new_spinner(), true))
-    }
-
-    /// Below the others.
-    fn last(sign: &str, text: &str) -> Self {
-        Self::new(sign, text, block::show(ProgressBar::new_spinner(), false))
     }
 
     fn set(&self, text: &str) {
@@ -148,7 +140,7 @@ impl Reporter for Terminal {
 
     fn step(&self, text: &str) -> progress::Step {
         let mut step = Step {
-            live: draws().then(|| LiveLine::first("{spinner:.cyan}", text)),
+            live: draws().then(|| LiveLine::new("{spinner:.cyan}", text, true)),
             said: String::new(),
             plain: String::new(),
             stage: None,
@@ -159,7 +151,7 @@ impl Reporter for Terminal {
     }
 
     fn pause(&self, text: &str) -> Pause {
-        let live = draws().then(|| LiveLine::last("{spinner:.yellow}", text))?;
+        let live = draws().then(|| LiveLine::new("{spinner:.yellow}", text, false))?;
         Some(Box::new(live))
     }
 

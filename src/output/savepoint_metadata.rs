@@ -1,7 +1,6 @@
 //! The screens of `savepoint inspect` and `savepoint diff`.
 
-use super::table_within;
-use super::terminal;
+use super::{table_within, terminal};
 use crate::model::bytes::human;
 use crate::model::flink::savepoint_metadata::{Metadata, Operator, OperatorChange};
 

@@ -16,9 +16,6 @@ const INDENT: &str = "    ";
 const CHUNK: usize = 32 << 10;
 
 /// One value as a document: YAML for [`Format::Yaml`], else JSON.
-///
-/// # Errors
-/// When the value has no such form, which is a fault of this program.
 pub(crate) fn document(format: Format, value: &impl Serialize) -> Result<String> {
     if format == Format::Yaml {
         yaml(value)

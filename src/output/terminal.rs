@@ -48,9 +48,6 @@ pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
 }
 
 /// Writes data to stdout. A reader that went away (`| head`) ends the program without a word, as it does for kubectl.
-///
-/// # Errors
-/// When stdout cannot be written.
 pub(crate) fn data(text: &str) -> Result<()> {
     block::clear();
     written(&mut anstream::stdout().lock(), text)
@@ -83,9 +80,6 @@ impl Bulk {
     }
 
     /// Writes some of it.
-    ///
-    /// # Errors
-    /// Those of [`data`].
     pub(crate) fn write(&self, text: &str) -> Result<()> {
         if text.is_empty() {
             return Ok(());
@@ -95,12 +89,6 @@ impl Bulk {
         }
         block::clear();
         written(&mut std::io::stdout().lock(), text)
-    }
-}
-
-impl Default for Bulk {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -167,9 +155,6 @@ impl Screen {
     }
 
     /// Shows `text` in the place of what was shown before.
-    ///
-    /// # Errors
-    /// Those of [`data`].
     pub(crate) fn show(&mut self, text: &str) -> Result<()> {
         if !self.in_place {
             // In a pipe or a file one look stands below the other.
@@ -284,9 +269,6 @@ pub(crate) fn line(text: &str) {
 }
 
 /// Shows a help text. clap breaks what flags do into the columns of the terminal, but not the usage and the list of commands.
-///
-/// # Errors
-/// Those of [`data`].
 pub(crate) fn help(text: &str, on_stderr: bool) -> Result<()> {
     // Those of clap may reach into the last column.
     let width = if on_stderr {
@@ -341,11 +323,13 @@ pub(crate) fn next_steps(steps: &[String]) {
 }
 
 /// Asks whether to continue, unless the answer is `yes` already.
-///
-/// # Errors
-/// As [`ask`].
 pub(crate) fn confirm(question: &str, yes: bool) -> Result<()> {
     if yes { Ok(()) } else { ask(question) }
+}
+
+/// What asks, unless the answer is `yes` already.
+pub(crate) fn question(yes: bool) -> Option<fn(&str) -> Result<()>> {
+    if yes { None } else { Some(ask) }
 }
 
 /// Asks whether to continue.

@@ -12,6 +12,7 @@ const MODULES: &[&[&str]] = &[
     &["commands"],
     &["cli::description"],
     &["cli::args", "cli::config_file"],
+    &["cli::context"],
     &["output"],
     &["operations"],
     &["flink", "history", "image"],

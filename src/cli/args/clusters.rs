@@ -1,15 +1,14 @@
 //! The clusters of a command that takes several: names, or labels.
 
 use crate::cli::args::values;
+use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
 use crate::operations::delete::selected;
 use crate::operations::list_clusters::names_of;
 use crate::output::terminal;
 
-/// The clusters of a command.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct ClustersArgs {
     /// Names of the clusters
@@ -33,16 +32,12 @@ impl ClustersArgs {
 
     /// Does `work` with each, one after the other. The error of one does not keep it from the others; the first one decides
     /// the exit code.
-    pub(crate) async fn each(
-        &self,
-        connection: &ConnectionOptions,
-        work: impl AsyncFn(ClusterName) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) async fn each(&self, context: &Context, work: impl AsyncFn(ClusterName) -> Result<()>) -> Result<()> {
         let names = self.names.iter().map(|name| ClusterName::new(name));
         let mut names = names.collect::<Result<Vec<_>>>()?;
         let mut failure = FirstFailure::default();
         if let Some(selector) = &self.selector {
-            let cluster = connect(connection)?;
+            let cluster = context.connect()?;
             for name in names_of(&cluster, Some(selector.clone())).await? {
                 match ClusterName::new(&name) {
                     Ok(name) => names.push(name),

@@ -7,7 +7,8 @@ use crate::cli::args::output::{OutputArgs, look_at};
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
-use crate::history::{Limits, RevisionState};
+use crate::history::command::Command;
+use crate::history::{Limits, Revision, RevisionState};
 use crate::kubernetes::api::Cluster;
 use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
@@ -108,7 +109,7 @@ impl DeployArgs {
     }
 
     /// The options with which `command` creates a cluster that does not exist.
-    pub(crate) fn create_options<'a>(&self, command: &'a str, spec: &'a SpecArgs) -> Result<CreateOptions<'a>> {
+    pub(crate) fn create_options<'a>(&self, command: Command, spec: &'a SpecArgs) -> Result<CreateOptions<'a>> {
         Ok(CreateOptions {
             image: spec.image_options()?,
             dry_run: self.is_dry_run(),
@@ -162,8 +163,7 @@ impl DeployArgs {
         let waiting = async {
             let has_run = record.as_ref().is_some_and(|(store, number)| {
                 let revision = store.history().revision(*number);
-                let outcome = revision.and_then(|revision| revision.outcome.as_ref());
-                outcome.is_some_and(|outcome| outcome.state == RevisionState::Running)
+                revision.and_then(Revision::state) == Some(RevisionState::Running)
             });
             // What failed long ago is no failure of this command.
             let failures = if has_run {
@@ -194,28 +194,18 @@ impl DeployArgs {
         self.output.done(&result)
     }
 
-    /// Reports that nothing had to be done, and waits until the job runs.
-    pub(crate) async fn wait_unchanged(&self, handle: &ClusterHandle) -> Result<()> {
+    /// Prints that a cluster is unchanged, or resumed without new objects, and waits until the job runs.
+    pub(crate) async fn wait_after(&self, handle: &ClusterHandle, has_run: bool) -> Result<()> {
+        let (outcome, failures) = if has_run {
+            ("unchanged", Failures::of_old_job())
+        } else {
+            ("resumed", Failures::default())
+        };
         let result = OperationResult {
             dry_run: self.is_dry_run(),
-            ..handle.result("unchanged")
+            ..handle.result(outcome)
         };
-        let waiting = self.wait(
-            &handle.cluster,
-            &handle.name,
-            handle.parallelism(),
-            Failures::of_old_job(),
-        );
-        self.around(result, waiting).await
-    }
-
-    /// Prints that a cluster was resumed without new objects, and waits until the job runs.
-    pub(crate) async fn resumed(&self, handle: &ClusterHandle) -> Result<()> {
-        let result = OperationResult {
-            dry_run: self.is_dry_run(),
-            ..handle.result("resumed")
-        };
-        let waiting = self.wait(&handle.cluster, &handle.name, handle.parallelism(), Failures::default());
+        let waiting = self.wait(&handle.cluster, &handle.name, handle.parallelism(), failures);
         self.around(result, waiting).await
     }
 

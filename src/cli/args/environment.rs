@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::arguments::{JobManagerArguments, split_arguments};
-use crate::model::flink_deployment;
-use crate::model::template;
+use crate::model::{flink_deployment, template};
 
 /// The configuration in the four variables of Flink's templates.
 pub(crate) fn environment() -> Result<Config> {

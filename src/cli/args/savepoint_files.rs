@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::flink::savepoint_metadata::Metadata;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint_file;
@@ -23,13 +23,13 @@ impl PlaceArgs {
     /// Reads the savepoints that `paths` selects in the history of the cluster, if there is one.
     pub(crate) async fn read(
         &self,
-        connection: &ConnectionOptions,
+        context: &Context,
         paths: impl FnOnce(Option<&ClusterHandle>) -> Result<Vec<String>>,
     ) -> Result<Vec<Metadata>> {
         let Some(name) = &self.of else {
             return paths(None)?.iter().map(|path| savepoint_file::local(path)).collect();
         };
-        let handle = ClusterHandle::load_for_display(connection, name).await?;
+        let handle = context.load_for_display(name).await?;
         let limit = (!self.timeout.is_zero()).then_some(self.timeout);
         savepoint_file::of_cluster(&handle, &paths(Some(&handle))?, limit).await
     }

@@ -14,8 +14,7 @@ use crate::image::reference::Reference;
 use crate::model::config::{Config, Entrypoint, JobId, Mount, PullPolicy, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::arguments::key_value;
-use crate::model::flink::config_keys;
-use crate::model::flink::job_id;
+use crate::model::flink::{config_keys, job_id};
 use crate::model::names;
 use crate::model::quantity::{self, Cpu, Memory};
 use crate::model::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
@@ -165,10 +164,6 @@ pub(crate) struct SpecArgs {
     arguments: Vec<String>,
 }
 
-fn read_script(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| Error::unreadable_file(path, error))
-}
-
 impl SpecArgs {
     /// The version of the cluster `name` in these flags, and in the file at `path`.
     pub(crate) fn version(&self, name: Option<&str>, path: Option<&Path>) -> Result<StatedVersion<'_>> {
@@ -208,6 +203,7 @@ impl SpecArgs {
         if let Some((key, _)) = self.label.iter().chain(&self.annotation).find(|(key, _)| own(key)) {
             return Err(Error::usage(format!("{key:?} is set by the plugin itself")));
         }
+        let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| Error::unreadable_file(path, error));
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<BTreeMap<_, _>>();
         Ok(Config {
@@ -215,7 +211,7 @@ impl SpecArgs {
             parallelism: self.parallelism,
             slots: self.slots,
             job_class: self.job_class.clone(),
-            sql: self.sql.as_deref().map(read_script).transpose()?,
+            sql: self.sql.as_deref().map(read).transpose()?,
             jars: some(&self.fetched_jars()?),
             job_id: self
                 .job_id

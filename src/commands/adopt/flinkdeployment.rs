@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::AdoptArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::kubernetes::objects::LiveObjects;
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, FLINK_DEPLOYMENTS, Target};
 use crate::model::config::Config;
@@ -16,12 +17,12 @@ use crate::model::template::Templates;
 use crate::operations::create::create;
 use crate::output::terminal;
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source: &str) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: AdoptArgs, source: &str) -> Result<()> {
     args.deploy
         .refuse_client_dry_run("the FlinkDeployment is read from the API server")?;
     let flags = args.spec.layer()?;
     let own = args.spec.templates()?;
-    let cluster = connect(connection)?;
+    let cluster = context.connect()?;
     let namespace = cluster.namespace();
     let target = Target::object("get", FLINK_DEPLOYMENTS, namespace, source);
     let native = Target::object("get", DEPLOYMENTS, namespace, source);
@@ -70,7 +71,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs, source:
         Some(own) => (own, true),
         None => (Templates::built_in()?, false),
     };
-    let how = args.deploy.create_options("adopt", &args.spec)?;
+    let how = args.deploy.create_options(Command::Adopt, &args.spec)?;
     let mut live = LiveObjects::default();
     let created = Box::pin(create(&cluster, spec, &templates, kept, &how, &mut live)).await?;
     args.deploy.report(&cluster, created).await?;

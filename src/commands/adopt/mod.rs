@@ -4,8 +4,8 @@ mod flinkdeployment;
 
 use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::config::Config;
 use crate::model::names::ClusterName;
 use crate::operations::adopt::adopt_objects;
@@ -36,7 +36,7 @@ pub(crate) struct AdoptArgs {
     spec: SpecArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: AdoptArgs) -> Result<()> {
     let Some(source) = args.from_flinkdeployment.clone() else {
         let name = ClusterName::new(args.name.as_deref().unwrap_or_default())?;
         if args.spec.layer()? != Config::default() {
@@ -47,11 +47,11 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: AdoptArgs) -> Resu
         }
         args.deploy
             .refuse_client_dry_run("the cluster to adopt is read from the API server")?;
-        let cluster = connect(connection)?;
+        let cluster = context.connect()?;
         let deploy = &args.deploy;
-        let confirm: Option<fn(&str) -> Result<()>> = if deploy.yes() { None } else { Some(terminal::ask) };
+        let confirm = terminal::question(deploy.yes());
         let adopted = adopt_objects(&cluster, &name, deploy.is_dry_run(), confirm).await?;
         return deploy.output.done(&adopted);
     };
-    Box::pin(flinkdeployment::run(connection, args, &source)).await
+    Box::pin(flinkdeployment::run(context, args, &source)).await
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::cli::args::output::ObjectFormat;
 use crate::cli::args::savepoint_files::PlaceArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::model::flink::savepoint_metadata::{self, OperatorChange};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint_file;
@@ -41,7 +41,7 @@ struct Changes {
     operators: Vec<OperatorChange>,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
     let given: Vec<String> = [args.before, args.after].into_iter().flatten().collect();
     if given == ["-", "-"] {
         return Err(Error::usage("standard input can be one of the two only"));
@@ -55,7 +55,7 @@ pub(crate) async fn run(connection: &ConnectionOptions, args: DiffArgs) -> Resul
         }
         Ok(paths)
     };
-    let read = args.place.read(connection, paths).await?;
+    let read = args.place.read(context, paths).await?;
     let [before, after] = read.as_slice() else {
         return Err(Error::usage("two savepoints are compared"));
     };

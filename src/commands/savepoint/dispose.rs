@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{self, ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::dispose::dispose;
 use crate::output::terminal;
 
@@ -37,20 +36,17 @@ pub(crate) struct DisposeArgs {
     output: OutputArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: DisposeArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: DisposeArgs) -> Result<()> {
     args.wait
         .refuse_no_wait("the history may forget the savepoint only when its files are gone")?;
-    let name = ClusterName::new(&args.name)?;
+    ClusterName::new(&args.name)?;
     let path = &args.path;
     if path.trim().is_empty() {
         return Err(Error::usage("the path of the savepoint is empty"));
     }
-    let cluster = connect(connection)?;
-    connect::check_namespace(cluster.namespace())?;
-    let handle = ClusterHandle::existing(&cluster, &name).await?;
+    let handle = context.existing(&args.name).await?;
     let limit = (!args.timeout.is_zero()).then_some(args.timeout);
-    let confirm: Option<fn(&str) -> Result<()>> = if args.yes { None } else { Some(terminal::ask) };
-    let result = Box::pin(dispose(handle, path, limit, confirm)).await?;
+    let result = Box::pin(dispose(handle, path, limit, terminal::question(args.yes))).await?;
     let text = format!("{path} {}\n", result.outcome);
     args.output.result(&terminal::cleaned(&text), &result)
 }

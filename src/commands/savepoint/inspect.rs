@@ -2,8 +2,8 @@
 
 use crate::cli::args::output::ObjectFormat;
 use crate::cli::args::savepoint_files::PlaceArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
-use crate::kubernetes::connect::ConnectionOptions;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint_file;
 use crate::output::savepoint_metadata::content;
@@ -32,12 +32,12 @@ pub(crate) struct InspectArgs {
     output: ObjectFormat,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: InspectArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: InspectArgs) -> Result<()> {
     let path = |handle: Option<&ClusterHandle>| match (args.path, handle) {
         (None, Some(handle)) => savepoint_file::newest(handle, 1),
         (path, _) => Ok(path.into_iter().collect()),
     };
-    for metadata in args.place.read(connection, path).await? {
+    for metadata in args.place.read(context, path).await? {
         match args.output.document() {
             Some(format) => terminal::data(&object(format, "SavepointMetadata", &metadata)?)?,
             None => terminal::data(&content(&metadata, terminal::width()))?,

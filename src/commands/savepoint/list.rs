@@ -1,11 +1,10 @@
 //! `savepoint list`: lists the savepoints in the history.
 
 use crate::cli::args::output::TableArgs;
+use crate::cli::context::Context;
 use crate::error::Result;
 use crate::history::savepoint_list;
 use crate::kubernetes::clock;
-use crate::kubernetes::connect::ConnectionOptions;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::output::{Format, Line, terminal};
 
 /// List the savepoints of a cluster, newest first
@@ -24,8 +23,8 @@ pub(crate) struct ListArgs {
     table: TableArgs,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: ListArgs) -> Result<()> {
-    let handle = ClusterHandle::load_for_display(connection, &args.name).await?;
+pub(crate) async fn run(context: &Context, args: ListArgs) -> Result<()> {
+    let handle = context.load_for_display(&args.name).await?;
     let name = &handle.name;
     let now = clock::now();
     let wide = args.table.output == Format::Wide;

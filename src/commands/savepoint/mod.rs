@@ -10,10 +10,9 @@ use std::time::Duration;
 use crate::cli::args::clusters::{ClustersArgs, no_folder};
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::kubernetes::connect::{ConnectionOptions, connect};
 use crate::model::names::ClusterName;
-use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::savepoint::take_of::{TakeOptions, take_savepoint};
 
@@ -77,35 +76,35 @@ struct TakeArgs {
     yes: bool,
 }
 
-pub(crate) async fn run(connection: &ConnectionOptions, args: SavepointArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, args: SavepointArgs) -> Result<()> {
     let (wait, output) = (args.wait, args.output);
     match (args.command, args.take) {
         // Clap's own check would also reject `savepoint -n NAMESPACE list NAME`.
         (Some(_), Some(_)) => Err(Error::usage(
             "the NAME of the cluster comes after the subcommand: `savepoint list NAME`",
         )),
-        (Some(SavepointCommand::List(args)), None) => list::run(connection, args).await,
-        (Some(SavepointCommand::Dispose(args)), None) => dispose::run(connection, args).await,
-        (Some(SavepointCommand::Inspect(args)), None) => inspect::run(connection, args).await,
-        (Some(SavepointCommand::Diff(args)), None) => diff::run(connection, args).await,
+        (Some(SavepointCommand::List(args)), None) => list::run(context, args).await,
+        (Some(SavepointCommand::Dispose(args)), None) => dispose::run(context, args).await,
+        (Some(SavepointCommand::Inspect(args)), None) => inspect::run(context, args).await,
+        (Some(SavepointCommand::Diff(args)), None) => diff::run(context, args).await,
         (None, Some(args)) => {
             no_folder(&args.names)?;
             let clusters = ClustersArgs::of(args.names.clone(), args.selector.clone());
-            let each = async |name| Box::pin(take(connection, &name, &args, (wait, output), &clusters)).await;
-            clusters.each(connection, each).await
+            let each = async |name| Box::pin(take(context, &name, &args, (wait, output), &clusters)).await;
+            clusters.each(context, each).await
         }
         (None, None) => Err(Error::usage("savepoint needs the NAME of a cluster")),
     }
 }
 
 async fn take(
-    connection: &ConnectionOptions,
+    context: &Context,
     name: &ClusterName,
     args: &TakeArgs,
     (wait, output): (WaitArgs, OutputArgs),
     clusters: &ClustersArgs,
 ) -> Result<()> {
-    let handle = ClusterHandle::existing(&connect(connection)?, name).await?;
+    let handle = context.existing(name.as_str()).await?;
     let how = TakeOptions {
         format: args.format,
         directory: args.dir.clone(),

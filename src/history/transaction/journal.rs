@@ -5,13 +5,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::history::command::Command;
 use crate::model::names::ClusterName;
 
 /// Version of this journal. A higher one is refused, never overwritten.
 pub(crate) const VERSION: u32 = 1;
 
 /// The operation on a cluster, its holder, and its progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Journal {
     /// [`VERSION`] of the process that wrote it.
@@ -76,10 +77,11 @@ pub(crate) struct Journal {
 }
 
 /// The kind of an operation, which decides what may continue it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The cluster is replaced by another version of itself.
+    #[default]
     Change,
     /// The cluster starts again from a savepoint, as another revision. There is no rollback.
     Resume,
@@ -114,13 +116,14 @@ impl Holder {
 }
 
 /// The progress of an operation. Each step is recorded before its action starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Step {
     /// TaskManagers of the new version are being started beside the running ones, or removed again if it goes back. The
     /// job runs.
     Surging,
     /// The running job is being ended; if with a savepoint, its trigger ID is known.
+    #[default]
     Stopping,
     /// The job has ended, and the path of its state is known.
     Saved,
@@ -141,7 +144,7 @@ pub(crate) enum Step {
 }
 
 /// How the running job is ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "by")]
 pub(crate) enum Ending {
     /// Flink's stop with savepoint.
@@ -166,6 +169,7 @@ pub(crate) enum Ending {
         job_id: String,
     },
     /// No job runs.
+    #[default]
     Nothing,
 }
 
@@ -219,11 +223,11 @@ impl Step {
 
 impl Journal {
     /// A journal of an operation that starts at `now`, and ends the job as `ending` describes.
-    pub(crate) fn begin(kind: Kind, command: &str, holder: Holder, now: &str, ending: Ending) -> Self {
+    pub(crate) fn begin(kind: Kind, command: Command, holder: Holder, now: &str, ending: Ending) -> Self {
         Self {
             version: VERSION,
             kind,
-            command: command.to_owned(),
+            command: command.as_str().to_owned(),
             holder: Some(holder),
             started_at: now.to_owned(),
             step: match ending {
@@ -232,21 +236,7 @@ impl Journal {
                 _ => Step::Stopping,
             },
             ending,
-            old_revision: None,
-            new_revision: None,
-            back_revision: None,
-            saved_state: None,
-            start: None,
-            before_surge: None,
-            parallelism: None,
-            rolls_back: false,
-            rolling_back: false,
-            named: None,
-            chosen: false,
-            lost: None,
-            unchanged: false,
-            failure: None,
-            ended_at: None,
+            ..Self::default()
         }
     }
 
@@ -264,12 +254,7 @@ impl Journal {
     }
 
     pub(crate) fn replaces_creation(&self) -> bool {
-        self.kind == Kind::Resume && self.command == "create"
-    }
-
-    /// Whether it replaces a version that runs, or ran, and can go back to it.
-    pub(crate) fn changes_existing(&self) -> bool {
-        self.kind == Kind::Change
+        self.kind == Kind::Resume && self.command == Command::Create
     }
 
     /// Whether any other change may replace it when it is unfinished: its objects run, or can run.
@@ -342,7 +327,7 @@ impl Journal {
                 Ending::Savepoint { trigger_id, .. } => {
                     format!("the job is being stopped with savepoint trigger {trigger_id}")
                 }
-                Ending::Nothing if self.command == "delete" => "it is being deleted".to_owned(),
+                Ending::Nothing if self.command == Command::Delete => "it is being deleted".to_owned(),
                 Ending::Nothing => "its JobManager is being ended".to_owned(),
                 Ending::Checkpoint { .. } | Ending::Cancel { .. } => "the job is being canceled".to_owned(),
             },

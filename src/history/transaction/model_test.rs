@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::journal::{Ending, Holder, Journal, Kind, Step};
+use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 
 const OLD: u64 = 1;
@@ -108,7 +109,7 @@ impl World {
         let ending = if stopped { Ending::Nothing } else { ending };
         let savepoint = stopped.then_some(100);
         let surges = plan.surges.filter(|_| kind.deploys() && !stopped);
-        let begun = Journal::begin(kind, "upgrade", holder, "2026-01-01T00:00:00Z", ending);
+        let begun = Journal::begin(kind, Command::Upgrade, holder, "2026-01-01T00:00:00Z", ending);
         Self {
             job: Some(OLD),
             jobmanager: (!stopped).then_some((OLD, FlinkJob::Running)),

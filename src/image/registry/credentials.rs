@@ -21,9 +21,6 @@ pub(crate) enum Credentials {
 }
 
 /// Finds credentials; `None`: there are none, and the registry may allow anonymous access.
-///
-/// # Errors
-/// When a credential helper fails, and when the given file cannot be read.
 pub(crate) fn find(registry: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
     if let Some(path) = named {
         let wrong = |why: &str| Error::usage(format!("--registry-config {}: {why}", path.display()));

@@ -18,7 +18,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Trouble {
     pub(crate) error: Error,
-    /// Whether it is transient.
     pub(crate) passing: bool,
     /// How long to wait, if the registry states it.
     pub(crate) wait: Option<Duration>,

@@ -47,9 +47,6 @@ pub(crate) fn origin(uri: &Uri) -> String {
 /// The URL of the token server for `registry`, whose API is at `api`, if credentials may be sent there: with https; or,
 /// for a registry without TLS, on its own host, on this machine, or on a host in `insecure`, for which the user allowed
 /// it.
-///
-/// # Errors
-/// Forbidden, with the URL.
 pub(crate) fn realm(realm: &str, registry: &str, api: &Uri, insecure: Option<&[String]>) -> Result<String> {
     let refused = |what: &str| {
         let text = format!("registry {registry} wants a login at {what}, and credentials are not sent there");

@@ -48,24 +48,18 @@ impl Sent<'_> {
         let applies = self.headers.iter().any(|(_, value)| *value == APPLY);
         match self.method {
             Method::GET => true,
-            Method::PATCH if !applies || is_bound_apply(self.body) => true,
+            Method::PATCH if !applies || is_bound(self.body, "metadata") => true,
             _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("Review") => true,
-            Method::DELETE => is_bound(self.body),
+            Method::DELETE => is_bound(self.body, "preconditions"),
             _ => false,
         }
     }
 }
 
-/// Whether the body of an apply has the uid of its object.
-fn is_bound_apply(body: &[u8]) -> bool {
-    let object: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    object["metadata"]["uid"].is_string()
-}
-
-/// Whether the body of a DELETE has the uid of its object.
-fn is_bound(body: &[u8]) -> bool {
-    let options: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    options["preconditions"]["uid"].is_string()
+/// Whether the body of an apply (`metadata`) or of a DELETE (`preconditions`) has the uid of its object.
+fn is_bound(body: &[u8], part: &str) -> bool {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    body[part]["uid"].is_string()
 }
 
 impl Cluster {

@@ -63,9 +63,6 @@ pub(crate) async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
 /// Checks that no other cluster has the ID under which `manifests` would keep high-availability data. The ID of a
 /// revision contains its nonce and needs no check; an ID in a template may be used by any cluster. `is_new`: no object
 /// of the cluster exists yet, so that a user of the ID is another cluster.
-///
-/// # Errors
-/// Conflict, with the user of the ID.
 pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
     let job = &manifests.job;
     let settings = Settings::of_object(job, &ConfigMaps::new());

@@ -24,9 +24,6 @@ pub(crate) async fn kept_pod(cluster: &Cluster, name: &ClusterName, job: &Value)
 ///
 /// A Job whose Flink exited with 0 is suspended, which ends its Pod: if the sidecar's end failed the Pod, Kubernetes
 /// would run the Flink job again.
-///
-/// # Errors
-/// Those of the change; conflict when the Job or the Pod was replaced.
 pub(crate) async fn end_kept(cluster: &Cluster, job: &Value, pod: &Pod) -> Result<()> {
     match flink_pod::after_end(job, pod) {
         None => {}

@@ -84,9 +84,6 @@ pub(crate) struct Preflight {
 
 /// Sends the three objects as server-side dry runs, in parallel: a quota, an admission webhook or a missing right shows
 /// before the first object exists.
-///
-/// # Errors
-/// The first rejection, in the order Service, Job, Deployment.
 pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
     let checks = manifests
         .in_order()
@@ -124,9 +121,6 @@ pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: 
 /// returns the server's warnings.
 ///
 /// The Job has another name, because its own is in use until the old Job is deleted.
-///
-/// # Errors
-/// The first rejection, in the order Service, Job, Deployment.
 pub(crate) async fn preflight_resume(
     cluster: &Cluster,
     spec: &Spec,

@@ -37,9 +37,6 @@ pub(crate) enum Hurry {
 }
 
 /// Waits until all Pods of a cluster are gone, or those of one `component`.
-///
-/// # Errors
-/// Timed out after `timeout`, with the names of the remaining Pods.
 pub(crate) async fn pods_gone(
     cluster: &Cluster,
     name: &ClusterName,

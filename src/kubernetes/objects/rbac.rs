@@ -103,9 +103,6 @@ pub(crate) fn created_with_job(live: &LiveObjects) -> bool {
 const TO_REPLACE: [(&str, &str, &str); 3] = [("batch", "jobs", "delete"), ("", "pods", "list"), ("", "pods", "watch")];
 
 /// Checks the user's own rights to replace the JobManager of `live`, as long as its job runs.
-///
-/// # Errors
-/// Forbidden, when the API server reports that the user lacks a right.
 pub(crate) async fn check_user(cluster: &Cluster, live: &LiveObjects) -> Result<()> {
     let runs = |job: &Value| end_of_job(job).is_none() && job["spec"]["suspend"] != true;
     if !live.job.as_ref().is_some_and(runs) {

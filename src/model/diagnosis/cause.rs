@@ -111,12 +111,6 @@ impl Cause {
         )
     }
 
-    /// Adds the last line of the log, if the log shows no exception.
-    #[must_use]
-    pub(crate) fn with_last_line(self, line: &str) -> Self {
-        self.evidence(format!("its log ends with: {line}"))
-    }
-
     /// The error with which a command on cluster `name` ends. It omits the evidence, which commands with longer output print.
     pub(crate) fn into_error(self, name: &ClusterName) -> Error {
         let state_missing = self.kind == CauseKind::SavepointMissing;

@@ -56,9 +56,6 @@ pub(crate) fn takes_value(option: &str) -> Option<bool> {
 
 impl JobManagerArguments {
     /// Reads `tokens` with Flink's rules.
-    ///
-    /// # Errors
-    /// Usage error for an option of Flink without its value.
     pub(crate) fn parse(tokens: &[String]) -> Result<Self> {
         let mut parsed = Self::default();
         let mut rest = tokens.iter();
@@ -185,9 +182,6 @@ pub(crate) fn key_value(pair: &str) -> Result<(String, String)> {
 }
 
 /// Reads the variable FLINK_JOB_ARGUMENTS of Flink's templates: the inside of a YAML list, such as `"--job-classname", "com.example.Job"`.
-///
-/// # Errors
-/// Usage error when it is not such a list.
 pub fn split_arguments(text: &str) -> Result<Vec<String>> {
     // Flink's template leaves a trailing comma when there are no arguments.
     let inner = text.trim().trim_end_matches(',');

@@ -86,13 +86,8 @@ pub(crate) fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, Str
         hidden: is_secret(key),
     };
     for pair in job_manager {
-        let value = match &pair.value {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        all.entry(pair.key.clone())
-            .or_insert_with(|| empty(&pair.key))
-            .job_manager = Some(value);
+        let (key, value) = pair.of();
+        all.entry(key.to_owned()).or_insert_with(|| empty(key)).job_manager = Some(value);
     }
     for (key, value) in task_manager {
         all.entry(key.clone()).or_insert_with(|| empty(key)).task_manager = Some(value.clone());

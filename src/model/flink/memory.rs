@@ -156,9 +156,6 @@ fn named(parts: &[(&str, u64)]) -> String {
 
 /// Checks that Flink can start in the memory of a role, `jobmanager` or `taskmanager`; `what` says where its size is
 /// from. Unknown values pass the check.
-///
-/// # Errors
-/// Usage error with the memory that the parts need.
 pub(crate) fn check(
     role: &'static str,
     what: &str,

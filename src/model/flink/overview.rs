@@ -182,16 +182,15 @@ impl JobOverview {
 
     /// When the job started, by the JobManager's clock.
     pub(crate) fn started(&self) -> Option<Timestamp> {
-        (self.start_time > 0)
-            .then(|| Timestamp::from_millisecond(self.start_time).ok())
-            .flatten()
+        Timestamp::from_millisecond(self.start_time)
+            .ok()
+            .filter(|_| self.start_time > 0)
     }
 
     /// When its state last changed, by the JobManager's clock.
     pub(crate) fn changed(&self) -> Option<Timestamp> {
-        (self.last_modification > 0)
-            .then(|| Timestamp::from_millisecond(self.last_modification).ok())
-            .flatten()
+        let changed = Timestamp::from_millisecond(self.last_modification).ok();
+        changed.filter(|_| self.last_modification > 0)
     }
 }
 

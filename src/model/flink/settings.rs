@@ -77,7 +77,7 @@ impl Settings {
 
     /// The settings of the Flink container, with those of its configuration files. As in Flink, arguments take
     /// precedence over `FLINK_PROPERTIES`, and these over a file.
-    pub(crate) fn with_files(template: &PodTemplateSpec, maps: &ConfigMaps) -> Self {
+    fn with_files(template: &PodTemplateSpec, maps: &ConfigMaps) -> Self {
         let Some(container) = main_container::of_template(template) else {
             return Self::default();
         };

@@ -93,9 +93,6 @@ fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> 
 }
 
 /// Only the FlinkDeployments, from a text that this program wrote and that must have one.
-///
-/// # Errors
-/// As [`read_all`], and usage error when there is none.
 pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
     let Documents {
         layers, passed_over, ..
@@ -121,9 +118,6 @@ pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
 /// Reads configuration from `-D` options: keys with their own field are moved there, as in a file.
 ///
 /// `source` is the source of the options, for messages.
-///
-/// # Errors
-/// Usage error: all errors, one per line.
 pub(crate) fn read_options(configuration: BTreeMap<String, String>, source: &str) -> Result<Config> {
     let mut faults = Faults::default();
     faults.within(source);

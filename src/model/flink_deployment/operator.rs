@@ -80,9 +80,6 @@ pub(crate) fn check_stopped(object: &Value, deployed: bool) -> Result<()> {
 }
 
 /// Its spec, as a running job, with its ignored parts.
-///
-/// # Errors
-/// Usage error: fields that three plain resources do not support.
 pub(crate) fn spec(object: &Value) -> Result<Documents> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let mut found = flink_deployment::read_all(&object.to_string(), &format!("FlinkDeployment {name}"))?;

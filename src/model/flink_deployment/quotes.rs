@@ -15,9 +15,6 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// The elements of `text`, without their quotes. Empty ones are left out.
-///
-/// # Errors
-/// Usage error for quotes that do not surround a whole element.
 pub(super) fn split(text: &str, separator: char) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();

@@ -310,9 +310,6 @@ pub(crate) struct Objects {
 
 /// Checks that a name can be used in a search: a cluster made by hand may have a name that
 /// [`super::names::ClusterName`] rejects for new clusters.
-///
-/// # Errors
-/// When it is not a valid label value (apimachinery's `IsValidLabelValue`).
 pub(crate) fn check_name(name: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     let name = without_kind(name);

@@ -6,8 +6,7 @@ use super::{high_availability, main_arguments, main_container, sql, surge};
 use crate::error::Result;
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::arguments::JobManagerArguments;
-use crate::model::flink::config_keys;
-use crate::model::flink::script_keys;
+use crate::model::flink::{config_keys, script_keys};
 use crate::model::spec::Spec;
 
 /// All arguments of the JobManager from the spec, not yet escaped for Kubernetes.

@@ -22,9 +22,6 @@ const NAME: &str = "kubectl-flink";
 const SHELL: &str = "/bin/bash";
 
 /// Lets the JobManager start directly.
-///
-/// # Errors
-/// Usage error when the image's entrypoint is not known.
 pub(super) fn job(job: &mut Value, spec: &Spec) -> Result<()> {
     apply(job, spec, Role::JobManager, "standalone-job")
 }

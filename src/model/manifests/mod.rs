@@ -26,8 +26,7 @@ use super::template::{self, Templates, Variables};
 use crate::error::{Error, Result};
 use crate::model::config::Restart;
 use crate::model::flink::arguments::JobManagerArguments;
-use crate::model::flink::config_keys;
-use crate::model::flink::job_id;
+use crate::model::flink::{config_keys, job_id};
 use crate::model::main_container as container;
 use arguments::{SEED, configuration, drop_displaced, drop_set_by_properties, remove_settings};
 use pods::{native_sidecars, role, usrlib};
@@ -116,9 +115,6 @@ pub(crate) fn failed_for_good(job: &Value) -> bool {
 }
 
 /// Renders the objects of `spec` for `namespace`; `generation` numbers the cluster's Kubernetes Jobs.
-///
-/// # Errors
-/// Usage errors for templates that do not support the spec.
 pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u64) -> Result<Manifests> {
     let mut spec = spec.clone();
     process_size::fit(&mut spec, templates)?;

@@ -15,9 +15,6 @@ use crate::model::template::Templates;
 ///
 /// So does the operator with a file that has only `flink.size`. Source: its `DefaultValidator.validateTmMemoryConfig` and
 /// `validateJmMemoryConfig`.
-///
-/// # Errors
-/// Usage error when the template's size does not fit, and no other follows.
 pub(super) fn fit(spec: &mut Spec, templates: &Templates) -> Result<()> {
     for (role, name, template) in [
         (Role::JobManager, "jobmanager", &templates.job),

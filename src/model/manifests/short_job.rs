@@ -25,9 +25,6 @@ pub(crate) struct Frame {
 
 /// Makes `job` the one that does `component` for the cluster `name`: it runs once, and goes by itself if the command
 /// that created it cannot delete it.
-///
-/// # Errors
-/// Usage error if a part of it is no map.
 pub(crate) fn frame(job: &mut Value, name: &ClusterName, component: &str, frame: &Frame) -> Result<()> {
     let body = map(job, &["spec"])?;
     body.insert("backoffLimit".to_owned(), json!(0));

@@ -21,7 +21,7 @@ const NEVER: i32 = i32::MAX - 1;
 const PORT: u16 = 6123;
 /// The other port. It is a port of Services that were made from Flink's templates, for queryable state, which
 /// TaskManagers serve, not the JobManager. Source: Flink's `KvStateService`.
-pub(crate) const OTHER_PORT: u16 = 6125;
+const OTHER_PORT: u16 = 6125;
 /// Key of the port of the JobManager's RPC.
 const RPC_PORT: &str = "jobmanager.rpc.port";
 

@@ -3,8 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::config::{Config, JobId, RoleConfig};
 use crate::model::pod_template::MAIN_CONTAINER;
-use crate::model::quantity;
-use crate::model::{flink, flink_deployment};
+use crate::model::{flink, flink_deployment, quantity};
 
 pub(super) fn layer() -> Config {
     Config {

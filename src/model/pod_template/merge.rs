@@ -37,9 +37,6 @@ const SILENT_METADATA: &[&str] = &[
 /// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. One exception from Kubernetes'
 /// rule: a probe, a hook, a volume or a variable in the patch with another source than the base's removes the base's source.
 /// Both together are never valid, and the author of the patch does not see the base.
-///
-/// # Errors
-/// Usage error that lists all of [`faults`].
 pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
     let found = faults_in(patch, container);
     if !found.is_empty() {

@@ -21,7 +21,7 @@ pub(crate) use merge::{MAIN_CONTAINER, faults, merge, replaced_lists};
 /// Flink's configuration directory in official images.
 const CONF: &str = "/opt/flink/conf";
 /// Prefix of the pod annotations that contain files of Flink's configuration directory.
-pub(crate) const LOG_ANNOTATION: &str = "kubectl-flink/log.";
+const LOG_ANNOTATION: &str = "kubectl-flink/log.";
 /// Volume that provides those annotations as files.
 const LOG_VOLUME: &str = "kubectl-flink-log";
 /// Kubernetes' limit for all annotations of an object together, keys and values, in bytes.
@@ -148,9 +148,6 @@ pub(crate) fn says_exactly(role: &RoleConfig, list: &str, name: &str) -> bool {
 }
 
 /// Checks that `name` can be a file in Flink's configuration directory.
-///
-/// # Errors
-/// Usage error with the reason.
 pub(crate) fn check_file_name(name: &str) -> Result<()> {
     // The annotation's key is the tighter limit: Kubernetes allows 63 characters after the slash.
     let room = NAME_LIMIT - "log.".len();

@@ -7,8 +7,7 @@ use super::image_name::ImageName;
 use super::names::{ClusterName, MAX_LENGTH};
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Entrypoint, JobId};
-use crate::model::flink::job_id;
-use crate::model::flink::memory;
+use crate::model::flink::{job_id, memory};
 use validation::{validate_high_availability, validate_script_keys, validate_sql, validate_texts};
 
 /// Stands in the seed of a job ID for the number of the Kubernetes Job.
@@ -19,7 +18,7 @@ pub(crate) const GENERATION: &str = "$GENERATION";
 pub(crate) const MAX_PARALLELISM: u32 = 32_768;
 
 /// Prefix of the URI of a file in the image.
-pub(crate) const LOCAL: &str = "local://";
+const LOCAL: &str = "local://";
 
 /// Maximum number of JobManagers of a cluster. One leader and one or two standby JobManagers are usual.
 pub(crate) const MAX_JOB_MANAGERS: u32 = 16;
@@ -42,9 +41,6 @@ pub struct Spec {
 
 impl Spec {
     /// Validates `layer` and fills in the defaults.
-    ///
-    /// # Errors
-    /// Usage error for the first invalid setting.
     pub fn resolve(layer: Config) -> Result<Self> {
         let Some(name) = &layer.name else {
             return Err(Error::usage("the cluster has no name")

@@ -25,9 +25,6 @@ pub(crate) enum Output {
 
 impl Output {
     /// A new file that only its owner can read.
-    ///
-    /// # Errors
-    /// Usage error when the file exists, or cannot be made.
     pub(crate) fn file(path: &Path) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Err(exists(path));

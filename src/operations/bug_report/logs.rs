@@ -31,9 +31,6 @@ pub(crate) struct Log {
 }
 
 /// Reads a log of at most about `limit` bytes. A longer one has its begin and its end.
-///
-/// # Errors
-/// When none of it can be read.
 pub(crate) async fn read(
     cluster: &Cluster,
     container: &Container<'_>,

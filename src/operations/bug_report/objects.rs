@@ -14,23 +14,14 @@ use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource
 use crate::model::flink::settings::ConfigMaps;
 use crate::model::names::{ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
 
-const REPLICA_SETS: Resource = kind("apps", "v1", "ReplicaSet", "replicasets");
-const QUOTAS: Resource = kind("", "v1", "ResourceQuota", "resourcequotas");
-const LIMIT_RANGES: Resource = kind("", "v1", "LimitRange", "limitranges");
-const CLAIMS: Resource = kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
-const DISRUPTION_BUDGETS: Resource = kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
-const NETWORK_POLICIES: Resource = kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+const REPLICA_SETS: Resource = Resource::of("apps", "v1", "ReplicaSet", "replicasets");
+const QUOTAS: Resource = Resource::of("", "v1", "ResourceQuota", "resourcequotas");
+const LIMIT_RANGES: Resource = Resource::of("", "v1", "LimitRange", "limitranges");
+const CLAIMS: Resource = Resource::of("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+const DISRUPTION_BUDGETS: Resource = Resource::of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
+const NETWORK_POLICIES: Resource = Resource::of("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
 /// Most objects of a kind.
 const MOST: usize = 500;
-
-const fn kind(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Resource {
-    Resource {
-        group,
-        version,
-        kind,
-        plural,
-    }
-}
 
 #[derive(Default)]
 pub(crate) struct Found {

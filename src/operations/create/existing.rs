@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::error::{Error, Result};
 use crate::history::Revision;
+use crate::history::command::Command;
 use crate::history::lock::unfinished;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
@@ -88,7 +89,7 @@ pub(crate) async fn replace(
         }
     }
     wanted.restore_from = restore_from;
-    let report = upgrade::change(handle, wanted, change, "create").await?;
+    let report = upgrade::change(handle, wanted, change, Command::Create).await?;
     Ok(Created::ended(&name, report))
 }
 
@@ -117,9 +118,6 @@ pub(crate) async fn replace_failed(
 }
 
 /// Continues the unfinished replacement `left` of a cluster whose creation failed.
-///
-/// # Errors
-/// Conflict, when it is one with another spec.
 pub(crate) async fn replace_again(
     cluster: &Cluster,
     spec: Spec,
@@ -130,7 +128,9 @@ pub(crate) async fn replace_again(
 ) -> Result<Created> {
     let handle = read(cluster, &spec.name, change).await?;
     let (name, wanted) = target(&handle, spec, own, image)?;
-    if left.start != wanted.restore_from || !take_over::is_same(&handle, left, &wanted, ("create", change.strategy)) {
+    if left.start != wanted.restore_from
+        || !take_over::is_same(&handle, left, &wanted, (Command::Create, change.strategy))
+    {
         return Err(unfinished(&name, left));
     }
     let report = Box::pin(take_over::take_over(handle, left, change, false, None)).await?;
@@ -228,12 +228,12 @@ pub(crate) async fn existing(
         }
         let known = store.history().revision(generation).is_some();
         if !known || left.is_some() || !missing.is_empty() || spec.creates_rbac() {
-            let revision = deploy::revision(spec, templates, own, generation, "create");
+            let revision = deploy::revision(spec, templates, own, generation, Command::Create);
             let basis = Basis::of(live);
             let begun = Creation {
                 basis: &basis,
                 left,
-                command: "create",
+                command: Command::Create,
                 number: generation,
                 // An interrupted command created the objects, but did not write them to the history.
                 revision: (!known).then_some(&revision),

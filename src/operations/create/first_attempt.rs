@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::error::Result;
 use crate::flink::Reply;
+use crate::history::command::Command;
 use crate::history::transaction::{Ending, Kind};
 use crate::history::{History, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects;
-use crate::kubernetes::pods;
+use crate::kubernetes::{objects, pods};
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{self, Phase};
 use crate::operations::cluster_handle::ClusterHandle;
@@ -83,7 +83,7 @@ impl FirstAttempt {
             summary: Some(summary),
             ..Plan::of(Kind::Resume, ending, wanted.restore_from.clone(), &wanted, place)?
         };
-        Box::pin(execute(handle, plan, wanted, how, "create")).await
+        Box::pin(execute(handle, plan, wanted, how, Command::Create)).await
     }
 }
 
@@ -113,12 +113,9 @@ pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
     let Some(revision) = live.and_then(|number| history.revision(number)) else {
         return false;
     };
-    let ran = revision
-        .outcome
-        .as_ref()
-        .is_some_and(|outcome| outcome.state == RevisionState::Running);
+    let ran = revision.state() == Some(RevisionState::Running);
     let is_earlier = |savepoint: &Savepoint| savepoint.revision.is_some_and(|number| number < revision.number);
-    revision.command == "create" && !ran && history.savepoints.iter().all(is_earlier)
+    revision.command == Command::Create && !ran && history.savepoints.iter().all(is_earlier)
 }
 
 /// Whether a job that Flink has keeps no state: not all of its tasks run, and none of its checkpoints was completed, now

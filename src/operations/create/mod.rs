@@ -8,10 +8,11 @@ use std::ops::ControlFlow;
 
 use crate::error::Result;
 use crate::history::Limits;
+use crate::history::command::Command;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
-use crate::history::transaction::{Journal, Step};
+use crate::history::transaction::{Kind, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
 use crate::kubernetes::objects::{self, LiveObjects, Preflight};
@@ -29,7 +30,7 @@ use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
 /// Builds the image that the options describe, and puts it into the spec.
-pub(crate) async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
+async fn with_image(options: &ImageOptions<'_>, spec: Spec) -> Result<(Spec, Option<JobImage>)> {
     let stated = spec.layer;
     let mut layer = stated.clone();
     let image = job_image::prepare(options, &stated, &mut layer).await?;
@@ -55,8 +56,7 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) dry_run: bool,
     /// The requested limits of the history; `None`: unchanged.
     pub(crate) history_limits: Option<Limits>,
-    /// The command's name in the history.
-    pub(crate) command: &'a str,
+    pub(crate) command: Command,
     /// How an existing cluster of that name is changed; `None`: it is not.
     pub(crate) change: Option<ChangeOptions>,
     /// Whether a cluster that came up is changed too, not only a creation that failed.
@@ -164,7 +164,10 @@ pub(crate) async fn create(
     let given = own.then(|| templates.clone());
     let replaces = how.change.as_ref().filter(|_| how.replace);
     if let Some(change) = replaces
-        && store.history().open_journal().is_some_and(Journal::changes_existing)
+        && store
+            .history()
+            .open_journal()
+            .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
         return replace(cluster, spec, given, image, (change, how.restore_from.clone())).await;
@@ -239,8 +242,8 @@ pub(crate) async fn create(
         });
     }
     let done = match command {
-        "adopt" => "adopted",
-        "clone" => "cloned",
+        Command::Adopt => "adopted",
+        Command::Clone => "cloned",
         _ => "created",
     };
     Ok(Created::coming_up(cluster, &spec, done, generation).recorded_in(store, Some(generation)))

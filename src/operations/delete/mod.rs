@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::error::{Error, Kind, Result};
+use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
 use crate::model::names::ClusterName;
@@ -124,7 +125,7 @@ pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> 
         ..plan.handle.result("deleted")
     };
     let clean_up = CleanUp::Cluster(Box::new(deletion));
-    let journal = engine::end(plan.handle, "delete", (ending, job), clean_up).await?;
+    let journal = engine::end(plan.handle, Command::Delete, (ending, job), clean_up).await?;
     let savepoint = journal.saved_state;
     Ok((OperationResult { savepoint, ..result }, resumable))
 }

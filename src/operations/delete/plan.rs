@@ -126,9 +126,6 @@ impl Plan {
     }
 
     /// Checks that the cluster is still as shown: the same objects, the same job, and no operation on it.
-    ///
-    /// # Errors
-    /// Conflict, with the present state.
     pub(crate) fn still(&self, now: &Self) -> Result<()> {
         let identities = |plan: &Self| {
             let Removal {

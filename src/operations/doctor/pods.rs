@@ -5,8 +5,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use crate::kubernetes::access_reviews::AccountCheck;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::FlinkVersion;
-use crate::model::main_container;
-use crate::model::rights;
+use crate::model::{main_container, rights};
 use crate::operations::doctor::Finding;
 
 pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTemplateSpec>) -> Vec<Finding> {

@@ -103,9 +103,6 @@ pub(crate) struct Writing {
 }
 
 /// The path of a savepoint of `name` that is written within `limit`.
-///
-/// # Errors
-/// Timed out; those of `written`.
 pub(crate) async fn written_within(
     limit: Option<Duration>,
     name: &ClusterName,

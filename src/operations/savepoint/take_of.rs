@@ -6,6 +6,7 @@ use super::progress::{SavepointFormat, WritingStep};
 use super::{add_size, open_of, take_or_join, trigger, written_within};
 use crate::error::{Kind, Result};
 use crate::flink::{SavepointRequest, Then};
+use crate::history::command::Command;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::report::OperationResult;
 use crate::progress::note;
@@ -48,7 +49,11 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
     if how.no_wait {
         let asked = match open_of(&handle, &job) {
             Some(open) => open,
-            None => trigger(&mut handle, &job, &request, "savepoint", report).await?.0,
+            None => {
+                trigger(&mut handle, &job, &request, Command::Savepoint.as_str(), report)
+                    .await?
+                    .0
+            }
         };
         drop(step);
         note(&format!(
@@ -58,7 +63,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
         result.trigger_id = Some(asked.trigger_id);
         return Ok(Taken { result, handle });
     }
-    let written = take_or_join(&mut handle, &job, &request, "savepoint", report);
+    let written = take_or_join(&mut handle, &job, &request, Command::Savepoint.as_str(), report);
     let path = written_within(how.limit, &name, written).await?;
     step.done(&format!("{name}: savepoint {path}"));
     result.savepoint = Some(path);

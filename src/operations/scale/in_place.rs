@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::error::{Error, Kind, Result};
+use crate::history::command::Command;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS};
 use crate::model::scale::{ScaleMethod, ScalePlan};
 use crate::model::server_fields::strip_server_fields;
@@ -16,7 +17,7 @@ use crate::progress;
 
 /// How to scale a job in place.
 pub(crate) struct InPlaceScale<'a> {
-    pub(crate) command: &'a str,
+    pub(crate) command: Command,
     pub(crate) job_id: &'a str,
     pub(crate) plan: &'a ScalePlan,
     /// The present number of TaskManagers.

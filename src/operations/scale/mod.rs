@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use crate::error::{Error, Result};
 use crate::flink::Reply;
+use crate::history::command::Command;
 use crate::model::config::Config;
 use crate::model::scale::{self, ScaleMethod};
 use crate::operations::cluster_handle::ClusterHandle;
@@ -44,13 +45,13 @@ impl Scaled {
     }
 }
 
-/// Scales a job in the way that its Flink supports; `command` is the command's name. `scale` refuses a job that does
+/// Scales a job in the way that its Flink supports. The command `scale` refuses a job that does
 /// not run; any other command starts it.
 pub(crate) async fn scale(
     handle: ClusterHandle,
     target: ScaleTarget,
     how: &ChangeOptions,
-    command: &str,
+    command: Command,
 ) -> Result<Scaled> {
     let name = handle.name.clone();
     let flags = Config {
@@ -68,7 +69,7 @@ pub(crate) async fn scale(
     let job_status = handle.job_status().await?;
     let job_id = match &job_status {
         JobStatus::Running(job) => job.jid.clone(),
-        _ if command == "scale" => return Err(not_running(&handle, target, &job_status)),
+        _ if command == Command::Scale => return Err(not_running(&handle, target, &job_status)),
         _ => {
             let changed = Box::pin(upgrade::carry_out(handle, job_status, wanted, how, command)).await;
             return changed.map(Scaled::other);

@@ -70,9 +70,6 @@ pub(crate) struct Rescale<'a> {
 
 impl Rescale<'_> {
     /// Carries out the scaling. It can be repeated; `report` is called at every step.
-    ///
-    /// # Errors
-    /// Timed out, job failed, and what the API server or Flink refuses.
     pub(crate) async fn run(&self, store: &mut HistoryStore, mut report: impl FnMut(&str)) -> Result<()> {
         let begun = Instant::now();
         let wanted = self.plan.task_managers;

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::History;
+use crate::history::command::Command;
 use crate::history::heartbeat::Heartbeat;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::kubernetes::clock;
-use crate::kubernetes::objects;
 use crate::kubernetes::resource::JOBS;
+use crate::kubernetes::{clock, objects};
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::manifests::surge;
@@ -58,7 +58,7 @@ pub(crate) struct UpgradeEngine {
 /// Conflict when another process works on the cluster, or has changed it since it was read; those of the operation.
 pub(crate) async fn end(
     mut handle: ClusterHandle,
-    command: &str,
+    command: Command,
     (ending, job): (Ending, Option<JobOverview>),
     clean_up: CleanUp,
 ) -> Result<Journal> {
@@ -465,7 +465,7 @@ impl UpgradeEngine {
                 savepoint: journal.start.clone(),
                 job_id: self.job_id.take(),
                 downtime_millis: self.downtime.millis(),
-                ..self.handle.result(done(&journal.command))
+                ..self.handle.result(done(Command::stored(&journal.command)))
             })),
             _ => Err(end::error(name, journal, self.fault.take())),
         }

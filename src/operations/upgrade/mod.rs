@@ -18,14 +18,14 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::history::Limits;
+use crate::history::command::Command;
 use crate::history::holder::this_process;
 use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::Entry;
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::kubernetes::clock;
-use crate::kubernetes::objects;
+use crate::kubernetes::{clock, objects};
 use crate::model::keyword::Keyword;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -150,7 +150,7 @@ pub(crate) async fn change(
     handle: ClusterHandle,
     wanted: TargetRevision,
     how: &ChangeOptions,
-    command: &str,
+    command: Command,
 ) -> Result<Report> {
     Box::pin(async {
         let mut handle = match unless_left_behind(handle, &wanted, how, command).await? {
@@ -162,7 +162,8 @@ pub(crate) async fn change(
                 let name = &handle.name;
                 if how.dry_run {
                     return Ok(Report::plan(format!(
-                        "{command} of {name} waits until its JobManager runs again: {why}\n"
+                        "{} of {name} waits until its JobManager runs again: {why}\n",
+                        command.as_str()
                     )));
                 }
                 wait_for_jobmanager(&mut handle, &why, how.timeout).await?
@@ -183,7 +184,7 @@ pub(crate) async fn unless_left_behind(
     mut handle: ClusterHandle,
     wanted: &TargetRevision,
     how: &ChangeOptions,
-    command: &str,
+    command: Command,
 ) -> Result<ControlFlow<Report, ClusterHandle>> {
     handle.dry_run(how.dry_run);
     let name = handle.name.clone();
@@ -233,7 +234,7 @@ pub(crate) async fn carry_out(
     job_status: JobStatus,
     wanted: TargetRevision,
     how: &ChangeOptions,
-    command: &str,
+    command: Command,
 ) -> Result<Report> {
     let name = handle.name.clone();
     let silent = matches!(job_status, JobStatus::Unreachable(_));
@@ -253,15 +254,12 @@ pub(crate) async fn carry_out(
 }
 
 /// Checks a plan, and carries it out.
-///
-/// # Errors
-/// Those of the checks, before any change; those of the operation.
 pub(crate) async fn execute(
     mut handle: ClusterHandle,
     mut plan: Plan,
     mut wanted: TargetRevision,
     how: &ChangeOptions,
-    command: &str,
+    command: Command,
 ) -> Result<Report> {
     let name = handle.name.clone();
     if how.no_wait && plan.kind == Kind::Change && !how.no_rollback {
@@ -290,7 +288,7 @@ pub(crate) async fn execute(
     }
     if how.dry_run {
         return Ok(Report::Plan {
-            text: plan.describe(&name, command, how, surge.is_some()) + &describe::states(&handle, &plan),
+            text: plan.describe(&name, command.as_str(), how, surge.is_some()) + &describe::states(&handle, &plan),
             objects: plan.draft.all().cloned().collect(),
         });
     }
@@ -326,7 +324,7 @@ pub(crate) async fn execute(
         rolls_back: goes_back && !how.no_rollback,
         ..Journal::begin(plan.kind, command, holder.clone(), &now, plan.ending.clone())
     };
-    let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command, &holder.who, &now);
+    let revision = wanted.to_revision(plan.number, plan.start.as_deref(), command.as_str(), &holder.who, &now);
     let old = plan.unknown_old(&handle, &holder.who, &now);
     let left = handle.left_behind.take();
     // Those of an operation that was left behind may still be beside the running ones.
@@ -338,7 +336,7 @@ pub(crate) async fn execute(
         ..journal
     };
     // It is requested when the new TaskManagers are up.
-    let requested = savepoint::requested_by(&plan.ending, &handle.origin(command), &now);
+    let requested = savepoint::requested_by(&plan.ending, &handle.origin(command.as_str()), &now);
     let requested = requested.filter(|_| step != Step::Surging);
     handle.store.set_limits(how.history_limits);
     let entry = Entry {
@@ -370,15 +368,16 @@ fn wait_is_needed(name: &ClusterName) -> Error {
     .hint("--no-rollback gives that up")
 }
 
-pub(crate) fn done(command: &str) -> &'static str {
+/// The outcome of a change; `None`: by a command of another version of the plugin.
+fn done(command: Option<Command>) -> &'static str {
     match command {
-        "upgrade" => "upgraded",
-        "rollback" => "rolled back",
-        "restart" => "restarted",
-        "create" => "replaced",
-        "scale" => "scaled",
-        "resume" | "savepoint-resume" => "resumed",
-        "edit" => "edited",
+        Some(Command::Upgrade) => "upgraded",
+        Some(Command::Rollback) => "rolled back",
+        Some(Command::Restart) => "restarted",
+        Some(Command::Create) => "replaced",
+        Some(Command::Scale) => "scaled",
+        Some(Command::Resume | Command::SavepointResume) => "resumed",
+        Some(Command::Edit) => "edited",
         _ => "changed",
     }
 }

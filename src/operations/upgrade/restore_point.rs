@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::error::{Error, Result};
 use crate::flink::Reply;
+use crate::history::command::Command;
 use crate::history::transaction::{Journal, is_same_place};
 use crate::history::{Progress, Revision, RevisionState, Savepoint};
 use crate::model::flink::checkpoints::Checkpoints;
@@ -102,7 +103,7 @@ pub(crate) async fn after_end(handle: &ClusterHandle) -> Result<Option<String>> 
 /// Whether the command that deployed `revision` saw its Job fail. A job that did not come up while a command waited may
 /// have come up since.
 fn failed_at_once(handle: &ClusterHandle, revision: Option<&Revision>) -> bool {
-    let Some(revision) = revision.filter(|revision| revision.command != "create") else {
+    let Some(revision) = revision.filter(|revision| revision.command != Command::Create) else {
         return false;
     };
     let outcome = revision

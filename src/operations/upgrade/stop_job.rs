@@ -324,7 +324,7 @@ pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, s
     let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
     if let Some(new) = journal.new_revision {
         match journal.step {
-            Step::Done if submitted => history.forget_outcome(new),
+            Step::Done if submitted => history.conclude(new, None),
             Step::Done => history.conclude(new, RevisionOutcome::new(RevisionState::Running, now, None)),
             Step::Failed if journal.unchanged => {
                 history.conclude(new, outcome(RevisionState::Dropped));
@@ -399,6 +399,7 @@ pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::command::Command;
     use crate::history::transaction::Holder;
     use crate::history::transaction::state_machine::{Event, after};
 
@@ -412,7 +413,7 @@ mod tests {
             new_revision: Some(2),
             ..Journal::begin(
                 crate::history::transaction::Kind::Change,
-                "upgrade",
+                Command::Upgrade,
                 holder,
                 "2026-01-01T00:00:00Z",
                 ending,

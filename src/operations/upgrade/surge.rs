@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, Kind as Fault, Result};
-use crate::history::transaction::Ending;
-use crate::history::transaction::Journal;
 use crate::history::transaction::state_machine::{Event, Version};
+use crate::history::transaction::{Ending, Journal};
 use crate::kubernetes::objects;
 use crate::kubernetes::resource::DEPLOYMENTS;
 use crate::model::config::Config;

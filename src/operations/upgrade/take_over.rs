@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::history::History;
+use crate::history::command::Command;
 use crate::history::holder::{this_process, who};
 use crate::history::plan_basis::Basis;
 use crate::history::store::Entry;
@@ -21,7 +22,7 @@ pub(crate) fn is_same(
     handle: &ClusterHandle,
     journal: &Journal,
     wanted: &TargetRevision,
-    (command, strategy): (&str, Strategy),
+    (command, strategy): (Command, Strategy),
 ) -> bool {
     let history = handle.store.history();
     let known = journal.new_revision.and_then(|number| history.revision(number));
@@ -30,7 +31,7 @@ pub(crate) fn is_same(
         Kind::Change => journal.command == command && keeps_same(journal, strategy, wanted.restore_from.as_deref()),
         // An operation that only waits is started again.
         Kind::Resume => {
-            let resumes = ["savepoint-resume", "resume"].contains(&command);
+            let resumes = matches!(command, Command::SavepointResume | Command::Resume);
             journal.step != Step::Waiting && (resumes || journal.command == command)
         }
         Kind::Stop | Kind::Scale => false,
@@ -120,7 +121,13 @@ mod tests {
         Journal {
             start: start.map(ToOwned::to_owned),
             saved_state: saved.map(ToOwned::to_owned),
-            ..Journal::begin(Kind::Change, "upgrade", this_process(), "2026-01-01T00:00:00Z", ending)
+            ..Journal::begin(
+                Kind::Change,
+                Command::Upgrade,
+                this_process(),
+                "2026-01-01T00:00:00Z",
+                ending,
+            )
         }
     }
 

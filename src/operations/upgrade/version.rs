@@ -1,10 +1,9 @@
 //! The two versions of a cluster in a transaction.
 
 use crate::error::{Error, Result};
-use crate::history::Revision;
-use crate::history::revision_spec;
 use crate::history::transaction::Journal;
 use crate::history::transaction::state_machine::Version;
+use crate::history::{Revision, revision_spec};
 use crate::kubernetes::clock;
 use crate::model::flink::job_id;
 use crate::model::manifests::Manifests;

@@ -59,7 +59,7 @@ impl Failures {
     }
 
     /// Ends when the job has failed too often, or in a way that always repeats.
-    pub(crate) async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
+    async fn too_many(&self, flink: &Flink, name: &ClusterName) -> Error {
         let mut before = (!self.of_old_job).then(Vec::new);
         loop {
             tokio::time::sleep(POLL).await;
@@ -81,9 +81,6 @@ impl Failures {
 }
 
 /// Runs a wait until it ends, or until there are too many failures.
-///
-/// # Errors
-/// Those of the wait, and job failed.
 pub(crate) async fn beside<T>(
     failures: &Failures,
     flink: &Flink,

@@ -168,8 +168,6 @@ fn place(checkpoint: &Checkpoint) -> String {
         .unwrap_or_else(|| checkpoint.id.to_string())
 }
 
-/// # Errors
-/// When there is no Job, or it has ended.
 async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let job = match cluster.get::<Value>(&target).await {

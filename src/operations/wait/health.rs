@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{End, SETTLED, WaitOutcome, deleted, running, show_stage, until_ended};
 use crate::error::{Error, Kind, Result};
-use crate::flink::operation;
-use crate::flink::{Flink, Reply};
+use crate::flink::{Flink, Reply, operation};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::diagnosis::{is_wrong, problems};

@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::diagnosis::job_outcome;
 use crate::model::diagnosis::{
@@ -224,9 +223,6 @@ pub(crate) enum End {
 }
 
 /// Waits until the job has ended for good, in any way. `report` is called at every step.
-///
-/// # Errors
-/// Timed out after `timeout`, and permanent errors of the connection.
 pub(crate) async fn until_ended(
     cluster: &Cluster,
     name: &ClusterName,
@@ -296,17 +292,15 @@ pub(crate) async fn until_ended(
     Ok(end)
 }
 
-/// Waits until `judge` accepts the Job and the Deployment alone; `goal` describes the awaited condition.
-///
-/// # Errors
-/// Not found when there is neither and `judge` does not accept that; else as [`until_ended`].
+/// Waits until `judge` accepts the Job and the Deployment alone, or there is neither. Returns whether there is neither.
+/// `goal` describes the awaited condition.
 pub(crate) async fn until_objects(
     cluster: &Cluster,
     name: &ClusterName,
     timeout: Option<Duration>,
     goal: &str,
     mut judge: impl FnMut(&Observed) -> bool,
-) -> Result<()> {
+) -> Result<bool> {
     let watching = Watching::of(cluster, name, timeout, None, Scope::Cluster);
     let late = |_: &Observed| {
         let seconds = timeout.unwrap_or_default().as_secs();
@@ -317,11 +311,7 @@ pub(crate) async fn until_objects(
         let gone = observed.job.is_none() && observed.deployment.is_none();
         (judge(observed) || gone).then_some(gone)
     };
-    let gone = watching.until(judge, late).await?;
-    if gone && goal != "deleted" {
-        return Err(no_cluster(name, cluster.namespace()));
-    }
-    Ok(())
+    watching.until(judge, late).await
 }
 
 /// The end according to the log; it is `unseen` if the log shows no job.

@@ -8,9 +8,8 @@ use serde_json::Value;
 
 use super::{End, until_ended};
 use crate::error::{Kind, Result};
-use crate::history::History;
-use crate::history::holder;
 use crate::history::transaction::Journal;
+use crate::history::{History, holder};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{CONFIG_MAPS, JOBS, Target};
 use crate::model::diagnosis::{Note, Stage};

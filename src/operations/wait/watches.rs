@@ -217,10 +217,7 @@ impl Watching<'_> {
                 }
                 poll = Box::pin(async move {
                     tokio::time::sleep(pause).await;
-                    match known {
-                        Some(overview) => flink.view_of_jobs(overview).await,
-                        None => flink.view().await,
-                    }
+                    flink.view(known).await
                 });
             }
             let answer = judge(&observed);

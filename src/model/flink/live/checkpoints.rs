@@ -24,17 +24,16 @@ impl Checkpoints {
 
     /// The newest checkpoint that failed.
     pub(crate) fn last_failure(&self) -> Option<&Checkpoint> {
-        self.latest.failed.as_ref().or_else(|| {
-            self.history
-                .iter()
-                .find(|entry| entry.status == "FAILED" && !entry.is_savepoint)
-        })
+        self.latest.failed.as_ref().or_else(|| self.newest("FAILED"))
     }
 
     pub(crate) fn in_progress(&self) -> Option<&Checkpoint> {
-        self.history
-            .iter()
-            .find(|entry| entry.status == "IN_PROGRESS" && !entry.is_savepoint)
+        self.newest("IN_PROGRESS")
+    }
+
+    fn newest(&self, status: &str) -> Option<&Checkpoint> {
+        let mut checkpoints = self.history.iter().filter(|entry| !entry.is_savepoint);
+        checkpoints.find(|entry| entry.status == status)
     }
 
     /// Durations of the last checkpoints, in milliseconds, oldest first, at most `most`.
@@ -94,7 +93,7 @@ impl CheckpointConfig {
     }
 
     /// Whether checkpoints are only in the JobManager's memory.
-    pub(crate) fn is_in_memory(&self) -> bool {
+    fn is_in_memory(&self) -> bool {
         self.checkpoint_storage
             .as_deref()
             .is_some_and(|class| class.starts_with("JobManager") || class.starts_with("Memory"))
