@@ -31,7 +31,7 @@ pub fn cases_of(command: &'static Command, turn: usize, plain: &Run, mode: Mode,
     let count = match mode {
         Mode::All => rights.len(),
         Mode::None => 0,
-        Mode::Sample => 1,
+        Mode::Few | Mode::Sample => 1,
     };
     let first = turn % rights.len().max(1);
     let all = rights.iter().cycle().skip(first).take(count);

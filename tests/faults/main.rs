@@ -30,8 +30,10 @@
 //! defaults, `status` as a subresource, finalizers and pages of lists are left to the test cluster (tests/e2e). A deleted
 //! object goes at once; only Pods take time. Access reviews say no to what [`world::World::denied`] has.
 //!
-//! `FAULTS=all` tries all of them, `FAULTS=none` counts requests only; any other value is an error. An argument is a part of
-//! the name of the cases to run, and one that no name has is an error.
+//! `FAULTS=all` tries all of them, `FAULTS=sample` this part, as continuous integration does. Without it the tests of a
+//! change stay short: one case in twelve of each command, or the whole part where an argument names commands.
+//! `FAULTS=none` counts requests only; any other value is an error. An argument is a part of the name of the cases to run,
+//! and one that no name has is an error.
 
 // The harness is test code too, and it may panic: `allow-unwrap-in-tests` knows only the functions marked as tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -90,6 +92,8 @@ const THREADS: usize = 48;
 /// Faults that are tried at each request where not all are: one of the first two where something is changed, and so many
 /// others, all in turn. All take minutes.
 const SAMPLE: usize = 1;
+/// Of so many cases of the sample one is tried where few are.
+const FEW: usize = 12;
 
 /// The worlds that commands are given.
 type Worlds = BTreeMap<Given, World>;
@@ -97,6 +101,8 @@ type Worlds = BTreeMap<Given, World>;
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
+    /// Some cases of the sample, for the tests of a change.
+    Few,
     Sample,
     All,
     /// Runs without a fault only.
@@ -124,11 +130,12 @@ fn main() -> ExitCode {
         .filter(|argument| !argument.starts_with('-'))
         .collect();
     let mode = match std::env::var("FAULTS").unwrap_or_default().as_str() {
-        "" => Mode::Sample,
+        "" if filters.is_empty() => Mode::Few,
+        "" | "sample" => Mode::Sample,
         "all" => Mode::All,
         "none" => Mode::None,
         other => {
-            println!("FAULTS is all, none or nothing, and not {other:?}");
+            println!("FAULTS is all, sample, none or nothing, and not {other:?}");
             return ExitCode::FAILURE;
         }
     };
@@ -218,10 +225,10 @@ fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: M
         tried_plain.fetch_add(tried + 1, Ordering::SeqCst);
         failures.lock().unwrap().append(&mut bad);
         if mode != Mode::None {
-            let mut more = cases_of(command, turn, &plain, mode == Mode::All, &expected);
-            cases.lock().unwrap().append(&mut more);
-            let mut more = denied::cases_of(command, turn, &plain, mode, &expected);
-            denied.lock().unwrap().append(&mut more);
+            let more = cases_of(command, turn, &plain, mode == Mode::All, &expected);
+            cases.lock().unwrap().extend(few(more, turn, mode));
+            let more = denied::cases_of(command, turn, &plain, mode, &expected);
+            denied.lock().unwrap().extend(few(more, turn, mode));
         }
     });
     let mut cases = cases.into_inner().unwrap();
@@ -235,6 +242,16 @@ fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: M
         judge(denied::try_case(&case, &worlds[&case.command.given]));
     });
     (total, failures.into_inner().unwrap())
+}
+
+/// The cases to try of those of one sample.
+fn few<T>(cases: Vec<T>, turn: usize, mode: Mode) -> impl Iterator<Item = T> {
+    let tried = move |at: usize| mode != Mode::Few || (at + turn).is_multiple_of(FEW);
+    cases
+        .into_iter()
+        .enumerate()
+        .filter(move |(at, _)| tried(*at))
+        .map(|(_, case)| case)
 }
 
 /// Does `work` with each of `items`, many at once, in their order.

@@ -209,6 +209,7 @@ fn cases_of(order: &Order, turn: usize, mode: Mode) -> Vec<Case<'_>> {
     let sample = match mode {
         Mode::All => return all,
         Mode::None => return Vec::new(),
+        Mode::Few => 2,
         Mode::Sample => SAMPLE,
     };
     // Half of them let the second client run to its end. The golden ratio spreads over a range what counts up.

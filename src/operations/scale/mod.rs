@@ -128,11 +128,13 @@ async fn confirm_without_checkpoints(
     target: ScaleTarget,
     how: &ChangeOptions,
 ) -> Result<()> {
-    let takes_none = match handle.flink.checkpoint_config(job_id).await? {
-        Reply::Answer(config) => config.interval.is_some() && config.every().is_none(),
+    let takes_none = match handle.flink.checkpoint_config(job_id).await {
+        Ok(Reply::Answer(config)) => config.interval.is_some() && config.every().is_none(),
         // Source: `AbstractCheckpointHandler`, for a job without a checkpoint coordinator.
-        Reply::Refused(status, _) => status == StatusCode::NOT_FOUND,
-        Reply::Away => return Err(handle.flink.away()),
+        Ok(Reply::Refused(status, _)) => status == StatusCode::NOT_FOUND,
+        // Another command may have ended its JobManager.
+        Ok(Reply::Away) => return Err(handle.or_changed(handle.flink.away()).await),
+        Err(error) => return Err(handle.or_changed(error).await),
     };
     if !takes_none {
         return Ok(());

@@ -419,6 +419,9 @@ impl UpgradeEngine {
         // A connection error of this process says nothing about the version, and would also prevent a rollback.
         let unknown = match journal.step {
             Step::Waiting | Step::Returning => !matches!(error.kind, Fault::JobFailed | Fault::TimedOut),
+            // There is no version to go back to, and no Job any more that shows that the first attempt kept nothing: the
+            // journal says it, and a repeated `create` continues.
+            Step::Replacing if journal.replaces_creation() => true,
             // Without an answer that the plugin understands, the new version may be running, and a rollback would lose
             // its progress.
             _ => is_unknown(&error),
