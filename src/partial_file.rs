@@ -16,5 +16,27 @@ pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
         .prefix(&prefix)
         .suffix(".partial")
         .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(|e| Error::usage(format!("cannot write {}", path.display())).because(e))
+        .map_err(|error| {
+            // Its own text names the temporary file, which the user does not know.
+            let inner = error
+                .get_ref()
+                .and_then(|inner| inner.source())
+                .map(ToString::to_string);
+            let reason = inner.unwrap_or_else(|| error.to_string());
+            Error::usage(format!("cannot write {}: {reason}", path.display())).caused_by(error)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_file_of_the_user() {
+        let error = beside(Path::new("/no such folder/report.tar.gz")).unwrap_err();
+        assert_eq!(
+            error.message,
+            "cannot write /no such folder/report.tar.gz: No such file or directory (os error 2)"
+        );
+    }
 }

@@ -33,8 +33,11 @@ impl CleanUp {
         match self {
             Self::JobManager => await_jobmanager_end(handle).await.map(drop),
             Self::TaskManagers => {
-                await_jobmanager_end(handle).await?;
-                task_managers_end(handle).await
+                // The next job of the program needs them.
+                match await_jobmanager_end(handle).await? {
+                    Some(JobManagerEnd::Stays) => Ok(()),
+                    _ => task_managers_end(handle).await,
+                }
             }
             Self::Cluster(deletion) => deletion.carry_out(handle, ending).await,
         }
