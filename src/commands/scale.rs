@@ -14,7 +14,7 @@ use crate::operations::scale::{self, ScaleTarget};
 /// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or removed.
 /// Otherwise through a savepoint, as an upgrade does it: one that does not come up is undone, and one that was
 /// interrupted continues when it is repeated. Before it begins, the command prints which of these ways it uses, and
-/// why.
+/// why. It asks before a job without checkpoints is scaled in place, which loses its state.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink scale demo -p 8\n  \

@@ -9,7 +9,7 @@ pub(crate) enum Command {
     Create,
     Delete,
     Edit,
-    /// It must be repeated after an interruption, as it is spelled.
+    /// The name has the flag, as hints say which command to repeat.
     Recover,
     Rehearse,
     Restart,

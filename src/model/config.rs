@@ -255,7 +255,7 @@ impl Config {
         let mut mounts = lower.mounts;
         mounts.retain(|mount| !self.mounts.iter().any(|upper| upper.path == mount.path));
         mounts.extend(self.mounts);
-        // The own rules of some fields, before the names of the others.
+        // First the fields that have rules of their own, then the names of the others.
         macro_rules! merged {
             ({ $($own:tt)* } $($field:ident)*) => {
                 Self { $($own)* $($field: self.$field.or(lower.$field),)* }

@@ -210,6 +210,11 @@ fn an_interrupted_scale_is_continued_or_makes_way() {
     let mut left = left_behind();
     left.job["metadata"]["annotations"]["kubectl-flink/parallelism"] = tree!("3");
     left.deployment["spec"]["replicas"] = tree!(3);
+    // That needs no answer, though the job takes no checkpoints.
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints/config")))
+        .often()
+        .answer(json(&tree!({"interval": i64::MAX})));
     reads_at(server, &left, ADAPTIVE, 3);
     recorded(server, "3");
     let path = format!("{FLINK}/jobs/{ID}/resource-requirements");

@@ -414,6 +414,11 @@ impl Journal {
         let mut ways = vec![format!("`kubectl flink upgrade {name} --continue` continues it")];
         if self.replaces_creation() {
             ways.push(format!("the same `kubectl flink create {name} …` repeated does so too"));
+            if !self.yields() {
+                ways.push(format!(
+                    "`kubectl flink delete {name}` gives it up: then another `kubectl flink create {name} …` is possible"
+                ));
+            }
         } else if self.kind == Kind::Resume {
             ways.push(format!("`kubectl flink {} {name}` repeated does so too", self.command));
         }

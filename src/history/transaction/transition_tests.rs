@@ -1,7 +1,8 @@
 //! Single transitions of the machine.
 
-use super::journal::{Kind, Step};
+use super::journal::{Ending, Holder, Journal, Kind, Step};
 use super::model_test::{BACK, CHANGE, Plan, World};
+use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::model::names::ClusterName;
 
@@ -14,6 +15,19 @@ fn an_unread_savepoint_can_be_given_up() {
     assert!(way.contains("`kubectl flink delete demo`"), "{way}");
     let read = after(&world.journal, Event::JobStopped(Some("15")));
     assert_eq!(read.gives_up(&name), None);
+}
+
+/// The API server may refuse the Job each time, so the spec must be changed. When the Job is made, another `create` takes the
+/// place of this one.
+#[test]
+fn a_replaced_creation_can_be_given_up() {
+    let (name, at) = (ClusterName::new("demo").unwrap(), "2026-01-01T00:00:00Z");
+    let begun = Journal::begin(Kind::Resume, Command::Create, Holder::bob("t"), at, Ending::Nothing);
+    for (step, possible) in [(Step::Replacing, true), (Step::Waiting, false)] {
+        let ways = Journal { step, ..begun.clone() }.next_steps(&name);
+        let gives_up = |way: &String| way.starts_with("`kubectl flink delete demo` gives it up");
+        assert_eq!(ways.iter().any(gives_up), possible, "{ways:?}");
+    }
 }
 
 #[test]

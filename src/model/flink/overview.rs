@@ -212,6 +212,12 @@ impl JobsOverview {
             .max_by_key(|job| (!job.state.is_terminal(), job.start_time))
     }
 
+    /// The job with this ID, unless it has ended.
+    pub(crate) fn running(&self, job_id: &str) -> Option<&JobOverview> {
+        let mut jobs = self.jobs.iter();
+        jobs.find(|job| job.jid == job_id && !job.state.is_terminal())
+    }
+
     /// IDs of the jobs that run beside the main one.
     pub(crate) fn others(&self) -> Vec<String> {
         let main = self.main_job().map(|job| &job.jid);
@@ -271,6 +277,7 @@ mod tests {
         .unwrap();
         let job = jobs.main_job().unwrap();
         assert_eq!((job.jid.as_str(), &job.state), ("b", &JobState::Running));
+        assert_eq!((jobs.running("a"), jobs.running("b")), (None, Some(job)));
         assert!(!job.is_healthy());
         assert_eq!(job.started().unwrap().to_string(), "2026-01-01T10:00:00Z");
 

@@ -258,7 +258,7 @@ fn text(value: Value, path: &str, faults: &mut Faults) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
         Value::Number(_) | Value::Bool(_) => {
-            faults.refuse(path, format!("it must be a text: put {value} in quotes"));
+            faults.refuse(path, "it must be a text: put it in quotes");
             None
         }
         _ => {

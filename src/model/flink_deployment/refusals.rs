@@ -45,7 +45,7 @@ fn every_fault_is_reported_with_its_path() {
     let lines: Vec<&str> = message.lines().collect();
     for want in [
         "spec.imagee: unknown field; did you mean image?",
-        "spec.image: it must be a text: put 5 in quotes",
+        "spec.image: it must be a text: put it in quotes",
         "spec.imagePullPolicy: \"Sometimes\" is not possible",
         "spec.flinkVersion: \"1.20\" is not possible",
         "spec.mode: ",

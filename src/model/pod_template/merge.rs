@@ -172,7 +172,7 @@ fn spec_faults(spec: &Value, container: &str, refuse: &mut impl FnMut(&str, &str
 fn text_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
     let mut check = |path: String, value: &Value| {
         if matches!(value, Value::Number(_) | Value::Bool(_)) {
-            refuse(&path, &format!("it must be a text: put {value} in quotes"));
+            refuse(&path, "it must be a text: put it in quotes");
         }
     };
     for field in ["command", "args"] {

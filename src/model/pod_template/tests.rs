@@ -209,7 +209,7 @@ fn what_makes_a_cluster_ours_cannot_be_patched() {
         ),
         (
             "{spec: {containers: [{name: a, env: [{name: A, value: true}]}]}}",
-            ".spec.containers[0].env[0].value: it must be a text: put true in quotes",
+            ".spec.containers[0].env[0].value: it must be a text: put it in quotes",
         ),
         (
             "{spec: {initContainers: [{name: a, args: [a, 1]}]}}",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
+use crate::history::command::Command;
 use crate::history::lock::unfinished;
 use crate::history::transaction::is_same_place;
 use crate::kubernetes::clock;
@@ -50,7 +51,7 @@ pub(crate) async fn dispose(
     }
     let known = history.savepoint_at(path);
     let is_known = known.is_some();
-    if known.is_some_and(|savepoint| savepoint.reason == "clone") {
+    if known.is_some_and(|savepoint| savepoint.reason == Command::Clone) {
         progress::warn(&format!(
             "a clone of {name} was started from it, and its JobManager may need it again when it is restarted"
         ));

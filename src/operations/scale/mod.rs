@@ -45,8 +45,8 @@ impl Scaled {
     }
 }
 
-/// Scales a job in the way that its Flink supports. The command `scale` refuses a job that does
-/// not run; any other command starts it.
+/// Scales a job in the way that its Flink supports. The command `scale` refuses a job that does not run; any other command
+/// starts it.
 pub(crate) async fn scale(
     handle: ClusterHandle,
     target: ScaleTarget,
@@ -111,7 +111,10 @@ pub(crate) async fn scale(
         let result = OperationResult::new(&handle.cluster, &name, "scaled");
         return Ok(Scaled::other(Report::cluster(result, &objects(&handle), true)));
     }
-    confirm_without_checkpoints(&handle, &job_id, target, how).await?;
+    // What is left of an interrupted command does not start the job again.
+    if !done {
+        confirm_without_checkpoints(&handle, &job_id, target, how).await?;
+    }
     let in_place_scale = InPlaceScale {
         command,
         job_id: &job_id,

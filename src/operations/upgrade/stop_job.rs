@@ -76,9 +76,8 @@ pub(crate) async fn end_job(
         }
         Ending::Cancel { job_id } => {
             let step = progress::step(&format!("{}: canceling the job", handle.name));
-            let runs = |job: &JobOverview| job.jid == *job_id && !job.state.is_terminal();
             let is_known = match handle.flink.jobs().await? {
-                Reply::Answer(jobs) if jobs.jobs.iter().any(runs) => {
+                Reply::Answer(jobs) if jobs.running(job_id).is_some() => {
                     savepoint::cancel(&handle.flink, job_id).await? != CancelOutcome::Unseen
                 }
                 Reply::Answer(_) => true,
@@ -141,8 +140,7 @@ async fn look_up(
         }
     }
     let jobs = handle.jobs_or_end().await?;
-    let runs = |job: &JobOverview| job.jid == job_id && !job.state.is_terminal();
-    if let Some(job) = jobs.and_then(|jobs| jobs.jobs.into_iter().find(runs)) {
+    if let Some(job) = jobs.and_then(|jobs| jobs.running(job_id).cloned()) {
         return savepoint::take(handle, &job, request, command, report).await;
     }
     Err(unread(&name, job_id))
@@ -247,8 +245,7 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
                 reconcile(handle).await?;
                 let mut still = handle.store.history().open_savepoints();
                 if let Some(savepoint) = still.find(|savepoint| savepoint.trigger_id == *trigger_id) {
-                    let runs = |job: &JobOverview| job.jid == *job_id && !job.state.is_terminal();
-                    if !jobs.jobs.iter().any(runs) && status_of(handle, savepoint).await?.is_none() {
+                    if jobs.running(job_id).is_none() && status_of(handle, savepoint).await?.is_none() {
                         // A restarted JobManager does not know the savepoint, and does not run the job again.
                         return Ok(unread(handle));
                     }
