@@ -25,6 +25,8 @@ const SIZE: Duration = Duration::from_secs(2);
 /// Longest time between the record of a savepoint and its start in Flink, in milliseconds: restarting tasks are waited for, and
 /// the two clocks differ.
 const START: u64 = 300_000;
+/// How far the clocks of the history and of Flink may differ, in milliseconds. A savepoint from before that is another one.
+const SKEW: u64 = 60_000;
 
 /// Whether to wait for savepoints that Flink is still writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +241,7 @@ async fn in_statistics(flink: &Flink, history: &History, savepoint: &Savepoint) 
     let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await else {
         return None;
     };
-    let times = requested.saturating_sub(START)..=requested.saturating_add(START);
+    let times = requested.saturating_sub(SKEW)..=requested.saturating_add(START);
     let found = statistics.savepoints_of(&times);
     let mut new = found.into_iter().filter(|path| history.savepoint_at(path).is_none());
     let path = new.next()?;
