@@ -73,7 +73,7 @@ pub(crate) async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -
 
 /// The results of dry runs of the three objects.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Preflight {
+pub(crate) struct DryRunResults {
     /// Whether any of the three exists already.
     pub(crate) exists: bool,
     /// The server's warnings, each once.
@@ -84,11 +84,11 @@ pub(crate) struct Preflight {
 
 /// Sends the three objects as server-side dry runs, in parallel: a quota, an admission webhook or a missing right shows
 /// before the first object exists.
-pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
+pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<DryRunResults> {
     let checks = manifests
         .in_order()
         .map(|object| apply(cluster, object, None, Mode::DryRun));
-    let mut outcome = Preflight::default();
+    let mut outcome = DryRunResults::default();
     let (checked, access) = futures::join!(join_all(checks), rbac::preflight(cluster, name, manifests));
     outcome.rights = access?;
     for (result, object) in checked.into_iter().zip(manifests.in_order()) {
@@ -126,7 +126,7 @@ pub(crate) async fn preflight_resume(
     spec: &Spec,
     manifests: &Manifests,
     live: &LiveObjects,
-) -> Result<Preflight> {
+) -> Result<DryRunResults> {
     let (applied, access, may, allowed, apart) = futures::join!(
         dry_run(cluster, manifests, live),
         rbac::preflight(cluster, &spec.name, manifests),
@@ -142,7 +142,7 @@ pub(crate) async fn preflight_resume(
     let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();
     warnings.sort();
     warnings.dedup();
-    Ok(Preflight {
+    Ok(DryRunResults {
         exists: !live.is_empty(),
         warnings,
         rights,
