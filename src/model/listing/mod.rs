@@ -67,9 +67,7 @@ impl JobPhase {
             .find(|state| states.contains(state))
             .unwrap_or(Self::Running)
     }
-}
 
-impl JobPhase {
     /// The state of a Job; `noted`: its annotation says that it was suspended because Flink's job had ended.
     #[must_use]
     pub(crate) const fn with_note(self, noted: bool) -> Self {
