@@ -28,11 +28,11 @@ use super::resource::{
 use crate::error::{Error, Kind, Result};
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
+use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
 
-pub(crate) use kept_pods::{end_kept, kept_pod};
+pub(crate) use kept_pods::{end_kept, kept_pod, suspend_ended};
 pub(crate) use live::{Foreign, LiveObjects};
 pub(crate) use pods_gone::{Gone, pods_gone};
 pub(crate) use stale_task_managers::{
@@ -315,25 +315,6 @@ pub(crate) async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Resu
     match object {
         Some(object) => cluster.delete(object, None).await,
         None => Ok(false),
-    }
-}
-
-/// How a Job ended: its condition `Complete` or `Failed`. `None`: it has not ended.
-pub(crate) fn end_of_job(job: &Value) -> Option<&'static str> {
-    if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
-        return Some("Complete");
-    }
-    let conditions = job["status"]["conditions"].as_array()?;
-    let is = |kind: &str| {
-        conditions
-            .iter()
-            .any(|condition| condition["type"] == kind && condition["status"] == "True")
-    };
-    match () {
-        // The leader has ended successfully; Kubernetes is ending the standby JobManagers.
-        () if is("Complete") || is("SuccessCriteriaMet") => Some("Complete"),
-        () if is("Failed") => Some("Failed"),
-        () => None,
     }
 }
 
