@@ -23,7 +23,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 
 /// Longest wait for a JobManager to end after its job. Two or three seconds are usual; it becomes five minutes if the
 /// result of an asynchronous request to Flink was never read.
-const LINGER: Duration = Duration::from_secs(20);
+const USUAL_END: Duration = Duration::from_secs(20);
 /// Wait for a Job to end after its JobManager, before checking whether a container keeps the Pod.
 const KEPT: Duration = Duration::from_secs(5);
 /// Time between two cancel requests for a job that a restarted JobManager runs again.
@@ -100,7 +100,7 @@ pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobM
         return Ok(JobManagerEnd::ByItself(JobEnd::Gone));
     };
     let end = tokio::select! {
-        end = job_ends(cluster, name, Some(job.uid()), LINGER) => end,
+        end = job_ends(cluster, name, Some(job.uid()), USUAL_END) => end,
         end = kept_job_ends(cluster, name, job.uid()) => return end.map(JobManagerEnd::ByItself),
     };
     match end {
