@@ -60,8 +60,10 @@ install_packages() {
 
 # These two are not installed unasked: there is more than one place to have them from.
 check_compilers() {
-    command -v go > /dev/null || die "there is no Go, which Kubernetes is built with" \
-        "apt-get install -t $DEBIAN_RELEASE-backports golang-go" "or unpack a release of Go and put its bin folder on PATH"
+    if ! [[ $(go version 2> /dev/null) =~ go1\.([0-9]+) ]] || ((BASH_REMATCH[1] < 21)); then
+        die "there is no Go 1.21 or later, which Kubernetes is built with" \
+            "apt-get install -t $DEBIAN_RELEASE-backports golang-go" "or unpack a release of Go and put its bin folder on PATH"
+    fi
     command -v javac > /dev/null || die "there is no JDK, which the test jobs are built with" \
         "apt-get install openjdk-17-jdk-headless"
 }
