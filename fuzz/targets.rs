@@ -75,7 +75,7 @@ pub fn history(data: &[u8]) {
         history.next_revision(),
     );
     if let Ok(name) = ClusterName::new("demo")
-        && let Ok(object) = history.to_config_map(&name, "default")
+        && let Ok(object) = history.to_config_map(&name, "default", 0)
     {
         assert!(History::from_config_map(&object).is_ok(), "{object}");
     }

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::flink::{port_forward, web_ui as web};
 use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects;
+use crate::model::job_end::end_of_job;
 use crate::output::picture::browse;
 use crate::output::terminal;
 
@@ -40,7 +41,7 @@ pub(crate) async fn run(context: &Context, args: UiArgs) -> Result<()> {
         None => {
             let live = objects::read(&cluster, &name).await?;
             let job = live.job.ok_or_else(|| no_cluster(&name, cluster.namespace()))?;
-            if objects::end_of_job(&job).is_some() || job["spec"]["suspend"] == true {
+            if end_of_job(&job).is_some() || job["spec"]["suspend"] == true {
                 return Err(
                     Error::conflict(format!("the JobManager of {name} has ended, and its web UI with it"))
                         .hint(format!("`kubectl flink resume {name}` starts it again")),

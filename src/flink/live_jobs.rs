@@ -10,7 +10,7 @@ use crate::flink::Flink;
 use crate::flink::metrics::Depth;
 use crate::kubernetes::api::Cluster;
 use crate::model::flink::live::{Reach, Snapshot};
-use crate::model::listing::{JobState, Key, LiveJob, Parts};
+use crate::model::listing::{JobPhase, Key, LiveJob, Parts};
 use crate::model::names::ClusterName;
 
 /// Number of clusters read in parallel, with at most two requests each, so 16 requests.
@@ -45,7 +45,7 @@ pub(crate) async fn snapshots<'a>(
     let asked = clusters.into_iter().filter_map(|(key, parts)| {
         let state = parts.job.as_ref()?.state;
         let name = ClusterName::new(&key.name).ok()?;
-        matches!(state, JobState::Running | JobState::Unknown).then(|| (key.clone(), name))
+        matches!(state, JobPhase::Running | JobPhase::Unknown).then(|| (key.clone(), name))
     });
     let turns = Semaphore::new(AT_A_TIME);
     let ask = |(key, name): (Key, ClusterName)| {

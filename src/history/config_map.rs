@@ -35,13 +35,8 @@ fn to_text<T: Serialize>(value: &T) -> Result<String> {
 }
 
 impl History {
-    /// Creates the ConfigMap, trimmed to the limits.
-    pub fn to_config_map(&self, name: &ClusterName, namespace: &str) -> Result<Value> {
-        self.to_config_map_with_room(name, namespace, 0)
-    }
-
-    /// Like [`Self::to_config_map`], with `room` bytes left free.
-    pub(crate) fn to_config_map_with_room(&self, name: &ClusterName, namespace: &str, room: usize) -> Result<Value> {
+    /// Creates the ConfigMap, trimmed to the limits, with `room` bytes left free.
+    pub fn to_config_map(&self, name: &ClusterName, namespace: &str, room: usize) -> Result<Value> {
         let trimmed = self.trimmed(name, room)?;
         let mut data = serde_json::Map::new();
         data.insert("format".to_owned(), json!(FORMAT.to_string()));

@@ -260,7 +260,7 @@ mod tests {
         for id in 0..1000 {
             history.record(savepoint(id));
         }
-        let object = history.to_config_map(&name(), "ns").unwrap();
+        let object = history.to_config_map(&name(), "ns", 0).unwrap();
         assert!(values(&object) <= MOST, "{}", values(&object));
         let again = History::from_config_map(&object).unwrap();
         // Savepoints are older than revision 6: it and all later ones stay, and the newest savepoints.
@@ -290,7 +290,7 @@ mod tests {
         let outcome = RevisionOutcome::new(RevisionState::RolledBack, "2026-01-01T00:00:00Z", Some("it failed"));
         fits.conclude(3, outcome);
         fits.upsert_revision(revision(4, 500 << 10));
-        let object = fits.to_config_map(&name(), "ns").unwrap();
+        let object = fits.to_config_map(&name(), "ns", 0).unwrap();
         assert!(values(&object) <= MOST, "{}", values(&object));
         let again = History::from_config_map(&object).unwrap();
         assert!(again.revision(4).is_some() && again.revision(3).is_none());
@@ -332,10 +332,10 @@ mod tests {
             None,
         ));
         history.upsert_revision(dropped);
-        let again = History::from_config_map(&history.to_config_map(&name(), "ns").unwrap()).unwrap();
+        let again = History::from_config_map(&history.to_config_map(&name(), "ns", 0).unwrap()).unwrap();
         assert_eq!(again.revisions.last().unwrap().number, 1);
         assert_eq!(again.next_revision(), 3);
-        let again = History::from_config_map(&again.to_config_map(&name(), "ns").unwrap()).unwrap();
+        let again = History::from_config_map(&again.to_config_map(&name(), "ns", 0).unwrap()).unwrap();
         assert_eq!(again.next_revision(), 3);
     }
 }

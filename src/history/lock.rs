@@ -39,11 +39,11 @@ pub(crate) fn elsewhere<'a>(store: &'a HistoryStore, checked: Option<&Journal>) 
 /// # Errors
 /// Conflict when its process is running, or this is unknown; with `take_over` the heartbeat is watched to find out.
 pub(crate) async fn unattended(
-    ledger: &mut HistoryStore,
+    store: &mut HistoryStore,
     name: &ClusterName,
     take_over: bool,
 ) -> Result<Option<Journal>> {
-    let Some(journal) = ledger.history().open_journal().cloned() else {
+    let Some(journal) = store.history().open_journal().cloned() else {
         return Ok(None);
     };
     let Some(held) = &journal.holder else {
@@ -62,16 +62,16 @@ pub(crate) async fn unattended(
     }
     let step = progress::step(&format!("{name}: waiting for a heartbeat of {}", held.who));
     let begun = Instant::now();
-    let beat = ledger.history().heartbeat.clone();
+    let beat = store.history().heartbeat.clone();
     while begun.elapsed() < STALE {
         tokio::time::sleep(LOOK).await;
-        ledger.read().await?;
-        let history = ledger.history();
+        store.read().await?;
+        let history = store.history();
         if history.journal.as_ref() != Some(&journal) || history.heartbeat != beat {
             let now = history.open_journal().unwrap_or(&journal);
             return Err(busy(name, now).hint("its heartbeat continues, so it is not taken over"));
         }
     }
-    step.done(&format!("{name}: {} is not at it any more", held.who));
+    step.done(&format!("{name}: no heartbeat of {} any more", held.who));
     Ok(Some(journal))
 }

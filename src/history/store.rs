@@ -351,7 +351,7 @@ impl HistoryStore {
             self.history.limits = limits;
         }
         let namespace = self.cluster.namespace();
-        let mut object = self.history.to_config_map_with_room(&self.name, namespace, room)?;
+        let mut object = self.history.to_config_map(&self.name, namespace, room)?;
         let known = SystemTime::now();
         let written = match &self.stored {
             None => {

@@ -28,7 +28,9 @@ pub(super) fn revision(number: u64, bytes: usize) -> Revision {
 }
 
 fn stored(history: &History) -> Value {
-    history.to_config_map(&ClusterName::new("demo").unwrap(), "ns").unwrap()
+    history
+        .to_config_map(&ClusterName::new("demo").unwrap(), "ns", 0)
+        .unwrap()
 }
 
 #[test]

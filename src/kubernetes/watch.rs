@@ -82,7 +82,7 @@ pub(crate) struct Watch<S: Source> {
     /// Whether a list was ever read.
     listed: bool,
     /// How long it may fail; `None`: for ever, once a list was read.
-    patience: Option<Duration>,
+    longest_failure: Option<Duration>,
     /// Whether it is only informative, so that every error except a refusal is retried.
     help_only: bool,
 }
@@ -102,7 +102,7 @@ impl<S: Source + 'static> Watch<S> {
             failing: None,
             said: false,
             listed: false,
-            patience: None,
+            longest_failure: None,
             help_only: false,
         }
     }
@@ -120,9 +120,9 @@ impl<S: Source + 'static> Watch<S> {
     /// Ends after this time without a success, with a refusal, and with a permanent error of the first list. Reports what
     /// it survives.
     #[must_use]
-    pub(crate) fn give_up_after(self, patience: Duration) -> Self {
+    pub(crate) fn give_up_after(self, longest_failure: Duration) -> Self {
         Self {
-            patience: Some(patience),
+            longest_failure: Some(longest_failure),
             ..self
         }
     }
@@ -255,11 +255,11 @@ impl<S: Source + 'static> Watch<S> {
     /// Records a failed request; returns the error unless it is to be retried.
     fn failed(&mut self, error: Error) -> Result<()> {
         let failing = *self.failing.get_or_insert(self.begun);
-        let patience = self.patience.or((!self.listed).then_some(LONGEST_WAIT));
+        let longest_failure = self.longest_failure.or((!self.listed).then_some(LONGEST_WAIT));
         let is_fatal = if self.help_only {
             error.is_denied()
-        } else if let Some(patience) = patience {
-            error.is_denied() || !(self.listed || error.is_transient()) || failing.elapsed() >= patience
+        } else if let Some(longest_failure) = longest_failure {
+            error.is_denied() || !(self.listed || error.is_transient()) || failing.elapsed() >= longest_failure
         } else {
             error.is_denied()
         };
@@ -268,7 +268,7 @@ impl<S: Source + 'static> Watch<S> {
         }
         tracing::debug!(%error, "a watch is tried again");
         // What the user looks at is not up to date any more.
-        if self.patience.is_some() && self.listed && !std::mem::replace(&mut self.said, true) {
+        if self.longest_failure.is_some() && self.listed && !std::mem::replace(&mut self.said, true) {
             progress::warn(&format!("{}; trying again", error.message));
         }
         self.ended();

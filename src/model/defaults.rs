@@ -100,7 +100,11 @@ pub(crate) const KEYS: &[Key] = &[
         Form::Words(SURGE),
         "whether TaskManagers of a new version start beside the running ones, as --surge",
     ),
-    key("plain", Form::Bool, "words only, as --plain"),
+    key(
+        "plain",
+        Form::Bool,
+        "output without color, spinners or redraws, as --plain",
+    ),
 ];
 
 type Values = BTreeMap<&'static str, String>;

@@ -212,7 +212,7 @@ mod tests {
         let elsewhere = super::role("ns", Some("ServiceAccount:build:ci")).unwrap();
         let expected = json!({"kind": "ServiceAccount", "name": "ci", "namespace": "build"});
         assert_eq!(elsewhere[1]["subjects"][0], expected);
-        // A user that nobody has named is not bound.
+        // A user without a name is not bound.
         assert_eq!(super::role("ns", None).unwrap(), objects[..1]);
     }
 }

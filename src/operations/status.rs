@@ -12,7 +12,7 @@ use crate::model::flink::FlinkVersion;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod;
-use crate::model::listing::{JobManager, JobState, Metadata, Parts, Phase, Status, TaskManagers, Traits};
+use crate::model::listing::{JobManager, JobPhase, Metadata, Parts, Phase, Status, TaskManagers, Traits};
 use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, PARALLELISM, revision_of};
 use crate::model::names::ClusterName;
@@ -314,7 +314,7 @@ fn parts(observed: &Observed) -> Parts {
             let holds = holds.map(|condition| condition.type_.as_str());
             JobManager {
                 traits: traits(&job.metadata),
-                state: observed.job_end().unwrap_or_else(|| JobState::of_conditions(holds)),
+                state: observed.job_end().unwrap_or_else(|| JobPhase::of_conditions(holds)),
                 ended_at: None,
                 ready,
             }

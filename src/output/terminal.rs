@@ -92,16 +92,16 @@ impl Bulk {
     }
 }
 
-/// Whether there are words only: set once, before anything is shown.
+/// Whether the output is plain: set once, before anything is shown.
 static PLAIN: AtomicBool = AtomicBool::new(false);
 
-/// From now on there are words only: no colour, no spinner, no bars, and nothing is redrawn in place.
+/// Makes the output plain: no color, no spinner, no bars, and nothing is redrawn in place.
 pub(crate) fn be_plain() {
     PLAIN.store(true, Ordering::Relaxed);
     anstream::ColorChoice::Never.write_global();
 }
 
-/// Uses colours from now on, in a pipe too; or none.
+/// Uses colors from now on, in a pipe too; or none.
 pub(crate) fn use_colors(always: bool) {
     let choice = if always {
         anstream::ColorChoice::AlwaysAnsi
@@ -127,7 +127,7 @@ pub(crate) fn rows() -> usize {
     size().0
 }
 
-/// Text on stdout that is shown again and again: redrawn in place on a terminal, one after the other elsewhere.
+/// Text on stdout that is shown repeatedly: redrawn in place on a terminal, one after the other elsewhere.
 pub(crate) struct Screen {
     again: bool,
     in_place: bool,

@@ -158,7 +158,7 @@ fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
     snapshot!(outcome);
 }
 
-/// The job failed when it was stopped after its savepoint, ran again, and was canceled by somebody.
+/// The job failed when it was stopped after its savepoint, ran again, and was canceled by another client.
 #[test]
 fn a_job_that_continued_after_its_savepoint_was_not_stopped_with_it() {
     for (failure, code) in [

@@ -1,6 +1,7 @@
 //! The krew manifest and the archives that it names: every rule that krew and the reviewers of its index have, and then
 //! what krew does with them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -345,18 +346,22 @@ fn workflows() -> Vec<(String, Value)> {
 #[test]
 fn workflows_use_commits_and_the_least_rights() {
     let mut writes = Vec::new();
+    let mut toolchains = BTreeSet::new();
     for (file, workflow) in workflows() {
         assert_eq!(
             workflow["permissions"],
             serde_json::json!({"contents": "read"}),
             "{file}"
         );
-        assert!(
-            workflow["env"]["RUSTUP_TOOLCHAIN"].is_string(),
-            "{file} pins no toolchain"
-        );
+        let toolchain = workflow["env"]["RUSTUP_TOOLCHAIN"].as_str();
+        let toolchain = toolchain.unwrap_or_else(|| panic!("{file} pins no toolchain"));
+        toolchains.insert(toolchain.to_owned());
         for (name, job) in workflow["jobs"].as_object().unwrap() {
             let steps = job["steps"].as_array().unwrap();
+            if let Some(image) = job["container"]["image"].as_str() {
+                let version = image.strip_prefix("rust:").and_then(|tag| tag.split('-').next());
+                toolchains.insert(version.unwrap().to_owned());
+            }
             let can_write = job.get("permissions").is_some();
             if can_write {
                 writes.push(format!("{file}: {name}"));
@@ -385,4 +390,9 @@ fn workflows_use_commits_and_the_least_rights() {
         }
     }
     assert_eq!(writes, ["release.yml: publish"]);
+    assert_eq!(
+        toolchains.len(),
+        1,
+        "one toolchain builds, tests and releases: {toolchains:?}"
+    );
 }

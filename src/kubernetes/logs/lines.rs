@@ -43,10 +43,10 @@ impl<'a> Lines<'a> {
         follow: bool,
         send: &Sender<Batch>,
     ) -> std::io::Result<End> {
-        let mut patience = std::pin::pin!(sleep(GATHER));
+        let mut pause = std::pin::pin!(sleep(GATHER));
         loop {
             let gathered = !self.batch.is_empty();
-            if self.batch.is_full() || !ready(answer.as_mut(), gathered.then_some(patience.as_mut())).await? {
+            if self.batch.is_full() || !ready(answer.as_mut(), gathered.then_some(pause.as_mut())).await? {
                 if let Err(end) = self.send(send).await {
                     return Ok(end);
                 }
@@ -68,7 +68,7 @@ impl<'a> Lines<'a> {
             let used = self.take(read);
             answer.consume_unpin(used);
             if !gathered && !self.batch.is_empty() {
-                patience.as_mut().reset(self.batch.came + GATHER);
+                pause.as_mut().reset(self.batch.came + GATHER);
             }
         }
     }
@@ -117,14 +117,11 @@ impl<'a> Lines<'a> {
 }
 
 /// Waits until there is something to read; `false`: the time is up.
-async fn ready<R: AsyncBufRead>(
-    mut answer: Pin<&mut R>,
-    mut patience: Option<Pin<&mut Sleep>>,
-) -> std::io::Result<bool> {
+async fn ready<R: AsyncBufRead>(mut answer: Pin<&mut R>, mut pause: Option<Pin<&mut Sleep>>) -> std::io::Result<bool> {
     poll_fn(|context| match answer.as_mut().poll_fill_buf(context) {
         Poll::Ready(read) => Poll::Ready(read.map(|_| true)),
-        Poll::Pending => match &mut patience {
-            Some(patience) => patience.as_mut().poll(context).map(|()| Ok(false)),
+        Poll::Pending => match &mut pause {
+            Some(pause) => pause.as_mut().poll(context).map(|()| Ok(false)),
             None => Poll::Pending,
         },
     })

@@ -26,9 +26,10 @@ use super::pods;
 use super::resource::{JOBS, PODS, Target};
 use super::watch::{Event, Objects, Watch};
 use crate::error::{Error, Result};
-use crate::kubernetes::objects::{end_of_job, kept_pod};
+use crate::kubernetes::objects::kept_pod;
 use crate::model::diagnosis::Role;
 use crate::model::flink_pod::{self, AfterEnd, Phase};
+use crate::model::job_end::end_of_job;
 use crate::model::log_lines::{LogLine, label};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 

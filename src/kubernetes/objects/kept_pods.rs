@@ -27,13 +27,16 @@ pub(crate) async fn kept_pod(cluster: &Cluster, name: &ClusterName, job: &Value)
 pub(crate) async fn end_kept(cluster: &Cluster, job: &Value, pod: &Pod) -> Result<()> {
     match flink_pod::after_end(job, pod) {
         None => {}
-        Some(AfterEnd::Completes) => {
-            let patch = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
-            cluster.merge_into(&Identity::of(JOBS, job)?, &patch).await?;
-        }
+        Some(AfterEnd::Completes) => suspend_ended(cluster, &Identity::of(JOBS, job)?).await?,
         Some(AfterEnd::Fails | AfterEnd::Restarts) => {
             delete(cluster, Some(&Identity::of_typed(PODS, &pod.metadata)?)).await?;
         }
     }
     Ok(())
+}
+
+/// Suspends a Kubernetes Job whose Flink job has ended: its Pod ends, and no other starts.
+pub(crate) async fn suspend_ended(cluster: &Cluster, job: &Identity) -> Result<()> {
+    let patch = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
+    cluster.merge_into(job, &patch).await.map(drop)
 }

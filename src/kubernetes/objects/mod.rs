@@ -28,11 +28,11 @@ use super::resource::{
 use crate::error::{Error, Kind, Result};
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
-use crate::model::manifests::{JOB_ENDED, Manifests, SUSPENDED_REPLICAS};
+use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
 
-pub(crate) use kept_pods::{end_kept, kept_pod};
+pub(crate) use kept_pods::{end_kept, kept_pod, suspend_ended};
 pub(crate) use live::{Foreign, LiveObjects};
 pub(crate) use pods_gone::{Gone, pods_gone};
 pub(crate) use stale_task_managers::{
@@ -73,7 +73,7 @@ pub(crate) async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -
 
 /// The results of dry runs of the three objects.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Preflight {
+pub(crate) struct DryRunResults {
     /// Whether any of the three exists already.
     pub(crate) exists: bool,
     /// The server's warnings, each once.
@@ -84,11 +84,11 @@ pub(crate) struct Preflight {
 
 /// Sends the three objects as server-side dry runs, in parallel: a quota, an admission webhook or a missing right shows
 /// before the first object exists.
-pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<Preflight> {
+pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: &Manifests) -> Result<DryRunResults> {
     let checks = manifests
         .in_order()
         .map(|object| apply(cluster, object, None, Mode::DryRun));
-    let mut outcome = Preflight::default();
+    let mut outcome = DryRunResults::default();
     let (checked, access) = futures::join!(join_all(checks), rbac::preflight(cluster, name, manifests));
     outcome.rights = access?;
     for (result, object) in checked.into_iter().zip(manifests.in_order()) {
@@ -126,7 +126,7 @@ pub(crate) async fn preflight_resume(
     spec: &Spec,
     manifests: &Manifests,
     live: &LiveObjects,
-) -> Result<Preflight> {
+) -> Result<DryRunResults> {
     let (applied, access, may, allowed, apart) = futures::join!(
         dry_run(cluster, manifests, live),
         rbac::preflight(cluster, &spec.name, manifests),
@@ -142,7 +142,7 @@ pub(crate) async fn preflight_resume(
     let mut warnings: Vec<String> = applied.into_iter().flat_map(|applied| applied.warnings).collect();
     warnings.sort();
     warnings.dedup();
-    Ok(Preflight {
+    Ok(DryRunResults {
         exists: !live.is_empty(),
         warnings,
         rights,
@@ -315,25 +315,6 @@ pub(crate) async fn delete(cluster: &Cluster, object: Option<&Identity>) -> Resu
     match object {
         Some(object) => cluster.delete(object, None).await,
         None => Ok(false),
-    }
-}
-
-/// How a Job ended: its condition `Complete` or `Failed`. `None`: it has not ended.
-pub(crate) fn end_of_job(job: &Value) -> Option<&'static str> {
-    if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
-        return Some("Complete");
-    }
-    let conditions = job["status"]["conditions"].as_array()?;
-    let is = |kind: &str| {
-        conditions
-            .iter()
-            .any(|condition| condition["type"] == kind && condition["status"] == "True")
-    };
-    match () {
-        // The leader has ended successfully; Kubernetes is ending the standby JobManagers.
-        () if is("Complete") || is("SuccessCriteriaMet") => Some("Complete"),
-        () if is("Failed") => Some("Failed"),
-        () => None,
     }
 }
 

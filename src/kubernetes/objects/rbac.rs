@@ -3,12 +3,13 @@
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::{Foreign, LiveObjects, apply as apply_one, apply_each, end_of_job};
+use super::{Foreign, LiveObjects, apply as apply_one, apply_each};
 use crate::error::{Error, Result};
 use crate::kubernetes::access_reviews::{AccountCheck, account_rights, first_missing};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings, leader_map};
+use crate::model::job_end::end_of_job;
 use crate::model::manifests::{CREATED_RBAC, Manifests};
 use crate::model::names::{ClusterName, HIGH_AVAILABILITY};
 use crate::model::ownership::is_part;

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{JOBS, PODS, Target, encode};
 use crate::model::flink_pod::{self, AfterEnd};
-use crate::model::listing::{JobState, Key, Parts};
+use crate::model::listing::{JobPhase, Key, Parts};
 use crate::model::names::MASTER;
 
 /// Time limit for the list of Pods: few clusters need it.
@@ -45,7 +45,7 @@ pub(crate) async fn look_for_end(cluster: &Cluster, inventory: &mut Inventory, k
         ..ListSelection::default()
     };
     let parts = inventory.get_mut(key);
-    if let Some(parts) = parts.filter(|parts| parts.job.as_ref().is_some_and(|job| job.state == JobState::Running)) {
+    if let Some(parts) = parts.filter(|parts| parts.job.as_ref().is_some_and(|job| job.state == JobPhase::Running)) {
         let pods = pods(cluster, &wanted).await;
         mark_ready(key, parts, &pods);
         mark_ended(cluster, inventory, pods).await;
@@ -62,7 +62,7 @@ async fn mark_ended(cluster: &Cluster, inventory: &mut Inventory, pods: Result<J
     let pods = pods.inspect_err(|error| tracing::debug!(%error, "Pods are not listed"));
     let runs = |pod: &Unready| {
         let job = inventory.get(&pod.key()).and_then(|parts| parts.job.as_ref());
-        job.is_some_and(|job| job.state == JobState::Running)
+        job.is_some_and(|job| job.state == JobPhase::Running)
     };
     let unready: Vec<Unready> = pods.unwrap_or_default().partly_ready.into_iter().filter(runs).collect();
     for (key, pod, state) in join_all(unready.into_iter().map(|pod| end(cluster, pod)))
@@ -101,7 +101,7 @@ async fn pods(cluster: &Cluster, wanted: &ListSelection) -> Result<JobManagerPod
 }
 
 /// The state of this Pod's cluster; `None`: Flink may still run in it.
-async fn end(cluster: &Cluster, pod: Unready) -> Option<(Key, Pod, JobState)> {
+async fn end(cluster: &Cluster, pod: Unready) -> Option<(Key, Pod, JobPhase)> {
     let key = pod.key();
     let cluster = cluster.in_namespace(&key.namespace);
     let job = Target::object("get", JOBS, &key.namespace, &format!("{}-{MASTER}", key.name));
@@ -110,9 +110,9 @@ async fn end(cluster: &Cluster, pod: Unready) -> Option<(Key, Pod, JobState)> {
     let (job, pod) = (job.ok()??, pod.ok()??);
     let is_own = flink_pod::outlives_flink(&pod) && flink_pod::is_controlled_by(&pod, &job);
     let state = match flink_pod::after_end(&job, &pod).filter(|_| is_own)? {
-        AfterEnd::Completes => JobState::Complete,
-        AfterEnd::Fails => JobState::Failed,
-        AfterEnd::Restarts => JobState::Stuck,
+        AfterEnd::Completes => JobPhase::Complete,
+        AfterEnd::Fails => JobPhase::Failed,
+        AfterEnd::Restarts => JobPhase::Stuck,
     };
     Some((key, pod, state))
 }

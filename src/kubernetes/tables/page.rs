@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::ObjectKind;
 use super::splitter::Splitter;
-use crate::model::listing::{JobManager, JobState, Key, Part, TaskManagers, Traits};
+use crate::model::listing::{JobManager, JobPhase, Key, Part, TaskManagers, Traits};
 use crate::model::names::APP_LABEL;
 
 /// The part in a watch event, if it belongs to a cluster. Columns are stored for later events.
@@ -229,7 +229,7 @@ impl Row {
         let part = match side {
             ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
-                state: JobState::of_cell(cell(columns.status).unwrap_or_default()).with_note(ended),
+                state: JobPhase::of_cell(cell(columns.status).unwrap_or_default()).with_note(ended),
                 ended_at: None,
                 ready: None,
             }),
@@ -376,7 +376,7 @@ impl Whole {
         let part = match side {
             ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
-                state: JobState::of_conditions(holds.map(|condition| condition.kind.as_str())).with_note(ended),
+                state: JobPhase::of_conditions(holds.map(|condition| condition.kind.as_str())).with_note(ended),
                 ended_at: None,
                 ready: None,
             }),

@@ -59,7 +59,7 @@ pub(crate) struct Grace {
     /// Older ends are not counted.
     pub(crate) recent: SignedDuration,
     /// How long a job may be without slots, or RESTARTING, before a note reports it.
-    pub(crate) patience: SignedDuration,
+    pub(crate) restarting: SignedDuration,
 }
 
 impl Default for Grace {
@@ -73,7 +73,7 @@ impl Default for Grace {
             taskmanager_ends: 3,
             displaced: 3,
             recent: SignedDuration::from_mins(10),
-            patience: SignedDuration::from_secs(20),
+            restarting: SignedDuration::from_secs(20),
         }
     }
 }

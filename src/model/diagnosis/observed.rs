@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::objects::JobEnd;
 pub(crate) use crate::model::flink::Role;
 use crate::model::flink::overview::{FlinkView, JobOverview};
-use crate::model::listing::JobState;
+use crate::model::listing::JobPhase;
 use crate::model::names::{COMPONENT_LABEL, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
 
 /// Number of latest events to store per object. A fault repeats itself, so few are enough.
@@ -141,11 +141,11 @@ impl Observed {
     }
 
     /// How the Kubernetes Job ended for good, or will end as soon as its Pod does, which a sidecar keeps.
-    pub(crate) fn job_end(&self) -> Option<JobState> {
+    pub(crate) fn job_end(&self) -> Option<JobPhase> {
         match super::objects::job_end(self) {
-            Some(JobEnd::Complete) => Some(JobState::Complete),
-            Some(JobEnd::Failed { .. }) => Some(JobState::Failed),
-            None => super::objects::kept(self).map(|_| JobState::Stuck),
+            Some(JobEnd::Complete) => Some(JobPhase::Complete),
+            Some(JobEnd::Failed { .. }) => Some(JobPhase::Failed),
+            None => super::objects::kept(self).map(|_| JobPhase::Stuck),
         }
     }
 

@@ -258,7 +258,7 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
     // A TaskManager registers before it offers its slots, so the numbers are used only after a while.
     let settled = job
         .started()
-        .is_some_and(|since| now.duration_since(since) >= grace.patience);
+        .is_some_and(|since| now.duration_since(since) >= grace.restarting);
     let all_registered = wanted > 0 && ready >= wanted && overview.taskmanagers >= wanted;
     let too_few = |text| Cause::new(CauseKind::TooFewSlots, text).hint("raise --slots, or lower --parallelism");
     if all_registered && settled {

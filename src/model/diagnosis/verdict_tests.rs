@@ -9,7 +9,7 @@ use serde_json::json;
 use super::fixtures::*;
 use super::*;
 use crate::model::flink::overview::FlinkView;
-use crate::model::listing::JobState;
+use crate::model::listing::JobPhase;
 use crate::model::names::ClusterName;
 
 fn submitted() -> Verdict {
@@ -244,17 +244,17 @@ fn a_sidecar_that_keeps_the_pod_hides_no_end() {
     let mut observed = cluster();
     kept(&mut observed, 0);
     assert!(matches!(judge(&observed), Verdict::Finished { .. }));
-    assert_eq!(observed.job_end(), Some(JobState::Complete));
+    assert_eq!(observed.job_end(), Some(JobPhase::Complete));
     let mut observed = cluster();
     kept(&mut observed, 163);
     let found = cause(&observed, "failed for good");
     assert_eq!(found.kind, CauseKind::JobFailed);
     assert!(found.evidence.join("\n").contains("is kept by proxy"), "{found:?}");
-    assert_eq!(observed.job_end(), Some(JobState::Failed));
+    assert_eq!(observed.job_end(), Some(JobPhase::Failed));
     // It would be started again, and is not: its second end ends the wait for it.
     let mut observed = cluster();
     kept(&mut observed, 137);
-    assert_eq!(observed.job_end(), Some(JobState::Stuck));
+    assert_eq!(observed.job_end(), Some(JobPhase::Stuck));
     assert!(note(&observed, "killed once").text.contains("exit code 137"));
     job(&mut observed, json!({"failed": 1}));
     kept(&mut observed, 137);

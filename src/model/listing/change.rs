@@ -54,7 +54,7 @@ pub(crate) fn change(inventory: &mut Inventory, change: InventoryChange) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::listing::{JobManager, JobState, TaskManagers, Traits};
+    use crate::model::listing::{JobManager, JobPhase, TaskManagers, Traits};
 
     fn key(name: &str) -> Key {
         Key {
@@ -63,7 +63,7 @@ mod tests {
         }
     }
 
-    fn job(state: JobState) -> Part {
+    fn job(state: JobPhase) -> Part {
         let traits = Traits::default();
         Part::JobManager(JobManager {
             traits,
@@ -89,12 +89,12 @@ mod tests {
     fn only_what_differs_is_reported() {
         let mut inventory = Inventory::new();
         let mut changed = |change_of| names(change(&mut inventory, change_of));
-        assert_eq!(changed(InventoryChange::Now(key("a"), job(JobState::Running))), ["a"]);
-        assert!(changed(InventoryChange::Now(key("a"), job(JobState::Running))).is_empty());
-        assert_eq!(changed(InventoryChange::Now(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(changed(InventoryChange::Now(key("a"), job(JobPhase::Running))), ["a"]);
+        assert!(changed(InventoryChange::Now(key("a"), job(JobPhase::Running))).is_empty());
+        assert_eq!(changed(InventoryChange::Now(key("a"), job(JobPhase::Failed))), ["a"]);
         assert_eq!(changed(InventoryChange::Now(key("a"), tasks())), ["a"]);
         assert!(changed(InventoryChange::Gone(key("b"), tasks())).is_empty());
-        assert_eq!(changed(InventoryChange::Gone(key("a"), job(JobState::Failed))), ["a"]);
+        assert_eq!(changed(InventoryChange::Gone(key("a"), job(JobPhase::Failed))), ["a"]);
         assert_eq!(changed(InventoryChange::Gone(key("a"), tasks())), ["a"]);
         assert!(inventory[&key("a")].is_empty());
         assert_eq!(inventory.len(), 1);
@@ -104,13 +104,13 @@ mod tests {
     fn a_list_that_is_read_again_reports_what_was_missed() {
         let mut inventory = Inventory::new();
         for name in ["same", "lost", "other"] {
-            change(&mut inventory, InventoryChange::Now(key(name), job(JobState::Running)));
+            change(&mut inventory, InventoryChange::Now(key(name), job(JobPhase::Running)));
         }
         change(&mut inventory, InventoryChange::Now(key("tasks"), tasks()));
         let all = vec![
-            (key("new"), job(JobState::Running)),
-            (key("other"), job(JobState::Failed)),
-            (key("same"), job(JobState::Running)),
+            (key("new"), job(JobPhase::Running)),
+            (key("other"), job(JobPhase::Failed)),
+            (key("same"), job(JobPhase::Running)),
         ];
         let expected = ["lost", "new", "other"];
         assert_eq!(names(change(&mut inventory, InventoryChange::AllJobs(all))), expected);

@@ -27,8 +27,9 @@ use super::names::{APP_LABEL, MASTER, TASK_MANAGER, without_kind};
 /// reports that a Deployment makes no progress.
 const START: SignedDuration = SignedDuration::from_mins(10);
 
+/// State of a Kubernetes Job; that of Flink's job is [`crate::model::flink::overview::JobState`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobState {
+pub(crate) enum JobPhase {
     /// Neither finished nor suspended. Its Pod may not run yet, or temporarily not run.
     Running,
     /// `spec.suspend` is set: it has no Pod.
@@ -43,7 +44,7 @@ pub(crate) enum JobState {
     Unknown,
 }
 
-impl JobState {
+impl JobPhase {
     /// Parses the Status cell of a Job's Table row.
     /// Source: `printJob` in kubernetes/pkg/printers/internalversion/printers.go.
     pub(crate) fn of_cell(cell: &str) -> Self {
@@ -66,9 +67,7 @@ impl JobState {
             .find(|state| states.contains(state))
             .unwrap_or(Self::Running)
     }
-}
 
-impl JobState {
     /// The state of a Job; `noted`: its annotation says that it was suspended because Flink's job had ended.
     #[must_use]
     pub(crate) const fn with_note(self, noted: bool) -> Self {
@@ -98,7 +97,7 @@ pub(crate) struct Traits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JobManager {
     pub(crate) traits: Traits,
-    pub(crate) state: JobState,
+    pub(crate) state: JobPhase,
     /// When Flink ended, if only its Pod shows that.
     pub(crate) ended_at: Option<Timestamp>,
     /// Whether a Pod of it is ready: its REST answers; `None`: unknown.
@@ -189,13 +188,13 @@ impl Parts {
         match job.map(|job| job.state) {
             None => return Status::TaskManagersOnly,
             // `suspend` leaves a cluster in this state.
-            Some(JobState::Complete) if tasks.is_some_and(|tasks| tasks.desired == 0) => return Status::Suspended,
-            Some(JobState::Complete) => return Status::Finished,
-            Some(JobState::Failed) => return Status::Failed,
-            Some(JobState::Suspended) => return Status::Suspended,
-            Some(JobState::Unknown) => return Status::Unknown,
-            Some(JobState::Stuck) => return Status::Degraded,
-            Some(JobState::Running) => {}
+            Some(JobPhase::Complete) if tasks.is_some_and(|tasks| tasks.desired == 0) => return Status::Suspended,
+            Some(JobPhase::Complete) => return Status::Finished,
+            Some(JobPhase::Failed) => return Status::Failed,
+            Some(JobPhase::Suspended) => return Status::Suspended,
+            Some(JobPhase::Unknown) => return Status::Unknown,
+            Some(JobPhase::Stuck) => return Status::Degraded,
+            Some(JobPhase::Running) => {}
         }
         let answers = job.and_then(|job| job.ready) != Some(false);
         match tasks.map(|tasks| (tasks.ready, tasks.desired)) {
@@ -348,7 +347,7 @@ mod tests {
         }
     }
 
-    fn job(traits: &Traits, state: JobState) -> JobManager {
+    fn job(traits: &Traits, state: JobPhase) -> JobManager {
         JobManager {
             traits: traits.clone(),
             state,
@@ -371,7 +370,7 @@ mod tests {
     #[test]
     fn a_stopped_cluster_without_taskmanagers_is_suspended() {
         let plain = Traits::default();
-        let with = |desired| status(job(&plain, JobState::Complete), tasks(&plain, 0, desired), 0);
+        let with = |desired| status(job(&plain, JobPhase::Complete), tasks(&plain, 0, desired), 0);
         assert_eq!((with(0), with(2)), (Status::Suspended, Status::Finished));
     }
 
@@ -383,9 +382,9 @@ mod tests {
             ..Traits::default()
         };
         for status in [
-            status(job(&deleting, JobState::Failed), None, 0),
+            status(job(&deleting, JobPhase::Failed), None, 0),
             status(None, tasks(&deleting, 1, 1), 0),
-            status(job(&plain, JobState::Running), tasks(&deleting, 1, 1), 0),
+            status(job(&plain, JobPhase::Running), tasks(&deleting, 1, 1), 0),
         ] {
             assert_eq!(status, Status::Terminating);
         }
@@ -398,7 +397,7 @@ mod tests {
             created,
             ..Traits::default()
         };
-        let after = |seconds| status(job(&traits, JobState::Running), tasks(&traits, 1, 2), seconds);
+        let after = |seconds| status(job(&traits, JobPhase::Running), tasks(&traits, 1, 2), seconds);
         assert_eq!((after(599), after(600)), (Status::Starting, Status::Degraded));
     }
 

@@ -15,7 +15,7 @@ use crate::history::store::HistoryStore;
 use crate::history::transaction::{Kind, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
-use crate::kubernetes::objects::{self, LiveObjects, Preflight};
+use crate::kubernetes::objects::{self, DryRunResults, LiveObjects};
 use crate::model::manifests::{self, Manifests};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
@@ -129,7 +129,7 @@ impl Created {
 }
 
 /// Finds out whether the objects exist, and whether the API server accepts them, and reads the history.
-async fn checked(cluster: &Cluster, spec: &Spec, draft: &Manifests) -> Result<(Preflight, HistoryStore)> {
+async fn checked(cluster: &Cluster, spec: &Spec, draft: &Manifests) -> Result<(DryRunResults, HistoryStore)> {
     let (preflight, allowed, store) = futures::join!(
         objects::preflight(cluster, &spec.name, draft),
         objects::rbac::check(cluster, spec, draft),

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::batch::v1::Job;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{AWAY, MAX_POLL, MIN_POLL};
 use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{Gone, end_kept, end_of_job, kept_pod, pods_gone};
+use crate::kubernetes::objects::{Gone, end_kept, kept_pod, pods_gone, suspend_ended};
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::kubernetes::retry::Pauses;
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::flink::overview::{JobState, JobsOverview};
 use crate::model::flink_pod::{AfterEnd, after_end};
-use crate::model::manifests::JOB_ENDED;
+use crate::model::job_end::end_of_job;
 use crate::model::names::{ClusterName, MASTER};
 use crate::operations::cluster_handle::ClusterHandle;
 
 /// Longest wait for a JobManager to end after its job. Two or three seconds are usual; it becomes five minutes if the
 /// result of an asynchronous request to Flink was never read.
-const LINGER: Duration = Duration::from_secs(20);
+const USUAL_END: Duration = Duration::from_secs(20);
 /// Wait for a Job to end after its JobManager, before checking whether a container keeps the Pod.
 const KEPT: Duration = Duration::from_secs(5);
 /// Time between two cancel requests for a job that a restarted JobManager runs again.
@@ -100,7 +100,7 @@ pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobM
         return Ok(JobManagerEnd::ByItself(JobEnd::Gone));
     };
     let end = tokio::select! {
-        end = job_ends(cluster, name, Some(job.uid()), LINGER) => end,
+        end = job_ends(cluster, name, Some(job.uid()), USUAL_END) => end,
         end = kept_job_ends(cluster, name, job.uid()) => return end.map(JobManagerEnd::ByItself),
     };
     match end {
@@ -113,11 +113,10 @@ pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobM
     {
         return Ok(JobManagerEnd::Stays);
     }
-    let patch = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
-    match cluster.merge_into(&job, &patch).await {
+    match suspend_ended(cluster, &job).await {
         Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(JobEnd::Gone)),
         other => other?,
-    };
+    }
     pods_gone(cluster, name, Some(MASTER), Gone::Ended, Some(KILL)).await?;
     Ok(JobManagerEnd::Suspended)
 }

@@ -25,7 +25,7 @@ use crate::operations::savepoint::running_tasks;
 /// Time until the failure of a savepoint reaches the tasks.
 const REACH: Duration = Duration::from_secs(1);
 /// Longest wait for an exception that must exist, or for the end of tasks that Flink's message implies.
-const TOLD: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(15);
 /// Time between two reads.
 const LOOK: Duration = Duration::from_millis(500);
 /// Maximum number of exceptions to read; their traces are long.
@@ -89,7 +89,7 @@ pub(crate) async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str)
         let failed = root.is_some() || restarts;
         // A task may have changed its state for its own reasons, such as being finished.
         let unsettled = restarts || ends_tasks || job.last_modification >= asked;
-        if root.is_some() || job.state.is_terminal() || !unsettled || begun.elapsed() > TOLD {
+        if root.is_some() || job.state.is_terminal() || !unsettled || begun.elapsed() > LONGEST {
             break (sight, root, failed || ends_tasks);
         }
     };

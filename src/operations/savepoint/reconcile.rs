@@ -378,7 +378,7 @@ mod tests {
     use super::*;
     use crate::history::Progress;
 
-    /// Flink tells the size seconds later, and another command may dispose of the savepoint meanwhile.
+    /// Flink reports the size seconds later, and another command may dispose of the savepoint meanwhile.
     #[test]
     fn a_size_leaves_the_rest_of_the_entry_as_it_is() {
         let (path, at) = ("s3://b/sp-1", "2026-01-01T00:00:00Z");

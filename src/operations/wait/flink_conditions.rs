@@ -12,11 +12,12 @@ use crate::history::store::HistoryStore;
 use crate::history::{History, lock};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::no_cluster;
-use crate::kubernetes::objects::{end_of_job, kept_pod};
+use crate::kubernetes::objects::kept_pod;
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::checkpoints::Checkpoint;
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{AfterEnd, after_end};
+use crate::model::job_end::end_of_job;
 use crate::model::names::ClusterName;
 
 /// Time between two requests to Flink.

@@ -6,7 +6,7 @@ source "$BED_LIB/kubernetes.sh"
 # shellcheck source=tests/bed/lib/images.sh
 source "$BED_LIB/images.sh"
 
-# program:package, for each program that is called: by a running bed, and for the builds.
+# program:package, for each program that is called: by a running test cluster, and for the builds.
 RUN_NEEDS=(
     containerd:containerd runc:runc bridge:containernetworking-plugins iptables:iptables
     conntrack:conntrack ipset:ipset socat:socat modprobe:kmod ip:iproute2 sysctl:procps openssl:openssl curl:curl
@@ -32,9 +32,9 @@ install_packages() {
         is_there "${pair%%:*}" || packages+=("${pair#*:}")
     done
     if ((${#packages[@]} > 0)); then
-        command -v apt-get > /dev/null || die "missing: ${packages[*]}" "the bed installs them by apt-get, which is not here"
+        command -v apt-get > /dev/null || die "missing: ${packages[*]}" "the test cluster installs them by apt-get, which is not here"
         say "installing ${packages[*]}"
-        # The packages' own services must not start: the bed runs containerd itself, with its own settings.
+        # The packages' own services must not start: the test cluster runs containerd itself, with its own settings.
         local ours='' status=0
         if [[ ! -e $guard ]]; then
             ours=$guard
@@ -60,8 +60,10 @@ install_packages() {
 
 # These two are not installed unasked: there is more than one place to have them from.
 check_compilers() {
-    command -v go > /dev/null || die "there is no Go, which Kubernetes is built with" \
-        "apt-get install -t $DEBIAN_RELEASE-backports golang-go" "or unpack a release of Go and put its bin folder on PATH"
+    if ! [[ $(go version 2> /dev/null) =~ go1\.([0-9]+) ]] || ((BASH_REMATCH[1] < 21)); then
+        die "there is no Go 1.21 or later, which Kubernetes is built with" \
+            "apt-get install -t $DEBIAN_RELEASE-backports golang-go" "or unpack a release of Go and put its bin folder on PATH"
+    fi
     command -v javac > /dev/null || die "there is no JDK, which the test jobs are built with" \
         "apt-get install openjdk-17-jdk-headless"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every command of the bed shares: paths, versions, messages, the cache. Sourced, never run.
+# What every command of the test cluster shares: paths, versions, messages, the cache. Sourced, never run.
 # shellcheck disable=SC2034 # the constants are for those who source this
 
 # Some of the programs called are not on the PATH of every shell.
@@ -10,7 +10,7 @@ JOBS_SOURCE=$(dirname -- "$BED_SOURCE")/jobs
 BED_CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/kubectl-flink-bed
 BED_STATE=$BED_CACHE/state
 
-# The node has one address; Services and Pods have ranges of their own. All of it exists only inside the bed.
+# The node has one address; Services and Pods have ranges of their own. All of it exists only inside the test cluster.
 NODE_NAME=node1
 NODE_IP=192.168.77.2
 SERVICE_CIDR=10.96.0.0/16
@@ -81,16 +81,16 @@ lock() {
     mkdir -p "$BED_CACHE"
     exec 9> "$BED_CACHE/lock"
     if ! flock -n 9; then
-        say "waiting for another command of the bed to end"
+        say "waiting for another command of the test cluster to end"
         flock 9
     fi
 }
 
 need_root() {
-    if ((EUID != 0)); then die "the bed needs root: it makes namespaces, mounts and cgroups" "run it with sudo -E"; fi
+    if ((EUID != 0)); then die "the test cluster needs root: it makes namespaces, mounts and cgroups" "run it with sudo -E"; fi
 }
 
-# The bed is one process, the init of its own PID namespace. Its identity is the PID and its start time
+# The test cluster is one process, the init of its own PID namespace. Its identity is the PID and its start time
 # and the boot it belongs to: a PID alone may belong to another process since.
 process_identity() {
     local stat
@@ -100,7 +100,7 @@ process_identity() {
     printf '%s %s %s\n' "$1" "$(cut -d' ' -f20 <<< "$stat")" "$(cat /proc/sys/kernel/random/boot_id)"
 }
 
-# Prints the PID of the running bed's init, or fails.
+# Prints the PID of the running test cluster's init, or fails.
 bed_pid() {
     local recorded pid
     recorded=$(cat "$BED_STATE/init" 2> /dev/null) || return 1

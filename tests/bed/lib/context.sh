@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# BED_CONTEXT: a cluster of your own in place of the bed. Sourced.
+# BED_CONTEXT: a cluster of your own in place of the test cluster. Sourced.
 
 # Writes a kubeconfig with nothing but the context BED_CONTEXT, so that no command can reach another cluster.
 write_context() {

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The init of the bed: starts every component and keeps it running. `up` starts it as the first process of new
+# The init of the test cluster: starts every component and keeps it running. `up` starts it as the first process of new
 # network, mount and PID namespaces; when it ends, the kernel ends everything else in there.
 # Expects in its environment: BED_STATE BED_CACHE KUBERNETES COREDNS ETCD CONTAINERD_ROOT and the constants of common.sh.
 set -euo pipefail
@@ -38,7 +38,7 @@ wait_for() {
 
 make_mounts() {
     mount -t proc proc /proc
-    # What container tools keep in fixed places under /run goes to a place of the bed's own.
+    # What container tools keep in fixed places under /run goes to a place of the test cluster's own.
     local users=
     if [[ -d /run/user ]]; then
         users=$BED_STATE/run-user
@@ -110,7 +110,7 @@ make_cgroups() {
     done < <(awk '$3 == "cgroup" { print $2 }' /proc/mounts)
 }
 
-# certificate NAME SUBJECT [EXTENSIONS]: a key and a certificate of the bed's CA.
+# certificate NAME SUBJECT [EXTENSIONS]: a key and a certificate of the test cluster's CA.
 certificate() {
     openssl ecparam -name prime256v1 -genkey -noout -out "$pki/$1.key"
     openssl req -new -key "$pki/$1.key" -subj "$2" \
@@ -269,21 +269,21 @@ cgroupDriver: cgroupfs
 cgroupRoot: /$CGROUP_NAME
 failCgroupV1: false
 failSwapOn: false
-# The machine's cgroups are not the bed's to divide, and its disks not the bed's to watch.
+# The machine's cgroups are not the test cluster's to divide, and its disks not the test cluster's to watch.
 enforceNodeAllocatable: []
 localStorageCapacityIsolation: false
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
 imageGCHighThresholdPercent: 100
 maxPods: 110
 nodeStatusUpdateFrequency: 5s
-# The bed is for many short-lived Pods: what waits, waits for seconds here, not for minutes.
+# The test cluster is for many short-lived Pods: what waits, waits for seconds here, not for minutes.
 syncFrequency: 10s
 serializeImagePulls: false
 volumePluginDir: $BED_STATE/volume-plugins
 YAML
 }
 
-# Containers of the bed before this one stand in containerd's books still; the images are to stay, they are not.
+# Containers of the test cluster before this one stand in containerd's books still; the images are to stay, they are not.
 # Without the part that serves kubelet, containerd looks after none of them. At another address: `up` waits for the
 # containerd that stays.
 forget_containers() {

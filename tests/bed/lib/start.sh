@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Starts the bed and waits for it. Sourced; needs the lock.
+# Starts the test cluster and waits for it. Sourced; needs the lock.
 
-# What is kept of containerd outlives a bed: the images.
+# What is kept of containerd outlives a test cluster: the images.
 CONTAINERD_ROOT=$BED_CACHE/containerd
 
-# Fixed places that components write to. In the bed something of its own is mounted on each, which takes a folder
+# Fixed places that components write to. In the test cluster something of its own is mounted on each, which takes a folder
 # to mount on; `down` removes those that were not there.
 HOST_FOLDERS=(/var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers /var/lib/kubectl-flink-bed)
 
@@ -32,7 +32,7 @@ start() {
     ) &
     local unshare=$!
     until [[ -e $BED_STATE/init ]]; do
-        kill -0 "$unshare" 2> /dev/null || give_up "the bed did not start"
+        kill -0 "$unshare" 2> /dev/null || give_up "the test cluster did not start"
         sleep 0.05
     done
     await 60 "containerd" in_containerd version
@@ -68,7 +68,7 @@ check_running() {
     # shellcheck source=/dev/null
     running=$(source "$BED_STATE/environment" && echo "$BED_KUBERNETES_VERSION")
     if [[ $running != "$KUBERNETES_VERSION" ]]; then
-        die "the running bed is Kubernetes $running, not $KUBERNETES_VERSION" "tests/bed/down"
+        die "the running test cluster is Kubernetes $running, not $KUBERNETES_VERSION" "tests/bed/down"
     fi
 }
 
@@ -87,7 +87,7 @@ await() {
     local end=$((SECONDS + $1)) what=$2
     shift 2
     until "$@" > /dev/null 2>&1; do
-        bed_pid > /dev/null || give_up "the bed ended while waiting for $what"
+        bed_pid > /dev/null || give_up "the test cluster ended while waiting for $what"
         if ((SECONDS > end)); then give_up "waited in vain for $what"; fi
         sleep 0.1
     done

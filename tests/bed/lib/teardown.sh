@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Takes down whatever there is of the bed, whole, half or left over from before a reboot. Sourced; needs the lock.
+# Takes down whatever there is of the test cluster, whole, half or left over from before a reboot. Sourced; needs the lock.
 
 teardown() {
     local pid folder round
@@ -11,11 +11,11 @@ teardown() {
             bed_pid > /dev/null || break
             sleep 0.1
         done
-        if bed_pid > /dev/null; then die "process $pid, the bed's init, does not end"; fi
+        if bed_pid > /dev/null; then die "process $pid, the test cluster's init, does not end"; fi
     fi
     remove_cgroups
     if [[ -d $BED_STATE ]]; then
-        # Mounts lived in the bed's own namespace and went with it. Should one be seen here all the same, removing
+        # Mounts lived in the test cluster's own namespace and went with it. Should one be seen here all the same, removing
         # the state would remove what is mounted.
         if grep -qF " $BED_STATE/" /proc/self/mounts; then
             die "something is mounted below $BED_STATE" "umount it, then run tests/bed/down again"
@@ -28,13 +28,13 @@ teardown() {
     rm -f "$BED_NOTE"
 }
 
-# Folders and cgroups have fixed names, so there is one bed on a machine. Another cache may have another bed.
+# Folders and cgroups have fixed names, so there is one test cluster on a machine. Another cache may have another test cluster.
 BED_NOTE=/run/kubectl-flink-bed
 refuse_other_bed() {
     local other
     other=$(cat "$BED_NOTE" 2> /dev/null) || return 0
     if [[ $other != "$BED_STATE" ]] && BED_STATE=$other bed_pid > /dev/null; then
-        die "another bed is running, with its state in $other" "end it with the XDG_CACHE_HOME it was started with"
+        die "another test cluster is running, with its state in $other" "end it with the XDG_CACHE_HOME it was started with"
     fi
 }
 

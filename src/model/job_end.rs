@@ -1,9 +1,28 @@
-//! The time when a cluster's job ended, from its Kubernetes Job.
+//! How and when a cluster's job ended, from its Kubernetes Job.
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::manifests::JOB_ENDED;
+
+/// How a Job ended: its condition `Complete` or `Failed`. `None`: it has not ended.
+pub(crate) fn end_of_job(job: &Value) -> Option<&'static str> {
+    if job["spec"]["suspend"] == true && !job["metadata"]["annotations"][JOB_ENDED].is_null() {
+        return Some("Complete");
+    }
+    let conditions = job["status"]["conditions"].as_array()?;
+    let is = |kind: &str| {
+        conditions
+            .iter()
+            .any(|condition| condition["type"] == kind && condition["status"] == "True")
+    };
+    match () {
+        // The leader has ended successfully; Kubernetes is ending the standby JobManagers.
+        () if is("Complete") || is("SuccessCriteriaMet") => Some("Complete"),
+        () if is("Failed") => Some("Failed"),
+        () => None,
+    }
+}
 
 /// When the Job ended, successfully or not, or was suspended because Flink's job had ended; `None`: it has not ended.
 pub(crate) fn ended_at(job: &Value) -> Option<Timestamp> {
@@ -24,6 +43,18 @@ pub(crate) fn ended_at(job: &Value) -> Option<Timestamp> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_job_has_ended_once_its_outcome_is_known() {
+        let job = |kind: &str, status: &str| {
+            end_of_job(&json!({"status": {"conditions": [{"type": kind, "status": status}]}}))
+        };
+        assert_eq!(job("SuccessCriteriaMet", "True"), Some("Complete"));
+        assert_eq!(job("Failed", "True"), Some("Failed"));
+        assert_eq!((job("Complete", "False"), job("Suspended", "True")), (None, None));
+        let noted = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
+        assert_eq!(end_of_job(&noted), Some("Complete"));
+    }
 
     #[test]
     fn only_an_end_has_a_time() {
