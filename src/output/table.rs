@@ -236,7 +236,7 @@ fn cell(text: &str) -> String {
     if text.is_empty() {
         return "-".to_owned();
     }
-    terminal::clean(&text.replace(['\n', '\t'], " "))
+    terminal::in_one_line(text)
 }
 
 #[cfg(test)]

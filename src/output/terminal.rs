@@ -47,6 +47,11 @@ pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
     text.chars().map(shown).collect()
 }
 
+/// Like [`clean`], with spaces for newlines and tabs.
+pub(crate) fn in_one_line(text: &str) -> String {
+    clean(&text.replace(['\n', '\t'], " "))
+}
+
 /// Writes data to stdout. A reader that went away (`| head`) ends the program without a word, as it does for kubectl.
 pub(crate) fn data(text: &str) -> Result<()> {
     block::clear();

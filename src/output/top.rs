@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::keys;
 use super::status::{self, VERTEX_COLUMNS, shortened};
 use super::table::state_style;
-use super::terminal::{self, DIM, WARN, clean};
+use super::terminal::{self, DIM, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
@@ -236,7 +236,7 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
             };
             format!(
                 "{name}: {} {style}{state}{style:#}, {} of {} tasks run\n\n",
-                clean(&job.name),
+                in_one_line(&job.name),
                 job.tasks.running,
                 job.tasks.total
             )
