@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anstyle::Style;
 use k8s_openapi::jiff::Timestamp;
 
 use super::keys;
 use super::status::{self, VERTEX_COLUMNS, shortened};
 use super::table::state_style;
-use super::terminal::{self, DIM, WARN, clean, in_one_line};
+use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::LiveView;
 use crate::output::{charts, table_within};
-
-const MARK: Style = Style::new().invert();
 
 /// Columns by which clusters are sorted, in the order of the key `s`.
 const SORTS: [&str; 6] = ["NAME", "CPU", "MEMORY", "RESTARTS", "TOOK", "STATE"];
