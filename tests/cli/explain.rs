@@ -133,6 +133,20 @@ fn a_container_without_a_log_is_named() {
 }
 
 #[test]
+fn the_exceptions_of_no_job_are_an_empty_list() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(answer(&json!({"jobs": []})));
+    let outcome = sandbox.run(&["exceptions", "demo", "-o", "json"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let list: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(list["items"], json!([]), "{outcome}");
+    assert_eq!(outcome.stderr, "demo has no job yet\n");
+}
+
+#[test]
 fn logs_are_in_the_order_of_time_and_searched() {
     let run = |arguments: &[&str]| {
         let sandbox = Sandbox::new();
