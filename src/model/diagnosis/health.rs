@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
-use super::verdict::{nothing_ran, of_job, subject, suspicions};
+use super::verdict::{nothing_ran, of_job, others_fail, subject, suspicions};
 use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
@@ -205,6 +205,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             found.extend(failing);
         }
     }
+    found.extend(others_fail(snapshot));
     found.extend(checkpoints(observed, snapshot, now));
     found.extend(backpressure(snapshot));
     found.extend(progress_lost(observed, snapshot, now));

@@ -212,13 +212,15 @@ impl JobsOverview {
             .max_by_key(|job| (!job.state.is_terminal(), job.start_time))
     }
 
+    /// The jobs beside the main one, in any state.
+    pub(crate) fn beside_main(&self) -> impl Iterator<Item = &JobOverview> {
+        let main = self.main_job().map(|job| &job.jid);
+        self.jobs.iter().filter(move |job| Some(&job.jid) != main)
+    }
+
     /// IDs of the jobs that run beside the main one.
     pub(crate) fn others(&self) -> Vec<String> {
-        let main = self.main_job().map(|job| &job.jid);
-        let others = self
-            .jobs
-            .iter()
-            .filter(|job| Some(&job.jid) != main && !job.state.is_terminal());
+        let others = self.beside_main().filter(|job| !job.state.is_terminal());
         others.map(|job| job.jid.clone()).collect()
     }
 }
