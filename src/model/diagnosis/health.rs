@@ -212,8 +212,13 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     found.extend(silent(observed, snapshot, now));
     let runs = snapshot.job.as_ref().is_some_and(JobOverview::is_healthy);
     if !runs && snapshot.reach == Reach::Answered {
-        let text = format!("the cluster is on its way up: {}", stage(observed));
-        found.push(Cause::new(CauseKind::Starting, text));
+        let is_canceled = |job: &JobOverview| job.state == JobState::Cancelling;
+        found.push(if snapshot.job.as_ref().is_some_and(is_canceled) {
+            Cause::new(CauseKind::Terminating, "the job is being canceled")
+        } else {
+            let text = format!("the cluster is on its way up: {}", stage(observed));
+            Cause::new(CauseKind::Starting, text)
+        });
     }
     let never = snapshot
         .checkpoint_config

@@ -122,6 +122,15 @@ fn another_job_that_fails_is_seen_beside_one_that_runs() {
 }
 
 #[test]
+fn a_job_that_is_being_canceled_is_not_on_its_way_up() {
+    let (observed, mut snapshot) = healthy();
+    snapshot.job = answer(flink("CANCELLING", json!({"total": 4}), 2, (2, 0))).job;
+    let found = judge(observed, &snapshot);
+    assert_eq!(kinds(&found), [CauseKind::Terminating], "{found:?}");
+    assert!(!is_wrong(&found));
+}
+
+#[test]
 fn one_failure_that_is_over_is_a_warning_for_a_while() {
     let trace = "java.lang.IllegalStateException: once\n\tat a.B.c(B.java:1)\n";
     let (observed, mut snapshot) = healthy();
