@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::clock;
 use crate::model::diagnosis::trace_summary;
+use crate::model::flink::exceptions::Exception;
 use crate::operations::job_status::away;
 use crate::output::exceptions::{headers, row};
 use crate::output::{Format, Line, terminal};
@@ -40,7 +41,9 @@ pub(crate) async fn run(context: &Context, args: ExceptionsArgs) -> Result<()> {
     };
     let Some(job) = jobs.main_job() else {
         terminal::note(&format!("{name} has no job yet"));
-        return Ok(());
+        // A program reads a list, if an empty one.
+        let none: &[Line<Exception>] = &[];
+        return args.table.print("ExceptionList", headers(false), none);
     };
     let exceptions = flink.answered(flink.exceptions(&job.jid, args.max).await?)?;
     let more = exceptions.is_truncated();

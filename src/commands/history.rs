@@ -7,7 +7,7 @@ use crate::history::{revision_list, revision_spec};
 use crate::kubernetes::clock;
 use crate::model::manifests;
 use crate::model::names::APPLY_SET;
-use crate::output::{self, Format, Line, terminal};
+use crate::output::{Format, Line, Printer, terminal};
 
 /// Show the revisions of a cluster, newest first, or the whole of one
 ///
@@ -40,10 +40,10 @@ pub(crate) async fn run(context: &Context, args: HistoryArgs) -> Result<()> {
                 "revision {number} has templates of its own, which a FlinkDeployment cannot carry"
             ));
         }
-        let format = if args.table.output == Format::Json {
-            Format::Json
-        } else {
+        let format = if args.table.output.is_for_people() {
             Format::Yaml
+        } else {
+            args.table.output
         };
         let mut spec = revision.spec.clone();
         // A cluster made of it does not belong to the set of this one, whose files do not describe it.
@@ -53,7 +53,8 @@ pub(crate) async fn run(context: &Context, args: HistoryArgs) -> Result<()> {
         {
             labels.remove(APPLY_SET);
         }
-        return terminal::data(&output::document(format, &spec)?);
+        let line = Line::new(spec, number.to_string(), Vec::new());
+        return Printer::of_object(format).list(std::iter::once(&line), false, terminal::data);
     }
     let objects = [&handle.live.job, &handle.live.deployment];
     let current = objects.into_iter().flatten().find_map(manifests::revision);

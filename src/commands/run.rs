@@ -29,12 +29,15 @@ pub(crate) struct RunArgs {
     create: CreateArgs,
 }
 
-pub(crate) async fn run(context: &Context, args: RunArgs) -> Result<()> {
+pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
     if args.create.deploy.does_not_wait() {
         return Err(
             Error::usage("run waits for the end of the job: --wait=false contradicts it")
                 .hint("`kubectl flink create --wait=false` creates a cluster and does not wait"),
         );
+    }
+    if !args.limit.is_zero() {
+        args.create.deploy.shorten(args.limit);
     }
     let begun = tokio::time::Instant::now();
     let (dry_run, output) = (args.create.deploy.is_dry_run(), args.create.deploy.output);

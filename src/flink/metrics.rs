@@ -56,6 +56,7 @@ impl Flink {
             Ok(Reply::Answer(jobs)) => {
                 snapshot.reach = Reach::Answered;
                 snapshot.job = jobs.main_job().cloned();
+                snapshot.others = jobs.beside_main().cloned().collect();
             }
             // It is starting or ending: REST answers before there is a Dispatcher.
             Ok(Reply::Refused(..) | Reply::Away) => return snapshot,

@@ -186,8 +186,9 @@ fn of_end(cluster: &Cluster, name: &ClusterName, goal: Goal, end: End) -> Result
     match (goal, end) {
         (Goal::Finished, End::Finished) => Ok("finished"),
         (Goal::Failed, End::Failed(_)) => Ok("failed"),
-        (_, End::Missing) => Err(no_cluster(name, cluster.namespace())),
+        // Nothing runs of a cluster that is gone, whether that was before the wait or in it.
         (Goal::Stopped, _) => Ok("stopped"),
+        (_, End::Missing) => Err(no_cluster(name, cluster.namespace())),
         (Goal::Finished, End::Failed(cause)) => Err(cause
             .into_error(name)
             .context(format!("the job of {name} cannot finish any more"))),

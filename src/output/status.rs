@@ -10,7 +10,7 @@ use crate::model::diagnosis::{CauseKind, Role};
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
 use crate::output::table::state_style;
-use crate::output::terminal::{BAD, DIM, GOOD, WARN, clean, cut};
+use crate::output::terminal::{BAD, DIM, GOOD, WARN, clean, cut, in_one_line};
 use crate::output::wrap::{end_of, wrapped};
 use crate::output::{Item, charts, pod_tree, table_within};
 
@@ -154,7 +154,7 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
     line(
         out,
         "",
-        &format!("{:16}{} {DIM}{}{DIM:#}", "", clean(&job.name), clean(&job.id)),
+        &format!("{:16}{} {DIM}{}{DIM:#}", "", in_one_line(&job.name), clean(&job.id)),
     );
 }
 

@@ -139,6 +139,10 @@ impl Columns {
             }
             let column = shown[..place].iter().map(|(_, width)| width + GAP).sum();
             let at = byte_at(&line, column);
+            // The width of an emoji of several characters is not the sum of theirs.
+            if line.get(at..at + content.len()) != Some(content.as_str()) {
+                continue;
+            }
             line.replace_range(at..at + content.len(), &format!("{style}{content}{style:#}"));
         }
         line
@@ -236,7 +240,7 @@ fn cell(text: &str) -> String {
     if text.is_empty() {
         return "-".to_owned();
     }
-    terminal::clean(&text.replace(['\n', '\t'], " "))
+    terminal::in_one_line(text)
 }
 
 #[cfg(test)]
@@ -349,6 +353,13 @@ mod tests {
         let text = table(&["NAME", "STATUS"], rows(&[&["Failed", "Failed"]]));
         assert_eq!(text.matches("\u{1b}[").count(), 3, "{text:?}");
         assert!(text.contains("\nFailed   \u{1b}["), "{text:?}");
+    }
+
+    /// A heart with the selector of its colourful form is two columns wide, and its characters are one and none.
+    #[test]
+    fn what_stands_behind_an_emoji_of_several_characters_is_whole() {
+        let text = table(&["PATH", "STATUS"], rows(&[&["s3://\u{2764}\u{fe0f}", "Failed"]]));
+        assert_eq!(plain(&text), "PATH      STATUS\ns3://\u{2764}\u{fe0f}   Failed\n");
     }
 
     #[test]

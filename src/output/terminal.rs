@@ -13,6 +13,8 @@ use super::block;
 use super::wrap::wrapped;
 use crate::error::{Error, Kind, Result};
 
+/// Style of what is selected: it is no color, and stays without colors.
+pub(super) const MARK: Style = Style::new().invert();
 /// Style of what matters less.
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -45,6 +47,11 @@ pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
         }
     };
     text.chars().map(shown).collect()
+}
+
+/// Like [`clean`], with spaces for newlines and tabs.
+pub(crate) fn in_one_line(text: &str) -> String {
+    clean(&text.replace(['\n', '\t'], " "))
 }
 
 /// Writes data to stdout. A reader that went away (`| head`) ends the program without a word, as it does for kubectl.
@@ -115,7 +122,12 @@ pub(crate) fn use_colors(always: bool) {
 
 /// Whether stdout is a terminal on which things are drawn.
 pub(crate) fn is_terminal() -> bool {
-    std::io::stdout().is_terminal() && !PLAIN.load(Ordering::Relaxed)
+    std::io::stdout().is_terminal() && may_draw()
+}
+
+/// Whether terminals are drawn on. A dumb one does not know the sequences that move its cursor.
+fn may_draw() -> bool {
+    !PLAIN.load(Ordering::Relaxed) && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb")
 }
 
 /// Columns of the terminal that stdout is; `None`: it is none, and nothing is left out.
@@ -195,6 +207,7 @@ impl Screen {
 
     /// Draws what is shown, with a line about it at the top.
     fn draw(&mut self, about: Option<&str>) -> Result<()> {
+        let out = Bulk::new();
         let mut frame = String::new();
         if !self.begun {
             // The other page, without a cursor: what was on the terminal comes back at the end.
@@ -213,11 +226,17 @@ impl Screen {
             .chain(rest_text.as_deref())
         {
             // What is left of a longer line is erased after the new one is written, so nothing flickers.
-            frame.push_str(&cut(line, columns));
+            let line = cut(line, columns);
+            if out.is_coloured() {
+                frame.push_str(&line);
+            } else {
+                frame.push_str(&without_colours(&line));
+            }
             frame.push_str("\u{1b}[K\r\n");
         }
         frame.push_str("\u{1b}[J");
-        data(&frame)
+        // Sequences that move the cursor are needed without colors too.
+        out.write(&frame)
     }
 }
 
@@ -225,8 +244,19 @@ impl Drop for Screen {
     fn drop(&mut self) {
         if self.in_place && self.begun {
             // The last frame stays. Nothing can be said of a terminal that is gone.
-            let _ = data(&format!("\u{1b}[?25h\u{1b}[?1049l{}", self.last));
+            let _ = Bulk::new()
+                .write("\u{1b}[?25h\u{1b}[?1049l")
+                .and_then(|()| data(&self.last));
         }
+    }
+}
+
+fn without_colours(line: &str) -> String {
+    let text = anstream::adapter::strip_str(line).to_string();
+    if line.starts_with(&MARK.to_string()) {
+        format!("{MARK}{text}{MARK:#}")
+    } else {
+        text
     }
 }
 
@@ -367,7 +397,7 @@ pub(crate) fn ask(question: &str) -> Result<()> {
 
 /// Whether progress is drawn in place: on a terminal, without `--plain`.
 pub(super) fn draws() -> bool {
-    std::io::stderr().is_terminal() && !PLAIN.load(Ordering::Relaxed)
+    std::io::stderr().is_terminal() && may_draw()
 }
 
 #[cfg(test)]
@@ -394,6 +424,13 @@ mod tests {
         assert_eq!(text_column("Usage: kubectl flink list [NAME]..."), 7);
         assert_eq!(text_column("       kubectl flink savepoint <COMMAND>"), 7);
         assert_eq!((text_column("All flags: options"), text_column("")), (0, 0));
+    }
+
+    #[test]
+    fn what_is_selected_is_marked_without_colours_too() {
+        assert_eq!(without_colours("\u{1b}[31mab\u{1b}[0m c"), "ab c");
+        let selected = "\u{1b}[7mab c\u{1b}[0m";
+        assert_eq!(without_colours(selected), selected);
     }
 
     #[test]

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anstyle::Style;
 use k8s_openapi::jiff::Timestamp;
 
 use super::keys;
 use super::status::{self, VERTEX_COLUMNS, shortened};
 use super::table::state_style;
-use super::terminal::{self, DIM, WARN, clean};
+use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
@@ -17,8 +16,8 @@ use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::LiveView;
 use crate::output::{charts, table_within};
 
-const MARK: Style = Style::new().invert();
-
+/// Rows of the head, the headers, an error, what is said of the lines below, and the cursor.
+const AROUND: usize = 6;
 /// Columns by which clusters are sorted, in the order of the key `s`.
 const SORTS: [&str; 6] = ["NAME", "CPU", "MEMORY", "RESTARTS", "TOOK", "STATE"];
 /// Columns that go where a terminal is too narrow, the least important first.
@@ -121,7 +120,7 @@ pub(crate) fn screen(
         return text;
     };
     let text = match look {
-        LiveView::All(..) => marked(&text, view),
+        LiveView::All(..) => marked(&text, view, terminal::rows()),
         LiveView::One(..) => text,
     };
     view.head(context, interval, width, now) + &text
@@ -202,7 +201,11 @@ fn clusters(
     table_within(width, headers, OPTIONAL, rows.into_iter().map(|(.., row)| row))
 }
 
-fn marked(table: &str, view: &TopView) -> String {
+/// The table with a mark on the selected line. Of a table that is higher than a terminal of `rows` rows those above go, so
+/// that it is seen.
+fn marked(table: &str, view: &TopView, rows: usize) -> String {
+    let room = rows.saturating_sub(AROUND).max(1);
+    let above = (view.selected + 1).saturating_sub(room);
     let mark = |(index, line): (usize, &str)| {
         if index == view.selected + 1 {
             let line = anstream::adapter::strip_str(line);
@@ -211,7 +214,11 @@ fn marked(table: &str, view: &TopView) -> String {
             format!("{line}\n")
         }
     };
-    table.lines().enumerate().map(mark).collect()
+    let lines = table.lines().enumerate();
+    lines
+        .filter(|(index, _)| *index == 0 || *index > above)
+        .map(mark)
+        .collect()
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -236,7 +243,7 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
             };
             format!(
                 "{name}: {} {style}{state}{style:#}, {} of {} tasks run\n\n",
-                clean(&job.name),
+                in_one_line(&job.name),
                 job.tasks.running,
                 job.tasks.total
             )
@@ -362,6 +369,25 @@ mod tests {
         assert_eq!(view.opened, Some(key("bc")));
         assert!(view.press(keys::Key::Escape) && view.opened.is_none());
         assert!(!view.press(keys::Key::Char('q')));
+    }
+
+    #[test]
+    fn the_selected_cluster_is_seen_on_a_low_terminal() {
+        let names: Vec<String> = (100..200).map(|number| format!("c{number}")).collect();
+        let inventory = inventory(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut view = TopView::default();
+        let table = draw(&inventory, None, &mut view, Some(80));
+        for (down, first) in [(0, "c100"), (17, "c100"), (50, "c133"), (200, "c182")] {
+            view.selected = 0;
+            for _ in 0..down {
+                view.press(keys::Key::Down);
+            }
+            let text = marked(&table, &view, 24);
+            let lines: Vec<&str> = text.lines().collect();
+            assert!(lines[0].contains("NAME") && lines[1].contains(first), "{down}: {text}");
+            let at = lines.iter().position(|line| line.starts_with(&MARK.to_string()));
+            assert!(at.is_some_and(|at| at <= 18), "{down}: {text}");
+        }
     }
 
     #[test]

@@ -116,6 +116,36 @@ fn a_log_that_breaks_off_is_continued() {
     assert_eq!(lines, want, "{outcome}");
 }
 
+/// As kubectl says it: without a word it would look like a log without lines.
+#[test]
+fn a_container_without_a_log_is_named() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    let scene = waiting("ContainerCreating", "");
+    server.expect(get(PODS)).answer(answer(&json!({"items": scene.pods})));
+    let why = "container \"flink-master\" in pod \"demo-master-x7k2p\" is waiting to start: ContainerCreating";
+    server
+        .expect(get(&format!("{PODS}/demo-master-x7k2p/log")))
+        .answer(status(400, "BadRequest", why));
+    let outcome = sandbox.run(&["logs", "demo"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{outcome}");
+    assert_eq!(outcome.stderr, format!("warning: {why}\n"));
+}
+
+#[test]
+fn the_exceptions_of_no_job_are_an_empty_list() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .server
+        .expect(get(&format!("{FLINK}/jobs/overview")))
+        .answer(answer(&json!({"jobs": []})));
+    let outcome = sandbox.run(&["exceptions", "demo", "-o", "json"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let list: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(list["items"], json!([]), "{outcome}");
+    assert_eq!(outcome.stderr, "demo has no job yet\n");
+}
+
 #[test]
 fn logs_are_in_the_order_of_time_and_searched() {
     let run = |arguments: &[&str]| {

@@ -85,6 +85,14 @@ fn the_history_shows_revisions_and_the_whole_of_one() {
         "{outcome}"
     );
     snapshot!(sandbox.run(&["history", "demo", "--revision", "1"]));
+    for (format, text) in [
+        ("jsonpath={.spec.image}", "flink:2.3.0"),
+        ("custom-columns=IMAGE:.spec.image", "IMAGE\nflink:2.3.0\n"),
+        ("name", "1\n"),
+    ] {
+        let outcome = sandbox.run(&["history", "demo", "--revision", "1", "-o", format]);
+        assert_eq!(outcome.stdout, text, "{outcome}");
+    }
     assert_eq!(sandbox.run(&["history", "demo", "--revision", "7"]).code, Some(3));
 }
 

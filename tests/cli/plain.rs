@@ -55,6 +55,36 @@ fn plain_prints_only_text_in_a_terminal() {
     assert!(!run("", ("CLICOLOR", "0")).contains(ESCAPE));
 }
 
+/// A terminal whose cursor cannot be moved, such as the shell of an editor: what is redrawn elsewhere is shown once.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_redrawn_on_a_dumb_terminal() {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    server
+        .expect(get("/apis/batch/v1/namespaces/default/jobs"))
+        .answer(json(&job_table(&[])));
+    server
+        .expect(get("/apis/apps/v1/namespaces/default/deployments"))
+        .answer(json(&deployment_table(&[])));
+    server
+        .expect(get("/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"))
+        .answer(status(404, "NotFound", "not found"));
+    let line = format!("timeout 20 {} top", env!("CARGO_BIN_EXE_kubectl-flink"));
+    let output = std::process::Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("HOME", sandbox.home())
+        .env("TERM", "dumb")
+        .env_remove("KUBECONFIG")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.matches("RESTARTS").count(), 1, "{text}");
+    assert_eq!(server.faults(), "");
+}
+
 /// A character of Chinese or an emoji takes two columns; what follows is below its header.
 #[test]
 fn wide_characters_keep_the_columns() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENTS, FLINK, ID, JOBS, PODS, made};
+use crate::demo::{DEPLOYMENTS, FLINK, ID, JOBS, PODS, empty, made};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, Call, Server, cut, get, json, status, status_object, text, watch};
 
@@ -104,6 +104,15 @@ fn an_object_missing_from_the_list_after_a_gap_is_deleted() {
             assert!(code == 0 || outcome.stderr.contains("it was deleted"), "{outcome}");
             assert!(begun.elapsed() < Duration::from_secs(10), "{outcome}");
         }
+    }
+}
+
+/// A script that deletes a cluster and waits for that does not depend on which of the two is faster.
+#[test]
+fn a_cluster_that_is_gone_before_the_wait_is_stopped_and_deleted() {
+    for (goal, code) in [("stopped", 0), ("deleted", 0), ("finished", 3), ("failed", 3)] {
+        let outcome = wait(&empty(), goal, "20s");
+        assert_eq!(outcome.code, Some(code), "{goal}: {outcome}");
     }
 }
 

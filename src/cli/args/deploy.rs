@@ -88,6 +88,11 @@ impl DeployArgs {
         (!self.timeout.is_zero()).then_some(self.timeout)
     }
 
+    /// Waits no longer than this for the job to run.
+    pub(crate) fn shorten(&mut self, most: Duration) {
+        self.timeout = self.limit().map_or(most, |limit| limit.min(most));
+    }
+
     pub(crate) fn history_limits(&self) -> Option<Limits> {
         self.limit.limits()
     }
@@ -238,5 +243,27 @@ pub(crate) fn with_way_on(error: Error, name: &ClusterName, done: &str) -> Error
         "unchanged" => error.hint(replaces),
         "cloned" => error.hint(removes),
         _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        deploy: DeployArgs,
+    }
+
+    #[test]
+    fn a_wait_is_shortened_and_not_made_longer() {
+        for (timeout, most, limit) in [("10m", 30, 30), ("5s", 30, 5), ("0", 30, 30)] {
+            let mut deploy = Line::parse_from(["x", "--timeout", timeout]).deploy;
+            deploy.shorten(Duration::from_secs(most));
+            assert_eq!(deploy.limit(), Some(Duration::from_secs(limit)), "{timeout}");
+        }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Reader {
     restarts: Option<i32>,
     /// The error if the API server no longer accepts the credentials.
     denied: Option<Error>,
+    /// Why there is no log, in the words of the kubelet.
+    why_none: String,
 }
 
 impl Reader {
@@ -74,6 +76,7 @@ impl Reader {
             place: LogPosition::default(),
             restarts,
             denied: None,
+            why_none: String::new(),
         }
     }
 
@@ -93,10 +96,12 @@ impl Reader {
     async fn read_once(&mut self, send: &Sender<Batch>) {
         let mut pauses = Pauses::new(WAITS.0, WAITS.0);
         for _ in 0..ATTEMPTS {
-            if self.read(self.previous, false, send).await != End::Broken {
-                return;
+            match self.read(self.previous, false, send).await {
+                End::Broken => pauses.pause().await,
+                // Without a word an empty output would look like a log without lines.
+                End::NotStarted => return progress::warn(&self.why_none),
+                _ => return,
             }
-            pauses.pause().await;
         }
         progress::warn(&format!("the log of Pod {} broke off and is not whole", self.pod));
     }
@@ -230,7 +235,10 @@ impl Reader {
                 End::Refused
             }
             // The kubelet's "container … is waiting to start", or there is no previous run.
-            400 => End::NotStarted,
+            400 => {
+                self.why_none.clone_from(&status.message);
+                End::NotStarted
+            }
             403 => {
                 let error = self.cluster.kube_error(target, kube::Error::Api(status));
                 progress::warn(&error.message);

@@ -403,9 +403,9 @@ cause_kinds! {
     /// The cluster is on its way up, or a part of it is being replaced.
     Starting = "starting",
         "Wait: `kubectl flink wait NAME --for running`.",
-    /// The cluster is being deleted.
+    /// The cluster is being deleted, or its job is being canceled.
     Terminating = "terminating",
-        "Wait: `kubectl flink wait NAME --for deleted`.",
+        "Wait: `kubectl flink wait NAME --for stopped`.",
     /// Flink's REST does not answer though the JobManager runs, or it may not be asked.
     RestClosed = "rest-closed",
         "See the rights by `kubectl flink doctor`, and the JobManager's log.",

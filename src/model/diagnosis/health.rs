@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Observed, Role, last_seen, words};
 use super::trace::one_line;
-use super::verdict::{nothing_ran, of_job, subject, suspicions};
+use super::verdict::{nothing_ran, of_job, others_fail, subject, suspicions};
 use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
@@ -205,14 +205,20 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             found.extend(failing);
         }
     }
+    found.extend(others_fail(snapshot));
     found.extend(checkpoints(observed, snapshot, now));
     found.extend(backpressure(snapshot));
     found.extend(progress_lost(observed, snapshot, now));
     found.extend(silent(observed, snapshot, now));
     let runs = snapshot.job.as_ref().is_some_and(JobOverview::is_healthy);
     if !runs && snapshot.reach == Reach::Answered {
-        let text = format!("the cluster is on its way up: {}", stage(observed));
-        found.push(Cause::new(CauseKind::Starting, text));
+        let is_canceled = |job: &JobOverview| job.state == JobState::Cancelling;
+        found.push(if snapshot.job.as_ref().is_some_and(is_canceled) {
+            Cause::new(CauseKind::Terminating, "the job is being canceled")
+        } else {
+            let text = format!("the cluster is on its way up: {}", stage(observed));
+            Cause::new(CauseKind::Starting, text)
+        });
     }
     let never = snapshot
         .checkpoint_config

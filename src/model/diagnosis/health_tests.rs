@@ -102,6 +102,34 @@ fn a_task_that_fails_again_and_again_is_explained_by_its_exception() {
     }
 }
 
+/// A SQL script with several INSERT statements has as many jobs.
+#[test]
+fn another_job_that_fails_is_seen_beside_one_that_runs() {
+    for (state, is_seen) in [
+        ("RESTARTING", true),
+        ("FAILED", true),
+        ("RUNNING", false),
+        ("FINISHED", false),
+    ] {
+        let (observed, mut snapshot) = healthy();
+        let other = answer(flink(state, json!({"total": 4, "running": 4}), 2, (2, 0))).job;
+        snapshot.others = other.into_iter().collect();
+        let found = judge(observed, &snapshot);
+        assert_eq!(is_wrong(&found), is_seen, "{state}: {found:?}");
+        let is_named = |cause: &Cause| cause.title.contains("word count") && cause.title.contains(state);
+        assert_eq!(found.iter().any(is_named), is_seen, "{state}: {found:?}");
+    }
+}
+
+#[test]
+fn a_job_that_is_being_canceled_is_not_on_its_way_up() {
+    let (observed, mut snapshot) = healthy();
+    snapshot.job = answer(flink("CANCELLING", json!({"total": 4}), 2, (2, 0))).job;
+    let found = judge(observed, &snapshot);
+    assert_eq!(kinds(&found), [CauseKind::Terminating], "{found:?}");
+    assert!(!is_wrong(&found));
+}
+
 #[test]
 fn one_failure_that_is_over_is_a_warning_for_a_while() {
     let trace = "java.lang.IllegalStateException: once\n\tat a.B.c(B.java:1)\n";

@@ -8,6 +8,7 @@ use super::pods::{self, Finding};
 use super::stage::{Stage, stage};
 use super::{Cause, CauseKind, Grace, Note, Verdict};
 use crate::model::diagnosis::exits;
+use crate::model::flink::live::Snapshot;
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState};
 use crate::model::manifests::revision_of;
 
@@ -287,6 +288,22 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
         return Some(Cause::new(CauseKind::Starting, text));
     }
     None
+}
+
+/// Jobs beside the main one that fail or have failed: a main one that runs does not show that.
+pub(super) fn others_fail(snapshot: &Snapshot) -> Option<Cause> {
+    let fails = |job: &&JobOverview| {
+        let state = &job.state;
+        matches!(state, JobState::Restarting | JobState::Failing | JobState::Failed)
+    };
+    let mut failing = snapshot.others.iter().filter(fails);
+    let first = failing.next()?;
+    let text = format!("{} is {}, beside the job that is shown", subject(first), first.state);
+    let cause = Cause::new(CauseKind::Restarting, text)
+        .hint("kubectl flink ui NAME shows its exceptions; they are in the log of the JobManager too");
+    Some(failing.fold(cause, |cause, other| {
+        cause.evidence(format!("{} is {}", subject(other), other.state))
+    }))
 }
 
 /// What TaskManagers that start beside those of another version come to.

@@ -26,6 +26,7 @@ pub(crate) const SENSITIVE: &[&str] = &[
     "access-key",
     "access.key",
     "accesskey",
+    "accountkey",
     "passphrase",
     "passwd",
     "authorization",

@@ -218,13 +218,15 @@ impl JobsOverview {
         jobs.find(|job| job.jid == job_id && !job.state.is_terminal())
     }
 
+    /// The jobs beside the main one, in any state.
+    pub(crate) fn beside_main(&self) -> impl Iterator<Item = &JobOverview> {
+        let main = self.main_job().map(|job| &job.jid);
+        self.jobs.iter().filter(move |job| Some(&job.jid) != main)
+    }
+
     /// IDs of the jobs that run beside the main one.
     pub(crate) fn others(&self) -> Vec<String> {
-        let main = self.main_job().map(|job| &job.jid);
-        let others = self
-            .jobs
-            .iter()
-            .filter(|job| Some(&job.jid) != main && !job.state.is_terminal());
+        let others = self.beside_main().filter(|job| !job.state.is_terminal());
         others.map(|job| job.jid.clone()).collect()
     }
 }

@@ -34,7 +34,7 @@ impl std::str::FromStr for SortKey {
         Ok(match path.trim_start_matches('.') {
             "name" | "metadata.name" => Self::Name,
             "namespace" | "metadata.namespace" => Self::Namespace,
-            "status" => Self::Status,
+            "status" | "status.phase" => Self::Status,
             "age" | "createdAt" | "metadata.creationTimestamp" => Self::Age,
             "parallelism" => Self::Parallelism,
             "taskmanagers" | "taskManagers" => Self::TaskManagers,
@@ -184,4 +184,23 @@ pub(crate) fn headers(columns: Columns) -> Vec<&'static str> {
         headers.extend(["IMAGE", "FLINK", "REVISION", "JOB", "DEPLOYMENT"]);
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As kubectl names them, by the fields of the JSON.
+    #[test]
+    fn columns_are_known_by_their_paths_too() {
+        for (text, key) in [
+            ("status", SortKey::Status),
+            (".status.phase", SortKey::Status),
+            ("{.metadata.name}", SortKey::Name),
+            (".createdAt", SortKey::Age),
+        ] {
+            assert_eq!(text.parse(), Ok(key), "{text}");
+        }
+        assert!(".spec.image".parse::<SortKey>().is_err());
+    }
 }

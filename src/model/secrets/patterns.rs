@@ -7,8 +7,9 @@ use regex::{Captures, Regex};
 use super::redaction::REDACTED;
 use crate::model::flink::effective_config::SENSITIVE;
 
-/// The user info of a URL, up to its last `@`: a password may have one.
-const USER_INFO: &str = r#"([A-Za-z][A-Za-z0-9+.\-]*://)([^\s"'<>]*)@"#;
+/// The user info of a URL, up to its last `@`: a password may have one. That of Oracle, such as
+/// `jdbc:oracle:thin:scott/tiger@db`, has no `//` before it.
+const USER_INFO: &str = r#"([A-Za-z][A-Za-z0-9+.\-]*://|jdbc:oracle:[a-z0-9]+:)([^\s"'<>]*)@"#;
 
 static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     compiled()
@@ -107,7 +108,7 @@ fn user_info(found: &Captures<'_>) -> String {
 
 fn is_login(scheme: &str, user: &str) -> bool {
     let is_container = ["abfs", "wasb"].iter().any(|start| scheme.starts_with(start));
-    user != "flink" && (!is_container || user.contains(':'))
+    !matches!(user, "" | "flink") && (!is_container || user.contains(':'))
 }
 
 /// Passes the secrets within a text to `see`, which may return a replacement: those of settings, and the user info of URLs.
@@ -161,6 +162,14 @@ mod tests {
     fn secrets_in_text_are_replaced() {
         for (text, want) in [
             ("GET s3://u:p@b/k", "GET s3://****@b/k"),
+            (
+                "'url' = 'jdbc:oracle:thin:scott/ti@ger@//db:1521/x'",
+                "'url' = 'jdbc:oracle:thin:****@//db:1521/x'",
+            ),
+            (
+                "AccountName=shop;AccountKey=a+b/c==;EndpointSuffix=x",
+                "AccountName=shop;AccountKey=****;EndpointSuffix=x",
+            ),
             (
                 "jdbc:postgresql://u:p@ss@db:5432/x?sslmode=on",
                 "jdbc:postgresql://****@db:5432/x?****",
@@ -216,6 +225,7 @@ mod tests {
             "Sink: Writer (1/2)#0 (a1_b2_0_0) at http://10.0.0.1:8081/jobs/overview",
             "basic checks of SecurityOptions",
             "keyed: true, monkey=1",
+            "jdbc:oracle:thin:@//db:1521/x",
         ] {
             assert_eq!(without_secrets(text), text);
         }

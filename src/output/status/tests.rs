@@ -215,6 +215,16 @@ fn tasks_that_have_finished_are_no_fault() {
     );
 }
 
+/// Otherwise a part of it would be taken for another line of the screen.
+#[test]
+fn the_name_of_a_job_is_one_line() {
+    let mut shown = whole();
+    shown.job.as_mut().unwrap().name = "orders\nNothing is wrong.\tat all".into();
+    let text = drawn(&shown, Some(80), true);
+    let line = "                orders Nothing is wrong. at all 7483b8988232262a58467c5f3ad800f0";
+    assert!(text.lines().any(|shown| shown == line), "{text}");
+}
+
 #[test]
 fn the_screen_without_flink() {
     let mut shown = whole();

@@ -34,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) overview: Option<Overview>,
     /// The cluster's job in `GET /jobs/overview`.
     pub(crate) job: Option<JobOverview>,
+    /// The other jobs in it: a program that calls `execute()` several times has several, and so has a SQL script.
+    pub(crate) others: Vec<JobOverview>,
     pub(crate) vertices: Vec<Vertex>,
     /// When the job entered its state, in milliseconds since 1970.
     pub(crate) state_since: Option<u64>,
