@@ -102,6 +102,19 @@ fn the_entry_class_of_a_file_is_kept_when_a_jar_is_put_on_its_image() {
 }
 
 #[test]
+fn a_jar_beside_a_sql_script_is_refused_with_the_way_to_add_it() {
+    let (sandbox, registry) = place(1);
+    sandbox.file("job.sql", "SELECT 1;");
+    let outcome = create(&sandbox, &registry, &["--sql", "job.sql", "--dry-run=client"]);
+    fails(
+        &outcome,
+        2,
+        &["a SQL script is the whole job", "image build --lib FILE"],
+    );
+    assert_eq!(registry.log(), Vec::<String>::new());
+}
+
+#[test]
 fn nothing_is_pushed_when_the_dry_run_is_refused() {
     let (sandbox, registry) = place(2);
     let refused = status(403, "Forbidden", "exceeded quota");
