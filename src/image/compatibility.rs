@@ -42,23 +42,52 @@ pub(crate) fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let s3 = |uri: &&String| {
-        ["s3://", "s3a://", "s3p://"]
-            .iter()
-            .any(|scheme| uri.starts_with(scheme))
-    };
     let folders = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha];
     let plugins = layer.env.get("ENABLE_BUILT_IN_PLUGINS");
-    if let Some(folder) = folders.into_iter().flatten().find(s3)
-        && facts.has_s3() == Some(false)
-        && !plugins.is_some_and(|plugins| plugins.contains("s3"))
-    {
-        found.push(format!(
-            "{folder} needs a plugin for S3, and the image has none; --env ENABLE_BUILT_IN_PLUGINS=flink-s3-fs-presto-VERSION.jar brings in the official images' own"
-        ));
+    for (store, schemes, words, own) in FILE_SYSTEMS {
+        let is_there = |uri: &&String| {
+            let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
+            schemes.contains(&scheme)
+        };
+        if let Some(folder) = folders.into_iter().flatten().find(is_there)
+            && facts.has_plugin(words) == Some(false)
+            && !plugins.is_some_and(|plugins| words.iter().any(|word| plugins.contains(word)))
+        {
+            found.push(format!(
+                "{folder} needs a plugin for {store}, and the image has none; --env ENABLE_BUILT_IN_PLUGINS={own}-VERSION.jar brings in the official images' own"
+            ));
+        }
     }
     found
 }
+
+/// A store, the schemes of its URIs, words in the names of plugins and libraries that can read it, and the plugin in
+/// official images.
+type FileSystem = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+    &'static str,
+);
+
+/// The file systems that are not in Flink's class path. Hadoop's own library reads all but S3 too, if its connectors are
+/// there. Source: the modules of flink-filesystems.
+const FILE_SYSTEMS: [FileSystem; 4] = [
+    ("S3", &["s3", "s3a", "s3p"], &["s3"], "flink-s3-fs-presto"),
+    (
+        "Google Cloud Storage",
+        &["gs"],
+        &["gs-fs", "gcs", "hadoop"],
+        "flink-gs-fs-hadoop",
+    ),
+    (
+        "Azure",
+        &["abfs", "abfss", "wasb", "wasbs"],
+        &["azure", "abfs", "hadoop"],
+        "flink-azure-fs-hadoop",
+    ),
+    ("OSS", &["oss"], &["oss", "hadoop"], "flink-oss-fs-hadoop"),
+];
 
 pub(crate) fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     if image.is_empty() || nodes.is_empty() || nodes.iter().all(|node| runs(image, node)) {
@@ -138,6 +167,50 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(spec(&facts(), &enabled), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_store_needs_its_plugin() {
+        for (folder, store, plugin) in [
+            ("gs://bucket/x", "Google Cloud Storage", "gs-fs-hadoop"),
+            ("abfss://box@account.dfs.core.windows.net/x", "Azure", "azure-fs-hadoop"),
+            ("oss://bucket/x", "OSS", "oss-fs-hadoop"),
+        ] {
+            let layer = Config {
+                checkpoint_dir: Some(folder.to_owned()),
+                ..Config::default()
+            };
+            let faults = spec(&facts(), &layer);
+            assert!(
+                faults.len() == 1 && faults[0].contains(&format!("a plugin for {store}")),
+                "{faults:?}"
+            );
+            let with_plugin = Facts {
+                plugins: Some(vec![plugin.to_owned()]),
+                ..facts()
+            };
+            assert_eq!(spec(&with_plugin, &layer), Vec::<String>::new(), "{folder}");
+            let enabled = Config {
+                env: [(
+                    "ENABLE_BUILT_IN_PLUGINS".to_owned(),
+                    format!("flink-{plugin}-2.3.0.jar"),
+                )]
+                .into(),
+                ..layer.clone()
+            };
+            assert_eq!(spec(&facts(), &enabled), Vec::<String>::new(), "{folder}");
+            assert_eq!(
+                spec(&Facts::default(), &layer),
+                Vec::<String>::new(),
+                "what is unknown is no fault"
+            );
+        }
+        let layer = Config {
+            checkpoint_dir: Some("file:///x".to_owned()),
+            savepoint_dir: Some("/x".to_owned()),
+            ..Config::default()
+        };
+        assert_eq!(spec(&facts(), &layer), Vec::<String>::new());
     }
 
     #[test]

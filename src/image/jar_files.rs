@@ -7,6 +7,10 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::image::jar::{self, Jar, nearest};
 
+/// Flink's program that runs Python, which is in no jar of a job. Source: Flink's `PackagedProgramUtils.isPython`, before
+/// which its entrypoint looks for no class in `usrlib`.
+const PYTHON: &str = "org.apache.flink.client.python.PythonDriver";
+
 /// Reads a jar.
 pub(crate) fn read(path: &Path) -> Result<Jar> {
     let wrong = |why: &str| Error::usage(format!("--jar {}: {why}", path.display()));
@@ -24,8 +28,10 @@ pub(crate) fn read(path: &Path) -> Result<Jar> {
 /// Usage errors when the class is in none of the jars, and when there is no entry class or several.
 pub(crate) fn entry_class(jars: &[(String, Jar)], asked: Option<&str>, before: Option<&str>) -> Result<String> {
     let there = |class: &str| {
-        jars.iter()
-            .any(|(_, jar)| jar.classes.binary_search_by(|other| other.as_str().cmp(class)).is_ok())
+        class == PYTHON
+            || jars
+                .iter()
+                .any(|(_, jar)| jar.classes.binary_search_by(|other| other.as_str().cmp(class)).is_ok())
     };
     let names = jars
         .iter()
@@ -93,6 +99,13 @@ mod tests {
             jar("b.jar", None, &["b.Other"]),
         ];
         assert_eq!(entry_class(&library, None, None).unwrap(), "a.Main");
+    }
+
+    #[test]
+    fn a_python_program_may_have_jars_of_connectors() {
+        let connector = [jar("kafka.jar", None, &["a.Source"])];
+        assert_eq!(entry_class(&connector, Some(PYTHON), None).unwrap(), PYTHON);
+        assert_eq!(entry_class(&connector, None, Some(PYTHON)).unwrap(), PYTHON);
     }
 
     #[test]

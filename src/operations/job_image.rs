@@ -58,6 +58,14 @@ pub(crate) async fn prepare(
     let Some((paths, target)) = &options.build else {
         return Ok(None);
     };
+    if layer.sql.is_some() {
+        // Source: Flink's entrypoint, which finds the class of a job only in these jars if there are any.
+        let text =
+            "a SQL script is the whole job, and Flink does not find its program beside jars in /opt/flink/usrlib";
+        return Err(Error::usage(text)
+            .hint("`kubectl flink image build --lib FILE` puts a jar that the script uses into /opt/flink/lib")
+            .hint("--job-class CLASS runs the program of a jar instead of the script"));
+    }
     let base = layer.image.clone().ok_or_else(|| {
         Error::usage("there is no image to put the jar on").hint("--image names it, such as --image flink:2.3.0")
     })?;

@@ -51,7 +51,9 @@ impl StatedVersion<'_> {
             Some(file) => TargetRevision::file(handle, handle.in_its_set(file.clone()), flags, own)?,
             None => TargetRevision::changed(handle, flags, own)?,
         };
-        wanted.image = prepare(&self.image, &self.flags, &mut wanted.layer).await?;
+        // What the file says is as much the user's word as a flag: a jar's manifest does not overrule its entry class.
+        let stated = self.file.clone().unwrap_or_default().changed_by(self.flags.clone());
+        wanted.image = prepare(&self.image, &stated, &mut wanted.layer).await?;
         wanted.registry = self.image.check.then(|| self.image.registry.clone());
         Ok(wanted)
     }

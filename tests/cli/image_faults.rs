@@ -98,6 +98,55 @@ fn an_upload_that_is_cut_continues_where_it_was() {
     whole(&registry, "again/app", "1");
 }
 
+/// As one of several behind one address that do not share their uploads.
+#[test]
+fn an_upload_that_the_registry_has_forgotten_begins_again() {
+    for (method, status) in [("PATCH", 404), ("PATCH", 416), ("PUT", 404)] {
+        let (sandbox, registry) = place(1);
+        registry.fault(
+            method,
+            "/blobs/uploads/",
+            1,
+            Fault::Status(status, &[], "upload unknown"),
+        );
+        registry.fault("GET", "/blobs/uploads/", 1, Fault::Status(404, &[], "upload unknown"));
+        works(&build(&sandbox, &registry, &[]));
+        whole(&registry, "team/app", "1");
+    }
+    // One that forgets each of them is given up.
+    let (sandbox, registry) = place(1);
+    registry.fault(
+        "PATCH",
+        "/blobs/uploads/",
+        usize::MAX,
+        Fault::Status(404, &[], "upload unknown"),
+    );
+    fails(
+        &build(&sandbox, &registry, &[]),
+        3,
+        &["is not pushed", "upload unknown"],
+    );
+}
+
+/// As the CNCF registry does when its storage fails: it drops an upload that it cannot complete.
+#[test]
+fn an_upload_that_is_never_completed_is_given_up() {
+    let (sandbox, registry) = place(1);
+    works(&build(&sandbox, &registry, &[]));
+    let layer = whole(&registry, "team/app", "1")["layers"][1]["digest"].clone();
+    let layer: &'static str = layer.as_str().unwrap().to_owned().leak();
+    registry.fault("PUT", layer, usize::MAX, Fault::Status(500, &[], "the storage fails"));
+    registry.fault(
+        "GET",
+        "/blobs/uploads/",
+        usize::MAX,
+        Fault::Status(404, &[], "upload unknown"),
+    );
+    let push = registry.image("again/app:1");
+    let outcome = build(&sandbox, &registry, &["--push", &push]);
+    fails(&outcome, 1, &["is not pushed", "the storage fails"]);
+}
+
 #[test]
 fn a_registry_that_takes_no_large_pieces_gets_small_ones() {
     let (sandbox, registry) = place(1);

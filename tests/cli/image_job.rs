@@ -3,7 +3,7 @@
 use kubectl_flink::testing::Digest;
 use serde_json::{Value, json};
 
-use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE};
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE, running};
 use crate::explain::may_read_nothing;
 use crate::image_place::{fails, place, whole, works};
 use crate::registry::Registry;
@@ -80,6 +80,38 @@ fn a_cluster_gets_the_image_with_its_jar_by_its_digest() {
         "the dry runs come first: {:?}",
         outcome.requests
     );
+}
+
+/// The jar's manifest names another class.
+#[test]
+fn the_entry_class_of_a_file_is_kept_when_a_jar_is_put_on_its_image() {
+    let (sandbox, registry) = place(1);
+    let world = running().world().clone();
+    sandbox.server.live_in(world);
+    let (base, push) = (registry.image("flink:2.3.0"), registry.image("team/app"));
+    let file = format!(
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {{name: demo}}\nspec:\n  image: {base}\n  \
+         flinkVersion: v2_3\n  job: {{entryClass: com.example.WordCount, parallelism: 1}}\n"
+    );
+    sandbox.file("demo.yaml", &file);
+    let flags = ["--jar", "app.jar", "--push-to", &push, "--dry-run", "-o", "yaml"];
+    let outcome = sandbox.run(&[&["upgrade", "-f", "demo.yaml"], &flags[..]].concat());
+    works(&outcome);
+    assert!(outcome.stdout.contains("com.example.WordCount"), "{outcome}");
+    assert!(!outcome.stdout.contains("com.example.Job"), "{outcome}");
+}
+
+#[test]
+fn a_jar_beside_a_sql_script_is_refused_with_the_way_to_add_it() {
+    let (sandbox, registry) = place(1);
+    sandbox.file("job.sql", "SELECT 1;");
+    let outcome = create(&sandbox, &registry, &["--sql", "job.sql", "--dry-run=client"]);
+    fails(
+        &outcome,
+        2,
+        &["a SQL script is the whole job", "image build --lib FILE"],
+    );
+    assert_eq!(registry.log(), Vec::<String>::new());
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn the_image_check_can_be_turned_off() {
 #[test]
 fn the_image_check_of_a_change_can_be_turned_off() {
     let (_, registry) = place(1);
-    let image = registry.image("flink:1.20");
+    let image = registry.image("flink:2.4");
     let editor = format!("sed -i s,flink:2.3.0,{image},");
     let commands: [&[&str]; 3] = [
         &["set", "image", "demo", &image, "--dry-run"],

@@ -160,6 +160,31 @@ fn a_version_that_ends_is_refused_with_its_exception_and_its_job_is_deleted() {
     assert!(!outcome.stderr.contains("kubectl flink why"), "{outcome}");
 }
 
+#[test]
+fn a_version_without_room_beside_the_running_one_has_not_failed() {
+    let sandbox = running();
+    let server = &sandbox.server;
+    checks(server, fine(), true);
+    let owner = tree!({"apiVersion": "batch/v1", "kind": "Job", "name": "demo-rehearsal", "uid": "rehearsal", "controller": true});
+    let condition = tree!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/3 nodes are available: 3 Insufficient memory.", "lastTransitionTime": "2026-01-01T00:00:05Z"});
+    let pod = tree!({"metadata": {"name": "demo-rehearsal-x", "uid": "p", "ownerReferences": [owner],
+            "labels": {"app": "demo", "component": "rehearsal"}},
+        "spec": {"containers": [{"name": "flink-master", "image": "x"}]},
+        "status": {"phase": "Pending", "conditions": [condition]}});
+    starts(server, &job("jane@laptop"), &tree!([pod]));
+    server
+        .expect(delete(REHEARSAL).body(tree!({"preconditions": {"uid": "rehearsal"}})))
+        .answer(json(&tree!({})));
+    let outcome = sandbox.run(&FROM);
+    let texts = [
+        "there is no room for a rehearsal beside demo, which was not changed: ",
+        "3 Insufficient memory",
+    ];
+    refused(&outcome, 8, &texts);
+    assert!(!outcome.stderr.contains("failed its rehearsal"), "{outcome}");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interruption_deletes_its_job() {

@@ -260,3 +260,28 @@ fn a_job_that_ended_is_not_replaced_as_if_it_had_never_come_up() {
     );
     assert!(!outcome.stderr.contains("never came up"), "{outcome}");
 }
+
+/// Otherwise the job would be stopped, and the new version could not read its savepoint.
+#[test]
+fn a_flink_that_cannot_read_the_state_is_refused_while_the_job_runs() {
+    let upgrade = ["upgrade", "demo", "--image", "flink:1.20.5", "--dry-run"];
+    for more in [&["--strategy", "last-checkpoint"][..], &[]] {
+        let outcome = running().run(&[&upgrade[..], more].concat());
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        let words = [
+            "the job of demo runs with Flink 2.3, and Flink 1.20 cannot read its savepoints",
+            "--from-savepoint PATH",
+        ];
+        assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{outcome}");
+        assert_eq!(outcome.changes(), Vec::<&String>::new(), "{outcome}");
+    }
+    let outcome = running().run(&[&upgrade[..], &["--from-savepoint", "s3://b/of-1.20"]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stdout.contains("starts from s3://b/of-1.20"), "{outcome}");
+
+    // The recorded version is wrong: Flink itself says that it is an older one.
+    let sandbox = running();
+    sandbox.with_flink(|flink| flink.old = true);
+    let outcome = sandbox.run(&upgrade);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}

@@ -104,12 +104,15 @@ impl Upload<'_> {
 
     async fn send(&self, mut session: Session) -> Result<()> {
         let (mut failures, mut piece, mut resumed) = (0, u64::MAX, false);
+        // Only new bytes are progress: an upload that begins again after its last step would otherwise never be given up.
+        let mut furthest = 0;
         loop {
-            let before = session.offset;
             let trouble = match self.step(&mut session, piece).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
-                    failures = 0;
+                    if session.offset > furthest {
+                        (furthest, failures) = (session.offset, 0);
+                    }
                     continue;
                 }
                 Err(trouble) => trouble,
@@ -117,8 +120,13 @@ impl Upload<'_> {
             let too_large = trouble.status == Some(StatusCode::PAYLOAD_TOO_LARGE) && piece > PIECE;
             // A blob that was sent in pieces and does not match is sent again as a whole.
             let mismatch = resumed && trouble.status == Some(StatusCode::BAD_REQUEST);
+            // The registry does not know the upload any more, or has it at another position: it is asked, below.
+            let out_of_step = matches!(
+                trouble.status,
+                Some(StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE)
+            );
             failures += 1;
-            if !(trouble.passing || too_large || mismatch) || failures >= TRIES {
+            if !(trouble.passing || too_large || mismatch || out_of_step) || failures >= TRIES {
                 return Err(trouble.error);
             }
             tracing::debug!(error = %trouble.error, "continues");
@@ -132,8 +140,8 @@ impl Upload<'_> {
                 _ => self.begin_again().await?,
             };
             resumed = session.offset > 0 && !mismatch;
-            if session.offset > before {
-                failures = 0;
+            if session.offset > furthest {
+                (furthest, failures) = (session.offset, 0);
             }
             (self.sent)(session.offset);
         }

@@ -34,7 +34,7 @@ pub use log::{last_line, mentions_job, root_cause};
 pub(crate) use observed::{Observed, Role, first_seen, last_seen, times_seen};
 pub(crate) use pods::{main_container, why_it_waits};
 pub(crate) use stage::{Stage, stage};
-pub(crate) use verdict::{Surge, surge, verdict};
+pub(crate) use verdict::{Surge, has_no_room, surge, verdict};
 
 /// How long, and how often, a fault is tolerated before it counts as final.
 ///

@@ -333,6 +333,15 @@ const FULL: [&str; 9] = [
     "Multi-Attach",
 ];
 
+/// Whether a cause only says that other Pods have the room that a Pod needs.
+pub(crate) fn has_no_room(cause: &Cause) -> bool {
+    let of_pods = matches!(
+        cause.kind,
+        CauseKind::Unschedulable | CauseKind::Quota | CauseKind::Volume
+    );
+    of_pods && FULL.iter().any(|words| cause.title.contains(words))
+}
+
 /// Whether the TaskManagers of `revision` come up.
 pub(crate) fn surge(observed: &Observed, revision: u64, now: Timestamp) -> Surge {
     let mut own = observed.clone();

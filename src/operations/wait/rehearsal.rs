@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::watches::{Scope, Watching, master_pod};
 use super::{POLL, timed_out_with};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::model::diagnosis::{Cause, Grace, Observed, Verdict, stage, verdict};
+use crate::model::diagnosis::{Cause, Grace, Observed, Verdict, has_no_room, stage, verdict};
 use crate::model::flink::overview::JobState;
 use crate::model::names::ClusterName;
 use crate::operations::observe::with_fresh_log;
@@ -28,7 +28,8 @@ enum Seen {
 /// called at every step.
 ///
 /// # Errors
-/// Job failed with the cause if the new version does not get that far, timed out after `timeout`.
+/// Job failed with the cause if the new version does not get that far, conflict if the running one leaves no room for it,
+/// timed out after `timeout`.
 pub(crate) async fn until_restored(
     cluster: &Cluster,
     name: &ClusterName,
@@ -67,6 +68,17 @@ pub(crate) async fn until_restored(
             .await?;
         let (pod, job_id, running) = match seen {
             Seen::Job(pod, job_id, running) => (pod, job_id, running),
+            // It says nothing about the new version, which needs that room only when the running one has ended.
+            Seen::Failed(cause) if has_no_room(&cause) => {
+                let error = Error {
+                    kind: Kind::Conflict,
+                    ..(*cause).into_error(name)
+                };
+                let text = format!("there is no room for a rehearsal beside {name}, which was not changed");
+                return Err(error
+                    .context(text)
+                    .hint("`kubectl flink upgrade --rehearse=false` needs no room for two JobManagers"));
+            }
             Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error(name)),
             Seen::Finished if state => return Err(Error::job_failed("its program ended without a job that resumes")),
             Seen::Finished => return Ok(()),

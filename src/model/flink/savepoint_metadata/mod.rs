@@ -15,6 +15,7 @@ pub(crate) use diff::OperatorChange;
 pub use diff::diff;
 
 use crate::error::{Error, Result};
+use crate::model::flink::FlinkVersion;
 use reader::Reader;
 
 /// First bytes of the file. Source: `Checkpoints.HEADER_MAGIC_NUMBER`.
@@ -23,6 +24,18 @@ const MAGIC: i32 = 0x4960_672d;
 const MASTER_STATE_MAGIC: i32 = 0xc96b_1696_u32.cast_signed();
 /// Supported versions of the format.
 const VERSIONS: std::ops::RangeInclusive<i32> = 2..=6;
+
+/// The version of the format that a release writes, which is also the newest that it reads.
+///
+/// Source: `MetadataSerializers` of each release, which refuses a newer one as "Unrecognized checkpoint version number".
+pub(crate) const fn format_of(flink: FlinkVersion) -> i32 {
+    match (flink.major, flink.minor) {
+        (0..=1, 0..=15) => 3,
+        (0..=1, _) => 4,
+        (2, 0) => 5,
+        _ => 6,
+    }
+}
 
 /// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
