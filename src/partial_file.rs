@@ -17,12 +17,9 @@ pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
         .suffix(".partial")
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(|error| {
-            // Its own text names the temporary file, which the user does not know.
-            let inner = error
-                .get_ref()
-                .and_then(|inner| inner.source())
-                .map(ToString::to_string);
-            let reason = inner.unwrap_or_else(|| error.to_string());
+            // Behind the reason its own text has the path of the temporary file, which the user does not know.
+            let text = error.to_string();
+            let reason = text.split(" at path ").next().unwrap_or_default();
             Error::usage(format!("cannot write {}: {reason}", path.display())).caused_by(error)
         })
 }
