@@ -133,8 +133,13 @@ async fn confirm_without_checkpoints(
 ) -> Result<()> {
     let takes_none = match handle.flink.checkpoint_config(job_id).await {
         Ok(Reply::Answer(config)) => config.interval.is_some() && config.every().is_none(),
-        // Source: `AbstractCheckpointHandler`, for a job without a checkpoint coordinator.
-        Ok(Reply::Refused(status, _)) => status == StatusCode::NOT_FOUND,
+        // Source: `AbstractCheckpointHandler`, for a job without a checkpoint coordinator. Flink has the same answer where
+        // another command has replaced the job.
+        Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
+            handle.check_unchanged().await?;
+            true
+        }
+        Ok(Reply::Refused(..)) => false,
         // Another command may have ended its JobManager.
         Ok(Reply::Away) => return Err(handle.or_changed(handle.flink.away()).await),
         Err(error) => return Err(handle.or_changed(error).await),
