@@ -27,8 +27,9 @@ pub(crate) async fn cancel(
     lock::check_to_end_job(&mut handle).await?;
     // A savepoint that hangs must not prevent a cancel.
     let mut job_status = handle.job_status_with(Wait::Look).await?;
-    let never_ran = matches!(job_status, JobStatus::Stopped) && handle.never_ran().await?;
-    if matches!(job_status, JobStatus::Stopped)
+    let is_stopped = matches!(job_status, JobStatus::Stopped);
+    let never_ran = is_stopped && handle.never_ran().await?;
+    if is_stopped
         && !never_ran
         && handle.live.job.is_some()
         && handle.job_end().is_none()

@@ -77,23 +77,10 @@ fn a_layer_is_put_on_and_the_rest_is_mounted() {
 fn a_plain_push_draws_no_bars() {
     let drawn = |flags: &str| {
         let (sandbox, registry) = place(1);
-        let line = format!(
-            "{} image build {flags} --base {} --push {} --jar app.jar",
-            env!("CARGO_BIN_EXE_kubectl-flink"),
-            registry.image("flink:2.3.0"),
-            registry.image("team/app:1"),
-        );
-        let output = std::process::Command::new("script")
-            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-            .current_dir(sandbox.home())
-            .env("HOME", sandbox.home())
-            .env("TERM", "xterm")
-            .env_remove("KUBECONFIG")
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{text}");
+        let (base, push) = (registry.image("flink:2.3.0"), registry.image("team/app:1"));
+        let line = format!("image build {flags} --base {base} --push {push} --jar app.jar");
+        let (text, succeeds) = sandbox.shown_in_terminal(&line, "xterm", None);
+        assert!(succeeds, "{text}");
         text
     };
     let text = drawn("");

@@ -35,17 +35,7 @@ fn colors_are_printed_on_terminals_and_on_request() {
 fn plain_prints_only_text_in_a_terminal() {
     let sandbox = Sandbox::new();
     let run = |flags: &str, variable: (&str, &str)| {
-        let line = format!("{} {flags} list --context gone", env!("CARGO_BIN_EXE_kubectl-flink"));
-        let output = std::process::Command::new("script")
-            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-            .env("HOME", sandbox.home())
-            .env("TERM", "xterm")
-            .env(variable.0, variable.1)
-            .env_remove("KUBECONFIG")
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let (text, _) = sandbox.shown_in_terminal(&format!("{flags} list --context gone"), "xterm", Some(variable));
         assert!(text.contains("there is no context"), "{text}");
         text
     };
@@ -53,6 +43,31 @@ fn plain_prints_only_text_in_a_terminal() {
     assert!(!run("--plain", ("X", "")).contains(ESCAPE));
     assert!(!run("", ("NO_COLOR", "1")).contains(ESCAPE));
     assert!(!run("", ("CLICOLOR", "0")).contains(ESCAPE));
+}
+
+/// What moves the cursor is no color.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_screen_without_colors_is_redrawn_in_place() {
+    for (variable, flags) in [("NO_COLOR", &[][..]), ("ANY", &["--color=never"])] {
+        let sandbox = Sandbox::new().variable(variable, "1");
+        let scene = crate::scene::Scene {
+            often: true,
+            ..crate::screens::five_vertices()
+        };
+        scene.script(&sandbox);
+        let mut is_interrupted = false;
+        let press = |frame: &crate::terminal::Frame| {
+            let is_there = frame.text().contains("4 of 4 tasks") && !std::mem::replace(&mut is_interrupted, true);
+            is_there.then_some("\u{3}")
+        };
+        let watch = [&["status", "demo", "--watch"], flags].concat();
+        let session = sandbox.run_on_screen(&watch, crate::terminal::SIZES[0], press);
+        assert!(session.frames.iter().any(|frame| frame.is_page), "{flags:?}: {session}");
+        assert!(!session.last().is_page, "{flags:?}: {session}");
+        let bytes = String::from_utf8_lossy(&session.bytes);
+        assert!(!bytes.contains("\u{1b}[1m") && !bytes.contains("\u{1b}[3"), "{bytes:?}");
+    }
 }
 
 /// A terminal whose cursor cannot be moved, such as the shell of an editor: what is redrawn elsewhere is shown once.
@@ -70,17 +85,8 @@ fn nothing_is_redrawn_on_a_dumb_terminal() {
     server
         .expect(get("/apis/metrics.k8s.io/v1beta1/namespaces/default/pods"))
         .answer(status(404, "NotFound", "not found"));
-    let line = format!("timeout 20 {} top", env!("CARGO_BIN_EXE_kubectl-flink"));
-    let output = std::process::Command::new("script")
-        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-        .env("HOME", sandbox.home())
-        .env("TERM", "dumb")
-        .env_remove("KUBECONFIG")
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
+    let (text, succeeds) = sandbox.shown_in_terminal("top", "dumb", None);
+    assert!(succeeds, "{text}");
     assert_eq!(text.matches("RESTARTS").count(), 1, "{text}");
     assert_eq!(server.faults(), "");
 }

@@ -178,6 +178,24 @@ impl Sandbox {
         self.run_until(command, arguments, prompt, reply)
     }
 
+    /// The output of a command on a terminal of this kind (`TERM`), and whether the command succeeds. `line` follows the
+    /// name of the program.
+    #[cfg(target_os = "linux")]
+    pub fn shown_in_terminal(&self, line: &str, kind: &str, variable: Option<(&str, &str)>) -> (String, bool) {
+        let line = format!("timeout --foreground 20 {} {line}", env!("CARGO_BIN_EXE_kubectl-flink"));
+        let output = std::process::Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .current_dir(self.home())
+            .env("HOME", self.home())
+            .env("TERM", kind)
+            .envs(variable)
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (String::from_utf8(output.stdout).unwrap(), output.status.success())
+    }
+
     /// Runs it in a terminal of this size. `press` sees what is on it, and says which keys are pressed then.
     #[cfg(target_os = "linux")]
     pub fn run_on_screen(

@@ -34,7 +34,7 @@ fn shows(session: &Session, words: &[&str]) {
 }
 
 /// A job of five vertices with two TaskManagers, and long names of all.
-fn five_vertices() -> Scene {
+pub fn five_vertices() -> Scene {
     let running = container("Running", &tree!({"running": {}}), &tree!({}), 0);
     let vertex = |number: u32| {
         let name = format!("Source: payments of shop {number} -> Map -> Filter -> Watermarks");
@@ -376,30 +376,6 @@ fn a_screen_that_is_redrawn_survives_a_blip_and_keeps_its_last_frame() {
             !session.last().is_page && session.last().text().contains("7 of 7 tasks"),
             "{session}"
         );
-    }
-}
-
-/// What moves the cursor is no color.
-#[test]
-fn a_screen_without_colors_is_redrawn_in_place() {
-    for (variable, flags) in [("NO_COLOR", &[][..]), ("ANY", &["--color=never"])] {
-        let sandbox = Sandbox::new().variable(variable, "1");
-        let scene = Scene {
-            often: true,
-            ..five_vertices()
-        };
-        scene.script(&sandbox);
-        let mut is_interrupted = false;
-        let press = |frame: &Frame| {
-            let is_there = frame.text().contains("4 of 4 tasks") && !std::mem::replace(&mut is_interrupted, true);
-            is_there.then_some("\u{3}")
-        };
-        let watch = [&["status", "demo", "--watch"], flags].concat();
-        let session = sandbox.run_on_screen(&watch, SIZES[0], press);
-        assert!(session.frames.iter().any(|frame| frame.is_page), "{flags:?}: {session}");
-        assert!(!session.last().is_page, "{flags:?}: {session}");
-        let bytes = String::from_utf8_lossy(&session.bytes);
-        assert!(!bytes.contains("\u{1b}[1m") && !bytes.contains("\u{1b}[3"), "{bytes:?}");
     }
 }
 
