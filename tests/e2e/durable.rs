@@ -60,8 +60,7 @@ impl Place {
             restored >= before,
             "it counted to {before}, and came back at {restored}"
         );
-        let count = self.counted(name, restored);
-        let keyed = self.metric(name, "keyed").expect("the job reports the sum of its keys");
+        let (count, keyed) = self.counted_with_keys(name, restored);
         assert!(
             keyed >= restored,
             "it came back at {restored}, says {count}, but its keys {keyed}"

@@ -48,24 +48,31 @@ impl Place {
         job["tasks"]["total"].as_u64().unwrap()
     }
 
-    /// What the counting job has counted, by the metric `count` or `keyed`.
-    pub fn metric(&self, name: &str, metric: &str) -> Option<u64> {
+    /// What the counting job has counted, and the sum of its keys, from one answer: each JobManager has numbers of its own.
+    pub fn counts(&self, name: &str) -> Option<(u64, u64)> {
         let mut command = Command::new(bed("count"));
-        let run = process::run(command.args([&self.namespace, name, metric]), "");
-        run.stdout.trim().parse().ok()
+        let run = process::run(command.args([&self.namespace, name, "count", "keyed"]), "");
+        let (count, keyed) = run.stdout.trim().split_once('\n')?;
+        Some((count.parse().ok()?, keyed.parse().ok()?))
     }
 
     /// What the counting job has counted.
     #[track_caller]
     pub fn count(&self, name: &str) -> u64 {
-        soon("the job reports its count", || self.metric(name, "count"))
+        soon("the job reports its count", || self.counts(name)).0
     }
 
     /// Waits until the job has counted up to `least`.
     #[track_caller]
     pub fn counted(&self, name: &str, least: u64) -> u64 {
+        self.counted_with_keys(name, least).0
+    }
+
+    /// Waits until the job has counted up to `least`, and gives the sum of its keys with the count.
+    #[track_caller]
+    pub fn counted_with_keys(&self, name: &str, least: u64) -> (u64, u64) {
         soon(&format!("the count is {least}"), || {
-            self.metric(name, "count").filter(|count| *count >= least)
+            self.counts(name).filter(|(count, _)| *count >= least)
         })
     }
 
@@ -100,9 +107,8 @@ impl Place {
             restored >= before,
             "it counted to {before}, and continued from {restored}"
         );
-        let count = self.count(name);
+        let (count, keyed) = soon("the job reports its count", || self.counts(name));
         assert!(count >= restored, "it continued from {restored}, and reports {count}");
-        let keyed = self.metric(name, "keyed").expect("the job reports the sum of its keys");
         assert!(
             keyed >= restored,
             "it continued from {restored}, but its keys have counted {keyed}"

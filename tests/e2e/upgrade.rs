@@ -173,7 +173,7 @@ fn an_upgrade_that_runs_but_does_not_work_rolls_back() {
     let before = place.count("demo");
     let known = place.savepoints("demo").len();
     soon("a checkpoint of after that", || {
-        place.metric("demo", "count").filter(|count| *count > before + 300)
+        place.counts("demo").filter(|(count, _)| *count > before + 300)
     });
     place.flink(&["restart", "demo", "--strategy=last-checkpoint"]).ok();
     assert_eq!(place.savepoints("demo").len(), known);
