@@ -5,6 +5,7 @@
 
 mod answer;
 mod apply_set;
+mod backoff;
 mod basis;
 mod beside;
 mod call;

@@ -8,17 +8,17 @@ use crate::demo::{DEPLOYMENTS, FLINK, ID, JOBS, PODS, empty, made};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, Call, Server, cut, get, json, status, status_object, text, watch};
 
-const EVENTS: &str = "/api/v1/namespaces/default/events";
+pub const EVENTS: &str = "/api/v1/namespaces/default/events";
 
-fn list_of(items: &[Value]) -> Answer {
+pub fn list_of(items: &[Value]) -> Answer {
     json(&tree!({"metadata": {"resourceVersion": "10"}, "items": items}))
 }
 
-fn lists(path: &str) -> Call {
+pub fn lists(path: &str) -> Call {
     get(path).no_query("watch")
 }
 
-fn watches(path: &str) -> Call {
+pub fn watches(path: &str) -> Call {
     get(path).query("watch", "true")
 }
 
@@ -28,7 +28,7 @@ fn quiet() -> Answer {
 }
 
 /// The Job and the Deployment of a cluster that runs.
-fn objects() -> [(&'static str, Value); 2] {
+pub fn objects() -> [(&'static str, Value); 2] {
     let made = made(2, &tree!([]));
     let object = |mut object: Value, uid: &str| {
         let more = tree!({"uid": uid, "resourceVersion": "9", "creationTimestamp": "2026-01-01T00:00:00Z", "namespace": "default"});
@@ -60,7 +60,7 @@ fn gone() -> Answer {
     watch([("ERROR", status_object(410, "Expired", "too old resource version"))])
 }
 
-fn wait(sandbox: &Sandbox, goal: &str, timeout: &str) -> Outcome {
+pub fn wait(sandbox: &Sandbox, goal: &str, timeout: &str) -> Outcome {
     sandbox.run(&["wait", "demo", "--for", goal, "--timeout", timeout])
 }
 
@@ -127,35 +127,6 @@ fn an_object_with_another_uid_after_a_gap_is_a_new_one() {
     with_a_gap(&sandbox, &gone(), &others);
     let outcome = wait(&sandbox, "deleted", "20s");
     assert_eq!(outcome.code, Some(0), "{outcome}");
-}
-
-/// Where no watch gets through the list is read from time to time.
-#[test]
-fn watches_that_end_at_once_are_not_opened_at_once() {
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    for (path, object) in objects() {
-        server.expect(lists(path)).times(3).answer(list_of(&[object]));
-        server.expect(lists(path)).often().answer(list_of(&[]));
-        server.expect(watches(path)).often().answer(watch([]));
-    }
-    let outcome = wait(&sandbox, "deleted", "30s");
-    assert_eq!(outcome.code, Some(0), "{outcome}");
-    assert!(outcome.requests.len() < 40, "{outcome}");
-
-    let sandbox = Sandbox::new();
-    let server = &sandbox.server;
-    for (path, object) in objects() {
-        server.expect(lists(path)).often().answer(list_of(&[object]));
-        server.expect(watches(path)).often().answer(watch([]));
-    }
-    for path in [PODS, EVENTS] {
-        server.expect(lists(path)).often().answer(list_of(&[]));
-        server.expect(watches(path)).often().answer(watch([]));
-    }
-    let outcome = wait(&sandbox, "finished", "4s");
-    assert_eq!(outcome.code, Some(5), "{outcome}");
-    assert!(outcome.requests.len() < 100, "{} requests", outcome.requests.len());
 }
 
 #[test]

@@ -57,6 +57,7 @@ mod killed;
 #[path = "../cli/pack.rs"]
 mod pack;
 mod pairs;
+mod parallel;
 #[path = "../cli/registry/mod.rs"]
 #[allow(dead_code)]
 mod registry;
@@ -84,11 +85,10 @@ use compare::{Depth, View, at_rest, becomes};
 use fault::{FAULTS, Fault};
 use given::{GIVEN, Given, KEPT, LAST_CHECKPOINT};
 use judge::{beside, deleted_only_what_was_shown, ends_as_documented, is_cut, is_repeated, keeps_savepoints};
+use parallel::side_by_side;
 use run::{Run, run};
 use world::World;
 
-/// Cases at once. Most of their time is waiting.
-const THREADS: usize = 48;
 /// Faults that are tried at each request where not all are: one of the first two where something is changed, and so many
 /// others, all in turn. All take minutes.
 const SAMPLE: usize = 1;
@@ -119,6 +119,9 @@ struct Case {
     /// The world after a run without a fault.
     expected: Arc<View>,
 }
+
+/// The number of cases of a part, and what failed.
+type Tried = (usize, Vec<String>);
 
 fn main() -> ExitCode {
     let begun = Instant::now();
@@ -161,26 +164,23 @@ fn main() -> ExitCode {
     }
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let worlds = made();
-    let (mut total, mut failures) = (0, Vec::new());
-    let parts: [&dyn Fn() -> (usize, Vec<String>); 6] = [
+    // What waits longest begins first.
+    let parts: &[&(dyn Fn() -> Tried + Sync)] = &[
+        &|| watches::try_all(&worlds, &wanted, mode),
+        &|| killed::try_all(&worlds, &wanted, mode),
         &|| try_commands(&worlds, &wanted, mode),
         &|| results::try_all(&worlds, &wanted),
         &|| pairs::try_all(&worlds, &wanted, mode),
-        &|| killed::try_all(&worlds, &wanted, mode),
-        &|| watches::try_all(&worlds, &wanted, mode),
         &|| images::try_all(&wanted, mode),
+        #[cfg(target_os = "linux")]
+        &|| checklist::try_all(&worlds, &wanted),
     ];
-    for part in parts {
-        let (more, mut bad) = part();
-        total += more;
-        failures.append(&mut bad);
-    }
-    #[cfg(target_os = "linux")]
-    {
-        let (more, mut bad) = checklist::try_all(&worlds, &wanted);
-        total += more;
-        failures.append(&mut bad);
-    }
+    let tried: Vec<Tried> = std::thread::scope(|scope| {
+        let running: Vec<_> = parts.iter().map(|part| scope.spawn(part)).collect();
+        running.into_iter().map(|part| part.join().unwrap()).collect()
+    });
+    let total: usize = tried.iter().map(|(number, _)| number).sum();
+    let failures: Vec<String> = tried.into_iter().flat_map(|(_, failures)| failures).collect();
     for (number, failure) in failures.iter().enumerate() {
         match failure.split_once('\n') {
             Some((first, _)) if number >= SHOWN => println!("{first}"),
@@ -237,9 +237,11 @@ fn try_commands(worlds: &Worlds, wanted: &(dyn Fn(&str) -> bool + Sync), mode: M
     let denied = denied.into_inner().unwrap();
     let total = cases.len() + denied.len() + tried_plain.into_inner();
     let judge = |outcome: Result<(), String>| failures.lock().unwrap().extend(outcome.err());
-    side_by_side(cases, |case| judge(try_case(&case, &worlds[&case.command.given])));
-    side_by_side(denied, |case| {
-        judge(denied::try_case(&case, &worlds[&case.command.given]));
+    std::thread::scope(|scope| {
+        scope.spawn(|| side_by_side(cases, |case| judge(try_case(&case, &worlds[&case.command.given]))));
+        side_by_side(denied, |case| {
+            judge(denied::try_case(&case, &worlds[&case.command.given]));
+        });
     });
     (total, failures.into_inner().unwrap())
 }
@@ -252,22 +254,6 @@ fn few<T>(cases: Vec<T>, turn: usize, mode: Mode) -> impl Iterator<Item = T> {
         .enumerate()
         .filter(move |(at, _)| tried(*at))
         .map(|(_, case)| case)
-}
-
-/// Does `work` with each of `items`, many at once, in their order.
-fn side_by_side<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
-    let queue = Mutex::new(items.into_iter());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap().next();
-                    let Some(item) = next else { return };
-                    work(item);
-                }
-            });
-        }
-    });
 }
 
 fn made() -> Worlds {
