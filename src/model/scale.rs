@@ -75,8 +75,8 @@ pub(crate) struct ScalePlan {
 /// provide.
 pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     let wanted = known.wanted;
+    check_limit(known)?;
     let followers = followers(known);
-    check_limit(known, &followers)?;
     let redeploy = |why: String| ScalePlan {
         way: ScaleMethod::Redeploy,
         why,
@@ -182,7 +182,13 @@ fn followers(known: &ScaleInput) -> Vec<&str> {
         .collect()
 }
 
-fn check_limit(known: &ScaleInput, followers: &[&str]) -> Result<()> {
+/// Checks that the state of the job can be divided among as many tasks as are wanted. A job that is started from that state
+/// with more fails. Source: `StateAssignmentOperation.checkParallelismPreconditions`.
+///
+/// # Errors
+/// Usage error, with the number of tasks that are possible.
+pub(crate) fn check_limit(known: &ScaleInput) -> Result<()> {
+    let followers = followers(known);
     let limits = known
         .job
         .vertices

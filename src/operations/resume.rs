@@ -15,6 +15,7 @@ use crate::operations::resume_plan::{ResumeOptions, choose};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::savepoint::{Wait, stops_job};
 use crate::operations::target_revision::StatedVersion;
+use crate::operations::upgrade::fit::fit;
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute, take_over};
 
@@ -150,6 +151,7 @@ async fn start(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>
         (wanted.how.confirm)(&format!("give up what the job of {} did since {since}?", handle.name))?;
     }
     let target = wanted.version.resolve(&handle).await?;
+    fit(&handle, &job_status, &target, choice.path.is_none()).await?;
     let summary = choice.describe(&handle.name);
     let (ending, job) = match job_status {
         JobStatus::Running(job) if choice.cancel => (

@@ -4,6 +4,7 @@ pub(crate) mod clean_up;
 mod describe;
 mod downtime;
 pub(crate) mod engine;
+pub(crate) mod fit;
 pub(crate) mod plan;
 mod restore_point;
 mod stop_job;
@@ -170,6 +171,8 @@ pub(crate) async fn change(
             }
             job_status => job_status,
         };
+        let keeps_state = how.strategy != Strategy::Stateless && wanted.restore_from.is_none();
+        fit::fit(&handle, &job_status, &wanted, keeps_state).await?;
         Box::pin(carry_out(handle, job_status, wanted, how, command)).await
     })
     .await
@@ -228,7 +231,7 @@ async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Optio
     }
 }
 
-/// Like [`change`], for a cluster that is not locked, and whose job status is known.
+/// Like [`change`], for a cluster that is not locked, whose job status is known, and a version that fits its job.
 pub(crate) async fn carry_out(
     handle: ClusterHandle,
     job_status: JobStatus,
