@@ -275,6 +275,14 @@ fn a_flink_that_cannot_read_the_state_is_refused_while_the_job_runs() {
         assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{outcome}");
         assert_eq!(outcome.changes(), Vec::<&String>::new(), "{outcome}");
     }
+    let outcome = running().run(&["savepoint-resume", "demo", "--image", "flink:1.20.5"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(
+        outcome.stderr.contains("Flink 1.20 cannot read its savepoints"),
+        "{outcome}"
+    );
+    assert!(!outcome.stderr.contains("--strategy"), "{outcome}");
+    assert_eq!(outcome.changes(), Vec::<&String>::new(), "{outcome}");
     let outcome = running().run(&[&upgrade[..], &["--from-savepoint", "s3://b/of-1.20"]].concat());
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.contains("starts from s3://b/of-1.20"), "{outcome}");
@@ -284,4 +292,27 @@ fn a_flink_that_cannot_read_the_state_is_refused_while_the_job_runs() {
     sandbox.with_flink(|flink| flink.old = true);
     let outcome = sandbox.run(&upgrade);
     assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
+/// The running job is not older than that Flink, but the savepoint is newer.
+#[test]
+fn a_recorded_savepoint_that_the_new_flink_cannot_read_is_refused_while_the_job_runs() {
+    let resume = ["savepoint-resume", "demo", "--stop", "--from-savepoint", "s3://b/sp-1"];
+    for (written_by, version, refused) in [
+        (tree!("flink:2.3.0"), tree!("2.3"), true),
+        (tree!("registry/orders:7"), tree!("2.3"), true),
+        (tree!("flink:1.20.4"), tree!("1.20"), false),
+        // A tag that numbers the releases of a job.
+        (tree!("registry/flink-orders:2.1"), tree!("2.1"), false),
+    ] {
+        let sandbox = running();
+        let mut known = savepoint(1, "s3://b/sp-1");
+        (known["image"], known["flinkVersion"]) = (written_by, version);
+        sandbox.put_entry("savepoints", &tree!([known]));
+        let outcome = sandbox.run(&[&resume[..], &["--image", "flink:1.20.5", "--dry-run=server"]].concat());
+        assert_eq!(outcome.code, Some(if refused { 8 } else { 0 }), "{outcome}");
+        let expected = "savepoint s3://b/sp-1 of demo was written by Flink 2.3, and Flink 1.20 cannot read it";
+        assert_eq!(outcome.stderr.contains(expected), refused, "{outcome}");
+        assert_eq!(outcome.changes(), Vec::<&String>::new(), "{outcome}");
+    }
 }

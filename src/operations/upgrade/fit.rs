@@ -1,12 +1,18 @@
-//! Fits a new version to the vertices of the running job.
+//! Checks, while the job runs, that a new version can start from its state.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flink::Reply;
+use crate::history::Savepoint;
+use crate::history::transaction::{Ending, Kind};
+use crate::model::config::Config;
+use crate::model::flink::FlinkVersion;
+use crate::model::flink::savepoint_metadata::format_of;
 use crate::model::scale::{ScaleInput, check_limit};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::plan::Plan;
 
 /// Checks that the running job's state can be divided among the tasks of `wanted`: the new version would not come up, but
 /// only after the job was stopped. `keeps_state`: it starts from the state at the job's end.
@@ -44,4 +50,75 @@ pub(crate) async fn fit(
 fn is_reactive(spec: &Spec) -> bool {
     let mode = spec.layer.configuration.get("scheduler-mode");
     mode.is_some_and(|mode| mode.eq_ignore_ascii_case("reactive"))
+}
+
+/// Rejects a version whose Flink cannot read the state that it starts from: it would not come up, but only after the running
+/// job was stopped.
+///
+/// It sends a request only if it may reject the version.
+pub(crate) async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Result<()> {
+    let recorded = match (&plan.start, &plan.ending) {
+        (_, Ending::Nothing) | (None, Ending::Cancel { .. }) => None,
+        (Some(path), _) => {
+            let savepoint = handle.store.history().savepoint_at(path);
+            savepoint.and_then(|savepoint| writer(savepoint, new))
+        }
+        (None, _) => {
+            let old = handle.current().ok().map(|(_, old)| old.layer);
+            // The same image has the same Flink: only its recorded version is corrected.
+            let old = old.filter(|old| old.image != new.image);
+            old.and_then(|old| release(&old))
+        }
+    };
+    let (Some(recorded), Some(wanted)) = (recorded, release(new)) else {
+        return Ok(());
+    };
+    if format_of(wanted) >= format_of(recorded) {
+        return Ok(());
+    }
+    let name = &handle.name;
+    let message = match &plan.start {
+        Some(path) => format!(
+            "savepoint {path} of {name} was written by Flink {recorded}, and Flink {wanted} cannot read it: its format is newer"
+        ),
+        None => {
+            let running = match handle.flink.overview().await {
+                Ok(Reply::Answer(overview)) => overview.flink_version.parse().unwrap_or(recorded),
+                _ => recorded,
+            };
+            if format_of(wanted) >= format_of(running) {
+                return Ok(());
+            }
+            format!(
+                "the job of {name} runs with Flink {running}, and Flink {wanted} cannot read its savepoints and checkpoints, whose format is newer"
+            )
+        }
+    };
+    let error = Error::conflict(message).hint(format!(
+        "--from-savepoint PATH starts from one that an older Flink wrote: `kubectl flink savepoint list {name}` shows which"
+    ));
+    Err(match plan.kind {
+        Kind::Change => error.hint("--strategy stateless begins empty"),
+        Kind::Resume | Kind::Stop | Kind::Scale => error,
+    })
+}
+
+/// The release of a version's Flink. A user's own tag may number the job's releases, and is no evidence of Flink's.
+fn release(layer: &Config) -> Option<FlinkVersion> {
+    let tagged = || FlinkVersion::of_flinks_tag(layer.image.as_deref()?);
+    layer.flink_version.or_else(tagged)
+}
+
+/// The Flink that wrote a savepoint, if it ran in another image than that of `new`.
+fn writer(savepoint: &Savepoint, new: &Config) -> Option<FlinkVersion> {
+    let image = savepoint
+        .image
+        .as_deref()
+        .filter(|image| Some(*image) != new.image.as_deref())?;
+    // Where the tag has no release, the recorded one was stated.
+    let stated = || {
+        let recorded = savepoint.flink_version.as_deref()?.parse::<FlinkVersion>().ok();
+        recorded.filter(|_| FlinkVersion::of_image(image).is_none())
+    };
+    FlinkVersion::of_flinks_tag(image).or_else(stated)
 }

@@ -14,7 +14,7 @@ use crate::operations::rehearse::Start;
 use crate::operations::savepoint;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::describe::changes;
-use crate::operations::upgrade::restore_point::{after_end, check_readable, given_up, retained, silent};
+use crate::operations::upgrade::restore_point::{after_end, given_up, retained, silent};
 use crate::operations::upgrade::{ChangeOptions, Strategy};
 
 pub(crate) struct Plan {
@@ -72,10 +72,6 @@ impl Plan {
                 return Ok(Err(NoPlan::NothingDiffers(Box::new(new))));
             }
             differences = changes(before, &new);
-            let keeps_state = wanted.restore_from.is_none() && how.strategy != Strategy::Stateless;
-            if keeps_state && matches!(job_status, JobStatus::Running(_)) {
-                check_readable(handle, &old.layer, &wanted.layer).await?;
-            }
         }
         let job = match &job_status {
             JobStatus::Running(job) => Some(job.clone()),

@@ -7,50 +7,12 @@ use crate::flink::Reply;
 use crate::history::command::Command;
 use crate::history::transaction::{Journal, is_same_place};
 use crate::history::{Progress, Revision, RevisionState, Savepoint};
-use crate::model::config::Config;
-use crate::model::flink::FlinkVersion;
 use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::overview::JobOverview;
-use crate::model::flink::savepoint_metadata::format_of;
 use crate::model::job_end;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::path_not_read;
 use crate::operations::target_revision::TargetRevision;
-
-/// Rejects a new version whose Flink cannot read the state that the running job leaves: it would not come up, but only after
-/// the job was stopped.
-///
-/// It sends a request only if it may reject the version.
-pub(crate) async fn check_readable(handle: &ClusterHandle, old: &Config, new: &Config) -> Result<()> {
-    // A user's own tag may number the job's releases, and is no evidence of Flink's.
-    let release = |layer: &Config| {
-        layer
-            .flink_version
-            .or_else(|| FlinkVersion::of_flinks_tag(layer.image.as_deref()?))
-    };
-    // The same image has the same Flink: only its recorded version is corrected.
-    let (Some(recorded), Some(wanted), true) = (release(old), release(new), old.image != new.image) else {
-        return Ok(());
-    };
-    if format_of(wanted) >= format_of(recorded) {
-        return Ok(());
-    }
-    let running = match handle.flink.overview().await {
-        Ok(Reply::Answer(overview)) => overview.flink_version.parse().unwrap_or(recorded),
-        _ => recorded,
-    };
-    if format_of(wanted) >= format_of(running) {
-        return Ok(());
-    }
-    let name = &handle.name;
-    Err(Error::conflict(format!(
-        "the job of {name} runs with Flink {running}, and Flink {wanted} cannot read its savepoints and checkpoints, whose format is newer"
-    ))
-    .hint(format!(
-        "--from-savepoint PATH starts from one that an older Flink wrote: `kubectl flink savepoint list {name}` shows which"
-    ))
-    .hint("--strategy stateless begins empty"))
-}
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.
 pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
