@@ -309,6 +309,16 @@ impl Config {
         changed
     }
 
+    /// `error`, which Flink's version causes; with where that comes from, if it is stated: the image may have another Flink.
+    pub(crate) fn because_of_version(&self, error: Error) -> Error {
+        match self.flink_version {
+            Some(version) => error.hint(format!(
+                "Flink {version} is what --flink-version says, or said before (flinkVersion in a file): if the image has another Flink, `--flink-version VERSION` corrects it"
+            )),
+            None => error,
+        }
+    }
+
     /// The slots of all TaskManagers, if their number is given.
     pub(crate) fn all_slots(&self) -> Option<u32> {
         let slots = self.slots.unwrap_or(1);

@@ -287,6 +287,12 @@ fn a_flink_that_cannot_read_the_state_is_refused_while_the_job_runs() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.contains("starts from s3://b/of-1.20"), "{outcome}");
 
+    let stated = ["upgrade", "demo", "--image", "orders:7", "--flink-version", "1.20"];
+    let outcome = running().run(&stated);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let word = "Flink 1.20 is what --flink-version says";
+    assert!(outcome.stderr.contains(word), "{outcome}");
+
     // The recorded version is wrong: Flink itself says that it is an older one.
     let sandbox = running();
     sandbox.with_flink(|flink| flink.old = true);

@@ -87,20 +87,20 @@ impl Spec {
         if layer.sql.is_some()
             && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(2, 0))
         {
-            return Err(Error::usage(format!(
+            let error = Error::usage(format!(
                 "Flink {version} cannot run a SQL script as its job, that came with 2.0"
-            ))
-            .hint("a jar whose program runs the script does the same there: --jar and --job-class"));
+            ));
+            let error = error.hint("a jar whose program runs the script does the same there: --jar and --job-class");
+            return Err(layer.because_of_version(error));
         }
         // Jars in the image are added to the class path, see `manifests`.
         let fetched = |jar: &String| !jar.starts_with(LOCAL);
         if layer.jars.iter().flatten().any(fetched)
             && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
         {
-            return Err(
-                Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"))
-                    .hint("put the jar into the image, under /opt/flink/usrlib"),
-            );
+            let error = Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"));
+            let error = error.hint("put the jar into the image, under /opt/flink/usrlib");
+            return Err(layer.because_of_version(error));
         }
         Ok(Self {
             image,
@@ -265,6 +265,26 @@ mod tests {
         for (change, reason) in cases {
             let error = Spec::resolve(with(change)).unwrap_err();
             assert!(error.message.contains(reason), "{reason}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_because_of_a_stated_version_names_the_flag() {
+        let cases: [fn(&mut Config); 2] = [
+            |it| it.jars = Some(vec!["s3://b/a.jar".into()]),
+            |it| it.sql = Some("SELECT 1".into()),
+        ];
+        for change in cases {
+            let refused = |version: Option<FlinkVersion>, image: &str| {
+                let mut config = with(change);
+                (config.flink_version, config.image) = (version, Some(image.to_owned()));
+                Spec::resolve(config).unwrap_err().hints.join("\n")
+            };
+            let stated = refused(Some(FlinkVersion::new(1, 18)), "orders:7");
+            assert!(stated.contains("Flink 1.18 is what --flink-version says"), "{stated}");
+            assert!(stated.contains("`--flink-version VERSION` corrects it"), "{stated}");
+            let tagged = refused(None, "flink:1.18.1");
+            assert!(!tagged.contains("--flink-version"), "{tagged}");
         }
     }
 

@@ -97,10 +97,11 @@ pub(crate) async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Co
     let error = Error::conflict(message).hint(format!(
         "--from-savepoint PATH starts from one that an older Flink wrote: `kubectl flink savepoint list {name}` shows which"
     ));
-    Err(match plan.kind {
+    let error = match plan.kind {
         Kind::Change => error.hint("--strategy stateless begins empty"),
         Kind::Resume | Kind::Stop | Kind::Scale => error,
-    })
+    };
+    Err(new.because_of_version(error))
 }
 
 /// The release of a version's Flink. A user's own tag may number the job's releases, and is no evidence of Flink's.
