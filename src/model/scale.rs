@@ -77,12 +77,13 @@ pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     let wanted = known.wanted;
     check_limit(known)?;
     let followers = followers(known);
+    let slots = slots(known);
     let redeploy = |why: String| ScalePlan {
         way: ScaleMethod::Redeploy,
         why,
         targets: BTreeMap::new(),
-        task_managers: wanted.div_ceil(known.new_slots.unwrap_or(known.slots).max(1)),
-        slots: wanted,
+        task_managers: slots.div_ceil(known.new_slots.unwrap_or(known.slots).max(1)),
+        slots,
     };
     if let Some(slots) = known.new_slots.filter(|slots| *slots != known.slots) {
         return Ok(redeploy(format!(
@@ -109,19 +110,7 @@ pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
             "each vertex has one task now, and which of them may have more only the program knows".to_owned(),
         ));
     }
-    let targets: BTreeMap<String, u32> = known
-        .job
-        .vertices
-        .iter()
-        .map(|vertex| {
-            let target = if followers.contains(&vertex.id.as_str()) {
-                wanted
-            } else {
-                bound(known, vertex)
-            };
-            (vertex.id.clone(), target)
-        })
-        .collect();
+    let targets = targets(known, &followers);
     let slots = slots_for(&known.job, &targets);
     Ok(ScalePlan {
         way: ScaleMethod::InPlace,
@@ -130,6 +119,25 @@ pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
         slots,
         targets,
     })
+}
+
+/// The parallelism of each vertex if `followers` get the wanted one.
+fn targets(known: &ScaleInput, followers: &[&str]) -> BTreeMap<String, u32> {
+    let target = |vertex: &Vertex| {
+        if followers.contains(&vertex.id.as_str()) {
+            known.wanted
+        } else {
+            bound(known, vertex)
+        }
+    };
+    let vertices = known.job.vertices.iter();
+    vertices.map(|vertex| (vertex.id.clone(), target(vertex))).collect()
+}
+
+/// Slots that the job needs when it is started again with the wanted parallelism, as far as its present vertices show.
+pub(crate) fn slots(known: &ScaleInput) -> u32 {
+    let targets = targets(known, &followers(known));
+    slots_for(&known.job, &targets).max(known.wanted)
 }
 
 fn reactive(known: &ScaleInput) -> Result<ScalePlan> {
@@ -355,7 +363,16 @@ mod tests {
     fn groups_that_do_not_share_slots_need_slots_of_their_own() {
         let mut vertices = counting();
         vertices[1].slot_sharing_group_id = "b".into();
-        assert_eq!(plan(&known(vertices, 3)).unwrap().slots, 4);
+        assert_eq!(plan(&known(vertices.clone(), 3)).unwrap().slots, 4);
+        let default = ScaleInput {
+            scheduler: "default".into(),
+            ..known(vertices, 4)
+        };
+        let made = plan(&default).unwrap();
+        assert_eq!(
+            (made.way, made.slots, made.task_managers),
+            (ScaleMethod::Redeploy, 5, 3)
+        );
     }
 
     #[test]

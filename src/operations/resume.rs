@@ -150,8 +150,8 @@ async fn start(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>
         let since = choice.path.as_deref().unwrap_or_default();
         (wanted.how.confirm)(&format!("give up what the job of {} did since {since}?", handle.name))?;
     }
-    let target = wanted.version.resolve(&handle).await?;
-    fit(&handle, &job_status, &target, choice.path.is_none()).await?;
+    let mut target = wanted.version.resolve(&handle).await?;
+    fit(&handle, &job_status, &mut target, choice.path.is_none()).await?;
     let summary = choice.describe(&handle.name);
     let (ending, job) = match job_status {
         JobStatus::Running(job) if choice.cancel => (

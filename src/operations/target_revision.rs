@@ -163,6 +163,16 @@ impl TargetRevision {
         }
     }
 
+    /// Sets the number of TaskManagers, if the job needs other `slots` than its parallelism says, and no number is given.
+    pub(crate) fn provide(&mut self, slots: u32) -> Result<()> {
+        let spec = self.spec(None)?;
+        let number = slots.div_ceil(spec.slots);
+        if self.layer.task_managers.is_none() && number != spec.task_managers {
+            self.layer.task_managers = Some(number);
+        }
+        Ok(())
+    }
+
     /// Builds the objects with the revision of `old`, and without the settings for the next start only: neither counts
     /// as a difference between versions.
     pub(crate) fn build_as(&self, old: &Self, namespace: &str, generation: u64) -> Result<Manifests> {
@@ -176,12 +186,14 @@ impl TargetRevision {
     }
 
     /// Whether both are the same version: each revision has a nonce and a port of its own, and none has the flag that takes
-    /// high availability away.
+    /// high availability away. The number of TaskManagers may come from the job that ran, if `other` does not give it.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let given = other.layer.task_managers.is_some();
         let plain = |layer: &Config| Config {
             nonce: None,
             rpc_port: None,
             no_ha: false,
+            task_managers: layer.task_managers.filter(|_| given),
             ..layer.clone()
         };
         plain(&self.layer) == plain(&other.layer) && self.templates == other.templates

@@ -35,6 +35,7 @@ mod events;
 mod evidence;
 mod explain;
 mod failed_savepoint;
+mod fit;
 mod flinkdeployments;
 mod fuzz;
 mod help;

@@ -17,7 +17,7 @@ fn vertex(id: &str, parallelism: u32) -> Value {
 }
 
 /// `GET /jobs/:id` of a job whose source has one task and whose other vertex has `parallelism`.
-fn detail(parallelism: u32) -> Value {
+pub fn detail(parallelism: u32) -> Value {
     tree!({"state": "RUNNING", "vertices": [vertex("source", 1), vertex("keys", parallelism)]})
 }
 
@@ -126,7 +126,7 @@ fn left_behind() -> Made {
 }
 
 /// The flags of a cluster with two tasks.
-const TWO: &[&str] = &["-p", "2"];
+pub const TWO: &[&str] = &["-p", "2"];
 const ADAPTIVE: &[(&str, &str)] = &[("jobmanager.scheduler", "Adaptive")];
 
 #[test]
@@ -428,32 +428,6 @@ fn a_scale_that_is_needless_or_impossible_changes_nothing() {
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
-}
-
-/// Otherwise the job would be stopped, and the new version could not start from its savepoint.
-#[test]
-fn a_change_to_more_than_the_state_can_be_divided_by_is_refused_while_the_job_runs() {
-    for (command, refused) in [
-        (&["upgrade", "demo", "-p", "129"][..], true),
-        (&["upgrade", "demo", "-p", "129", "--strategy", "last-checkpoint"], true),
-        (&["savepoint-resume", "demo", "-p", "129"], true),
-        (&["upgrade", "demo", "-p", "128", "--dry-run"], false),
-    ] {
-        let sandbox = running_with(TWO);
-        sandbox
-            .server
-            .expect(get(&format!("{FLINK}/jobs/{ID}")))
-            .answer(json(&detail(2)));
-        let outcome = sandbox.run(command);
-        assert_eq!(outcome.code, Some(if refused { 2 } else { 0 }), "{outcome}");
-        let expected = "among 128 tasks at most (its max parallelism, of vertex keys), and 129 are wanted";
-        assert_eq!(outcome.stderr.contains(expected), refused, "{outcome}");
-        assert!(outcome.changes().is_empty(), "{outcome}");
-    }
-    // Its state is not used.
-    let stateless = ["upgrade", "demo", "-p", "129", "--strategy", "stateless", "--dry-run"];
-    let outcome = running_with(TWO).run(&stateless);
-    assert_eq!(outcome.code, Some(0), "{outcome}");
 }
 
 #[test]

@@ -294,7 +294,7 @@ impl Flink {
         }
     }
 
-    /// Of the schedulers that change it at run time; those of the other one are never read.
+    /// Of the schedulers that change it at run time; with the other one none of them limits it.
     fn vertices(&self) -> Value {
         if self.scheduler == Scheduler::Default {
             return json!([]);

@@ -60,7 +60,7 @@ pub(crate) async fn scale(
         slots: target.slots,
         ..Config::default()
     };
-    let wanted = TargetRevision::changed(&handle, flags, None)?;
+    let mut wanted = TargetRevision::changed(&handle, flags, None)?;
     let left = Box::pin(upgrade::unless_left_behind(handle, &wanted, how, command));
     let mut handle = match left.await? {
         ControlFlow::Continue(handle) => handle,
@@ -101,6 +101,7 @@ pub(crate) async fn scale(
     }
     progress::note(&describe(&name, &known, &plan, replicas));
     if plan.way == ScaleMethod::Redeploy {
+        wanted.provide(plan.slots)?;
         let report = Box::pin(upgrade::carry_out(handle, job_status, wanted, how, command)).await?;
         return Ok(Scaled {
             report,

@@ -1,4 +1,4 @@
-//! Checks, while the job runs, that a new version can start from its state.
+//! Fits a new version to the running job: its TaskManagers, its parallelism and its Flink.
 
 use crate::error::{Error, Result};
 use crate::flink::Reply;
@@ -7,24 +7,25 @@ use crate::history::transaction::{Ending, Kind};
 use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::savepoint_metadata::format_of;
-use crate::model::scale::{ScaleInput, check_limit};
+use crate::model::scale::{self, ScaleInput};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
 
-/// Checks that the running job's state can be divided among the tasks of `wanted`: the new version would not come up, but
-/// only after the job was stopped. `keeps_state`: it starts from the state at the job's end.
+/// Gives `wanted` as many TaskManagers as the vertices of the running job need, and checks that the job's state can be divided
+/// among its tasks: the new version would not come up, but only after the job was stopped. `keeps_state`: it starts from the
+/// state at the job's end.
 ///
-/// It sends a request only if the parallelism changes.
+/// It sends a request only if parallelism, slots or TaskManagers change.
 ///
 /// # Errors
 /// Usage error for a parallelism above the max parallelism of the job. Without an answer there is none.
 pub(crate) async fn fit(
     handle: &ClusterHandle,
     job_status: &JobStatus,
-    wanted: &TargetRevision,
+    wanted: &mut TargetRevision,
     keeps_state: bool,
 ) -> Result<()> {
     let (JobStatus::Running(job), Ok((_, old))) = (job_status, handle.current()) else {
@@ -32,18 +33,23 @@ pub(crate) async fn fit(
     };
     let new = wanted.spec(None)?;
     let Ok(old) = old.spec(None) else { return Ok(()) };
-    if !keeps_state || new.parallelism <= old.parallelism || is_reactive(&new) {
+    let numbers = |spec: &Spec| (spec.parallelism, spec.slots, spec.task_managers);
+    if numbers(&new) == numbers(&old) || is_reactive(&new) {
         return Ok(());
     }
     let Ok(Reply::Answer(job)) = handle.flink.job(&job.jid).await else {
         return Ok(());
     };
-    check_limit(&ScaleInput {
+    let known = ScaleInput {
         job,
         present: old.parallelism,
         wanted: new.parallelism,
         ..ScaleInput::default()
-    })
+    };
+    if keeps_state {
+        scale::check_limit(&known)?;
+    }
+    wanted.provide(scale::slots(&known))
 }
 
 /// Whether the job takes all slots that there are, up to its max parallelism.

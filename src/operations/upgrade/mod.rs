@@ -149,7 +149,7 @@ impl Keyword for Surge {
 /// did not come up, whether or not the old one runs again; those of reading and checking, before any change.
 pub(crate) async fn change(
     handle: ClusterHandle,
-    wanted: TargetRevision,
+    mut wanted: TargetRevision,
     how: &ChangeOptions,
     command: Command,
 ) -> Result<Report> {
@@ -172,7 +172,7 @@ pub(crate) async fn change(
             job_status => job_status,
         };
         let keeps_state = how.strategy != Strategy::Stateless && wanted.restore_from.is_none();
-        fit::fit(&handle, &job_status, &wanted, keeps_state).await?;
+        fit::fit(&handle, &job_status, &mut wanted, keeps_state).await?;
         Box::pin(carry_out(handle, job_status, wanted, how, command)).await
     })
     .await

@@ -1,0 +1,78 @@
+//! A change of the parallelism through a savepoint: what the vertices of the running job allow, and the slots that they need.
+
+use serde_json::json as tree;
+
+use crate::demo::{DEPLOYMENT, FLINK, ID, revision, running_with};
+use crate::scale::{TWO, detail};
+use crate::server::{get, json};
+
+const STATELESS: &[&str] = &["upgrade", "demo", "-p", "129", "--strategy", "stateless", "--dry-run"];
+
+/// Otherwise the job would be stopped, and the new version could not start from its savepoint.
+#[test]
+fn a_change_to_more_than_the_state_can_be_divided_by_is_refused_while_the_job_runs() {
+    for (command, refused) in [
+        (&["upgrade", "demo", "-p", "129"][..], true),
+        (&["upgrade", "demo", "-p", "129", "--strategy", "last-checkpoint"], true),
+        (&["savepoint-resume", "demo", "-p", "129"], true),
+        (&["upgrade", "demo", "-p", "128", "--dry-run"], false),
+        // Its state is not used.
+        (STATELESS, false),
+    ] {
+        let sandbox = running_with(TWO);
+        sandbox
+            .server
+            .expect(get(&format!("{FLINK}/jobs/{ID}")))
+            .answer(json(&detail(2)));
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(if refused { 2 } else { 0 }), "{outcome}");
+        let expected = "among 128 tasks at most (its max parallelism, of vertex keys), and 129 are wanted";
+        assert_eq!(outcome.stderr.contains(expected), refused, "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
+/// As a scale in place does it.
+#[test]
+fn a_change_provides_the_slots_of_all_slot_sharing_groups() {
+    let mut groups = detail(2);
+    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
+    for command in [
+        &["upgrade", "demo", "-p", "4", "--surge=never"][..],
+        &["scale", "demo", "-p", "4", "--surge=never"],
+        &["savepoint-resume", "demo", "-p", "4", "--surge=never"],
+    ] {
+        let sandbox = running_with(TWO);
+        let details = get(&format!("{FLINK}/jobs/{ID}"));
+        sandbox.server.expect(details).answer(json(&groups));
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 5, "{outcome}");
+        let spec = &sandbox.entry("revision.2")["spec"]["spec"];
+        let numbers = (&spec["job"]["parallelism"], &spec["taskManager"]["replicas"]);
+        assert_eq!(numbers, (&tree!(4), &tree!(5)), "{outcome}");
+        // Another parallelism needs other TaskManagers.
+        let outcome = sandbox.run(&["upgrade", "demo", "-p", "3", "--surge=never"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 3, "{outcome}");
+    }
+}
+
+/// The repetition does not read the job that has ended.
+#[test]
+fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() {
+    let sandbox = running_with(TWO);
+    let journal = tree!({
+        "version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z", "step": "waiting",
+        "ending": {"by": "savepoint", "triggerId": "1".repeat(32), "jobId": ID, "format": "CANONICAL"},
+        "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "back": false,
+        "saved": "s3://b/sp-1", "start": "s3://b/sp-1",
+    });
+    sandbox.put_entry("journal", &journal);
+    let mut second = revision(2, "flink:2.3.0", 4);
+    second["spec"]["spec"]["taskManager"] = tree!({"replicas": 5});
+    sandbox.put_entry("revision.2", &second);
+    let outcome = sandbox.run(&["upgrade", "demo", "-p", "4", "--dry-run"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stdout.contains("would continue"), "{outcome}");
+}
