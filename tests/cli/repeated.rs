@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{FLINK, ID, revision, running};
+use crate::demo::{FLINK, ID, JOB, empty, revision, running};
 use crate::sandbox::Sandbox;
-use crate::server::{get, json};
+use crate::server::{Call, delete, get, json, patch, status};
 use crate::unfinished::{SAVED, has_revision, unfinished};
 
 /// The upgrade to another image was interrupted when the new version was coming up.
@@ -138,4 +138,88 @@ fn failures_before_a_repeated_create_do_not_count() {
     let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.starts_with("cluster/demo unchanged"), "{outcome}");
+}
+
+/// The creation failed, and its replacement stopped halfway, as `refused` was.
+fn replacing(refused: Call, flags: &[&str]) -> Sandbox {
+    let sandbox = empty();
+    let missing = ["create", "demo", "--image", "missing:2.3.0", "--no-wait"];
+    let outcome = sandbox.run(&missing);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let answer = status(403, "Forbidden", "forbidden: exceeded quota");
+    sandbox.server.expect(refused).answer(answer);
+    let outcome = sandbox.run(&[&["create", "demo", "--image", "flink:2.3.9", "--no-wait"], flags].concat());
+    assert_ne!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome
+            .stderr
+            .contains("another `kubectl flink create demo …` takes its place"),
+        "{outcome}"
+    );
+    assert_eq!(sandbox.entry("journal")["step"], "replacing", "{outcome}");
+    sandbox
+}
+
+const CORRECTED: &[&str] = &["create", "demo", "--image", "flink:2.3.1", "--no-wait"];
+
+#[test]
+fn a_replacement_that_stopped_halfway_is_repeated_with_other_flags() {
+    for refused in [patch(JOB).no_query("dryRun"), delete(JOB)] {
+        for more in [&[][..], &["--replace"]] {
+            let sandbox = replacing(refused.clone(), &[]);
+            let outcome = sandbox.run(&[CORRECTED, more].concat());
+            assert_eq!(outcome.code, Some(0), "{outcome}");
+            let job = sandbox.object(JOB);
+            assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "flink:2.3.1");
+            assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "3");
+            assert_eq!(sandbox.entry("revision.2")["outcome"]["state"], "dropped");
+            assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn a_replacement_whose_jobmanager_may_have_run_is_not_replaced() {
+    let is_refused = |sandbox: &Sandbox| {
+        let outcome = sandbox.run(CORRECTED);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(
+            outcome.stderr.contains("`kubectl flink delete demo` gives it up first"),
+            "{outcome}"
+        );
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    };
+    // Kubernetes may have deleted its Job.
+    is_refused(&replacing(
+        patch(JOB).no_query("dryRun"),
+        &["--ttl-after-finished", "60"],
+    ));
+    let sandbox = running();
+    let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
+        "step": "replacing", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
+    sandbox.put_entry("journal", &journal);
+    is_refused(&sandbox);
+}
+
+/// It never came up: a savepoint of its job would not be possible.
+#[test]
+fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
+    let sandbox = running();
+    sandbox.world().gives_up = true;
+    let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
+        "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
+    sandbox.put_entry("journal", &journal);
+    let restarting = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RESTARTING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 0}}]});
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    sandbox.server.expect(overview).times(2).answer(json(&restarting));
+    let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
+    let none = tree!({"counts": {"completed": 0}});
+    sandbox.server.expect(checkpoints).answer(json(&none));
+    let outcome = sandbox.run(&[CORRECTED, &["--replace"]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(
+        outcome.stderr.contains("demo never came up and keeps no state"),
+        "{outcome}"
+    );
 }

@@ -416,7 +416,7 @@ impl Journal {
             ways.push(format!("the same `kubectl flink create {name} …` repeated does so too"));
             if !self.yields() {
                 ways.push(format!(
-                    "`kubectl flink delete {name}` gives it up: then another `kubectl flink create {name} …` is possible"
+                    "another `kubectl flink create {name} …` takes its place, if its JobManager never ran; else `kubectl flink delete {name}` gives it up first"
                 ));
             }
         } else if self.kind == Kind::Resume {

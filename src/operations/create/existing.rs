@@ -42,18 +42,21 @@ pub(crate) fn note_savepoint(store: &HistoryStore, spec: &Spec) {
 }
 
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
-/// nothing is done, also where the job does not run.
+/// nothing is done, also where the job does not run. `left`: its unfinished creation, which has no running process any more.
 pub(crate) async fn replace(
     cluster: &Cluster,
     spec: Spec,
     own: Option<Templates>,
     image: Option<JobImage>,
     (change, restore_from): (&ChangeOptions, Option<String>),
+    left: Option<Journal>,
 ) -> Result<Created> {
     let mut handle = read(cluster, &spec.name, change).await?;
+    handle.left_behind = left;
     let suspended = spec.layer.suspended;
     let (name, mut wanted) = target(&handle, spec, own, image)?;
-    if handle.store.history().open_journal().is_none() && handle.live.job.is_some() {
+    let is_free = handle.left_behind.is_some() || handle.store.history().open_journal().is_none();
+    if is_free && handle.live.job.is_some() {
         let (number, old) = handle.current()?;
         let namespace = cluster.namespace();
         let new = wanted.build_as(&old, namespace, number)?;
@@ -117,7 +120,8 @@ pub(crate) async fn replace_failed(
     Ok(Created::ended(&name, report))
 }
 
-/// Continues the unfinished replacement `left` of a cluster whose creation failed.
+/// Continues the unfinished replacement `left` of a cluster whose creation failed; or replaces it with another version, if no
+/// JobManager of its own ever ran.
 pub(crate) async fn replace_again(
     cluster: &Cluster,
     spec: Spec,
@@ -126,14 +130,20 @@ pub(crate) async fn replace_again(
     change: &ChangeOptions,
     left: &Journal,
 ) -> Result<Created> {
-    let handle = read(cluster, &spec.name, change).await?;
+    let mut handle = read(cluster, &spec.name, change).await?;
     let (name, wanted) = target(&handle, spec, own, image)?;
-    if left.start != wanted.restore_from
-        || !take_over::is_same(&handle, left, &wanted, (Command::Create, change.strategy))
+    if left.start == wanted.restore_from
+        && take_over::is_same(&handle, left, &wanted, (Command::Create, change.strategy))
     {
-        return Err(unfinished(&name, left));
+        let report = Box::pin(take_over::take_over(handle, left, change, false, None)).await?;
+        return Ok(Created::ended(&name, report));
     }
-    let report = Box::pin(take_over::take_over(handle, left, change, false, None)).await?;
+    // An operation that began since is not it.
+    handle.left_behind = Some(left.clone());
+    let Some(failed) = FirstAttempt::of_replacement(&mut handle, left).await? else {
+        return Err(unfinished(&name, left));
+    };
+    let report = Box::pin(failed.replace(handle, wanted, change)).await?;
     Ok(Created::ended(&name, report))
 }
 

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::error::Result;
 use crate::flink::Reply;
 use crate::history::command::Command;
-use crate::history::transaction::{Ending, Kind};
+use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::history::{History, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::{objects, pods};
@@ -66,6 +66,21 @@ impl FirstAttempt {
         Ok(Some(Self { job }))
     }
 
+    /// The same of a cluster whose unfinished replacement, with which it was given up already, is `left`.
+    pub(crate) async fn of_replacement(handle: &mut ClusterHandle, left: &Journal) -> Result<Option<Self>> {
+        let live = handle.live_revision();
+        let is_gone = handle.live.job.is_none();
+        if left.step != Step::Replacing || !(is_gone || live.is_some() && live == left.old_revision) {
+            return Self::find(handle).await;
+        }
+        // The Job of the new version is not there, and was not there before if nothing can have deleted it.
+        let may_have_run = is_gone
+            && (may_be_deleted_at_its_end(handle, left)
+                || !matches!(handle.job_status().await?, JobStatus::Stopped)
+                || !objects::masters(&handle.cluster, &handle.name).await?.is_empty());
+        Ok((!may_have_run).then_some(Self { job: None }))
+    }
+
     /// Replaces it with `wanted`, which starts where `wanted` says, or empty.
     pub(crate) async fn replace(
         self,
@@ -85,6 +100,19 @@ impl FirstAttempt {
         };
         Box::pin(execute(handle, plan, wanted, how, Command::Create)).await
     }
+}
+
+/// Whether the Job of the new version of `left` may have run and be gone: Kubernetes deletes some when they have ended.
+fn may_be_deleted_at_its_end(handle: &ClusterHandle, left: &Journal) -> bool {
+    let history = handle.store.history();
+    let Some(revision) = left.new_revision.and_then(|number| history.revision(number)) else {
+        return true;
+    };
+    let saved = |savepoint: &Savepoint| savepoint.revision == left.new_revision;
+    let built =
+        TargetRevision::revision(revision).and_then(|version| version.build(None, handle.namespace(), revision.number));
+    let is_kept = built.is_ok_and(|objects| objects.job["spec"]["ttlSecondsAfterFinished"].is_null());
+    !is_kept || history.savepoints.iter().any(saved)
 }
 
 /// The status of the job. A JobManager that has just been started gets the time until it answers.

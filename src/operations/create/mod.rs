@@ -170,7 +170,7 @@ pub(crate) async fn create(
             .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
-        return replace(cluster, spec, given, image, (change, how.restore_from.clone())).await;
+        return replace(cluster, spec, given, image, (change, how.restore_from.clone()), None).await;
     }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
@@ -189,7 +189,7 @@ pub(crate) async fn create(
     if preflight.exists {
         let restore_from = how.restore_from.clone();
         if let (Some(change), None) = (replaces, &left) {
-            return replace(cluster, spec, given, image, (change, restore_from)).await;
+            return replace(cluster, spec, given, image, (change, restore_from), None).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -205,7 +205,7 @@ pub(crate) async fn create(
             ControlFlow::Continue(differs) => differs,
         };
         return match &how.change {
-            Some(change) if how.replace => replace(cluster, spec, given, image, (change, restore_from)).await,
+            Some(change) if how.replace => replace(cluster, spec, given, image, (change, restore_from), left).await,
             Some(change) if first_attempt::may_be(store.history(), revision(live)) => {
                 Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
             }
