@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, running};
 use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
-use crate::server::{get, json};
+use crate::server::{get, json, text};
 use crate::unfinished::{SAVED, TRIGGER, unfinished, was_forgotten};
 
 fn elsewhere() -> Value {
@@ -207,8 +207,7 @@ fn a_savepoint_whose_result_flink_dropped_is_found_in_its_statistics() {
     for (start, is_found) in [(400, true), (-3_600_000, false)] {
         let sandbox = running();
         sandbox.put_entry("savepoints", &tree!([savepoint(TRIGGER, "requested", None)]));
-        let requested: i64 = 1_767_312_000_000;
-        let entry = tree!({"id": 7, "is_savepoint": true, "status": "COMPLETED", "trigger_timestamp": requested + start,
+        let entry = tree!({"id": 7, "is_savepoint": true, "status": "COMPLETED", "trigger_timestamp": REQUESTED + start,
             "external_path": SAVED});
         sandbox
             .server
@@ -229,6 +228,60 @@ fn a_savepoint_whose_result_flink_dropped_is_found_in_its_statistics() {
             "{outcome}"
         );
     }
+}
+
+/// The moment at which [`savepoint`] was requested.
+const REQUESTED: i64 = 1_767_312_000_000;
+
+/// The JobManager was restarted: it knows no savepoint, and says from which one it restored the job.
+#[test]
+fn a_savepoint_from_which_flink_restored_the_job_was_written() {
+    for (at, is_start, is_found) in [(9_000, false, true), (9_000, true, false), (3_600_000, false, false)] {
+        let sandbox = running();
+        if is_start {
+            sandbox.world().trust_revisions();
+            sandbox.edit_entry("revision.1", |first| {
+                first["spec"]["spec"]["job"]["initialSavepointPath"] = tree!(SAVED);
+            });
+        }
+        sandbox.put_entry("savepoints", &tree!([savepoint(TRIGGER, "requested", None)]));
+        let restored =
+            tree!({"id": 7, "is_savepoint": true, "restore_timestamp": REQUESTED + at, "external_path": SAVED});
+        let statistics = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
+        let answer = json(&tree!({"latest": {"restored": restored}}));
+        sandbox.server.expect(statistics).often().answer(answer);
+        let outcome = sandbox.run(&["savepoint", "demo", "--no-wait"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let known = sandbox.entry("savepoints")[0].clone();
+        let expected = if is_found { "completed" } else { "failed" };
+        assert_eq!(known["progress"], expected, "{outcome}");
+    }
+}
+
+/// A JobManager that was just restarted says that it does not know the job, nor its savepoint, until it has recovered the job.
+#[test]
+fn a_savepoint_has_not_failed_before_flink_has_recovered_its_job() {
+    let sandbox = running();
+    sandbox.put_entry("savepoints", &tree!([savepoint(TRIGGER, "requested", None)]));
+    let not_found = || text(404, r#"{"errors":["Could not find Flink job"]}"#);
+    let statistics = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
+    sandbox.server.expect(statistics).answer(not_found());
+    // When the command begins, and after that.
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    sandbox
+        .server
+        .expect(overview)
+        .times(2)
+        .answer(json(&tree!({"jobs": []})));
+    let outcome = sandbox.run(&["savepoint", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert_eq!(sandbox.entry("savepoints")[0]["progress"], "requested", "{outcome}");
+    let outcome = sandbox.run(&["savepoint", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let known = sandbox.entry("savepoints")[0].clone();
+    assert_eq!(known["progress"], "failed", "{outcome}");
+    let why = known["failure"].as_str().unwrap();
+    assert!(why.starts_with("the savepoint was lost with its JobManager"), "{why}");
 }
 
 /// The old version may start again from where it started.

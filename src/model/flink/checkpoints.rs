@@ -168,6 +168,14 @@ impl Checkpoints {
             .collect()
     }
 
+    /// The path of the savepoint from which a restarted JobManager restored the job at these times. Since Flink 1.15 a job is
+    /// only restored from checkpoints, or from where it was started.
+    pub(crate) fn restored_savepoint(&self, times: &RangeInclusive<u64>) -> Option<&str> {
+        let restored = self.latest.restored.as_ref().filter(|from| from.is_savepoint)?;
+        let at = restored.restore_timestamp.filter(|at| times.contains(at));
+        at.and(restored.external_path.as_deref())
+    }
+
     /// The savepoint at `path`, if it is among the newest.
     #[must_use]
     pub fn savepoint_at(&self, path: &str) -> Option<&Checkpoint> {

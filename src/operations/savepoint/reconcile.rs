@@ -10,10 +10,11 @@ use crate::error::{Error, Result};
 use crate::flink::operation::{BETWEEN_LOOKS, CACHED};
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::store::HistoryStore;
-use crate::history::transaction::Holder;
-use crate::history::{History, Savepoint};
+use crate::history::transaction::{Holder, is_same_place};
+use crate::history::{History, Revision, Savepoint};
 use crate::kubernetes::retry::Pauses;
-use crate::model::flink::overview::JobState;
+use crate::model::flink::checkpoints::Checkpoints;
+use crate::model::flink::overview::{JobOverview, JobState};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::{
@@ -224,7 +225,14 @@ async fn forgotten(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoin
     } else {
         Forgotten::NotWritten
     };
-    match in_statistics(flink, store.history(), savepoint).await {
+    let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await else {
+        return if savepoint.ends_job() {
+            Ok(without)
+        } else {
+            without_statistics(flink, savepoint).await
+        };
+    };
+    match in_statistics(&statistics, store.history(), savepoint) {
         Some(path) => {
             record::complete(store, savepoint.clone(), &path).await?;
             Ok(Forgotten::Written(path))
@@ -233,16 +241,36 @@ async fn forgotten(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoin
     }
 }
 
+/// What has become of a savepoint that its job continues after, and of which there are no statistics. A JobManager that was
+/// restarted has none before it has recovered the job.
+async fn without_statistics(flink: &Flink, savepoint: &Savepoint) -> Result<Forgotten> {
+    let jobs = match flink.jobs().await {
+        Ok(Reply::Answer(jobs)) => jobs.jobs,
+        Err(error) if !error.is_transient() => return Err(error),
+        _ => return Ok(Forgotten::Unknown),
+    };
+    let comes = |job: &JobOverview| job.jid == savepoint.job_id && job.state == JobState::Initializing;
+    Ok(if jobs.is_empty() || jobs.iter().any(comes) {
+        Forgotten::Unknown
+    } else {
+        Forgotten::NotWritten
+    })
+}
+
 /// The path of a savepoint in Flink's statistics, which last as long as the JobManager; `None`: it is not there, or it is not
 /// known which one it is.
-async fn in_statistics(flink: &Flink, history: &History, savepoint: &Savepoint) -> Option<String> {
+fn in_statistics(statistics: &Checkpoints, history: &History, savepoint: &Savepoint) -> Option<String> {
     let requested: Timestamp = savepoint.requested_at.parse().ok()?;
     let requested = u64::try_from(requested.as_millisecond()).ok()?;
-    let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await else {
-        return None;
-    };
     let times = requested.saturating_sub(SKEW)..=requested.saturating_add(START);
-    let found = statistics.savepoints_of(&times);
+    let mut found = statistics.savepoints_of(&times);
+    let is_start = |path: &str| {
+        let mut starts = history.revisions.iter().filter_map(Revision::start);
+        starts.any(|start| is_same_place(start, path))
+    };
+    // A job that was restored from the savepoint which was to end it has not ended with it.
+    let restored = statistics.restored_savepoint(&times).filter(|_| !savepoint.ends_job());
+    found.extend(restored.filter(|path| !is_start(path)));
     let mut new = found.into_iter().filter(|path| history.savepoint_at(path).is_none());
     let path = new.next()?;
     new.next().is_none().then(|| path.to_owned())
@@ -295,7 +323,7 @@ async fn reconcile_one(
             Poll::Refused(StatusCode::NOT_FOUND, said) => match Box::pin(forgotten(flink, store, &savepoint)).await? {
                 Forgotten::Written(path) => return Ok(Some(path)),
                 Forgotten::Ended | Forgotten::Unknown => return Ok(None),
-                Forgotten::NotWritten => said,
+                Forgotten::NotWritten => format!("the savepoint was lost with its JobManager: {said}"),
             },
             Poll::Failed(cause) | Poll::Refused(_, cause) => cause,
         };
