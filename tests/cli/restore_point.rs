@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, JOB, JOBS, Made, PODS, SERVICE, running};
+use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, JOBS, Made, PODS, SERVICE, running};
 use crate::evidence::{known, pending, refused};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{get, json, patch, post, status, text};
@@ -231,6 +231,25 @@ fn a_jobmanager_that_starts_while_cancel_looks_is_asked_again() {
     let outcome = sandbox.run(&["cancel", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo canceled\n", "{outcome}");
+}
+
+/// For a moment its REST has no leader: that says nothing about the job.
+#[test]
+fn a_canceled_job_is_asked_for_again_after_one_answer_without_a_leader() {
+    let sandbox = running();
+    let jobs = || get(&format!("{FLINK}/jobs/overview"));
+    let running = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RUNNING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 1}}]});
+    sandbox.server.expect(jobs()).answer(json(&running));
+    let cancel = patch(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(cancel).meanwhile(|world| {
+        world.flinks.values_mut().next().unwrap().state = "FINISHED";
+    });
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(jobs()).answer(away);
+    let outcome = sandbox.run(&["cancel", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo finished\n", "{outcome}");
 }
 
 /// No command waited for it, and its Pod is gone.

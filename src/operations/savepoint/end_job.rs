@@ -28,6 +28,8 @@ const USUAL_END: Duration = Duration::from_secs(20);
 const KEPT: Duration = Duration::from_secs(5);
 /// Time between two cancel requests for a job that a restarted JobManager runs again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long a JobManager that gives no answer may have one again: for a moment it has no leader.
+const SILENT: Duration = Duration::from_secs(3);
 /// Longest wait for a Pod to end after it was asked to: Kubernetes kills it after 30 seconds.
 const KILL: Duration = Duration::from_secs(90);
 
@@ -79,7 +81,8 @@ pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome>
                 }
                 None => return Ok(CancelOutcome::Unseen),
             },
-            Ok(Reply::Away | Reply::Refused(..)) => return Ok(CancelOutcome::Unseen),
+            Ok(Reply::Away | Reply::Refused(..)) if last_answer.elapsed() > SILENT => return Ok(CancelOutcome::Unseen),
+            Ok(Reply::Away | Reply::Refused(..)) => {}
             Err(error) if !error.is_transient() || last_answer.elapsed() > AWAY => return Err(error),
             Err(error) => tracing::debug!(%error, "the job's state got no answer"),
         }
