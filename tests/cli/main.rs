@@ -52,6 +52,7 @@ mod image_screens;
 mod image_trust;
 mod inout;
 mod interrupt;
+mod jobmanager_stays;
 mod krew;
 mod kubeconfig;
 mod layout;
