@@ -88,10 +88,26 @@ impl ClusterHandle {
         if let Some(step) = step {
             step.end();
         }
-        if stops && reconciled.is_some() && self.job_end().is_none() && savepoint::job_has_ended(&self.flink).await? {
-            return Ok(JobStatus::Stopped);
-        }
+        let reply = if stops && reconciled.is_some() && self.job_end().is_none() {
+            self.jobs_after_stop().await?
+        } else {
+            reply
+        };
         self.judge(reply).await
+    }
+
+    /// Flink's jobs after a savepoint that was to end the job. The job may have failed instead, and run again: no answer, or one
+    /// without a job, is no end.
+    async fn jobs_after_stop(&self) -> Result<Reply<JobsOverview>> {
+        match savepoint::jobs_after_stop(&self.flink).await? {
+            Reply::Answer(jobs) if !jobs.jobs.is_empty() => Ok(Reply::Answer(jobs)),
+            _ => match self.jobs_or_end().await {
+                Ok(Some(jobs)) => Ok(Reply::Answer(jobs)),
+                Ok(None) => Ok(Reply::Away),
+                Err(error) if error.kind == Kind::Unreachable => Ok(Reply::Away),
+                Err(error) => Err(error),
+            },
+        }
     }
 
     /// Flink's jobs. An answer that takes too long says that Flink is there.

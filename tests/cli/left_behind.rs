@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, running};
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, running};
 use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
-use crate::server::{get, json, text};
+use crate::server::{get, json, status, text};
 use crate::unfinished::{SAVED, TRIGGER, unfinished, was_forgotten};
 
 fn elsewhere() -> Value {
@@ -228,6 +228,34 @@ fn a_savepoint_whose_result_flink_dropped_is_found_in_its_statistics() {
             "{outcome}"
         );
     }
+}
+
+/// The job failed when it was stopped after its savepoint, and Flink restarted it. For a moment Flink has no leader.
+#[test]
+fn a_job_that_did_not_end_with_its_savepoint_is_not_taken_for_ended_without_an_answer() {
+    let sandbox = running();
+    let server = &sandbox.server;
+    let mut last = savepoint(TRIGGER, "requested", None);
+    last["stopsJob"] = tree!(true);
+    sandbox.put_entry("savepoints", &tree!([last]));
+    let trace = format!(
+        "StopWithSavepointStoppingException: A savepoint has been created at: {SAVED}, but the corresponding job {ID} failed during stopping.\n\tat a.B\n"
+    );
+    let failed =
+        tree!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "x", "stack-trace": trace}}});
+    let result = get(&format!("{FLINK}/jobs/{ID}/savepoints/{TRIGGER}"));
+    server.expect(result).answer(json(&failed));
+    let jobs = || get(&format!("{FLINK}/jobs/overview"));
+    let runs = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RUNNING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 1}}]});
+    server.expect(jobs()).answer(json(&runs));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    server.expect(jobs()).answer(away);
+    let outcome = sandbox.run(&["savepoint-resume", "demo", "--image", "flink:2.3.1", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    // It was stopped with a savepoint of its own.
+    assert!(!sandbox.object(JOB).to_string().contains(SAVED), "{outcome}");
+    assert_eq!(sandbox.entry("savepoints")[1]["progress"], "completed", "{outcome}");
 }
 
 /// The moment at which [`savepoint`] was requested.

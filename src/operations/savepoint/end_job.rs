@@ -221,16 +221,16 @@ impl JobEnd {
     }
 }
 
-/// Whether the job ends because of the stop with savepoint of an interrupted command. The job ends a moment after the
-/// savepoint's result is available, and the JobManager ends soon after the job.
-pub(crate) async fn job_has_ended(flink: &Flink) -> Result<bool> {
+/// Flink's jobs after the result of a savepoint that ends the job is known: the job ends a moment after it, and the JobManager
+/// soon after the job.
+pub(crate) async fn jobs_after_stop(flink: &Flink) -> Result<Reply<JobsOverview>> {
     for _ in 0..50 {
         match flink.jobs().await? {
             Reply::Answer(jobs) if jobs.main_job().is_some_and(|job| !job.state.is_terminal()) => {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                sleep(Duration::from_millis(100)).await;
             }
-            _ => return Ok(true),
+            reply => return Ok(reply),
         }
     }
-    Ok(false)
+    flink.jobs().await
 }
