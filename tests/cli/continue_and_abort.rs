@@ -283,6 +283,20 @@ fn a_job_that_is_being_canceled_is_not_taken_for_unchanged() {
     assert_eq!(journal["step"], "rolled-back", "{journal}");
 }
 
+/// Without high availability a restarted JobManager runs the job under another ID.
+#[test]
+fn a_job_that_runs_under_another_id_is_not_taken_for_canceled() {
+    let sandbox = unfinished("stopping", &Value::Null);
+    sandbox.edit_entry("journal", |journal| {
+        journal["ending"] = tree!({"by": "cancel", "jobId": "2".repeat(32)});
+    });
+    sandbox.put_entry("savepoints", &tree!([]));
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert!(outcome.stderr.contains("changed nothing"), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "failed", "{outcome}");
+    assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
+}
+
 /// A resume that came to `step`.
 fn resume(step: &str) -> Sandbox {
     let sandbox = unfinished(step, &Value::Null);

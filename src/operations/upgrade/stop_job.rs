@@ -268,9 +268,14 @@ pub(crate) async fn check_job_stopped(handle: &mut ClusterHandle, journal: &Jour
             })
         }
         Ending::Checkpoint { job_id } | Ending::Cancel { job_id } => {
-            let jobs = handle.jobs_or_end().await?;
-            let job = jobs.and_then(|jobs| jobs.jobs.into_iter().find(|job| job.jid == *job_id));
+            let jobs = handle.jobs_or_end().await?.unwrap_or_default();
+            // Without high availability a restarted JobManager runs the job under another ID.
+            let is_restarted = jobs.main_job().is_some_and(|job| !job.state.is_terminal());
+            let job = jobs.jobs.into_iter().find(|job| job.jid == *job_id);
             match job {
+                None if is_restarted && matches!(journal.ending, Ending::Cancel { .. }) => {
+                    Ok(StopOutcome::Failed(not()))
+                }
                 // Flink does not take back a cancel that it has accepted: wait for its end.
                 Some(job) if !job.state.is_terminal() && job.state != JobState::Cancelling => {
                     Ok(StopOutcome::Failed(not()))
