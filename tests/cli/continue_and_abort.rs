@@ -398,3 +398,20 @@ fn a_version_that_may_have_run_is_not_given_up_while_its_jobmanager_is_away() {
         );
     }
 }
+
+/// Its process was killed, and the new version ran for a day. It restarts now, and Flink does not say what it has completed.
+#[test]
+fn a_version_that_runs_is_not_given_up_without_an_answer_on_its_checkpoints() {
+    let sandbox = unfinished("waiting", &Value::Null);
+    let restarting = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RESTARTING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 0}}]});
+    let jobs = get(&format!("{FLINK}/jobs/overview"));
+    sandbox.server.expect(jobs).often().answer(json(&restarting));
+    let statistics = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
+    let away = text(503, "no endpoints available for service \"demo-master:8081\"");
+    sandbox.server.expect(statistics).often().answer(away);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--timeout", "2s"]);
+    assert!(matches!(outcome.code, Some(5 | 6)), "{outcome}");
+    assert!(outcome.stderr.contains("not given up without being asked"), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "waiting", "{outcome}");
+}

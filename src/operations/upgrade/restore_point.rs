@@ -1,6 +1,9 @@
 //! Finds the state from which the new version of a change starts, and what is lost.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
 use crate::flink::Reply;
@@ -13,6 +16,11 @@ use crate::model::job_end;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::path_not_read;
 use crate::operations::target_revision::TargetRevision;
+
+/// How long Flink may give no answer until its JobManager counts as away: for a moment it has no leader.
+const SILENT: Duration = Duration::from_secs(3);
+/// Time between two requests.
+const POLL: Duration = Duration::from_millis(200);
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.
 pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
@@ -124,19 +132,28 @@ pub(crate) async fn has_own_state(handle: &ClusterHandle, journal: &Journal) -> 
         return true;
     }
     let flink = &handle.flink;
-    let known = match flink.jobs().await {
-        Ok(Reply::Answer(jobs)) => match jobs.main_job() {
-            Some(job) => flink.checkpoints(&job.jid).await.ok(),
-            None => None,
-        },
-        _ => None,
-    };
-    match known {
-        Some(Reply::Answer(known)) => completed_any(&known, journal.start.as_deref()),
-        // No answer is no evidence. Without high availability a JobManager that is away has no state any more: a new one
-        // begins where its version began.
-        _ => handle.is_highly_available() && !matches!(handle.kept_checkpoint().await, Ok(Some(false))),
+    let begun = Instant::now();
+    loop {
+        let known = match flink.jobs().await {
+            Ok(Reply::Answer(jobs)) => match jobs.main_job() {
+                Some(job) => Some(flink.checkpoints(&job.jid).await),
+                None => None,
+            },
+            _ => None,
+        };
+        let is_late = begun.elapsed() > SILENT;
+        match known {
+            Some(Ok(Reply::Answer(known))) => return completed_any(&known, journal.start.as_deref()),
+            // A job without checkpoints has no statistics.
+            Some(Ok(Reply::Refused(status, _))) if status.is_client_error() => break,
+            // No answer is no evidence.
+            Some(_) if is_late => return true,
+            None if is_late => break,
+            _ => sleep(POLL).await,
+        }
     }
+    // Without high availability a JobManager that is away has no state any more: a new one begins where its version began.
+    handle.is_highly_available() && !matches!(handle.kept_checkpoint().await, Ok(Some(false)))
 }
 
 /// Whether a job that started from `start` has completed a checkpoint. A JobManager that was restarted counts from zero,
