@@ -65,8 +65,10 @@ pub(crate) async fn replace(
             let report = Box::pin(failed.replace(handle, wanted, change)).await?;
             return Ok(Created::ended(&name, report));
         }
-        let runs = !matches!(handle.job_status().await?, JobStatus::Stopped);
-        if suspended && runs {
+        // An unfinished creation that is not replaced is changed.
+        let is_left = handle.left_behind.is_some();
+        let runs = is_left || !matches!(handle.job_status().await?, JobStatus::Stopped);
+        if suspended && runs && !is_left {
             return Err(
                 Error::conflict(format!("job.state says that {name} is suspended, and it runs"))
                     .hint(format!("`kubectl flink suspend {name}` suspends it, with a savepoint")),
