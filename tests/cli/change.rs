@@ -282,3 +282,20 @@ fn delete_reports_a_missing_cluster_and_deletes_the_others() {
     assert_eq!(outcome.stdout, "cluster/demo deleted\n");
     is_deleted(&sandbox);
 }
+
+/// It says how old Flink's statistics may be, and so when they have the last checkpoint.
+#[test]
+fn the_configuration_is_asked_for_again_before_the_last_checkpoint_is_read() {
+    let sandbox = running();
+    let configuration = get(&format!("{FLINK}/jobmanager/config"));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(configuration).answer(away);
+    let strategy = ["--strategy", "last-checkpoint", "--surge=never"];
+    let outcome = sandbox.run(&[&["upgrade", "demo", "--env", "A=2"][..], &strategy].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let asked = outcome
+        .requests
+        .iter()
+        .filter(|request| request.ends_with("/jobmanager/config"));
+    assert_eq!(asked.count(), 2, "{outcome}");
+}

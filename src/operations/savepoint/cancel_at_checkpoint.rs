@@ -15,7 +15,7 @@ use crate::kubernetes::api::Cluster;
 use crate::model::flink::checkpoints::oldest_answer;
 use crate::model::flink::overview::JobState;
 use crate::model::names::ClusterName;
-use crate::operations::savepoint::end_job::jobs_or_end;
+use crate::operations::savepoint::end_job::{SILENT, jobs_or_end};
 use crate::operations::savepoint::result_hold::{self, Held};
 
 /// Time between two cancel requests for a job that keeps running because its JobManager was restarted.
@@ -143,11 +143,17 @@ pub(crate) async fn kept(
 
 /// Maximum age of Flink's statistics.
 async fn oldest(flink: &Flink) -> Duration {
-    let pairs = match flink.configuration().await {
-        Ok(Reply::Answer(pairs)) => pairs,
-        other => {
-            tracing::debug!(?other, "Flink did not show its configuration");
-            Vec::new()
+    let begun = Instant::now();
+    let pairs = loop {
+        match flink.configuration().await {
+            Ok(Reply::Answer(pairs)) => break pairs,
+            // A longer age may be configured: an older answer could name a checkpoint whose files are deleted.
+            Ok(Reply::Away) if begun.elapsed() < SILENT => sleep(MIN_POLL).await,
+            Err(error) if error.is_transient() && begun.elapsed() < SILENT => sleep(MIN_POLL).await,
+            other => {
+                tracing::debug!(?other, "Flink did not show its configuration");
+                break Vec::new();
+            }
         }
     };
     let pairs: Vec<(&str, String)> = pairs.iter().map(|pair| pair.of()).collect();

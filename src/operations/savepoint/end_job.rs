@@ -29,7 +29,7 @@ const KEPT: Duration = Duration::from_secs(5);
 /// Time between two cancel requests for a job that a restarted JobManager runs again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long a JobManager that gives no answer may have one again: for a moment it has no leader.
-const SILENT: Duration = Duration::from_secs(3);
+pub(super) const SILENT: Duration = Duration::from_secs(3);
 /// Longest wait for a Pod to end after it was asked to: Kubernetes kills it after 30 seconds.
 const KILL: Duration = Duration::from_secs(90);
 
