@@ -124,10 +124,8 @@ fn failures_before_a_repeated_create_do_not_count() {
     sandbox.edit_entry("revision.1", |revision| {
         revision["outcome"] = tree!({"state": "running", "at": "2026-01-01T00:00:00Z"});
     });
-    let restarting = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RESTARTING", "start-time": 1, "end-time": -1,
-        "tasks": {"total": 1, "running": 0}}]});
     let overview = get(&format!("{FLINK}/jobs/overview"));
-    sandbox.server.expect(overview).times(30).answer(json(&restarting));
+    sandbox.server.expect(overview).times(30).answer(json(&restarting()));
     let failure = |at: u64| {
         tree!({"exceptionName": "java.lang.IllegalStateException", "stacktrace": "java.lang.IllegalStateException: no order",
             "timestamp": at, "taskName": "keys (1/1)"})
@@ -201,6 +199,30 @@ fn a_replacement_whose_jobmanager_may_have_run_is_not_replaced() {
     is_refused(&sandbox);
 }
 
+/// Its tasks do not run.
+fn restarting() -> Value {
+    tree!({"jobs": [{"jid": ID, "name": "job", "state": "RESTARTING", "start-time": 1, "end-time": -1,
+        "tasks": {"total": 1, "running": 0}}]})
+}
+
+/// The statistics may be older than the last checkpoint.
+#[test]
+fn a_creation_is_not_replaced_if_the_age_of_the_statistics_is_not_known() {
+    let sandbox = running();
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    sandbox.server.expect(overview).often().answer(json(&restarting()));
+    let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
+    let none = tree!({"counts": {"completed": 0}});
+    sandbox.server.expect(checkpoints).often().answer(json(&none));
+    let configuration = get(&format!("{FLINK}/jobmanager/config"));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(configuration).often().answer(away);
+    let outcome = sandbox.run(CORRECTED);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("with a different spec"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// It never came up: a savepoint of its job would not be possible.
 #[test]
 fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
@@ -209,10 +231,8 @@ fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
         "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
     sandbox.put_entry("journal", &journal);
-    let restarting = tree!({"jobs": [{"jid": ID, "name": "job", "state": "RESTARTING", "start-time": 1, "end-time": -1,
-        "tasks": {"total": 1, "running": 0}}]});
     let overview = get(&format!("{FLINK}/jobs/overview"));
-    sandbox.server.expect(overview).times(2).answer(json(&restarting));
+    sandbox.server.expect(overview).times(2).answer(json(&restarting()));
     let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
     let none = tree!({"counts": {"completed": 0}});
     sandbox.server.expect(checkpoints).answer(json(&none));

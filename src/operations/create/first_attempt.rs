@@ -20,13 +20,14 @@ use crate::model::flink_pod::{self, Phase};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::report::Report;
+use crate::operations::savepoint;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{ChangeOptions, execute};
 use crate::progress;
 
-/// The oldest statistics that Flink answers with by default: the default of `web.refresh-interval`.
-const REFRESH: Duration = Duration::from_millis(3100);
+/// How much longer than the age of Flink's statistics to wait for newer ones.
+const LONGER: Duration = Duration::from_millis(100);
 /// How long a JobManager that was just started may take until it answers.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Time between two looks at it.
@@ -152,7 +153,10 @@ async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool>
     if job.is_healthy() || job.tasks.finished > 0 || handle.ended_pods() > 0 {
         return Ok(false);
     }
-    tokio::time::sleep(REFRESH).await;
+    let Some(oldest) = savepoint::oldest_statistics(&handle.flink).await else {
+        return Ok(false);
+    };
+    tokio::time::sleep(oldest + LONGER).await;
     let pods = objects::masters(&handle.cluster, &handle.name).await?;
     let restarted = |pod: &Pod| flink_pod::main_status(pod).is_some_and(|status| status.restart_count > 0);
     if pods.len() != 1 || pods.iter().any(|pod| restarted(pod) || !handle.is_first(pod)) {

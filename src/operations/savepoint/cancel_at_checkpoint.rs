@@ -101,7 +101,10 @@ pub(crate) async fn kept(
 ) -> Result<Option<String>> {
     let oldest = match held {
         Held::TooOld => None,
-        Held::Yes | Held::No => Some(oldest(flink).await),
+        Held::Yes | Held::No => {
+            let oldest = oldest_statistics(flink).await;
+            Some(oldest.unwrap_or_else(|| oldest_answer(|_| None)))
+        }
     };
     let begun = Instant::now();
     loop {
@@ -141,18 +144,18 @@ pub(crate) async fn kept(
     }
 }
 
-/// Maximum age of Flink's statistics.
-async fn oldest(flink: &Flink) -> Duration {
+/// Maximum age of Flink's statistics; `None`: Flink does not show its configuration.
+pub(crate) async fn oldest_statistics(flink: &Flink) -> Option<Duration> {
     let begun = Instant::now();
     let pairs = loop {
         match flink.configuration().await {
             Ok(Reply::Answer(pairs)) => break pairs,
-            // A longer age may be configured: an older answer could name a checkpoint whose files are deleted.
+            // A longer age than the default may be configured: an older answer could name a checkpoint whose files are deleted.
             Ok(Reply::Away) if begun.elapsed() < SILENT => sleep(MIN_POLL).await,
             Err(error) if error.is_transient() && begun.elapsed() < SILENT => sleep(MIN_POLL).await,
             other => {
                 tracing::debug!(?other, "Flink did not show its configuration");
-                break Vec::new();
+                return None;
             }
         }
     };
@@ -163,5 +166,5 @@ async fn oldest(flink: &Flink) -> Duration {
             .find(|(known, _)| *known == key)
             .map(|(_, value)| value.as_str())
     };
-    oldest_answer(get)
+    Some(oldest_answer(get))
 }

@@ -36,7 +36,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 
-pub(crate) use cancel_at_checkpoint::{cancel_after_checkpoint, kept};
+pub(crate) use cancel_at_checkpoint::{cancel_after_checkpoint, kept, oldest_statistics};
 pub(crate) use collect::{collect, collect_of};
 pub(crate) use end_job::{
     CancelOutcome, JobEnd, JobManagerEnd, cancel, jobs_after_stop, jobs_or_end, until_jobmanager_ends,
