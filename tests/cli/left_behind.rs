@@ -291,9 +291,9 @@ fn a_savepoint_from_which_flink_restored_the_job_was_written() {
 fn a_savepoint_has_not_failed_before_flink_has_recovered_its_job() {
     let sandbox = running();
     sandbox.put_entry("savepoints", &tree!([savepoint(TRIGGER, "requested", None)]));
-    let not_found = || text(404, r#"{"errors":["Could not find Flink job"]}"#);
+    let not_found = text(404, r#"{"errors":["Could not find Flink job"]}"#);
     let statistics = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
-    sandbox.server.expect(statistics).answer(not_found());
+    sandbox.server.expect(statistics).answer(not_found);
     // When the command begins, and after that.
     let overview = get(&format!("{FLINK}/jobs/overview"));
     sandbox

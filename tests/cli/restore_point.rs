@@ -243,7 +243,9 @@ fn a_canceled_job_is_asked_for_again_after_one_answer_without_a_leader() {
     sandbox.server.expect(jobs()).answer(json(&running));
     let cancel = patch(&format!("{FLINK}/jobs/{ID}"));
     sandbox.server.expect(cancel).meanwhile(|world| {
-        world.flinks.values_mut().next().unwrap().state = "FINISHED";
+        let flink = world.flinks.values_mut().next().unwrap();
+        flink.wake();
+        flink.state = "FINISHED";
     });
     let away = status(503, "ServiceUnavailable", "no endpoints available");
     sandbox.server.expect(jobs()).answer(away);
