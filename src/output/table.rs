@@ -11,8 +11,8 @@ use super::wrap::end_of;
 /// Spaces between columns, as in kubectl.
 const GAP: usize = 3;
 /// Columns that are cut first: names and paths are copied.
-const TEXTS: [&str; 11] = [
-    "VERTEX", "MESSAGE", "CAUSE", "FAILURE", "WHY", IMAGE, "SOURCE", "BY", "LOCATION", "OPERATOR", "LABELS",
+const TEXTS: [&str; 12] = [
+    "VERTEX", "JOB NAME", "MESSAGE", "CAUSE", "FAILURE", "WHY", IMAGE, "SOURCE", "BY", "LOCATION", "OPERATOR", "LABELS",
 ];
 /// A text whose end is shown: the registry is the same in all rows, the tag is not.
 const IMAGE: &str = "IMAGE";
@@ -222,7 +222,12 @@ fn byte_at(line: &str, column: usize) -> usize {
 
 /// The style of a state's word, of Kubernetes or of Flink.
 pub(crate) fn state_style(word: &str) -> Style {
-    let first = word.split([' ', '(', ':']).next().unwrap_or_default();
+    let mut words = word.split([' ', '(', ':']);
+    let first = words.next().unwrap_or_default();
+    // Of several jobs the one that fails is urgent.
+    let first = words
+        .find(|word| ["FAILED", "FAILING", "RESTARTING"].contains(word))
+        .unwrap_or(first);
     match first {
         "Running" | "RUNNING" | "Finished" | "FINISHED" | "Completed" | "Complete" | "Succeeded" | "done" | "runs" => {
             terminal::GOOD

@@ -10,7 +10,7 @@ use super::status::{self, VERTEX_COLUMNS, shortened};
 use super::table::state_style;
 use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
-use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink::live::{Reach, Snapshot, in_words};
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::LiveView;
@@ -144,7 +144,10 @@ fn clusters(
             .and_then(|snapshot| snapshot.checkpoints.as_ref())
             .and_then(|checkpoints| checkpoints.latest.completed.as_ref());
         let state = match (job, snapshot.map(|snapshot| &snapshot.reach)) {
-            (Some(job), _) => job.state.to_string(),
+            (Some(job), _) => {
+                let others = snapshot.into_iter().flat_map(|snapshot| &snapshot.others);
+                job.state.to_string() + &in_words(others.map(|job| job.state.as_str()))
+            }
             (None, Some(Reach::Answered)) => "no job".to_owned(),
             (None, Some(_)) => "no answer".to_owned(),
             (None, None) => dash(),
@@ -241,8 +244,10 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
                 "RUNNING" if job.tasks.running < job.tasks.total => WARN,
                 state => state_style(state),
             };
+            let others = snapshot.other_jobs();
+            let others: String = status::other_jobs(&others).map(|line| line + "\n").collect();
             format!(
-                "{name}: {} {style}{state}{style:#}, {} of {} tasks run\n\n",
+                "{name}: {} {style}{state}{style:#}, {} of {} tasks run\n{others}\n",
                 in_one_line(&job.name),
                 job.tasks.running,
                 job.tasks.total

@@ -89,6 +89,7 @@ mod schema;
 mod screens;
 mod server;
 mod session;
+mod several_jobs;
 mod short_job;
 mod sidecars;
 mod state;
