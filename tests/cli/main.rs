@@ -90,6 +90,7 @@ mod screens;
 mod server;
 mod session;
 mod several_jobs;
+mod several_logs;
 mod short_job;
 mod sidecars;
 mod state;
