@@ -30,7 +30,7 @@ pub(crate) struct StatusArgs {
     #[arg(short, long)]
     watch: bool,
     /// Time between two requests with --watch
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration, requires = "watch")]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::interval, requires = "watch")]
     interval: Duration,
     /// Exit with code 6 if something is wrong, as `why` does
     #[arg(long, conflicts_with = "watch")]

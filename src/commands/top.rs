@@ -30,7 +30,7 @@ pub(crate) struct TopArgs {
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Time between two updates
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::interval)]
     interval: Duration,
     /// Show it once, on a terminal too
     #[arg(long)]
