@@ -159,3 +159,33 @@ fn status_waits_for_a_jobmanager_that_is_up() {
     let outcome = sandbox.run(&["status", "demo"]);
     assert!(outcome.stdout.contains("3 of 4 tasks run"), "{outcome}");
 }
+
+/// Flink collects metrics only when it is asked, and has none yet then.
+#[test]
+fn the_first_status_of_a_job_has_rates() {
+    let sandbox = Sandbox::new();
+    let running = scene::container("Running", &json!({"running": {}}), &json!({}), 0);
+    let rates = json!([{"id": "busyTimeMsPerSecond", "max": 250.0}, {"id": "numRecordsInPerSecond", "sum": 50.0}]);
+    for vertex in ["1", "2"] {
+        let path = format!("{FLINK}/jobs/{JOB}/vertices/{}/subtasks/metrics", vertex.repeat(32));
+        sandbox.server.expect(get(&path)).answer(answer(&json!([])));
+        sandbox.server.expect(get(&path)).answer(answer(&rates));
+    }
+    let restarts = get(&format!("{FLINK}/jobs/{JOB}/metrics"));
+    sandbox.server.expect(restarts).answer(answer(&json!([])));
+    let scene = Scene {
+        flink: Some(json!({})),
+        ..scene::jobmanager(&running)
+    };
+    scene.script(&sandbox);
+    let outcome = sandbox.run(&["status", "demo", "-ojson"]);
+    let status: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    for vertex in status["vertices"].as_array().unwrap() {
+        assert_eq!(
+            (&vertex["busy"], &vertex["recordsInPerSecond"]),
+            (&json!(0.25), &json!(50.0)),
+            "{outcome}"
+        );
+    }
+    assert_eq!(status["job"]["restarts"], 0, "{outcome}");
+}
