@@ -40,14 +40,17 @@ pub(crate) struct TopView {
     typing: bool,
     selected: usize,
     shown: Vec<Key>,
+    /// Whether clusters of all namespaces are shown.
+    everywhere: bool,
     /// The cluster whose vertices are shown.
     pub(crate) opened: Option<Key>,
 }
 
 impl TopView {
-    pub(crate) fn of(opened: Option<Key>) -> Self {
+    pub(crate) fn of(opened: Option<Key>, everywhere: bool) -> Self {
         Self {
             opened,
+            everywhere,
             ..Self::default()
         }
     }
@@ -166,7 +169,6 @@ fn clusters(
         };
         let [cpu, memory] = usage(used);
         let mut row = vec![
-            key.namespace.clone(),
             key.name.clone(),
             parts.status(now).to_string(),
             state,
@@ -177,6 +179,9 @@ fn clusters(
             took.map_or_else(dash, charts::millis),
             charts::bytes(size.map(|size| size as f64)),
         ];
+        if view.everywhere {
+            row.insert(0, key.namespace.clone());
+        }
         // A script counts columns; people see none of what no server measures.
         if usages.is_some() || width.is_none() {
             row.extend([cpu, memory]);
@@ -200,7 +205,12 @@ fn clusters(
         "MEMORY",
     ];
     let measured = usages.is_some() || width.is_none();
-    let headers = if measured { &headers[..] } else { &headers[..9] };
+    let first = usize::from(!view.everywhere);
+    let headers = if measured {
+        &headers[first..]
+    } else {
+        &headers[first..9]
+    };
     table_within(width, headers, OPTIONAL, rows.into_iter().map(|(.., row)| row))
 }
 
@@ -374,6 +384,18 @@ mod tests {
         assert_eq!(view.opened, Some(key("bc")));
         assert!(view.press(keys::Key::Escape) && view.opened.is_none());
         assert!(!view.press(keys::Key::Char('q')));
+    }
+
+    /// As in `list`, and in kubectl.
+    #[test]
+    fn the_namespace_is_shown_where_there_are_several() {
+        let inventory = inventory(&["a"]);
+        for everywhere in [false, true] {
+            let mut view = TopView::of(None, everywhere);
+            let text = draw(&inventory, None, &mut view, None);
+            assert_eq!(text.starts_with("NAMESPACE   NAME"), everywhere, "{text}");
+            assert_eq!(text.contains("\nns "), everywhere, "{text}");
+        }
     }
 
     #[test]
