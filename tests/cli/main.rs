@@ -16,6 +16,7 @@ mod causes_objects;
 mod change;
 mod clock;
 mod complete;
+mod config_screen;
 mod connect;
 mod continue_and_abort;
 mod create;
