@@ -198,7 +198,7 @@ fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
         OPTIONAL,
         vertices.iter().map(|vertex| {
             vec![
-                shortened(&vertex.name, 40),
+                vertex_name(&vertex.name, look.width),
                 vertex.parallelism.to_string(),
                 share(vertex.busy),
                 share(vertex.backpressured),
@@ -209,6 +209,11 @@ fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
             ]
         }),
     )
+}
+
+/// The name of a vertex, short on a terminal of `width` columns; `None`: nothing is left out.
+pub(super) fn vertex_name(name: &str, width: Option<usize>) -> String {
+    width.map_or_else(|| name.to_owned(), |_| shortened(name, 40))
 }
 
 /// At most `most` characters: a chain's name can have thousands.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::keys;
-use super::status::{self, VERTEX_COLUMNS, shortened};
+use super::status::{self, VERTEX_COLUMNS};
 use super::table::state_style;
 use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
@@ -276,7 +276,7 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
         let rows = snapshot.vertices.iter().map(|vertex| {
             let rates = vertex.rates;
             vec![
-                shortened(&vertex.name, 40),
+                status::vertex_name(&vertex.name, width),
                 vertex.parallelism.to_string(),
                 charts::percent(rates.busy),
                 charts::percent(rates.backpressured),
