@@ -13,6 +13,7 @@ use crate::model::diagnosis::Role;
 use crate::model::names::ClusterName;
 use crate::operations::wait::replacements;
 use crate::output::log_lines::{LogFormat, LogLines, LogStyle};
+use crate::output::terminal;
 
 /// Print the logs of clusters, in the order of time
 ///
@@ -78,11 +79,8 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Result<()> {
 }
 
 async fn print(context: &Context, args: &LogsArgs) -> Result<()> {
-    let names = args
-        .names
-        .iter()
-        .map(|name| ClusterName::new(name))
-        .collect::<Result<Vec<_>>>()?;
+    let names = args.names.iter().map(|name| ClusterName::new(name));
+    let names = names.collect::<Result<Vec<_>>>()?;
     let cluster = context.connect()?;
     let wanted = LogSelection {
         role: args.role.map(|role| match role {
@@ -95,7 +93,10 @@ async fn print(context: &Context, args: &LogsArgs) -> Result<()> {
         previous: args.previous,
         all_containers: args.all,
     };
-    let mut lines = open(&cluster, &names, &wanted, replacements(&cluster)).await?;
+    let (mut lines, absent) = open(&cluster, &names, &wanted, replacements(&cluster)).await?;
+    if let Some(error) = absent.as_ref().filter(|_| args.follow) {
+        terminal::warn(&error.message);
+    }
     let mut page = LogLines::new(LogStyle {
         format: args.output,
         grep: args.grep.as_ref(),
@@ -108,7 +109,7 @@ async fn print(context: &Context, args: &LogsArgs) -> Result<()> {
         let more = lines.next(&mut |line| page.add(&line)).await;
         page.write()?;
         if !more? {
-            return Ok(());
+            return absent.map_or(Ok(()), Err);
         }
     }
 }

@@ -175,14 +175,20 @@ impl Screen {
             } else {
                 ""
             };
-            if std::mem::take(&mut self.failing) {
-                note("it answers again");
-            }
+            self.answers();
             return data(&format!("{gap}{text}"));
         }
         self.failing = false;
         text.clone_into(&mut self.last);
         self.draw(None)
+    }
+
+    /// Tells that a look succeeds, where another one failed before it.
+    pub(crate) fn answers(&mut self) {
+        self.begun = true;
+        if std::mem::take(&mut self.failing) {
+            note("it answers again");
+        }
     }
 
     /// Keeps what is shown, and shows the error of the last look beside it: the next one may succeed.

@@ -18,6 +18,9 @@ use crate::output::Format;
 use crate::output::log_lines::LogFormat;
 use crate::output::template::{CustomColumns, Template};
 
+/// The shortest time between two looks, as `watch` has it.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// Lets flags of these types accept their keywords.
 macro_rules! keywords {
     ($($keyword:ty),*) => {$(
@@ -127,6 +130,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| wrong())
 }
 
+/// Reads the time between two looks: without a pause they would be a load on the API server.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let given = duration(text)?;
+    if given < SHORTEST {
+        return Err(format!("it must be {} ms or longer", SHORTEST.as_millis()));
+    }
+    Ok(given)
+}
+
 /// Parses a label selector. An empty one would select everything, and is what an unset variable results in.
 pub(crate) fn selector(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
@@ -169,6 +181,14 @@ mod tests {
         assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
         for bad in ["", "x", "-1s", "10 parsecs"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn there_is_a_pause_between_two_looks() {
+        assert_eq!(interval("100ms"), Ok(SHORTEST));
+        for bad in ["0", "0s", "99ms", "x"] {
+            assert!(interval(bad).is_err(), "{bad}");
         }
     }
 }

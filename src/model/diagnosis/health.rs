@@ -5,15 +5,15 @@
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::observed::{Observed, Role, last_seen, words};
+use super::observed::{Observed, Role, words};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, others_fail, subject, suspicions};
 use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, objects, pods, recovered, root_cause, stage,
-    verdict,
+    Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, nodes, objects, pods, recovered, root_cause,
+    stage, verdict,
 };
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::live::{Reach, Snapshot};
@@ -177,7 +177,8 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         return found;
     }
     found.extend(no_service(observed));
-    found.extend(node_lost(observed, now, &grace));
+    found.extend(nodes::lost(observed, now, &grace));
+    found.extend(nodes::tainted(observed, now));
     let runs_since = recovered::runs_since(snapshot);
     found.extend(
         suspicions(observed, now)
@@ -245,38 +246,6 @@ fn no_service(observed: &Observed) -> Option<Cause> {
         )
         .hint("kubectl flink savepoint-resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints")
     })
-}
-
-/// Checks for Pods on a node that does not respond. Source: the node lifecycle controller's Event and condition.
-fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
-    let lost: Vec<String> = observed
-        .pods
-        .values()
-        .filter(|pod| !pods::has_ended(pod))
-        .filter_map(|pod| {
-            let status = pod.status.as_ref()?;
-            let unready = pods::condition(pod, "Ready").is_some_and(|condition| condition.status != "True");
-            let is_reported = observed.events_of_pod(pod).any(|event| {
-                words(event).0 == "NodeNotReady"
-                    && last_seen(event).is_none_or(|at| now.duration_since(at) <= grace.recent)
-            });
-            let by_taint = pods::condition(pod, "DisruptionTarget")
-                .is_some_and(|target| target.reason.as_deref() == Some("DeletionByTaintManager"));
-            let lost = status.reason.as_deref() == Some("NodeLost") || (unready && is_reported) || by_taint;
-            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())?;
-            lost.then(|| format!("Pod {} is on node {node}", pods::name(pod)))
-        })
-        .collect();
-    let node = lost.first()?.rsplit(' ').next().unwrap_or_default().to_owned();
-    let mut cause = Cause::new(CauseKind::NodeLost, format!("node {node} does not answer"))
-        .hint(format!(
-            "kubectl describe node {node} shows since when; its Pods are replaced after five minutes"
-        ))
-        .hint("where the node does not come back, `kubectl delete node` frees its Pods at once");
-    for line in lost {
-        cause = cause.evidence(line);
-    }
-    Some(cause)
 }
 
 /// Checks for running TaskManagers that are not registered with the JobManager.

@@ -56,6 +56,9 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Exception {
+    /// ID of its job; empty until it is known, like the name.
+    pub(crate) job_id: String,
+    pub(crate) job: String,
     pub(crate) time: Option<Timestamp>,
     /// Its root cause: class and message in one line.
     pub(crate) cause: String,
@@ -137,6 +140,8 @@ impl Entry {
         };
         let present = |text: Option<String>| text.filter(|text| !text.is_empty() && text != "(unassigned)");
         Exception {
+            job_id: String::new(),
+            job: String::new(),
             time: time(self.timestamp),
             cause: cause(&self.stacktrace),
             class,
