@@ -27,7 +27,7 @@ use crate::cli::context::Context;
 use crate::commands;
 use crate::error::{Error, Kind, Result};
 use crate::operations::{candidates, interruption};
-use crate::output::{live, terminal};
+use crate::output::{live, place, terminal};
 use crate::progress;
 
 /// Run Apache Flink application clusters on plain Kubernetes
@@ -213,6 +213,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     } else if cli.root.color != Color::Auto {
         terminal::use_colors(cli.root.color == Color::Always);
     }
+    place::set(cli.root.connection.place());
     trace(cli.root.verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -9,6 +9,7 @@ use crate::model::age::age;
 use crate::model::diagnosis::{CauseKind, Role};
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
+use crate::output::place::with_place;
 use crate::output::table::state_style;
 use crate::output::terminal::{BAD, DIM, GOOD, WARN, clean, cut, in_one_line};
 use crate::output::wrap::{end_of, wrapped};
@@ -274,7 +275,7 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
     );
     line(&mut out, "Unfinished", &beside_label(&text, width));
     for hint in &operation.hints {
-        let text = format!("if it is no longer running: {}", clean(hint));
+        let text = format!("if it is no longer running: {}", clean(&with_place(hint)));
         line(&mut out, "", &wrapped(&text, width, 2));
     }
     out
@@ -357,7 +358,7 @@ pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
     }
     for hint in &problem.hints {
         let style = AnsiColor::Cyan.on_default();
-        let text = format!("  {style}hint:{style:#} {}", clean(hint));
+        let text = format!("  {style}hint:{style:#} {}", clean(&with_place(hint)));
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     out

@@ -79,6 +79,20 @@ pub(crate) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
+    /// The flags that name the kubeconfig, the context and the namespace, as a shell reads them.
+    pub(crate) fn place(&self) -> String {
+        let file = self.kubeconfig.as_ref().map(|path| path.to_string_lossy());
+        let flags = [
+            ("--kubeconfig", file.as_deref()),
+            ("--context", self.context.as_deref()),
+            ("-n", self.namespace.as_deref()),
+        ];
+        let given = flags
+            .into_iter()
+            .filter_map(|(flag, value)| Some(format!("{flag} {}", quoted(value?))));
+        given.collect::<Vec<_>>().join(" ")
+    }
+
     pub(crate) fn options(self) -> ConnectionOptions {
         ConnectionOptions {
             kubeconfig: self.kubeconfig,
@@ -101,5 +115,30 @@ impl ConnectionArgs {
             request_timeout: self.request_timeout,
             access: self.access,
         }
+    }
+}
+
+/// The value as a word of a shell.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+=,".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConnectionArgs;
+
+    #[test]
+    fn the_place_is_what_was_typed() {
+        let mut args = ConnectionArgs::default();
+        assert_eq!(args.place(), "");
+        args.namespace = Some("shop".to_owned());
+        args.context = Some("it's mine".to_owned());
+        args.kubeconfig = Some("a/config".into());
+        assert_eq!(args.place(), r"--kubeconfig a/config --context 'it'\''s mine' -n shop");
     }
 }
