@@ -85,7 +85,7 @@ pub(crate) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
 pub(crate) async fn create_all(context: &Context, args: CreateArgs, most: usize, begun: &mut Vec<Begun>) -> Result<()> {
     if args.replace && args.deploy.does_not_wait() {
         return Err(Error::usage(
-            "--wait=false is not possible with --replace: this process starts the version before again where the new one does not come up",
+            "--wait=false is not possible with --replace: this process starts the previous version again if the new one does not come up",
         ));
     }
     let mut described = args.describe(context, most)?;

@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &Context, args: HistoryArgs) -> Result<()> {
     let lines: Vec<_> = lines.collect();
     if lines.is_empty() && args.table.output.is_for_people() {
         terminal::note(&format!(
-            "{name} has no revisions: it was made by hand, `kubectl flink adopt {name}` takes it over"
+            "{name} has no revisions: it was created by hand, `kubectl flink adopt {name}` takes it over"
         ));
     }
     args.table.print("RevisionList", revision_list::headers(wide), &lines)

@@ -67,7 +67,7 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
         }
     } else if args.rm {
         terminal::warn(&format!(
-            "{name} is left as it is: nothing of it is known to be made by this command"
+            "{name} is left as it is: no object of it is known to be created by this command"
         ));
     } else if !made.is_empty() {
         terminal::note(&format!(

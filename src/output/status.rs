@@ -97,7 +97,7 @@ fn verdict(out: &mut String, status: &ClusterStatus, now: Timestamp) {
         .revision
         .map_or_else(String::new, |number| format!(", revision {number}"));
     let text = format!(
-        "{BOLD}{}{BOLD:#} in {}: {style}{phase}{style:#}{revision}, made {} ago",
+        "{BOLD}{}{BOLD:#} in {}: {style}{phase}{style:#}{revision}, created {} ago",
         clean(&status.name),
         clean(&status.namespace),
         since(cluster.created_at, now)

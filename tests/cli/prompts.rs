@@ -99,11 +99,7 @@ fn a_question_that_is_longer_than_the_terminal_is_asked_once() {
             "{size:?}: {session}"
         );
         let text = session.last().joined();
-        assert_eq!(
-            text.matches("make them the plugin's, as cluster demo?").count(),
-            1,
-            "{session}"
-        );
+        assert_eq!(text.matches("take them over as cluster demo?").count(), 1, "{session}");
         assert_eq!(
             text.matches("continue?").count(),
             usize::from(size.0 == 50),

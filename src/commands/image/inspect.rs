@@ -46,7 +46,7 @@ pub(crate) async fn run(args: InspectArgs) -> Result<()> {
     }?;
     if report.unread > 0 {
         terminal::note(&format!(
-            "{} of layers were not looked at; --all-layers looks at all of them",
+            "{} of layers were not read; --all-layers reads all of them",
             human(report.unread)
         ));
     }

@@ -93,7 +93,7 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
             IDENTITY => layer.nonce = faults.check(&path, identity(value)),
             NODE_PORT | RPC_PORT => {
                 let port = value.parse().ok().filter(|port| *port > 0);
-                let port = port.ok_or_else(|| Error::usage(format!("{value:?} is no port")));
+                let port = port.ok_or_else(|| Error::usage(format!("{value:?} is not a port")));
                 let field = match key.as_str() {
                     NODE_PORT => &mut layer.node_port,
                     _ => &mut layer.rpc_port,
@@ -169,7 +169,7 @@ fn identity(text: String) -> Result<String> {
     if fits {
         Ok(text)
     } else {
-        Err(Error::usage(format!("{text:?} is no identity")))
+        Err(Error::usage(format!("{text:?} is not a valid identity")))
     }
 }
 

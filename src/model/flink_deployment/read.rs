@@ -335,7 +335,7 @@ pub(super) fn jar(uri: &str) -> Result<Option<String>, String> {
         Ok(Some(uri.to_owned()))
     } else {
         Err(format!(
-            "{uri:?} is no URI; a jar in the image is written like {USRLIB}job.jar"
+            "{uri:?} is not a URI; a jar in the image is written like {USRLIB}job.jar"
         ))
     }
 }

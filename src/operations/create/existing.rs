@@ -267,7 +267,7 @@ fn differs(cluster: &Cluster, spec: &Spec, live: &LiveObjects, wanted: &Manifest
         spec.name
     ))
     .hint(format!(
-        "`kubectl flink delete {}` makes room for a fresh start",
+        "`kubectl flink delete {}` deletes it, for a fresh start",
         spec.name
     ))
 }

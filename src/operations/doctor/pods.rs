@@ -25,7 +25,7 @@ pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTempl
         Some(version) if version < FlinkVersion::new(1, 13) => Finding::new(
             Severity::Warning,
             "image",
-            format!("{image} has Flink {version}, and 1.13 is the first that this plugin knows"),
+            format!("{image} has Flink {version}, and 1.13 is the oldest that this plugin supports"),
         ),
         Some(version) => Finding::ok("image", format!("the tag of {image} names Flink {version}")),
         None => Finding::new(
@@ -63,7 +63,7 @@ pub(crate) fn high_availability(user: &str, check: &AccountCheck) -> Finding {
         AccountCheck::Unknown => Finding::new(
             Severity::Notice,
             check_name,
-            format!("whether there is a service account {user} that may write ConfigMaps cannot be asked"),
+            format!("whether there is a service account {user} that may write ConfigMaps cannot be checked"),
         ),
     }
 }

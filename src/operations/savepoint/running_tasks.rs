@@ -42,7 +42,7 @@ pub(crate) async fn until_all_run(
         let tasks = job.tasks;
         if begun.elapsed() > RESTART {
             let text = format!(
-                "no savepoint was asked for: {} of {} tasks run, and the job is {}, for {} s",
+                "no savepoint was requested: {} of {} tasks run, and the job is {}, for {} s",
                 tasks.running,
                 tasks.total,
                 job.state,

@@ -82,7 +82,7 @@ pub(crate) async fn until_restored(
             Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error(name)),
             Seen::Finished if state => return Err(Error::job_failed("its program ended without a job that resumes")),
             Seen::Finished => return Ok(()),
-            Seen::Gone => return Err(Error::job_failed("its Job was deleted meanwhile")),
+            Seen::Gone => return Err(Error::job_failed("its Job was deleted in the meantime")),
         };
         match Flink::new(cluster, name).of_pod(&pod).checkpoints(&job_id).await {
             Ok(Reply::Answer(statistics)) if !state || statistics.latest.restored.is_some() => return Ok(()),
