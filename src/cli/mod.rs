@@ -33,7 +33,7 @@ use crate::progress;
 /// Run Apache Flink application clusters on plain Kubernetes
 ///
 /// A cluster is three resources: the Service NAME-master, the Job NAME-master (Flink's JobManager) and the Deployment
-/// NAME-task-manager. They are made in the namespace of your current kubeconfig context; no operator is needed.
+/// NAME-task-manager. They are created in the namespace of your current kubeconfig context; no operator is needed.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-flink", bin_name = "kubectl flink", version)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]

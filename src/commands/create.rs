@@ -18,8 +18,8 @@ use crate::operations::create::{CreateOptions, drafted};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
-    kubectl flink create demo --image registry/my-job:1.0 --job-class com.example.Job -- --rate 9\n  \
-    kubectl flink create demo --image flink:2.3.0 --jar ./app.jar --push-to registry/team/app\n  \
+    kubectl flink create demo --image job:1.0 --job-class org.acme.Job -- --rate 9\n  \
+    kubectl flink create demo --image flink:2.3 --jar a.jar --push-to registry/app\n  \
     kubectl flink create -f flinkdeployment.yaml\n  \
     kubectl flink create demo --image registry/my-job:1.0 --dry-run=client -o yaml")]
 pub(crate) struct CreateArgs {

@@ -28,7 +28,7 @@ use crate::operations::upgrade::{change, take_over};
     kubectl flink upgrade demo -p 8 --dry-run\n  \
     kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse\n  \
     kubectl flink upgrade demo --continue\n  \
-    kubectl flink upgrade demo --abort --from-savepoint s3://bucket/checkpoints/chk-16")]
+    kubectl flink upgrade demo --abort --from-savepoint s3://bucket/chk-16")]
 pub(crate) struct UpgradeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

@@ -35,7 +35,7 @@ pub(crate) async fn adopt_objects(
             progress::warn(said);
         }
         if let Some(confirm) = confirm.filter(|_| !is_dry_run) {
-            confirm(&format!("take them over as cluster {name}?"))?;
+            confirm(&format!("take these objects over as cluster {name}?"))?;
             let shown = std::mem::replace(&mut handle, read(cluster, name).await?.0);
             is_as_shown(&shown, &handle)?;
         }
