@@ -357,7 +357,7 @@ cause_kinds! {
         "Ask for CPU, or give the probe of the Pod template more time.",
     /// A node does not answer, and Pods of the cluster are on it.
     NodeLost = "node-lost",
-        "Wait until its Pods are replaced, or `kubectl delete node`, where the node does not come back.",
+        "Wait until its Pods are replaced, or `kubectl delete node`, if the node does not come back.",
     /// TaskManagers look for the JobManager at an address that is not its own, or Flink wants one that is not its Pod's.
     RpcAddress = "rpc-address",
         "Leave `jobmanager.rpc.address` and other addresses to the templates: it is the Service's name for both roles.",
