@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::history::HISTORY;
-use crate::model::diagnosis::Severity;
+use crate::model::diagnosis::{Severity, with_name};
 use crate::model::flink_pod;
 use crate::model::listing::{Inventory, Status};
 use crate::model::main_container;
-use crate::model::names::COMPONENT_LABEL;
+use crate::model::names::{COMPONENT_LABEL, ClusterName};
 use crate::model::quantity;
 use crate::model::rights::Right;
 use crate::operations::preflight::version_number;
@@ -55,6 +55,13 @@ impl Finding {
             severity: severity.to_string(),
             ..Self::ok(check, message)
         }
+    }
+
+    /// Puts the name of its cluster into how to fix it.
+    #[must_use]
+    pub(crate) fn of_cluster(mut self, name: &ClusterName) -> Self {
+        self.mend = self.mend.map(|mend| with_name(&mend, name));
+        self
     }
 
     /// Adds how to fix it.

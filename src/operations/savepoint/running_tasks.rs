@@ -48,8 +48,11 @@ pub(crate) async fn until_all_run(
                 job.state,
                 RESTART.as_secs()
             );
+            let name = flink.cluster_name();
             return Err(Error::timed_out(text)
-                .hint("a savepoint needs all tasks; `kubectl flink why NAME` explains why they do not run")
+                .hint(format!(
+                    "a savepoint needs all tasks; `kubectl flink why {name}` explains why they do not run"
+                ))
                 .hint("the job is left as it is"));
         }
         report(Writing {
