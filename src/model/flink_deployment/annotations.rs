@@ -85,7 +85,7 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
             ENTRYPOINT => layer.entrypoint = faults.check(&path, Keyword::parse(&value)),
             RESTART => layer.restart = faults.check(&path, Keyword::parse(&value)),
             JOB_ID | JOB_ID_SEED if layer.job_id.is_some() => {
-                faults.refuse(&path, format!("{JOB_ID} says it too; write only one"));
+                faults.refuse(&path, format!("{JOB_ID} sets it too; write only one"));
             }
             JOB_ID => layer.job_id = Some(JobId::Fixed(value)),
             JOB_ID_SEED => layer.job_id = Some(JobId::Seed(value)),

@@ -268,7 +268,7 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
             Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
                 "spec.job.jarURI",
-                format!("metadata.annotations.{} says it too", annotations::JARS),
+                format!("metadata.annotations.{} sets it too", annotations::JARS),
             ),
             Ok(Some(jar)) => layer.jars = Some(vec![jar]),
             Ok(None) => {}
