@@ -45,6 +45,13 @@ pub(crate) struct CloneArgs {
     spec: SpecArgs,
 }
 
+impl CloneArgs {
+    /// Whether the new cluster is in another namespace or context.
+    pub(crate) const fn goes_elsewhere(&self) -> bool {
+        self.to_namespace.is_some() || self.to_context.is_some()
+    }
+}
+
 pub(crate) async fn run(context: &Context, args: CloneArgs) -> Result<()> {
     let name = ClusterName::new(&args.name)?;
     let new = ClusterName::new(&args.new)?;
