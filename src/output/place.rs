@@ -12,40 +12,50 @@ const OF_KUBECTL: [&str; 8] = [
 /// Kinds of objects that are in no namespace.
 const CLUSTER_WIDE: [&str; 3] = ["namespace", "node", "nodes"];
 
-/// Set once, before anything is shown.
-static PLACE: OnceLock<String> = OnceLock::new();
+/// The flags that say where the command works; each is empty if it was not typed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Those for the kubeconfig and the context.
+    pub(crate) cluster: String,
+    pub(crate) namespace: String,
+}
 
-/// Sets the flags for the kubeconfig, the context and the namespace that the command has.
-pub(crate) fn set(flags: String) {
+/// Set once, before anything is shown.
+static PLACE: OnceLock<Place> = OnceLock::new();
+
+pub(crate) fn set(place: Place) {
     // A process has one command line.
-    let _ = PLACE.set(flags);
+    let _ = PLACE.set(place);
 }
 
 /// The text with these flags in its commands.
 pub(super) fn with_place(text: &str) -> Cow<'_, str> {
     match PLACE.get() {
-        Some(flags) if !flags.is_empty() => Cow::Owned(put_in(text, flags)),
+        Some(place) if *place != Place::default() => Cow::Owned(put_in(text, place)),
         _ => Cow::Borrowed(text),
     }
 }
 
-fn put_in(text: &str, flags: &str) -> String {
+fn put_in(text: &str, place: &Place) -> String {
     let mut parts = text.split("kubectl ");
     let mut placed = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         placed.push_str("kubectl ");
         // A command between backticks ends there.
         let command = part.split('`').next().unwrap_or_default();
-        let names_its_own = [" -n ", " -A", "--context"].iter().any(|flag| command.contains(flag));
-        let own = part.strip_prefix("flink ");
-        if !names_its_own && works_somewhere(command) {
-            placed.push_str(if own.is_some() { "flink " } else { "" });
-            placed.push_str(flags);
-            placed.push(' ');
-            placed.push_str(own.unwrap_or(part));
-        } else {
-            placed.push_str(part);
+        let (program, rest) = part.split_at(if part.starts_with("flink ") { "flink ".len() } else { 0 });
+        placed.push_str(program);
+        if works_somewhere(command) {
+            // A flag is not given twice.
+            let names_its_own = command.contains(" -n ") || command.contains(" -A");
+            let namespace = Some(place.namespace.as_str()).filter(|_| !names_its_own);
+            let flags = [Some(place.cluster.as_str()), namespace];
+            for flag in flags.into_iter().flatten().filter(|flag| !flag.is_empty()) {
+                placed.push_str(flag);
+                placed.push(' ');
+            }
         }
+        placed.push_str(rest);
     }
     placed
 }
@@ -55,6 +65,7 @@ fn works_somewhere(command: &str) -> bool {
     let mut words = command.split_whitespace();
     match (words.next(), words.next()) {
         (Some("flink"), Some(name)) => !LOCAL.contains(&name),
+        (Some("apply"), Some(flag)) => flag == "-f",
         (Some(verb), Some(kind)) => OF_KUBECTL.contains(&verb) && !CLUSTER_WIDE.contains(&kind),
         _ => false,
     }
@@ -62,11 +73,19 @@ fn works_somewhere(command: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::put_in;
+    use super::{Place, put_in};
+
+    fn placed(text: &str, cluster: &str) -> String {
+        let place = Place {
+            cluster: cluster.to_owned(),
+            namespace: "-n shop".to_owned(),
+        };
+        put_in(text, &place)
+    }
 
     #[test]
     fn commands_get_the_flags_and_nothing_else_does() {
-        for (text, placed) in [
+        for (text, expected) in [
             (
                 "`kubectl flink upgrade demo --continue` continues it",
                 "`kubectl flink -n shop upgrade demo --continue` continues it",
@@ -84,7 +103,7 @@ mod tests {
                 "`kubectl -n shop describe pod demo-x` shows why",
             ),
         ] {
-            assert_eq!(put_in(text, "-n shop"), placed);
+            assert_eq!(placed(text, ""), expected);
         }
         for same in [
             "`kubectl flink list -A` shows the clusters of all namespaces",
@@ -96,7 +115,18 @@ mod tests {
             "kubectl runs it",
             "",
         ] {
-            assert_eq!(put_in(same, "-n shop"), same);
+            assert_eq!(placed(same, ""), same);
         }
+    }
+
+    #[test]
+    fn a_namespace_is_named_once() {
+        assert_eq!(
+            placed(
+                "kubectl flink doctor --rbac -n other | kubectl apply -f -",
+                "--context prod"
+            ),
+            "kubectl flink --context prod doctor --rbac -n other | kubectl --context prod -n shop apply -f -"
+        );
     }
 }

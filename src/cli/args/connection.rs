@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::kubernetes::api::access::Access;
 use crate::kubernetes::connect::ConnectionOptions;
+use crate::output::place::Place;
 
 /// kubectl's connection flags. They mean what they mean there.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -80,17 +81,17 @@ pub(crate) struct ConnectionArgs {
 
 impl ConnectionArgs {
     /// The flags that name the kubeconfig, the context and the namespace, as a shell reads them.
-    pub(crate) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> Place {
+        let flag = |flag: &str, value: Option<&str>| value.map(|value| format!("{flag} {}", quoted(value)));
         let file = self.kubeconfig.as_ref().map(|path| path.to_string_lossy());
-        let flags = [
-            ("--kubeconfig", file.as_deref()),
-            ("--context", self.context.as_deref()),
-            ("-n", self.namespace.as_deref()),
+        let cluster = [
+            flag("--kubeconfig", file.as_deref()),
+            flag("--context", self.context.as_deref()),
         ];
-        let given = flags
-            .into_iter()
-            .filter_map(|(flag, value)| Some(format!("{flag} {}", quoted(value?))));
-        given.collect::<Vec<_>>().join(" ")
+        Place {
+            cluster: cluster.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            namespace: flag("-n", self.namespace.as_deref()).unwrap_or_default(),
+        }
     }
 
     pub(crate) fn options(self) -> ConnectionOptions {
@@ -130,15 +131,17 @@ fn quoted(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::ConnectionArgs;
+    use super::{ConnectionArgs, Place};
 
     #[test]
     fn the_place_is_what_was_typed() {
         let mut args = ConnectionArgs::default();
-        assert_eq!(args.place(), "");
+        assert_eq!(args.place(), Place::default());
         args.namespace = Some("shop".to_owned());
         args.context = Some("it's mine".to_owned());
         args.kubeconfig = Some("a/config".into());
-        assert_eq!(args.place(), r"--kubeconfig a/config --context 'it'\''s mine' -n shop");
+        let place = args.place();
+        assert_eq!(place.cluster, r"--kubeconfig a/config --context 'it'\''s mine'");
+        assert_eq!(place.namespace, "-n shop");
     }
 }
