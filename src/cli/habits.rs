@@ -153,7 +153,7 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
     (
         "delete",
         &["--force", "--grace-period", "--now"],
-        "--cancel gives up what the job did since its last savepoint, and --yes skips the question",
+        "--cancel gives up what the job did since its last savepoint, and --yes skips the confirmation prompt",
     ),
     (
         "delete",

@@ -67,7 +67,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "In and out",
         &[
-            ("adopt", "Take over a cluster that was made in another way"),
+            ("adopt", "Take over a cluster that was created in another way"),
             ("clone", "Create a second cluster from the state of a running one"),
             ("diff", "Show what would change"),
             ("export", "Print a cluster as a FlinkDeployment or as resources"),

@@ -17,7 +17,7 @@ use crate::output::{Format, Line, Printer, terminal};
 /// The JobManager's is read from its REST. A TaskManager prints its own only in its log, when it starts. Secrets are
 /// hidden, by their keys. A table of several keys truncates long values; -o wide prints them in full.
 ///
-/// The plugin's own defaults are another thing: see `defaults`.
+/// For the plugin's own defaults, see `defaults`.
 #[derive(Debug, clap::Args)]
 // `config view` and so on are the former words of `defaults`.
 #[command(subcommand_negates_reqs = true)]

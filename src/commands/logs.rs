@@ -18,7 +18,7 @@ use crate::output::terminal;
 /// Print the logs of clusters, in the order of time
 ///
 /// Lines of all their Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
-/// Pods that take the place of others, and ends when the clusters' Jobs have ended and nothing writes any more.
+/// Pods that replace others, and ends when the clusters' Jobs have ended and no container writes any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink logs demo --tail 100 -f\n  \
@@ -40,7 +40,7 @@ pub(crate) struct LogsArgs {
     /// Logs of the previous runs: of restarted containers, and of Pods that failed
     #[arg(short, long, conflicts_with = "follow")]
     previous: bool,
-    /// Put its time before each line
+    /// Print the time before each line
     #[arg(long)]
     timestamps: bool,
     /// Only Pods of this role
@@ -49,16 +49,16 @@ pub(crate) struct LogsArgs {
     /// Sidecars and init containers too
     #[arg(long)]
     all: bool,
-    /// Only lines that this regular expression is found in
+    /// Only lines that match this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     grep: Option<Regex>,
-    /// No lines that this regular expression is found in
+    /// Omit lines that match this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     exclude: Option<Regex>,
-    /// Mark what this regular expression finds
+    /// Highlight what matches this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     highlight: Option<Regex>,
-    /// Leave the Pod before each line out
+    /// Omit the Pod before each line
     #[arg(long)]
     no_prefix: bool,
     /// Format of the lines

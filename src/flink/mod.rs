@@ -374,7 +374,7 @@ impl Flink {
     pub(crate) fn not_understood(&self, path: &str, e: &dyn std::fmt::Display) -> Error {
         let path = path.split('?').next().unwrap_or_default();
         Error::failure(format!(
-            "Flink of cluster {} gave an answer to {path} that is not understood: {e}",
+            "Flink of cluster {} gave an answer to {path} that cannot be parsed: {e}",
             self.name
         ))
     }

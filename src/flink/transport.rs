@@ -55,10 +55,10 @@ pub(super) async fn exchange(
     };
     if cluster.access() == Access::Proxy {
         return match by_proxy {
-            Err(error) => Err(error.hint("--access port-forward goes another way")),
+            Err(error) => Err(error.hint("--access port-forward reaches it in another way")),
             Ok(_) => Err(
                 Error::unreachable(format!("the API server cannot reach Flink of cluster {name}: {why}"))
-                    .hint("--access port-forward goes another way"),
+                    .hint("--access port-forward reaches it in another way"),
             ),
         };
     }

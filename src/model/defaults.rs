@@ -99,7 +99,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "image-check",
         Form::Bool,
-        "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
+        "whether to check an image in its registry before a cluster is created; false stands for --no-image-check",
     ),
     key(
         "rehearse",

@@ -289,7 +289,7 @@ impl ClusterHandle {
         } = &self.live
         else {
             return Err(Error::not_found(format!(
-                "{} has no history, and not all of its Service, Job and Deployment are there",
+                "{} has no history, and not all of its Service, Job and Deployment exist",
                 self.name
             ))
             .hint(format!(

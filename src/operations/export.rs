@@ -59,7 +59,7 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
         Some(revision) if revision.templates.is_none() || live.is_empty() => {
             if revision.templates.is_some() {
                 progress::warn(&format!(
-                    "{name} was made with templates of its own, which are not part of this"
+                    "{name} was created with its own templates, which are not part of this"
                 ));
             }
             revision_spec::layer(revision)?
@@ -109,6 +109,6 @@ fn from_newest_state(layer: Config, handle: &ClusterHandle, printed: &str) -> Co
 
 fn nothing(name: &ClusterName) -> Error {
     Error::not_found(format!(
-        "of {name} there are not all of its Service, Job and Deployment, and no revision in its history"
+        "not all of the Service, the Job and the Deployment of {name} exist, and its history has no revision"
     ))
 }

@@ -200,7 +200,7 @@ impl ClusterStatus {
             problems,
         } = *seen;
         if let Reach::Closed(why) = &snapshot.reach {
-            remarks.push(format!("Flink's REST cannot be asked: {why}"));
+            remarks.push(format!("Flink's REST cannot be reached: {why}"));
         }
         let cluster = cluster(observed, snapshot, history, now);
         let outcome = outcome(history, cluster.revision);

@@ -10,6 +10,7 @@ use crate::model::diagnosis::{CauseKind, Role};
 use crate::model::flink::live::OtherJob;
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
+use crate::output::place::with_place;
 use crate::output::table::state_style;
 use crate::output::terminal::{BAD, DIM, GOOD, WARN, clean, cut, in_one_line};
 use crate::output::wrap::{end_of, wrapped};
@@ -100,7 +101,7 @@ fn verdict(out: &mut String, status: &ClusterStatus, now: Timestamp) {
         .revision
         .map_or_else(String::new, |number| format!(", revision {number}"));
     let text = format!(
-        "{BOLD}{}{BOLD:#} in {}: {style}{phase}{style:#}{revision}, made {} ago",
+        "{BOLD}{}{BOLD:#} in {}: {style}{phase}{style:#}{revision}, created {} ago",
         clean(&status.name),
         clean(&status.namespace),
         since(cluster.created_at, now)
@@ -293,7 +294,7 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
     );
     line(&mut out, "Unfinished", &beside_label(&text, width));
     for hint in &operation.hints {
-        let text = format!("if it is no longer running: {}", clean(hint));
+        let text = format!("if it is no longer running: {}", clean(&with_place(hint)));
         line(&mut out, "", &wrapped(&text, width, 2));
     }
     out
@@ -376,7 +377,7 @@ pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
     }
     for hint in &problem.hints {
         let style = AnsiColor::Cyan.on_default();
-        let text = format!("  {style}hint:{style:#} {}", clean(hint));
+        let text = format!("  {style}hint:{style:#} {}", clean(&with_place(hint)));
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     out

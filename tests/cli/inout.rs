@@ -166,7 +166,7 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
     let kept = nonsense.stderr.split("what you wrote is in ").nth(1).unwrap().trim();
     let text = std::fs::read_to_string(kept).unwrap();
     std::fs::remove_file(kept).unwrap();
-    assert!(text.starts_with("# This cannot be:\n"), "{text}");
+    assert!(text.starts_with("# This was refused:\n"), "{text}");
     let failed = editor("false").run(&["edit", "demo"]);
     assert_eq!(failed.code, Some(1), "{failed}");
 }

@@ -122,7 +122,7 @@ fn keyword<T: Keyword>() -> ValueParser {
 
 /// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
+    let wrong = || format!("{text:?} is not a duration; write it like 30s, 5m or 1h30m");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
@@ -149,7 +149,7 @@ pub(crate) fn selector(text: &str) -> Result<String, String> {
 
 pub(crate) fn label_value(text: &str) -> Result<String, String> {
     check_name(text)
-        .map_err(|_| format!("{text:?} is no value of a label: letters, digits, '-', '_' and '.', at most 63"))
+        .map_err(|_| format!("{text:?} is not a value of a label: letters, digits, '-', '_' and '.', at most 63"))
 }
 
 /// Parses a duration in whole seconds, as Kubernetes counts it.

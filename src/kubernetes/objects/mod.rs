@@ -268,7 +268,7 @@ fn resource_of(object: &Value) -> Result<Resource> {
     [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
         .into_iter()
         .find(|resource| resource.kind == kind)
-        .ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))
+        .ok_or_else(|| Error::failure(format!("{kind} is not part of a cluster")))
 }
 
 /// Describes the error of a rejected object, or of a missing namespace.

@@ -146,9 +146,8 @@ fn idle(observed: &Observed) -> Option<Cause> {
     let mut cause = Cause::new(
         CauseKind::IdleTaskManagers,
         format!(
-            "the job has ended, and {wanted} TaskManager{} still wait{} for one",
-            if wanted == 1 { "" } else { "s" },
-            if wanted == 1 { "s" } else { "" }
+            "the job has ended, and {wanted} TaskManager{} idle",
+            if wanted == 1 { " is" } else { "s are" }
         ),
     )
     .hint("kubectl flink prune deletes what is left of clusters whose jobs have ended; their histories stay");
@@ -217,7 +216,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         found.push(if snapshot.job.as_ref().is_some_and(is_canceled) {
             Cause::new(CauseKind::Terminating, "the job is being canceled")
         } else {
-            let text = format!("the cluster is on its way up: {}", stage(observed));
+            let text = format!("the cluster is starting: {}", stage(observed));
             Cause::new(CauseKind::Starting, text)
         });
     }
@@ -444,7 +443,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
     let text = match &snapshot.reach {
         Reach::Answered => return None,
         Reach::Closed(why) => {
-            let text = format!("Flink's REST cannot be asked: {why}");
+            let text = format!("Flink's REST cannot be reached: {why}");
             return Some(Cause::new(CauseKind::RestClosed, text).hint(
                 "kubectl flink logs NAME shows what the JobManager does, kubectl flink doctor NAME which rights are missing",
             ));
@@ -452,7 +451,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
         Reach::Away => {
             let mut pods = observed.pods_of(Role::JobManager);
             if !pods.any(|pod| pods::runs_for(pod, now, SILENCE)) {
-                let text = format!("the cluster is on its way up: {}", stage(observed));
+                let text = format!("the cluster is starting: {}", stage(observed));
                 return Some(Cause::new(CauseKind::Starting, text));
             }
             "the JobManager runs, and its REST does not answer".to_owned()
