@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, empty, position, running};
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, empty, position, running, running_with};
 use crate::objects::minutes_ago;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{get, json, post, status, text};
@@ -36,6 +36,8 @@ pub fn resume(sandbox: &Sandbox, more: &[&str]) -> Outcome {
     arguments.extend(more);
     sandbox.run(&arguments)
 }
+
+const HIGHLY_AVAILABLE: &[&str] = &["--ha", "s3://b/ha", "--service-account", "flink"];
 
 /// Nothing was changed, and the job runs.
 fn untouched(sandbox: &Sandbox, outcome: &Outcome) {
@@ -142,8 +144,14 @@ fn a_refused_dry_run_leaves_the_job_running() {
 /// The job was stopped, and could not be started again without the right.
 #[test]
 fn a_right_that_is_needed_after_the_stop_is_asked_for_before_it() {
-    for right in ["delete jobs", "watch pods"] {
-        let sandbox = running();
+    for (right, flags) in [
+        ("delete jobs", &[][..]),
+        ("patch jobs", &[]),
+        ("watch pods", &[]),
+        ("list configmaps", HIGHLY_AVAILABLE),
+        ("delete configmaps", HIGHLY_AVAILABLE),
+    ] {
+        let sandbox = running_with(flags);
         sandbox.world().denied.insert(right.to_owned());
         let outcome = resume(&sandbox, &[]);
         assert_eq!(outcome.code, Some(4), "{outcome}");

@@ -130,7 +130,7 @@ pub(crate) async fn preflight_resume(
     let (applied, access, may, allowed, apart) = futures::join!(
         dry_run(cluster, manifests, live),
         rbac::preflight(cluster, &spec.name, manifests),
-        rbac::check_user(cluster, live),
+        rbac::check_user(cluster, live, manifests),
         rbac::check(cluster, spec, manifests),
         ha_config_maps::check(cluster, manifests, false)
     );
