@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, empty, position, running, running_with};
 use crate::objects::minutes_ago;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{get, json, post, status, text};
+use crate::server::{Answer, get, json, patch, post, status, text};
 use crate::snapshot;
 use crate::unfinished::{SAVED, TRIGGER, was_stopped};
 use crate::world::flink::Written;
@@ -138,6 +138,40 @@ fn a_refused_dry_run_leaves_the_job_running() {
     assert_eq!(outcome.code, Some(1), "{outcome}");
     let expected = "a Job was refused: jobs.batch \"demo-master\" is forbidden: exceeded quota: small";
     assert!(outcome.stderr.contains(expected), "{outcome}");
+    untouched(&sandbox, &outcome);
+}
+
+/// A quota of Jobs that are as many as they may be.
+fn full(used: u32, limited: u32) -> Answer {
+    let text = format!(
+        "jobs.batch \"demo-mastex\" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, \
+         used: count/jobs.batch={used}, limited: count/jobs.batch={limited}"
+    );
+    status(403, "Forbidden", &text)
+}
+
+/// The Job makes room for its successor, and is counted for a moment after its deletion.
+#[test]
+fn a_quota_that_counts_the_replaced_job_does_not_prevent_a_change() {
+    let sandbox = running();
+    let dry_run = post(JOBS).query("dryRun", "All");
+    sandbox.server.expect(dry_run).answer(full(1, 1));
+    let created = patch(JOB).no_query("dryRun");
+    sandbox.server.expect(created).answer(full(1, 1));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let path = sandbox.world().disk[0].path.clone();
+    assert!(sandbox.object(JOB).to_string().contains(&path), "{outcome}");
+}
+
+#[test]
+fn a_quota_that_was_lowered_leaves_the_job_running() {
+    let sandbox = running();
+    let dry_run = post(JOBS).query("dryRun", "All");
+    sandbox.server.expect(dry_run).answer(full(2, 1));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("limited: count/jobs.batch=1"), "{outcome}");
     untouched(&sandbox, &outcome);
 }
 
