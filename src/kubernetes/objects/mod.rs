@@ -31,6 +31,7 @@ use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 
 pub(crate) use kept_pods::{end_kept, kept_pod, suspend_ended};
@@ -197,6 +198,32 @@ pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Liv
         job.map_err(|error| in_create(error, &manifests.job))?,
         deployment.map_err(|error| in_create(error, &manifests.deployment))?,
     ])
+}
+
+/// Whether an object was changed since it was made, or is missing; not in what may change while its job runs.
+///
+/// A webhook that changes objects when they are written would do the same again, and no change of the cluster would take
+/// that away.
+pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manifests) -> bool {
+    let made = live.as_it_runs(made);
+    if !live.differs(&made) {
+        return false;
+    }
+    if live.service.is_none() || live.job.is_none() || live.deployment.is_none() {
+        return true;
+    }
+    // The checks of the change that follows report why it is refused.
+    let Ok(admitted) = dry_run(cluster, &made, live).await else {
+        return true;
+    };
+    let [service, mut job, deployment] = admitted.map(|applied| strip_server_fields(&applied.object));
+    job["metadata"]["name"] = made.job["metadata"]["name"].clone();
+    live.differs(&Manifests {
+        service,
+        job,
+        deployment,
+        ..made
+    })
 }
 
 /// Whether a quota has no room for a Job only because it counts the Job that is replaced, which it also does for a moment
