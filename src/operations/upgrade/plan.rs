@@ -74,7 +74,8 @@ impl Plan {
             differences = changes(before, &new);
             let keeps_state = wanted.restore_from.is_none() && how.strategy != Strategy::Stateless;
             if keeps_state && matches!(job_status, JobStatus::Running(_)) {
-                check_readable(handle, &old.layer, &wanted.layer).await?;
+                let readable = check_readable(handle, &old.layer, &wanted.layer).await;
+                readable.map_err(|error| error.hint("--strategy stateless begins empty"))?;
             }
         }
         let job = match &job_status {
