@@ -141,6 +141,19 @@ fn a_refused_dry_run_leaves_the_job_running() {
     untouched(&sandbox, &outcome);
 }
 
+/// It is there until another controller lets it go, and its name is not free before.
+#[test]
+fn a_job_that_finalizers_keep_is_waited_for() {
+    let sandbox = running();
+    sandbox.edit(JOB, |job| job["metadata"]["finalizers"] = tree!(["example.com/audit"]));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let deleted = position(&outcome, &format!("DELETE {JOB}"));
+    let created = position(&outcome, &format!("PATCH {JOB}?"));
+    let between = &outcome.requests[deleted..created];
+    assert!(between.contains(&format!("GET {JOB}")), "{:#?}", outcome.requests);
+}
+
 /// A quota of Jobs that are as many as they may be.
 fn full(used: u32, limited: u32) -> Answer {
     let text = format!(

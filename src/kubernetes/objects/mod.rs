@@ -2,6 +2,7 @@
 //!
 //! Minimum of a create: two round trips, the dry runs in parallel and then the objects in parallel.
 
+mod finalizers;
 pub(crate) mod ha_config_maps;
 mod kept_pods;
 mod live;
@@ -34,6 +35,7 @@ use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 
+pub(crate) use finalizers::job_gone;
 pub(crate) use kept_pods::{end_kept, kept_pod, suspend_ended};
 pub(crate) use live::{Foreign, LiveObjects};
 pub(crate) use pods_gone::{Gone, pods_gone};
