@@ -100,7 +100,8 @@ impl ConnectionArgs {
             context: self.context,
             cluster: self.cluster,
             user: self.user,
-            namespace: self.namespace,
+            // An empty one is none, as in kubectl: scripts give it where a variable is not set.
+            namespace: self.namespace.filter(|namespace| !namespace.is_empty()),
             impersonate: self.impersonate,
             impersonate_group: self.impersonate_group,
             impersonate_uid: self.impersonate_uid,

@@ -301,7 +301,8 @@ impl UpgradeEngine {
         let job = before.identity(JOBS)?;
         let gone = async {
             objects::owners::remove_owner_references(cluster, &name, &before).await?;
-            objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await
+            objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await?;
+            objects::job_gone(cluster, &before, self.limit).await
         };
         let live = &mut self.handle.live;
         let deployment = &version.manifests.deployment;

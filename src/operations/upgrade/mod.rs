@@ -41,7 +41,7 @@ use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::{NoPlan, Plan};
 use crate::progress;
 
-pub(crate) use restore_point::retained;
+pub(crate) use restore_point::{check_readable, retained};
 
 /// Longest wait of a change for a JobManager that Kubernetes restarts.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
