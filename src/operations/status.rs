@@ -9,7 +9,7 @@ use crate::history::History;
 use crate::model::age::time;
 use crate::model::diagnosis::{Cause, Observed, Role};
 use crate::model::flink::FlinkVersion;
-use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink::live::{OtherJob, Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod;
 use crate::model::listing::{JobManager, JobPhase, Metadata, Parts, Phase, Status, TaskManagers, Traits};
@@ -36,6 +36,8 @@ pub(crate) struct ClusterStatus {
     pub(crate) cluster: ClusterPart,
     /// Flink's job; absent if Flink does not answer or has none.
     pub(crate) job: Option<JobPart>,
+    /// The jobs beside it, where the program has started several.
+    pub(crate) other_jobs: Vec<OtherJob>,
     pub(crate) vertices: Vec<VertexPart>,
     /// Checkpoints; absent if Flink does not answer.
     pub(crate) checkpoints: Option<CheckpointPart>,
@@ -198,7 +200,7 @@ impl ClusterStatus {
             problems,
         } = *seen;
         if let Reach::Closed(why) = &snapshot.reach {
-            remarks.push(format!("Flink's REST cannot be asked: {why}"));
+            remarks.push(format!("Flink's REST cannot be reached: {why}"));
         }
         let cluster = cluster(observed, snapshot, history, now);
         let outcome = outcome(history, cluster.revision);
@@ -215,6 +217,7 @@ impl ClusterStatus {
             observed_at: now,
             cluster,
             job: job(snapshot),
+            other_jobs: snapshot.other_jobs(),
             vertices: vertices(snapshot),
             checkpoints: checkpoints(snapshot),
             task_managers: task_managers(observed, snapshot),

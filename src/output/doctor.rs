@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
+use super::place::with_place;
 use super::wrap::wrapped;
 use crate::operations::doctor::Finding;
 use crate::output::terminal::clean;
@@ -37,7 +38,7 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
         let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         if let Some(mend) = &finding.mend {
             let style = AnsiColor::Cyan.on_default();
-            let line = format!("{:margin$}{style}hint:{style:#} {}", "", clean(mend));
+            let line = format!("{:margin$}{style}hint:{style:#} {}", "", clean(&with_place(mend)));
             let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         }
     }

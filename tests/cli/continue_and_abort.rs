@@ -392,7 +392,7 @@ fn a_version_that_may_have_run_is_not_given_up_while_its_jobmanager_is_away() {
         assert!(matches!(outcome.code, Some(5 | 6)), "{outcome}");
         assert_eq!(sandbox.entry("journal")["step"], step, "{outcome}");
         assert_eq!(
-            outcome.stderr.contains("not given up without being asked"),
+            outcome.stderr.contains("not rolled back automatically"),
             is_kept,
             "{outcome}"
         );
@@ -412,6 +412,6 @@ fn a_version_that_runs_is_not_given_up_without_an_answer_on_its_checkpoints() {
     sandbox.server.expect(statistics).often().answer(away);
     let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--timeout", "2s"]);
     assert!(matches!(outcome.code, Some(5 | 6)), "{outcome}");
-    assert!(outcome.stderr.contains("not given up without being asked"), "{outcome}");
+    assert!(outcome.stderr.contains("not rolled back automatically"), "{outcome}");
     assert_eq!(sandbox.entry("journal")["step"], "waiting", "{outcome}");
 }

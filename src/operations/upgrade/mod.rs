@@ -367,7 +367,7 @@ pub(crate) async fn execute(
 
 fn wait_is_needed(name: &ClusterName) -> Error {
     Error::usage(format!(
-        "--wait=false is not possible: where the new version of {name} does not come up, this process starts the one before again"
+        "--wait=false is not possible: if the new version of {name} does not come up, this process starts the previous one again"
     ))
     .hint("--no-rollback gives that up")
 }
