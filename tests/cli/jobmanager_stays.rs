@@ -4,7 +4,7 @@ use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, FLINK, ID, running, running_with};
 use crate::sandbox::Sandbox;
-use crate::server::{get, json, patch, post, text};
+use crate::server::{get, json, patch, post, status, text};
 use crate::unfinished::SAVED;
 
 fn job(id: &str, state: &str) -> Value {
@@ -13,17 +13,21 @@ fn job(id: &str, state: &str) -> Value {
         "tasks": {"total": 1, "running": running}})
 }
 
-/// Flink runs the job when the command begins, and the program's next job when that has ended in this state.
+/// Flink runs the job when the command begins, has no leader for a moment, and runs the program's next job when the first one
+/// has ended in this state.
 fn has_another_job(sandbox: &Sandbox, ended: &str) {
     let jobs = || get(&format!("{FLINK}/jobs/overview"));
     let (first, next) = (job(ID, ended), job(&"9".repeat(32), "RUNNING"));
     let begins = tree!({"jobs": [job(ID, "RUNNING")]});
     sandbox.server.expect(jobs()).answer(json(&begins));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(jobs()).answer(away);
     let then = tree!({"jobs": [first, next]});
     sandbox.server.expect(jobs()).often().answer(json(&then));
 }
 
-/// Takes as long as a JobManager may have to end after its job.
+/// Takes as long as a JobManager may have to end after its job. One answer without a leader does not say that there is no
+/// next job.
 #[test]
 fn suspend_leaves_the_taskmanagers_to_the_next_job_of_the_program() {
     let sandbox = running();

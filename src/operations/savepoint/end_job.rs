@@ -111,9 +111,7 @@ pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobM
         Err(error) if error.kind == Kind::TimedOut => {}
         Err(error) => return Err(error),
     }
-    if let Ok(Reply::Answer(jobs)) = handle.flink.jobs().await
-        && jobs.jobs.iter().any(|job| !job.state.is_terminal())
-    {
+    if has_job(&handle.flink).await {
         return Ok(JobManagerEnd::Stays);
     }
     match suspend_ended(cluster, &job).await {
@@ -122,6 +120,20 @@ pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobM
     }
     pods_gone(cluster, name, Some(MASTER), Gone::Ended, Some(KILL)).await?;
     Ok(JobManagerEnd::Suspended)
+}
+
+/// Whether Flink has a job that has not ended. Flink is asked again where it gives no answer: a JobManager without a job is
+/// ended.
+async fn has_job(flink: &Flink) -> bool {
+    let begun = Instant::now();
+    loop {
+        match flink.jobs().await {
+            Ok(Reply::Answer(jobs)) => return jobs.jobs.iter().any(|job| !job.state.is_terminal()),
+            _ if begun.elapsed() > SILENT => return false,
+            other => tracing::debug!(?other, "the jobs got no answer"),
+        }
+        sleep(MIN_POLL).await;
+    }
 }
 
 /// Flink's jobs, as soon as it has any. `None`: its JobManager has ended, and will never have any.
