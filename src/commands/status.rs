@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
+use crate::model::diagnosis::Severity;
 use crate::operations::observe::observe;
 use crate::output::status::{ScreenStyle, status};
 use crate::output::{Format, Printer, terminal};
@@ -50,7 +51,10 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
                 seen = true;
                 let now = clock::now();
                 let shown = observation.into_status(cluster.namespace(), &name, now);
-                is_wrong = shown.problems.iter().any(|problem| problem.severity != "notice");
+                is_wrong = shown
+                    .problems
+                    .iter()
+                    .any(|problem| problem.severity != Severity::Notice);
                 if for_people {
                     let look = ScreenStyle {
                         width: terminal::width().filter(|_| screen.is_in_place() || args.output != Format::Wide),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::history::History;
 use crate::history::transaction::Journal;
-use crate::model::diagnosis::{Cause, with_name};
+use crate::model::diagnosis::{Cause, Severity, with_name};
 use crate::model::names::ClusterName;
 
 /// Commands that change nothing, of `kubectl` and of this plugin.
@@ -39,8 +39,7 @@ const LOOKS: [&str; 21] = [
 pub(crate) struct Problem {
     /// ID of the cause, a row of docs/causes.md.
     pub(crate) cause: &'static str,
-    /// `critical`, `warning` or `notice`.
-    pub(crate) severity: String,
+    pub(crate) severity: Severity,
     pub(crate) message: String,
     pub(crate) evidence: Vec<String>,
     pub(crate) hints: Vec<String>,
@@ -87,7 +86,7 @@ pub(crate) fn problems(causes: &[Cause], name: &ClusterName, history: &History) 
         let hints = cause.hints.iter().filter(|hint| !is_open || only_looks(hint));
         Problem {
             cause: cause.kind.id(),
-            severity: cause.severity().to_string(),
+            severity: cause.severity(),
             message: cause.title.clone(),
             evidence: cause.evidence.clone(),
             hints: hints.map(|hint| with_name(hint, name)).collect(),

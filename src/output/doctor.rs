@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::wrap::wrapped;
+use crate::model::diagnosis::Severity;
 use crate::operations::doctor::Finding;
 use crate::output::terminal::clean;
 
@@ -22,11 +23,11 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
     };
     let mut out = String::new();
     for finding in findings {
-        let style = match finding.severity.as_str() {
-            "critical" => AnsiColor::Red.on_default().bold(),
-            "warning" => AnsiColor::Yellow.on_default().bold(),
-            "ok" => AnsiColor::Green.on_default(),
-            _ => Style::new().dimmed(),
+        let style = match finding.severity {
+            Severity::Critical => AnsiColor::Red.on_default().bold(),
+            Severity::Warning => AnsiColor::Yellow.on_default().bold(),
+            Severity::Notice => Style::new().dimmed(),
+            Severity::Ok => AnsiColor::Green.on_default(),
         };
         let line = format!(
             "{style}{:<8}{style:#}   {:<17}   {}",

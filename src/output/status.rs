@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::model::age::age;
-use crate::model::diagnosis::{CauseKind, Role};
+use crate::model::diagnosis::{CauseKind, Role, Severity};
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
 use crate::output::table::state_style;
@@ -325,7 +325,7 @@ fn savepoint_lines(out: &mut String, status: &ClusterStatus, width: Option<usize
 }
 
 fn problems(out: &mut String, problems: &[Problem], is_changing: bool, width: Option<usize>) {
-    let wrong = problems.iter().any(|problem| problem.severity != "notice");
+    let wrong = problems.iter().any(|problem| problem.severity != Severity::Notice);
     // What is on its way is not well yet.
     let on_its_way = [CauseKind::Starting, CauseKind::Terminating].map(CauseKind::id);
     if !wrong && !is_changing && !problems.iter().any(|problem| on_its_way.contains(&problem.cause)) {
@@ -338,10 +338,10 @@ fn problems(out: &mut String, problems: &[Problem], is_changing: bool, width: Op
 
 /// A problem in some lines: severity and sentence, evidence, hints.
 pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
-    let style = match problem.severity.as_str() {
-        "critical" => BAD,
-        "warning" => WARN,
-        _ => DIM,
+    let style = match problem.severity {
+        Severity::Critical => BAD,
+        Severity::Warning => WARN,
+        Severity::Notice | Severity::Ok => DIM,
     };
     let mut out = String::new();
     let text = format!(

@@ -113,7 +113,7 @@ fn whole() -> ClusterStatus {
         outcome: None,
         problems: vec![Problem {
             cause: "checkpoint-timeout",
-            severity: "warning".into(),
+            severity: Severity::Warning,
             message: "2 checkpoints failed in a row: \u{1b}[31mexpired".into(),
             evidence: vec!["the last one that was written is chk-16".into()],
             hints: vec!["give checkpoints more time".into()],
