@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::history::History;
-use crate::history::transaction::Journal;
+use crate::history::transaction::{Journal, Step};
 use crate::model::diagnosis::{Cause, Severity, with_name};
 use crate::model::names::ClusterName;
 
@@ -52,7 +52,7 @@ pub(crate) struct OperationPart {
     /// The user and process that run it, or ran it last.
     pub(crate) by: Option<String>,
     pub(crate) started_at: String,
-    pub(crate) step: &'static str,
+    pub(crate) step: Step,
     /// Its state, in a sentence.
     pub(crate) stand: String,
     pub(crate) revision: Option<u64>,
@@ -66,7 +66,7 @@ impl OperationPart {
             command: journal.command.clone(),
             by: journal.holder.as_ref().map(|holder| holder.who.clone()),
             started_at: journal.started_at.clone(),
-            step: journal.step.as_str(),
+            step: journal.step,
             stand: journal.status_text(),
             revision: journal.new_revision,
             hints: journal.next_steps(name),

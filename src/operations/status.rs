@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use crate::history::History;
+use crate::history::{History, RevisionState};
 use crate::model::age::time;
 use crate::model::diagnosis::{Cause, Observed, Role};
 use crate::model::flink::FlinkVersion;
@@ -168,8 +168,7 @@ pub(crate) struct SavepointPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OutcomePart {
-    /// `pending`, `running`, `failed`, `rolled-back` or `dropped`.
-    pub(crate) state: &'static str,
+    pub(crate) state: RevisionState,
     pub(crate) at: String,
     pub(crate) why: Option<String>,
 }
@@ -239,7 +238,7 @@ impl ClusterStatus {
 fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
     let outcome = history.revision(revision?)?.outcome.as_ref()?;
     Some(OutcomePart {
-        state: outcome.state.as_str(),
+        state: outcome.state,
         at: outcome.at.clone(),
         why: outcome.why.clone(),
     })

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use k8s_openapi::jiff::Timestamp;
 
+use crate::history::RevisionState;
 use crate::model::age::age;
 use crate::model::diagnosis::{CauseKind, Role, Severity};
 use crate::operations::problem::{OperationPart, Problem};
@@ -283,7 +284,10 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
 /// Why the revision did not come up, as the command said that made it; nothing where a problem says as much: the command may have
 /// found an exception in a log that is gone.
 fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, now: Timestamp) {
-    let failed = status.outcome.as_ref().filter(|outcome| outcome.state == "failed");
+    let failed = status
+        .outcome
+        .as_ref()
+        .filter(|outcome| outcome.state == RevisionState::Failed);
     let Some((why, outcome)) = failed.and_then(|outcome| Some((outcome.why.as_ref()?, outcome))) else {
         return;
     };

@@ -158,7 +158,7 @@ impl UpgradeEngine {
     async fn execute(&mut self) -> Result<()> {
         loop {
             let journal = self.journal()?;
-            tracing::debug!(step = journal.step.as_str(), "transaction");
+            tracing::debug!(step = ?journal.step, "transaction");
             match next(&journal, self.seen) {
                 Action::Surge => Box::pin(self.surge(&journal)).await?,
                 Action::RemoveSurge => Box::pin(self.remove_surge(&journal)).await?,

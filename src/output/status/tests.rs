@@ -1,6 +1,7 @@
 //! Tests of the status on a screen.
 
 use super::*;
+use crate::history::transaction::Step;
 use crate::model::listing::{Metadata, Phase, Status};
 use crate::model::pod_state::PodState;
 use crate::operations::status::{ClusterPart, LastCheckpoint, OutcomePart, SavepointPart};
@@ -127,7 +128,7 @@ fn unfinished(by: &str) -> OperationPart {
         command: "upgrade".into(),
         by: Some(by.into()),
         started_at: at(-96).to_string(),
-        step: "saved",
+        step: Step::Saved,
         stand: "the job has ended".into(),
         revision: Some(4),
         hints: vec!["`kubectl flink upgrade demo --continue` continues it".into()],
@@ -245,7 +246,7 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
     shown.operation = Some(unfinished("bob@home"));
     shown.problems.clear();
     shown.outcome = Some(OutcomePart {
-        state: "failed",
+        state: RevisionState::Failed,
         at: at(-300).to_string(),
         why: Some("the class is missing".into()),
     });
@@ -270,7 +271,7 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
         shown.problems.truncate(1);
         shown.problems[0].message = problem.to_owned();
         shown.outcome = Some(OutcomePart {
-            state: "failed",
+            state: RevisionState::Failed,
             at: at(-300).to_string(),
             why: Some("demo does not run: it ended: ClassNotFoundException".into()),
         });
