@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::flink::operation;
 use crate::model::bytes;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::output::terminal;
 use crate::progress;
 
@@ -65,12 +65,12 @@ pub(crate) async fn run(context: &Context, args: CheckpointArgs) -> Result<()> {
     let job = handle.job_for("checkpoint").await?;
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),
-        ..handle.result("completed")
+        ..handle.result(Outcome::Completed)
     };
     if args.wait.does_not_wait() {
         let trigger_id = operation::ask_for_checkpoint(&handle.flink, &job.jid, args.kind.as_rest()).await?;
         let line = terminal::clean(&format!("{trigger_id}\n"));
-        result.outcome = "requested";
+        result.outcome = Outcome::Requested;
         result.trigger_id = Some(trigger_id);
         return args.output.result(&line, &result);
     }

@@ -10,7 +10,7 @@ use crate::cli::context::Context;
 use crate::error::Result;
 use crate::operations::delete::plan::Plan;
 use crate::operations::delete::{DeleteOptions, delete, plans};
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::output::terminal;
 
 /// Delete clusters
@@ -109,7 +109,7 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<()> {
         let name = plan.handle.name.clone();
         let outcome = match &args.dry_run {
             Some(place) if how.dry_run => {
-                let result = OperationResult::new(&cluster, &name, "deleted");
+                let result = OperationResult::new(&cluster, &name, Outcome::Deleted);
                 args.output.tried(&format!("{place} "), result)
             }
             _ => Box::pin(args.carry_out(plan, &how)).await,

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::kubernetes::clock;
 use crate::kubernetes::tables::ListSelection;
 use crate::operations::prune::{EndedCluster, PruneOptions, ended};
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::output::terminal;
 
 /// Delete clusters whose jobs have ended; their histories stay
@@ -86,7 +86,7 @@ pub(crate) async fn run(context: &Context, args: PruneArgs) -> Result<()> {
     for one in found {
         let name = one.handle.name.clone();
         let outcome = if how.dry_run {
-            let result = OperationResult::new(&one.handle.cluster, &name, "pruned");
+            let result = OperationResult::new(&one.handle.cluster, &name, Outcome::Pruned);
             args.output.tried("", result)
         } else {
             remove(one).await

@@ -19,7 +19,7 @@ use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
 use crate::model::template::{self, Templates};
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
 
 pub(crate) struct ClusterHandle {
@@ -326,7 +326,7 @@ impl ClusterHandle {
     }
 
     /// The result of an action, with the present revision.
-    pub(crate) fn result(&self, outcome: &'static str) -> OperationResult {
+    pub(crate) fn result(&self, outcome: Outcome) -> OperationResult {
         OperationResult {
             revision: self.live_revision(),
             ..OperationResult::new(&self.cluster, &self.name, outcome)

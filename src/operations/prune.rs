@@ -22,7 +22,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::removal::Removal;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
 
 pub(crate) struct PruneOptions {
@@ -190,7 +190,7 @@ impl EndedCluster {
             mut handle, removal, ..
         } = self;
         let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
-        let result = handle.result("pruned");
+        let result = handle.result(Outcome::Pruned);
         let step = progress::step(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
         let heartbeat = lock::begin(&mut handle, Command::Delete, Ending::Nothing).await?;

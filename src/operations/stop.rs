@@ -8,7 +8,7 @@ use crate::model::manifests;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::operations::resume_plan::savepoint_path_unknown;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
@@ -43,10 +43,10 @@ impl StopKind {
         }
     }
 
-    const fn done(self) -> &'static str {
+    const fn outcome(self) -> Outcome {
         match self {
-            Self::Stop => "stopped",
-            Self::Suspend => "suspended",
+            Self::Stop => Outcome::Stopped,
+            Self::Suspend => Outcome::Suspended,
         }
     }
 
@@ -66,7 +66,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
     let name = handle.name.clone();
     lock::check_to_end_job(&mut handle).await?;
     let job_status = handle.job_status().await?;
-    let result = handle.result(what.done());
+    let result = handle.result(what.outcome());
     let path = match job_status {
         JobStatus::Running(job) => {
             let job_id = Some(job.jid.clone());

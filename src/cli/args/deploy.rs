@@ -15,7 +15,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::create::{CreateOptions, Created, Then};
 use crate::operations::deploy::{record_outcome, wait_until_running};
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::{ChangeOptions, Strategy, Surge};
 use crate::operations::wait::Failures;
@@ -164,7 +164,7 @@ impl DeployArgs {
             }
             return Ok(());
         };
-        let done = result.outcome;
+        let outcome = result.outcome;
         let waiting = async {
             let has_run = record.as_ref().is_some_and(|(store, number)| {
                 let revision = store.history().revision(*number);
@@ -180,7 +180,7 @@ impl DeployArgs {
             if let Some(record) = record.as_mut().filter(|_| !self.does_not_wait()) {
                 record_outcome(record, &waited).await;
             }
-            waited.map_err(|error| with_way_on(error, &name, done))
+            waited.map_err(|error| with_way_on(error, &name, outcome))
         };
         self.around(*result.clone(), waiting).await
     }
@@ -202,9 +202,9 @@ impl DeployArgs {
     /// Prints that a cluster is unchanged, or resumed without new objects, and waits until the job runs.
     pub(crate) async fn wait_after(&self, handle: &ClusterHandle, has_run: bool) -> Result<()> {
         let (outcome, failures) = if has_run {
-            ("unchanged", Failures::of_old_job())
+            (Outcome::Unchanged, Failures::of_old_job())
         } else {
-            ("resumed", Failures::default())
+            (Outcome::Resumed, Failures::default())
         };
         let result = OperationResult {
             dry_run: self.is_dry_run(),
@@ -230,18 +230,18 @@ impl DeployArgs {
     }
 }
 
-/// Adds how a cluster is mended that was `done` and whose job did not come up.
-pub(crate) fn with_way_on(error: Error, name: &ClusterName, done: &str) -> Error {
+/// Adds how a cluster is mended with this outcome whose job did not come up.
+pub(crate) fn with_way_on(error: Error, name: &ClusterName, outcome: Outcome) -> Error {
     if !matches!(error.kind, Kind::JobFailed | Kind::TimedOut) {
         return error;
     }
     let replaces =
         format!("`kubectl flink create {name} …` with other flags replaces it, as long as its job has never come up");
     let removes = format!("`kubectl flink delete {name}` removes it");
-    match done {
-        "created" => error.hint(format!("{replaces}; {removes}")),
-        "unchanged" => error.hint(replaces),
-        "cloned" => error.hint(removes),
+    match outcome {
+        Outcome::Created => error.hint(format!("{replaces}; {removes}")),
+        Outcome::Unchanged => error.hint(replaces),
+        Outcome::Cloned => error.hint(removes),
         _ => error,
     }
 }

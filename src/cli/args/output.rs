@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::output::{self, Format, Item, Printer, terminal};
 
 /// How the result of a command is printed that changes a cluster. To be flattened into its arguments.
@@ -87,12 +87,15 @@ impl OutputArgs {
             }
             Report::Plan { text, .. } => terminal::data(&terminal::cleaned(text)),
             Report::Cluster { result, objects } if self.is_given() && !objects.is_empty() => {
-                self.print_objects(objects, result.outcome)
+                self.print_objects(objects, &result.outcome.to_string())
             }
             Report::Cluster { result, .. } => {
                 self.done(result)?;
                 // What is being created is waited for first.
-                let is_first = ["created", "cloned", "adopted", "unchanged"].contains(&result.outcome);
+                let is_first = matches!(
+                    result.outcome,
+                    Outcome::Created | Outcome::Cloned | Outcome::Adopted | Outcome::Unchanged
+                );
                 if !self.is_given() && !is_first {
                     look_at(&result.cluster);
                 }
@@ -104,7 +107,7 @@ impl OutputArgs {
 
     /// Prints a result: the action on the cluster in words, or what is requested.
     pub(crate) fn done(self, result: &OperationResult) -> Result<()> {
-        let is_tried = result.dry_run && result.outcome != "unchanged";
+        let is_tried = result.dry_run && result.outcome != Outcome::Unchanged;
         let dry_run = if is_tried { " (server dry run)" } else { "" };
         let text = format!("cluster/{} {}{dry_run}\n", result.cluster, result.outcome);
         self.result(&text, result)

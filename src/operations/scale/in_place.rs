@@ -9,7 +9,7 @@ use crate::model::scale::{ScaleMethod, ScalePlan};
 use crate::model::server_fields::strip_server_fields;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::scale::ScaleTarget;
 use crate::operations::scale::rescale::Rescale;
 use crate::operations::upgrade::ChangeOptions;
@@ -69,7 +69,7 @@ pub(crate) async fn in_place(
     }
     Ok(Report::done(OperationResult {
         job_id: Some(scale.job_id.to_owned()),
-        ..handle.result("scaled")
+        ..handle.result(Outcome::Scaled)
     }))
 }
 
