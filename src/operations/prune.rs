@@ -15,8 +15,8 @@ use crate::kubernetes::clock;
 use crate::kubernetes::objects::{Gone, pods_gone};
 use crate::kubernetes::tables::{self, ListSelection};
 use crate::model::age::age;
-use crate::model::job_end;
-use crate::model::listing::{JobPhase, Key, Parts, Status};
+use crate::model::job_phase::{JobPhase, ended_at};
+use crate::model::listing::{Key, Parts, Status};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
@@ -143,9 +143,7 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
     let listed = parts.job.as_ref();
     let job = handle.live.job.as_ref();
     Ok(Some(EndedCluster {
-        ended_at: listed
-            .and_then(|job| job.ended_at)
-            .or_else(|| job.and_then(job_end::ended_at)),
+        ended_at: listed.and_then(|job| job.ended_at).or_else(|| job.and_then(ended_at)),
         failed: listed.is_some_and(|job| job.state == JobPhase::Failed),
         handle,
         removal,

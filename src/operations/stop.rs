@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::history::{Progress, Savepoint};
+use crate::model::job_phase::JobPhase;
 use crate::model::manifests;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
@@ -117,14 +118,14 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
     let last = handle.store.history().last_savepoint().filter(stopped);
     let name = &handle.name;
     match last.and_then(|savepoint| savepoint.path.clone()) {
-        Some(path) if handle.job_end() != Some("Failed") => {
+        Some(path) if handle.job_end() != Some(JobPhase::Failed) => {
             progress::note(&format!("{name}: stopped before, with savepoint {path}"));
             Ok(path)
         }
         _ if handle.store.history().lost_savepoint().is_some() => Err(savepoint_path_unknown(handle)),
         _ => {
             let how = match handle.job_end() {
-                Some("Failed") => "has failed",
+                Some(JobPhase::Failed) => "has failed",
                 Some(_) => "has ended already",
                 None => "does not run",
             };

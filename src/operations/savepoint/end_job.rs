@@ -17,7 +17,7 @@ use crate::kubernetes::retry::Pauses;
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::flink::overview::{JobState, JobsOverview};
 use crate::model::flink_pod::{AfterEnd, after_end};
-use crate::model::job_end::end_of_job;
+use crate::model::job_phase::{JobPhase, end_of_job};
 use crate::model::names::{ClusterName, MASTER};
 use crate::operations::cluster_handle::ClusterHandle;
 
@@ -212,7 +212,7 @@ impl JobEnd {
     fn of(job: &Job) -> Option<Self> {
         let job = serde_json::to_value(job).unwrap_or_default();
         match end_of_job(&job)? {
-            "Failed" => Some(Self::Failed),
+            JobPhase::Failed => Some(Self::Failed),
             _ => Some(Self::Complete),
         }
     }
