@@ -10,6 +10,7 @@ use crate::model::age::time;
 use crate::model::diagnosis::{Cause, Observed, Role};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink::overview::JobState;
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod;
 use crate::model::job_phase::JobPhase;
@@ -76,8 +77,7 @@ pub(crate) struct ClusterPart {
 pub(crate) struct JobPart {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// State, as Flink names it.
-    pub(crate) state: String,
+    pub(crate) state: JobState,
     /// Start time of this state.
     pub(crate) since: Option<Timestamp>,
     pub(crate) started_at: Option<Timestamp>,
@@ -336,7 +336,7 @@ fn job(snapshot: &Snapshot) -> Option<JobPart> {
     Some(JobPart {
         id: job.jid.clone(),
         name: job.name.clone(),
-        state: job.state.to_string(),
+        state: job.state.clone(),
         since: time(snapshot.state_since).or_else(|| job.changed()),
         started_at: job.started(),
         restarts: snapshot.restarts,

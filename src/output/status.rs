@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use crate::history::RevisionState;
 use crate::model::age::age;
 use crate::model::diagnosis::{CauseKind, Role, Severity};
+use crate::model::flink::overview::JobState;
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
 use crate::output::table::state_style;
@@ -131,17 +132,17 @@ fn job_manager(status: &ClusterStatus) -> String {
 }
 
 fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
-    let style = match job.state.as_str() {
-        "RUNNING" if !job.all_run() => WARN,
-        state => state_style(state),
+    let state = clean(&job.state.to_string());
+    let style = match job.state {
+        JobState::Running if !job.all_run() => WARN,
+        _ => state_style(&state),
     };
     let finished = match job.tasks_finished {
         0 => String::new(),
         number => format!(" and {number} finished"),
     };
     let text = format!(
-        "{style}{}{style:#} for {}, {} of {} tasks run{finished}, {}",
-        clean(&job.state),
+        "{style}{state}{style:#} for {}, {} of {} tasks run{finished}, {}",
         since(job.since, now),
         job.tasks_running,
         job.tasks_total,

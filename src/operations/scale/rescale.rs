@@ -32,7 +32,7 @@ impl Flink {
     pub(crate) async fn job(&self, job_id: &str) -> Result<Reply<JobDetail>> {
         let path = of_job(job_id, "")?;
         match self.get::<JobDetail>(&path).await? {
-            Reply::Answer(job) if job.state.is_empty() => Err(self.not_understood(&path, &"it has no state")),
+            Reply::Answer(job) if job.state.is_none() => Err(self.not_understood(&path, &"it has no state")),
             reply => Ok(reply),
         }
     }
@@ -152,12 +152,11 @@ impl Rescale<'_> {
         loop {
             match self.flink.job(self.job_id).await {
                 Ok(Reply::Answer(job)) if self.plan.is_reached(&job) => return Ok(()),
-                Ok(Reply::Answer(job)) if ["FAILED", "CANCELED", "FINISHED"].contains(&job.state.as_str()) => {
-                    return Err(Error::job_failed(format!(
-                        "the job of {} is {} while it is scaled",
-                        self.name, job.state
-                    ))
-                    .hint(format!("`kubectl flink why {}` explains why", self.name)));
+                Ok(Reply::Answer(JobDetail { state: Some(state), .. })) if state.is_terminal() => {
+                    return Err(
+                        Error::job_failed(format!("the job of {} is {state} while it is scaled", self.name))
+                            .hint(format!("`kubectl flink why {}` explains why", self.name)),
+                    );
                 }
                 Ok(Reply::Answer(job)) => progress = scale::progress(&job),
                 Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {

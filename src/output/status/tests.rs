@@ -62,7 +62,7 @@ fn whole() -> ClusterStatus {
         job: Some(JobPart {
             id: "7483b8988232262a58467c5f3ad800f0".into(),
             name: "counting".into(),
-            state: "RUNNING".into(),
+            state: JobState::Running,
             since: Some(at(-185)),
             started_at: Some(at(-7000)),
             restarts: Some(2),

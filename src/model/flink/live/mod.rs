@@ -84,7 +84,7 @@ impl Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct JobDetail {
-    pub(crate) state: String,
+    pub(crate) state: Option<JobState>,
     /// Its vertices, in the order of the data.
     pub(crate) vertices: Vec<Vertex>,
     /// When it entered each state, in milliseconds since 1970; 0: never.
@@ -94,7 +94,7 @@ pub(crate) struct JobDetail {
 impl JobDetail {
     /// When the job entered `state`.
     pub(crate) fn since(&self, state: &JobState) -> Option<u64> {
-        let at = *self.timestamps.get(state.as_str())?;
+        let at = *self.timestamps.get(&state.to_string())?;
         u64::try_from(at).ok().filter(|at| *at > 0)
     }
 }
