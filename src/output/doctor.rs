@@ -2,12 +2,9 @@
 
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
-
 use super::wrap::wrapped;
-use crate::model::diagnosis::Severity;
 use crate::operations::doctor::Finding;
-use crate::output::terminal::clean;
+use crate::output::terminal::{HINT, clean, severity_style};
 
 /// Columns before the messages.
 const MARGIN: usize = 31;
@@ -23,12 +20,7 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
     };
     let mut out = String::new();
     for finding in findings {
-        let style = match finding.severity {
-            Severity::Critical => AnsiColor::Red.on_default().bold(),
-            Severity::Warning => AnsiColor::Yellow.on_default().bold(),
-            Severity::Notice => Style::new().dimmed(),
-            Severity::Ok => AnsiColor::Green.on_default(),
-        };
+        let style = severity_style(finding.severity);
         let line = format!(
             "{style}{:<8}{style:#}   {:<17}   {}",
             finding.severity,
@@ -37,8 +29,7 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
         );
         let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         if let Some(mend) = &finding.mend {
-            let style = AnsiColor::Cyan.on_default();
-            let line = format!("{:margin$}{style}hint:{style:#} {}", "", clean(mend));
+            let line = format!("{:margin$}{HINT}hint:{HINT:#} {}", "", clean(mend));
             let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         }
     }

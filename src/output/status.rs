@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::history::RevisionState;
@@ -12,7 +12,7 @@ use crate::model::flink::overview::JobState;
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
 use crate::output::table::state_style;
-use crate::output::terminal::{BAD, DIM, GOOD, WARN, clean, cut, in_one_line};
+use crate::output::terminal::{BAD, DIM, GOOD, HINT, WARN, clean, cut, in_one_line, severity_style};
 use crate::output::wrap::{end_of, wrapped};
 use crate::output::{Item, charts, pod_tree, table_within};
 
@@ -343,11 +343,7 @@ fn problems(out: &mut String, problems: &[Problem], is_changing: bool, width: Op
 
 /// A problem in some lines: severity and sentence, evidence, hints.
 pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
-    let style = match problem.severity {
-        Severity::Critical => BAD,
-        Severity::Warning => WARN,
-        Severity::Notice | Severity::Ok => DIM,
-    };
+    let style = severity_style(problem.severity);
     let mut out = String::new();
     let text = format!(
         "{style}{}:{style:#} {} {DIM}({}){DIM:#}",
@@ -361,8 +357,7 @@ pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     for hint in &problem.hints {
-        let style = AnsiColor::Cyan.on_default();
-        let text = format!("  {style}hint:{style:#} {}", clean(hint));
+        let text = format!("  {HINT}hint:{HINT:#} {}", clean(hint));
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     out
