@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
 use crate::model::diagnosis::Severity;
 use crate::operations::observe::observe;
+use crate::operations::status::ClusterStatus;
 use crate::output::status::{ScreenStyle, status};
 use crate::output::{Format, Printer, terminal};
 
@@ -50,7 +51,7 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
             Ok(observation) => {
                 seen = true;
                 let now = clock::now();
-                let shown = observation.into_status(cluster.namespace(), &name, now);
+                let shown = ClusterStatus::new(cluster.namespace(), &name, observation, now);
                 is_wrong = shown
                     .problems
                     .iter()

@@ -52,9 +52,7 @@ pub(crate) async fn preflight(cluster: &Cluster) -> Result<Preflight> {
     let label = label_query(&[], &[HISTORY]);
     let wanted = ListSelection {
         namespace: Some(namespace.to_owned()),
-        selector: None,
-        names: Vec::new(),
-        labels: false,
+        ..ListSelection::default()
     };
     let (services, quotas, histories) = (at(SERVICES), at(RESOURCE_QUOTAS), at(CONFIG_MAPS));
     let (version, rights, quotas, own, services, histories, inventory) = futures::join!(

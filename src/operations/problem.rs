@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::history::History;
-use crate::history::transaction::{Journal, Step};
+use crate::history::transaction::Step;
 use crate::model::diagnosis::{Cause, Severity, with_name};
 use crate::model::names::ClusterName;
 
@@ -61,8 +61,9 @@ pub(crate) struct OperationPart {
 }
 
 impl OperationPart {
-    fn new(name: &ClusterName, journal: &Journal) -> Self {
-        Self {
+    pub(crate) fn of(name: &ClusterName, history: &History) -> Option<Self> {
+        let journal = history.open_journal()?;
+        Some(Self {
             command: journal.command.clone(),
             by: journal.holder.as_ref().map(|holder| holder.who.clone()),
             started_at: journal.started_at.clone(),
@@ -70,11 +71,7 @@ impl OperationPart {
             stand: journal.status_text(),
             revision: journal.new_revision,
             hints: journal.next_steps(name),
-        }
-    }
-
-    pub(crate) fn of(name: &ClusterName, history: &History) -> Option<Self> {
-        history.open_journal().map(|journal| Self::new(name, journal))
+        })
     }
 }
 

@@ -97,18 +97,14 @@ async fn unattended(handle: &mut ClusterHandle) -> Result<Option<Journal>> {
     history_lock::unattended(&mut handle.store, &handle.name, watch).await
 }
 
+/// Reads a cluster. A cluster during a change has not ended, whatever its Job's state, and is reported.
 async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedCluster>> {
     // A cluster made by hand may have a name that is invalid for our clusters.
     let Ok(name) = ClusterName::new(&key.name) else {
         return Ok(None);
     };
-    let cluster = cluster.in_namespace(key.namespace);
-    look(&cluster, &name, parts).await
-}
-
-/// Reads a cluster. A cluster during a change has not ended, whatever its Job's state, and is reported.
-async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Option<EndedCluster>> {
-    let mut handle = ClusterHandle::read(cluster, name).await?;
+    let name = &name;
+    let mut handle = ClusterHandle::read(&cluster.in_namespace(key.namespace), name).await?;
     let left = match unattended(&mut handle).await {
         Ok(left) => left,
         Err(error) if error.kind == Kind::Conflict => {
