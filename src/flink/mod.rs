@@ -307,7 +307,6 @@ impl Flink {
         self.ask(Method::PATCH, &of_job(job_id, "?mode=cancel")?, None).await
     }
 
-    /// The answer of a reply.
     pub(crate) fn answered<T>(&self, reply: Reply<T>) -> Result<T> {
         match reply {
             Reply::Answer(answer) => Ok(answer),

@@ -97,7 +97,6 @@ impl Revision {
     }
 }
 
-/// The progress of a savepoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Progress {

@@ -9,6 +9,7 @@ use crate::history::RevisionState;
 use crate::model::age::age;
 use crate::model::diagnosis::{CauseKind, Role, Severity};
 use crate::model::flink::overview::JobState;
+use crate::model::shortened::shortened;
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
 use crate::output::table::state_style;
@@ -197,15 +198,6 @@ fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
             ]
         }),
     )
-}
-
-/// At most `most` characters: a chain's name can have thousands.
-pub(super) fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(most - 1).collect();
-    kept + "…"
 }
 
 fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, now: Timestamp) {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::keys;
-use super::status::{self, VERTEX_COLUMNS, shortened};
+use super::status::{self, VERTEX_COLUMNS};
 use super::table::state_style;
 use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::overview::JobState;
 use crate::model::listing::{Inventory, Key};
+use crate::model::shortened::shortened;
 use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::LiveView;
 use crate::output::{charts, table_within};

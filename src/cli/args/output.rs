@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
+use crate::kubernetes::resource::Resource;
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::output::{self, Format, Item, Printer, terminal};
 
@@ -26,7 +26,6 @@ pub(crate) struct TableArgs {
     no_headers: bool,
 }
 
-/// Formats of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ObjectFormat {
     /// A screen, for people
@@ -171,12 +170,7 @@ fn each(objects: &[Value], line: impl Fn(&Value) -> String) -> String {
 
 /// An object in kubectl's form: `job.batch/demo-master`.
 fn reference(object: &Value) -> String {
-    let kind = [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
-        .into_iter()
-        .find(|resource| object["kind"] == resource.kind);
+    let kind = Resource::of_object(object).map(Resource::kubectl_name);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    format!(
-        "{}/{name}",
-        kind.map(|resource| resource.kubectl_name()).unwrap_or_default()
-    )
+    format!("{}/{name}", kind.unwrap_or_default())
 }

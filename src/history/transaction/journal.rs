@@ -257,7 +257,6 @@ impl Journal {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
-    /// Whether it starts from `path`.
     pub(crate) fn starts_from(&self, path: Option<&str>) -> bool {
         path.is_some() && [&self.start, &self.named].map(Option::as_deref).contains(&path)
     }

@@ -16,7 +16,7 @@ use crate::model::scale::{self, ScaleMethod};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::report::{OperationResult, Outcome, Report};
-use crate::operations::scale::in_place::{InPlaceScale, in_place, objects};
+use crate::operations::scale::in_place::{InPlaceScale, in_place};
 pub(crate) use crate::operations::scale::method::warn_if_limited;
 use crate::operations::scale::method::{describe, not_running, observe};
 use crate::operations::target_revision::TargetRevision;
@@ -97,7 +97,11 @@ pub(crate) async fn scale(
             job_id: Some(job_id),
             ..handle.result(Outcome::Unchanged)
         };
-        return Ok(Scaled::other(Report::cluster(result, &objects(&handle), how.dry_run)));
+        return Ok(Scaled::other(Report::cluster(
+            result,
+            &handle.live.stripped(),
+            how.dry_run,
+        )));
     }
     progress::note(&describe(&name, &known, &plan, replicas));
     if plan.way == ScaleMethod::Redeploy {
@@ -109,7 +113,7 @@ pub(crate) async fn scale(
     }
     if how.dry_run {
         let result = OperationResult::new(&handle.cluster, &name, Outcome::Scaled);
-        return Ok(Scaled::other(Report::cluster(result, &objects(&handle), true)));
+        return Ok(Scaled::other(Report::cluster(result, &handle.live.stripped(), true)));
     }
     // What is left of an interrupted command does not start the job again.
     if !done {

@@ -12,7 +12,6 @@ use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::savepoint::{self, CancelOutcome, Wait, Writing};
 use crate::progress;
 
-/// How the job ended.
 pub(crate) enum StopOutcome {
     /// It has, and the journal already records it.
     Recorded,
