@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cli::args::change::HistoryLimitArgs;
 use crate::cli::args::output::{OutputArgs, look_at};
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::args::values;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::history::command::Command;
@@ -27,7 +28,7 @@ pub(crate) struct DeployArgs {
     #[command(flatten)]
     wait: WaitArgs,
     /// How long to wait; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::duration)]
     timeout: Duration,
     /// Show what would be done, and do nothing; client: without the API server, server: validated by it, none: no dry
     /// run
@@ -53,6 +54,15 @@ pub(crate) enum DryRun {
 impl DryRun {
     pub(crate) fn is_on(given: Option<Self>) -> bool {
         given.is_some_and(|given| given != Self::None)
+    }
+
+    /// What a dry run prints: where it was, and a space.
+    pub(crate) fn place(given: Option<Self>) -> &'static str {
+        if given == Some(Self::Server) {
+            "server "
+        } else {
+            "client "
+        }
     }
 }
 
@@ -85,7 +95,7 @@ impl DeployArgs {
 
     /// The time limit; `None`: there is none.
     pub(crate) fn limit(&self) -> Option<Duration> {
-        (!self.timeout.is_zero()).then_some(self.timeout)
+        values::limit(self.timeout)
     }
 
     /// Waits no longer than this for the job to run.

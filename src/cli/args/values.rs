@@ -127,6 +127,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).map_err(|_| wrong())
 }
 
+/// The limit that a timeout sets; 0: none.
+pub(crate) fn limit(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
+}
+
 /// Parses a label selector. An empty one would select everything, and is what an unset variable results in.
 pub(crate) fn selector(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {

@@ -62,10 +62,8 @@ pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome>
                     last_answer = Instant::now();
                     if job.state != JobState::Cancelling && asked.elapsed() > AGAIN {
                         asked = last_answer;
-                        match flink.cancel(job_id).await {
-                            Err(error) if !error.is_transient() => return Err(error),
-                            other => tracing::debug!(?other, "the job runs again, and is canceled again"),
-                        }
+                        let reply = Reply::or_away(flink.cancel(job_id).await)?;
+                        tracing::debug!(?reply, "the job runs again, and is canceled again");
                     }
                 }
                 None => return Ok(CancelOutcome::Unseen),
@@ -122,13 +120,12 @@ pub(crate) async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &F
     let answers = async {
         let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
         loop {
-            match flink.jobs().await {
+            match Reply::or_away(flink.jobs().await) {
                 Ok(Reply::Answer(jobs)) if !jobs.jobs.is_empty() => return Ok(jobs),
                 // A restarted JobManager has no job at first.
                 Ok(Reply::Answer(_) | Reply::Away) => {}
                 Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink refused to list its jobs"),
-                Err(error) if !error.is_transient() => return Err(error),
-                Err(error) => tracing::debug!(%error, "the jobs got no answer"),
+                Err(error) => return Err(error),
             }
             pauses.pause().await;
         }
