@@ -73,11 +73,10 @@ pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) 
 }
 
 fn line(out: &mut String, name: &str, text: &str) {
-    let gap = if name.is_empty() { "" } else { "  " };
     let _ = if name.is_empty() {
         writeln!(out, "{text}")
     } else {
-        writeln!(out, "{DIM}{name:<14}{DIM:#}{gap}{text}")
+        writeln!(out, "{DIM}{name:<14}{DIM:#}  {text}")
     };
 }
 
@@ -225,7 +224,7 @@ fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, 
         }
         line(out, "  last", &text);
         if let Some(path) = &last.path {
-            path_line(out, path, look.width);
+            path_line(out, "  path", path, look.width);
         }
     }
 }
@@ -245,9 +244,9 @@ fn task_managers(part: &TaskManagerPart) -> String {
 }
 
 /// A path, whose end is shown where there is no room for all.
-fn path_line(out: &mut String, path: &str, width: Option<usize>) {
+fn path_line(out: &mut String, name: &str, path: &str, width: Option<usize>) {
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT));
-    line(out, "  path", &end_of(&clean(path), room));
+    line(out, name, &end_of(&clean(path), room));
 }
 
 /// Which operation is under way, since when, at which step, and what to do.
@@ -313,11 +312,10 @@ fn savepoint_lines(out: &mut String, status: &ClusterStatus, width: Option<usize
     };
     line(out, "Last savepoint", &text);
     if let Some(savepoint) = last {
-        path_line(out, savepoint.path.as_deref().unwrap_or("-"), width);
+        path_line(out, "  path", savepoint.path.as_deref().unwrap_or("-"), width);
     }
     if let Some(path) = restored.filter(|_| !same) {
-        let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT));
-        line(out, "Resumed from", &end_of(&clean(path), room));
+        path_line(out, "Resumed from", path, width);
     }
 }
 

@@ -145,10 +145,6 @@ impl DeployArgs {
         }
     }
 
-    pub(crate) fn print(&self, report: &Report) -> Result<()> {
-        self.output.print(report)
-    }
-
     /// Prints the objects that would be created.
     pub(crate) fn show_dry_run(&self, manifests: &Manifests) -> Result<()> {
         let done = if self.is_client_dry_run() {

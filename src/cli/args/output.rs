@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::args::values;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::resource::Resource;
 use crate::operations::report::{OperationResult, Outcome, Report};
@@ -11,8 +12,8 @@ use crate::output::{self, Format, Item, Printer, terminal};
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct OutputArgs {
     /// How to print the result, and the objects of a dry run
-    #[arg(long, short, value_name = "FORMAT", value_enum)]
-    output: Option<Output>,
+    #[arg(long, short, value_name = "FORMAT", value_parser = values::one_of(["json", "yaml", "name"]))]
+    output: Option<Format>,
 }
 
 /// How a list is printed.
@@ -57,22 +58,7 @@ impl TableArgs {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Json,
-    Yaml,
-    Name,
-}
-
 impl OutputArgs {
-    fn format(self) -> Option<Format> {
-        self.output.map(|output| match output {
-            Output::Json => Format::Json,
-            Output::Yaml => Format::Yaml,
-            Output::Name => Format::Name,
-        })
-    }
-
     /// Whether the result is for programs, instead of a line.
     pub(crate) const fn is_given(self) -> bool {
         self.output.is_some()
@@ -126,7 +112,7 @@ impl OutputArgs {
 
     /// Prints a result: `text`, or what is requested.
     pub(crate) fn result(self, text: &str, result: &OperationResult) -> Result<()> {
-        match self.format() {
+        match self.output {
             None => terminal::data(text),
             Some(format) => terminal::data(&output::result(format, result)?),
         }
@@ -135,12 +121,12 @@ impl OutputArgs {
     /// Prints objects, or for each a line with the action.
     fn print_objects(self, objects: &[Value], done: &str) -> Result<()> {
         terminal::data(&match self.output {
-            Some(Output::Json) => {
+            Some(Format::Json) => {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
                 format!("{}\n", output::document(Format::Json, &list)?)
             }
-            Some(Output::Yaml) => output::documents(Format::Yaml, objects)?,
-            Some(Output::Name) => each(objects, |object| format!("{}\n", reference(object))),
+            Some(Format::Yaml) => output::documents(Format::Yaml, objects)?,
+            Some(_) => each(objects, |object| format!("{}\n", reference(object))),
             None => each(objects, |object| format!("{} {done}\n", reference(object))),
         })
     }

@@ -117,6 +117,11 @@ fn keyword<T: Keyword>() -> ValueParser {
     ValueParser::new(PossibleValuesParser::new(words).try_map(parse))
 }
 
+/// Parses one of a few formats.
+pub(crate) fn one_of<const N: usize>(formats: [&'static str; N]) -> ValueParser {
+    ValueParser::new(PossibleValuesParser::new(formats).try_map(|word| Format::parse(&word)))
+}
+
 /// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
