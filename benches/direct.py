@@ -42,7 +42,7 @@ def ready_after(place, component):
 
 
 def create(place, *flags):
-    run([PLUGIN, "create", "demo", "-n", place, "--no-wait", f"--image={IMAGE}", *SMALL, *MOUNT, *flags, "--", "--rate", "50"])
+    run([PLUGIN, "create", "demo", "-n", place, "--wait=false", f"--image={IMAGE}", *SMALL, *MOUNT, *flags, "--", "--rate", "50"])
     return [ready_after(place, component) for component in READY]
 
 

@@ -73,7 +73,7 @@ def bringup(args):
     """From the command to all tasks running."""
     place = place_with_storage("bringup")
     try:
-        rows = {"kubectl-flink create": [], "create --no-wait, then a look each second": []}
+        rows = {"kubectl-flink create": [], "create --wait=false, then a look each second": []}
         for number in range(args.rounds + 1):
             begun = time.monotonic()
             run([PLUGIN, "create", "demo", "-n", place, *FLAGS, *JOB])
@@ -83,13 +83,13 @@ def bringup(args):
             if number:
                 rows["kubectl-flink create"].append((whole, late))
             begun = time.monotonic()
-            run([PLUGIN, "create", "demo", "-n", place, "--no-wait", *FLAGS, *JOB])
+            run([PLUGIN, "create", "demo", "-n", place, "--wait=false", *FLAGS, *JOB])
             look_until_all_run(place)
             whole, ended = time.monotonic() - begun, time.time()
             late = ended - last_task_ran_at(place)
             delete(place)
             if number:
-                rows["create --no-wait, then a look each second"].append((whole, late))
+                rows["create --wait=false, then a look each second"].append((whole, late))
         if FLINK_HOME:
             rows["flink run -t kubernetes-application, then a look each second"] = [
                 native_bringup(place) for _ in range(args.rounds + 1)][1:]

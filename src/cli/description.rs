@@ -96,7 +96,7 @@ impl Description<'_> {
             let same = |other: &Spec| other.name == spec.name && other.layer.namespace == spec.layer.namespace;
             if let Some(first) = specs.iter().position(same) {
                 return Err(Error::usage(format!(
-                    "cluster {} is there twice: {} and {source}",
+                    "cluster {} is described twice: {} and {source}",
                     spec.name, files[first].1
                 )));
             }

@@ -6,6 +6,8 @@ use clap::Error;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::model::nearest::nearest;
+
 /// Commands of the others, and what to use here.
 const COMMANDS: &[(&[&str], &str)] = &[
     (
@@ -151,7 +153,7 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
     (
         "delete",
         &["--force", "--grace-period", "--now"],
-        "--cancel gives up what the job did since its last savepoint, and --yes skips the question",
+        "--cancel gives up what the job did since its last savepoint, and --yes skips the confirmation prompt",
     ),
     (
         "delete",
@@ -214,11 +216,13 @@ pub(super) fn answer(error: &mut Error) {
                 error.remove(ContextKind::SuggestedSubcommand);
                 tip(error, text);
             }
+            sift(error, ContextKind::SuggestedSubcommand, &word);
         }
         ErrorKind::UnknownArgument => {
             let Some(word) = word(ContextKind::InvalidArg) else {
                 return;
             };
+            sift(error, ContextKind::SuggestedArg, &word);
             let command = usage
                 .split("kubectl flink ")
                 .nth(1)
@@ -238,6 +242,10 @@ pub(super) fn answer(error: &mut Error) {
                 error.remove(ContextKind::Suggested);
             }
         }
+        ErrorKind::InvalidValue => {
+            let value = word(ContextKind::InvalidValue).unwrap_or_default();
+            sift(error, ContextKind::SuggestedValue, &value);
+        }
         ErrorKind::ValueValidation
             if error
                 .source()
@@ -251,6 +259,28 @@ pub(super) fn answer(error: &mut Error) {
             );
         }
         _ => {}
+    }
+}
+
+/// Keeps the best of clap's guesses, whose last is its own best, if it is like the word or one begins with the other: clap has
+/// a guess for almost anything.
+fn sift(error: &mut Error, kind: ContextKind, word: &str) {
+    let guesses = match error.remove(kind) {
+        Some(ContextValue::String(guess)) => vec![guess],
+        Some(ContextValue::Strings(guesses)) => guesses,
+        _ => return,
+    };
+    let plain = |text: &str| text.trim_start_matches('-').to_lowercase();
+    let typed = plain(word);
+    let begins = |guess: &&String| {
+        let guess = plain(guess);
+        guess.len().min(typed.len()) > 2 && (guess.starts_with(&typed) || typed.starts_with(&guess))
+    };
+    let names: Vec<String> = guesses.iter().rev().map(|guess| plain(guess)).collect();
+    let near = nearest(&typed, names.iter().map(String::as_str));
+    let near = near.and_then(|near| guesses.iter().rev().find(|guess| plain(guess) == near));
+    if let Some(best) = near.or_else(|| guesses.iter().rev().find(begins)) {
+        error.insert(kind, ContextValue::String(best.clone()));
     }
 }
 

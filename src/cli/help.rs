@@ -67,7 +67,7 @@ const GROUPS: &[(&str, &[(&str, &str)])] = &[
     (
         "In and out",
         &[
-            ("adopt", "Take over a cluster that was made in another way"),
+            ("adopt", "Take over a cluster that was created in another way"),
             ("clone", "Create a second cluster from the state of a running one"),
             ("diff", "Show what would change"),
             ("export", "Print a cluster as a FlinkDeployment or as resources"),
@@ -145,23 +145,29 @@ pub(super) fn options() -> String {
     root.render_long_help().ansi().to_string()
 }
 
-/// `help COMMAND` is `COMMAND --help`, as with kubectl; kubectl's -v=6, or -v6, shows requests, and from -v=8 on everything is shown.
+/// `help COMMAND` is `COMMAND --help`, as with kubectl; kubectl's `-v=6`, `-v6` or `-v 6` shows requests, and from `-v=8` on
+/// everything is shown.
 pub(super) fn of_words(argv: Vec<OsString>) -> Vec<OsString> {
     let own = argv.iter().position(|word| word == "--").unwrap_or(argv.len());
-    let level = |(at, word): (usize, OsString)| {
-        let text = word.to_str().filter(|_| at < own);
-        let level = text.and_then(|text| {
+    let number = |text: &str| text.parse::<u8>().ok();
+    let mut words = argv.into_iter().enumerate().peekable();
+    let mut argv: Vec<OsString> = Vec::with_capacity(words.len());
+    while let Some((at, word)) = words.next() {
+        let text = word.to_str().filter(|_| at < own).unwrap_or_default();
+        let level = if ["-v", "--v"].contains(&text) {
+            let next = words.next_if(|(_, next)| next.to_str().is_some_and(|next| number(next).is_some()));
+            next.and_then(|(_, next)| number(next.to_str()?))
+        } else {
             let forms = ["--v=", "-v=", "-v"];
-            forms.iter().find_map(|form| text.strip_prefix(form))
-        });
-        match level.and_then(|level| level.parse::<u8>().ok()) {
-            Some(..=5) => None,
-            Some(6 | 7) => Some("-v".into()),
-            Some(_) => Some("-vv".into()),
-            None => Some(word),
+            forms.iter().find_map(|form| text.strip_prefix(form)).and_then(number)
+        };
+        match level {
+            Some(..=5) => {}
+            Some(6 | 7) => argv.push("-v".into()),
+            Some(_) => argv.push("-vv".into()),
+            None => argv.push(word),
         }
-    };
-    let mut argv: Vec<OsString> = argv.into_iter().enumerate().filter_map(level).collect();
+    }
     if argv.get(1).is_some_and(|word| word == "help") {
         argv.remove(1);
         argv.push("--help".into());
@@ -198,6 +204,11 @@ mod tests {
         assert_eq!(of_words(words("x help")), words("x --help"));
         assert_eq!(of_words(words("x list help")), words("x list help"));
         assert_eq!(of_words(words("x -v=6 list")), words("x -v list"));
+        assert_eq!(of_words(words("x list -v 6 demo")), words("x list -v demo"));
+        assert_eq!(of_words(words("x list --v 9")), words("x list -vv"));
+        assert_eq!(of_words(words("x list -v 0")), words("x list"));
+        assert_eq!(of_words(words("x list -v demo 6")), words("x list -v demo 6"));
+        assert_eq!(of_words(words("x run demo -- -v 6")), words("x run demo -- -v 6"));
         assert_eq!(of_words(words("x -v6 list -vv")), words("x -v list -vv"));
         let expected = words("x list -vv -- -v=6");
         assert_eq!(of_words(words("x list --v=9 -v=0 -- -v=6")), expected);

@@ -27,13 +27,13 @@ use crate::cli::context::Context;
 use crate::commands;
 use crate::error::{Error, Kind, Result};
 use crate::operations::{candidates, interruption};
-use crate::output::{live, terminal};
+use crate::output::{live, place, terminal};
 use crate::progress;
 
 /// Run Apache Flink application clusters on plain Kubernetes
 ///
 /// A cluster is three resources: the Service NAME-master, the Job NAME-master (Flink's JobManager) and the Deployment
-/// NAME-task-manager. They are made in the namespace of your current kubeconfig context; no operator is needed.
+/// NAME-task-manager. They are created in the namespace of your current kubeconfig context; no operator is needed.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-flink", bin_name = "kubectl flink", version)]
 #[command(disable_help_subcommand = true, max_term_width = 100)]
@@ -187,6 +187,11 @@ impl Command {
         )
     }
 
+    /// Whether its clusters are in two namespaces or contexts, of which the connection flags name one.
+    fn is_of_two_places(&self) -> bool {
+        matches!(self, Self::Clone(args) if args.goes_elsewhere())
+    }
+
     /// Whether the command uses defaults of the configuration file. If not, an invalid file does not prevent it.
     fn takes_defaults(&self) -> bool {
         match self {
@@ -212,6 +217,9 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         terminal::be_plain();
     } else if cli.root.color != Color::Auto {
         terminal::use_colors(cli.root.color == Color::Always);
+    }
+    if !cli.command.is_of_two_places() {
+        place::set(cli.root.connection.place());
     }
     trace(cli.root.verbose);
     let outcome = tokio::runtime::Builder::new_current_thread()
@@ -450,5 +458,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// What `-n` names is the place of one of its clusters: the commands in its hints may be about the other one.
+    #[test]
+    fn a_clone_into_another_namespace_is_of_two_places() {
+        let is_of_two = |typed: &str| {
+            let matches = Cli::command().try_get_matches_from(typed.split(' ')).unwrap();
+            Cli::from_arg_matches(&matches).unwrap().command.is_of_two_places()
+        };
+        assert!(is_of_two("kubectl-flink -n a clone demo demo --to-namespace b"));
+        assert!(is_of_two("kubectl-flink -n a clone demo demo --to-context b"));
+        assert!(!is_of_two("kubectl-flink -n a clone demo copy"));
+        assert!(!is_of_two("kubectl-flink -n a stop demo"));
     }
 }

@@ -19,7 +19,7 @@ use crate::operations::list_clusters::names_of;
 /// Create or change clusters so that they are as files describe them
 ///
 /// A cluster that does not exist is created, one that differs is changed as `upgrade` does it: with a savepoint, and back if
-/// it does not come up. Where nothing differs nothing is done, also where the job does not run. Savepoints in the files are
+/// it does not come up. If nothing differs, nothing is done, even if the job does not run. Savepoints in the files are
 /// for the creation only: a change starts from the state of the job.
 ///
 /// With --prune the clusters of the set that no file describes any more are deleted, each after a savepoint, in the namespaces
@@ -41,7 +41,7 @@ pub(crate) struct ApplyArgs {
     /// With --dry-run=server: exit codes as those of `diff`, 1 if something would change
     #[arg(long, requires = "dry_run")]
     exit_code: bool,
-    /// Do not look at the images in their registries
+    /// Do not check the images in their registries
     #[arg(long)]
     no_image_check: bool,
     #[command(flatten)]

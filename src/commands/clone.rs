@@ -21,7 +21,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink clone demo demo-b --image registry/my-job:1.1\n  \
-    kubectl flink clone demo demo --to-namespace staging --from-savepoint latest -- --topic test\n  \
+    kubectl flink clone demo demo --to-namespace staging -- --topic test\n  \
     kubectl flink clone demo demo --to-context other-cluster")]
 pub(crate) struct CloneArgs {
     /// Name of the existing cluster
@@ -30,10 +30,10 @@ pub(crate) struct CloneArgs {
     /// Name of the new one
     #[arg(value_name = "NEW")]
     new: String,
-    /// Namespace of the new one, where it is another
+    /// Namespace of the new one, if it differs
     #[arg(long, value_name = "NAMESPACE")]
     to_namespace: Option<String>,
-    /// Kubeconfig context of the new one, where it is another
+    /// Kubeconfig context of the new one, if it differs
     #[arg(long, value_name = "CONTEXT")]
     to_context: Option<String>,
     /// Form of the savepoint that the running job writes
@@ -43,6 +43,13 @@ pub(crate) struct CloneArgs {
     deploy: DeployArgs,
     #[command(flatten)]
     spec: SpecArgs,
+}
+
+impl CloneArgs {
+    /// Whether the new cluster is in another namespace or context.
+    pub(crate) const fn goes_elsewhere(&self) -> bool {
+        self.to_namespace.is_some() || self.to_context.is_some()
+    }
 }
 
 pub(crate) async fn run(context: &Context, args: CloneArgs) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::output::{Format, Line, Printer, terminal};
 /// The JobManager's is read from its REST. A TaskManager prints its own only in its log, when it starts. Secrets are
 /// hidden, by their keys. A table of several keys truncates long values; -o wide prints them in full.
 ///
-/// The plugin's own defaults are another thing: see `defaults`.
+/// For the plugin's own defaults, see `defaults`.
 #[derive(Debug, clap::Args)]
 // `config view` and so on are the former words of `defaults`.
 #[command(subcommand_negates_reqs = true)]
@@ -96,11 +96,15 @@ async fn show(context: &Context, args: ShowArgs) -> Result<()> {
     let mut settings = effective_config::settings(&job_manager, &task_manager);
     settings.retain(|setting| setting.key.to_lowercase().contains(&wanted));
     // A single setting is shown completely.
-    let cut = args.output == Format::Table && settings.len() > 1;
+    let format = match args.output {
+        Format::Table if settings.len() == 1 => Format::Wide,
+        given => given,
+    };
+    let cut = format == Format::Table;
     let lines = settings
         .iter()
         .map(|setting| Line::new(setting, setting.key.as_str(), row(setting, cut)));
     let headers = ["KEY", "JOBMANAGER", "TASKMANAGER"];
-    let mut printer = Printer::new(args.output, "ConfigurationList", &headers, !args.no_headers);
+    let mut printer = Printer::new(format, "ConfigurationList", &headers, !args.no_headers);
     printer.list(lines, false, terminal::data)
 }

@@ -18,8 +18,8 @@ use crate::operations::create::{CreateOptions, drafted};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink create demo --image registry/my-job:1.0 -p 4\n  \
-    kubectl flink create demo --image registry/my-job:1.0 --job-class com.example.Job -- --rate 9\n  \
-    kubectl flink create demo --image flink:2.3.0 --jar ./app.jar --push-to registry/team/app\n  \
+    kubectl flink create demo --image job:1.0 --job-class org.acme.Job -- --rate 9\n  \
+    kubectl flink create demo --image flink:2.3 --jar a.jar --push-to registry/app\n  \
     kubectl flink create -f flinkdeployment.yaml\n  \
     kubectl flink create demo --image registry/my-job:1.0 --dry-run=client -o yaml")]
 pub(crate) struct CreateArgs {
@@ -85,7 +85,7 @@ pub(crate) async fn run(context: &Context, args: CreateArgs) -> Result<()> {
 pub(crate) async fn create_all(context: &Context, args: CreateArgs, most: usize, begun: &mut Vec<Begun>) -> Result<()> {
     if args.replace && args.deploy.does_not_wait() {
         return Err(Error::usage(
-            "--wait=false is not possible with --replace: this process starts the version before again where the new one does not come up",
+            "--wait=false is not possible with --replace: this process starts the previous version again if the new one does not come up",
         ));
     }
     let mut described = args.describe(context, most)?;

@@ -16,7 +16,7 @@ use crate::output::{Line, terminal};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink defaults set output wide\n  \
-    kubectl flink defaults set savepoint-dir s3://bucket/savepoints --context production -n billing\n  \
+    kubectl flink defaults set savepoint-dir s3://b/sp --context prod -n billing\n  \
     kubectl flink defaults view")]
 pub(crate) struct DefaultsArgs {
     #[command(subcommand)]

@@ -17,7 +17,7 @@ use crate::output::terminal;
 
 /// Delete clusters
 ///
-/// The JobManager goes first, then the TaskManagers, the Service and the data of high availability. The history stays,
+/// The JobManager is deleted first, then the TaskManagers, the Service and the data of high availability. The history stays,
 /// so that `resume` can bring the cluster back; --purge deletes it too.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "Examples:\n  kubectl flink delete demo --savepoint\n  kubectl flink delete demo --purge")]

@@ -27,7 +27,7 @@ use crate::output::{self, terminal};
     kubectl flink diff -f flinkdeployment.yaml\n  \
     kubectl flink diff demo --revision 3")]
 pub(crate) struct DiffArgs {
-    /// Name of the cluster; those in the files where none is named
+    /// Name of the cluster [default: those in the files]
     #[arg(value_name = "NAME", required_unless_present = "files")]
     name: Option<String>,
     #[command(flatten)]

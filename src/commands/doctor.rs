@@ -13,14 +13,14 @@ use crate::output::{Format, documents, findings, list, terminal};
 /// Check what may keep clusters from running
 ///
 /// Connection, rights, quotas, Pod Security, node ports, histories and clusters left over; with a NAME also its image,
-/// service account and where its state goes. The exit code is 1 where anything is critical.
+/// service account and where its state goes. The exit code is 1 if anything is critical.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink doctor\n  \
     kubectl flink doctor demo\n  \
     kubectl flink doctor --rbac --subject ServiceAccount:ci | kubectl apply -f -")]
 pub(crate) struct DoctorArgs {
-    /// Cluster to look into
+    /// Cluster to check
     #[arg(value_name = "NAME", conflicts_with = "rbac")]
     name: Option<String>,
     /// Print a Role for all commands, and with --subject a RoleBinding, and check nothing

@@ -3,17 +3,15 @@
 use crate::cli::args::output::TableArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
-use crate::flink::{Flink, Reply};
 use crate::kubernetes::clock;
-use crate::model::diagnosis::trace_summary;
 use crate::model::flink::exceptions::Exception;
-use crate::operations::job_status::away;
+use crate::operations::exceptions::exceptions;
 use crate::output::exceptions::{headers, row};
 use crate::output::{Format, Line, terminal};
 
 /// List the exceptions of a job, newest first
 ///
-/// Lists the exceptions that the running JobManager keeps: at most sixteen, unless Flink is configured otherwise.
+/// Lists the exceptions that the running JobManager keeps: at most sixteen of each job, unless Flink is configured otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink exceptions demo\n  \
@@ -34,43 +32,46 @@ pub(crate) struct ExceptionsArgs {
 
 pub(crate) async fn run(context: &Context, args: ExceptionsArgs) -> Result<()> {
     let (cluster, name) = context.named(&args.name)?;
-    let flink = Flink::new(&cluster, &name);
-    let jobs = match flink.jobs().await? {
-        Reply::Away => return Err(away(&cluster, &name).await),
-        reply => flink.answered(reply)?,
-    };
-    let Some(job) = jobs.main_job() else {
+    let Some(found) = exceptions(&cluster, &name, args.max).await? else {
         terminal::note(&format!("{name} has no job yet"));
         // A program reads a list, if an empty one.
         let none: &[Line<Exception>] = &[];
-        return args.table.print("ExceptionList", headers(false), none);
+        return args.table.print("ExceptionList", &headers(false, false), none);
     };
-    let exceptions = flink.answered(flink.exceptions(&job.jid, args.max).await?)?;
-    let more = exceptions.is_truncated();
-    let found = exceptions.newest_first(trace_summary);
+    let several = found.jobs > 1;
     let format = args.table.output;
-    if found.is_empty() && format.is_for_people() {
-        terminal::note(&format!("the job of {name} has thrown no exceptions"));
+    if found.exceptions.is_empty() && format.is_for_people() {
+        terminal::note(&if several {
+            format!("the {} jobs of {name} have thrown no exceptions", found.jobs)
+        } else {
+            format!("the job of {name} has thrown no exceptions")
+        });
     }
     if args.stack_traces {
-        for exception in &found {
+        for exception in &found.exceptions {
             let time = exception.time.map(|time| time.to_string()).unwrap_or_default();
+            let job = if several {
+                format!("{}: ", exception.job)
+            } else {
+                String::new()
+            };
             let task = exception.task.as_deref().unwrap_or("the job");
             terminal::data(&terminal::clean(&format!(
-                "{time} {task}\n{}\n\n",
+                "{time} {job}{task}\n{}\n\n",
                 exception.stack_trace.trim_end()
             )))?;
         }
     } else {
         let wide = format == Format::Wide;
         let now = clock::now();
-        let lines = found
-            .iter()
-            .map(|exception| Line::new(exception, exception.class.as_str(), row(exception, wide, now)));
+        let lines = found.exceptions.iter().map(|exception| {
+            let row = row(exception, wide, several, now);
+            Line::new(exception, exception.class.as_str(), row)
+        });
         let lines: Vec<_> = lines.collect();
-        args.table.print("ExceptionList", headers(wide), &lines)?;
+        args.table.print("ExceptionList", &headers(wide, several), &lines)?;
     }
-    if more {
+    if found.more {
         terminal::note("Flink has more: --max shows them");
     }
     Ok(())

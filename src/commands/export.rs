@@ -7,10 +7,10 @@ use crate::output::{Format, documents, terminal};
 
 /// Print a cluster as a FlinkDeployment, or as its plain resources
 ///
-/// As a FlinkDeployment it starts from the state in the history that `resume` would take: for `create -f`, `upgrade -f`,
-/// and for Flink's operator. As plain resources it is the existing objects without the fields that the server has set:
-/// `kubectl apply` of them changes nothing, so that a repository of manifests can start with them. Clusters made by hand
-/// can be exported too, and deleted ones from their history.
+/// As a FlinkDeployment it starts from the state in the history that `resume` would take: for `create -f`, `upgrade
+/// -f`, and for Flink's operator. As plain resources it is the existing objects without the fields that the server has
+/// set: `kubectl apply` of them changes nothing, so that a repository of manifests can start with them. Clusters
+/// created by hand can be exported too, and deleted ones from their history.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink export demo > flinkdeployment.yaml\n  \

@@ -11,8 +11,8 @@ use crate::output::{Format, Line, Printer, terminal};
 
 /// Show the revisions of a cluster, newest first, or the whole of one
 ///
-/// Each create, upgrade, resume and scale makes a revision; the history keeps them when the cluster is deleted. The one
-/// whose objects are there is marked by a star. With --revision it is printed as a FlinkDeployment, which `create -f` and
+/// Each create, upgrade, resume and scale makes a revision; the history keeps them when the cluster is deleted. The
+/// current one is marked with a star. With --revision it is printed as a FlinkDeployment, which `create -f` and
 /// `upgrade -f` take. Names (-o name) are numbers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &Context, args: HistoryArgs) -> Result<()> {
     let lines: Vec<_> = lines.collect();
     if lines.is_empty() && args.table.output.is_for_people() {
         terminal::note(&format!(
-            "{name} has no revisions: it was made by hand, `kubectl flink adopt {name}` takes it over"
+            "{name} has no revisions: it was created by hand, `kubectl flink adopt {name}` takes it over"
         ));
     }
     args.table.print("RevisionList", revision_list::headers(wide), &lines)

@@ -18,7 +18,7 @@ use crate::output::{Format, terminal};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", listing::STATES))]
 pub(crate) struct ListArgs {
-    /// Clusters to list; all where none is named
+    /// Clusters to list [default: all]
     #[arg(value_name = "NAME", value_parser = listing::check_name, conflicts_with_all = ["all_namespaces", "selector"])]
     names: Vec<String>,
     /// List the clusters of all namespaces

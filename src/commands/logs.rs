@@ -13,11 +13,12 @@ use crate::model::diagnosis::Role;
 use crate::model::names::ClusterName;
 use crate::operations::wait::replacements;
 use crate::output::log_lines::{LogFormat, LogLines, LogStyle};
+use crate::output::terminal;
 
 /// Print the logs of clusters, in the order of time
 ///
 /// Lines of all their Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
-/// Pods that take the place of others, and ends when the clusters' Jobs have ended and nothing writes any more.
+/// Pods that replace others, and ends when the clusters' Jobs have ended and no container writes any more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink logs demo --tail 100 -f\n  \
@@ -39,7 +40,7 @@ pub(crate) struct LogsArgs {
     /// Logs of the previous runs: of restarted containers, and of Pods that failed
     #[arg(short, long, conflicts_with = "follow")]
     previous: bool,
-    /// Put its time before each line
+    /// Print the time before each line
     #[arg(long)]
     timestamps: bool,
     /// Only Pods of this role
@@ -48,16 +49,16 @@ pub(crate) struct LogsArgs {
     /// Sidecars and init containers too
     #[arg(long)]
     all: bool,
-    /// Only lines that this regular expression is found in
+    /// Only lines that match this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     grep: Option<Regex>,
-    /// No lines that this regular expression is found in
+    /// Omit lines that match this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     exclude: Option<Regex>,
-    /// Mark what this regular expression finds
+    /// Highlight what matches this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     highlight: Option<Regex>,
-    /// Leave the Pod before each line out
+    /// Omit the Pod before each line
     #[arg(long)]
     no_prefix: bool,
     /// Format of the lines
@@ -78,11 +79,8 @@ pub(crate) async fn run(context: &Context, args: &LogsArgs) -> Result<()> {
 }
 
 async fn print(context: &Context, args: &LogsArgs) -> Result<()> {
-    let names = args
-        .names
-        .iter()
-        .map(|name| ClusterName::new(name))
-        .collect::<Result<Vec<_>>>()?;
+    let names = args.names.iter().map(|name| ClusterName::new(name));
+    let names = names.collect::<Result<Vec<_>>>()?;
     let cluster = context.connect()?;
     let wanted = LogSelection {
         role: args.role.map(|role| match role {
@@ -95,7 +93,10 @@ async fn print(context: &Context, args: &LogsArgs) -> Result<()> {
         previous: args.previous,
         all_containers: args.all,
     };
-    let mut lines = open(&cluster, &names, &wanted, replacements(&cluster)).await?;
+    let (mut lines, absent) = open(&cluster, &names, &wanted, replacements(&cluster)).await?;
+    if let Some(error) = absent.as_ref().filter(|_| args.follow) {
+        terminal::warn(&error.message);
+    }
     let mut page = LogLines::new(LogStyle {
         format: args.output,
         grep: args.grep.as_ref(),
@@ -108,7 +109,7 @@ async fn print(context: &Context, args: &LogsArgs) -> Result<()> {
         let more = lines.next(&mut |line| page.add(&line)).await;
         page.write()?;
         if !more? {
-            return Ok(());
+            return absent.map_or(Ok(()), Err);
         }
     }
 }

@@ -21,10 +21,10 @@ use crate::output::terminal;
     kubectl flink manifests ./templates\n  \
     kubectl flink manifests --network-policy demo | kubectl apply -f -")]
 pub(crate) struct ManifestsArgs {
-    /// Folder to write to; made where it does not exist
+    /// Folder to write to; it is created if it does not exist
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Overwrite files that are there
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
     /// Print a NetworkPolicy for the cluster NAME instead, which allows only its own Pods; apply it with kubectl

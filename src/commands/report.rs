@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, args: ReportArgs) -> Result<()> {
     let output = if !is_stream {
         Output::file(&path)?
     } else if std::io::stdout().is_terminal() {
-        return Err(Error::usage("an archive is nothing for a terminal").hint("-o FILE writes a file"));
+        return Err(Error::usage("an archive cannot be written to a terminal").hint("-o FILE writes a file"));
     } else {
         Output::Stream(Box::new(std::io::stdout()))
     };

@@ -16,7 +16,7 @@ use crate::operations::upgrade::change;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink rollback demo\n  \
-    kubectl flink rollback demo --to-revision 3 --from-savepoint s3://bucket/savepoint-1")]
+    kubectl flink rollback demo --to-revision 3 --from-savepoint s3://bucket/sp-1")]
 pub(crate) struct RollbackArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

@@ -11,15 +11,15 @@ use crate::output::terminal;
 
 /// Create a cluster, wait for its job's end, and end with its outcome
 ///
-/// For batch jobs in continuous integration and CronJobs. Exit codes: 0 the job finished, 6 it failed or was canceled, 5
-/// the time is over. All flags of `create` work; --timeout limits how long the job may take to run at all, --limit how
-/// long everything may take.
+/// For batch jobs in continuous integration and CronJobs. Exit codes: 0 the job finished, 6 it failed or was canceled,
+/// 5 the time limit has passed. All flags of `create` work; --timeout limits how long the job may take to run at all,
+/// --limit how long everything may take.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink run nightly --image registry/my-batch:1.0 --rm\n  \
     kubectl flink run -f flinkdeployment.yaml --rm --limit 2h")]
 pub(crate) struct RunArgs {
-    /// Delete the cluster when the job has ended in any state, or the time is over
+    /// Delete the cluster when the job has ended in any state, or the time limit has passed
     #[arg(long)]
     rm: bool,
     /// How long everything may take; 0: as long as it takes
@@ -65,7 +65,7 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
         }
     } else if args.rm {
         terminal::warn(&format!(
-            "{name} is left as it is: nothing of it is known to be made by this command"
+            "{name} is left as it is: no object of it is known to be created by this command"
         ));
     } else if !made.is_empty() {
         terminal::note(&format!(

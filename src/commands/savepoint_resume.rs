@@ -19,8 +19,8 @@ use crate::operations::upgrade::Surge;
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint-resume demo\n  \
     kubectl flink savepoint-resume demo --image registry/my-job:1.1 -p 8\n  \
-    kubectl flink savepoint-resume demo --jar ./app.jar --push-to registry/team/app\n  \
-    kubectl flink savepoint-resume demo --from-savepoint s3://bucket/savepoint-1 --stop")]
+    kubectl flink savepoint-resume demo --jar app.jar --push-to registry/team/app\n  \
+    kubectl flink savepoint-resume demo --from-savepoint s3://bucket/sp-1 --stop")]
 pub(crate) struct ResumeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]

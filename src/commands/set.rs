@@ -21,7 +21,7 @@ use crate::operations::upgrade::change;
 #[command(after_help = "Examples:\n  \
     kubectl flink set image demo registry/my-job:1.1\n  \
     kubectl flink set parallelism demo 8\n  \
-    kubectl flink set config demo state.backend.type=rocksdb table.exec.mini-batch.enabled-\n  \
+    kubectl flink set config demo state.backend.type=rocksdb table.exec.state.ttl-\n  \
     kubectl flink set args demo -- --topic orders")]
 pub(crate) struct SetArgs {
     #[command(subcommand)]

@@ -32,7 +32,7 @@ pub(crate) struct StatusArgs {
     #[arg(short, long)]
     watch: bool,
     /// Time between two requests with --watch
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration, requires = "watch")]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::interval, requires = "watch")]
     interval: Duration,
     /// Exit with code 6 if something is wrong, as `why` does
     #[arg(long, conflicts_with = "watch")]
@@ -63,14 +63,12 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
                     };
                     screen.show(&status(&shown, look, clock::now()))?;
                 } else {
+                    screen.answers();
                     printer.list(std::iter::once(&shown), args.watch, terminal::data)?;
                 }
             }
             // A watch continues when the API server answers again; it ends with the cluster.
-            Err(error) if args.watch && for_people => {
-                screen.keep(error).map_err(|error| ended(error, seen))?;
-            }
-            Err(error) if args.watch && seen && error.is_transient() => terminal::warn(&error.message),
+            Err(error) if args.watch => screen.keep(error).map_err(|error| ended(error, seen))?,
             Err(error) => return Err(ended(error, seen)),
         }
         if args.exit_code && is_wrong {

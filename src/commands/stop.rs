@@ -47,7 +47,7 @@ async fn end_one(context: &Context, name: &ClusterName, args: &StopWithSavepoint
         ));
     } else if replicas > 0 {
         terminal::note(&format!(
-            "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` sends them away, `kubectl flink delete {name}` deletes all"
+            "{name}: its TaskManagers are still there; `kubectl flink suspend {name}` removes them, `kubectl flink delete {name}` deletes the cluster"
         ));
     }
     args.output.result(&args.clusters.line(name, path), &stopped)?;

@@ -30,7 +30,7 @@ pub(crate) struct TopArgs {
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Time between two updates
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = crate::cli::args::values::interval)]
     interval: Duration,
     /// Show it once, on a terminal too
     #[arg(long)]
@@ -42,10 +42,11 @@ pub(crate) async fn run(context: &Context, args: &TopArgs) -> Result<()> {
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let mut screen = terminal::Screen::new(!args.once);
     let mut keys = screen.is_in_place().then(Keys::open).flatten();
-    let mut view = TopView::of(name.map(|name| Key {
+    let opened = name.map(|name| Key {
         namespace: cluster.namespace().to_owned(),
         name: name.to_string(),
-    }));
+    });
+    let mut view = TopView::of(opened, args.all_namespaces);
     let at = cluster.at();
     let context = at.context.as_deref().unwrap_or(&at.server);
     let head = screen.is_in_place().then_some((context, args.interval));

@@ -28,7 +28,7 @@ use crate::operations::upgrade::{change, take_over};
     kubectl flink upgrade demo -p 8 --dry-run\n  \
     kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse\n  \
     kubectl flink upgrade demo --continue\n  \
-    kubectl flink upgrade demo --abort --from-savepoint s3://bucket/checkpoints/chk-16")]
+    kubectl flink upgrade demo --abort --from-savepoint s3://bucket/chk-16")]
 pub(crate) struct UpgradeArgs {
     /// Name of the cluster
     #[arg(value_name = "NAME")]
@@ -83,7 +83,7 @@ fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal>
         Some(journal) if journal.kind.deploys() => Ok(journal),
         Some(journal) => Err(lock::unfinished(name, &journal)),
         None => {
-            let error = Error::not_found(format!("no operation on {name} is open"));
+            let error = Error::not_found(format!("{name} has no unfinished operation"));
             Err(match &handle.store.history().journal {
                 Some(last) => error.hint(format!("the last one: {last}; {}", last.status_text())),
                 None => error,

@@ -19,10 +19,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// There is no update check, and no data is sent to anyone else.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VersionArgs {
-    /// Ask no cluster
+    /// Show the version of this program only
     #[arg(long)]
     client: bool,
-    /// Format of the output; text for people where none is named
+    /// Format of the output [default: text]
     #[arg(long, short, value_name = "FORMAT", value_parser = values::one_of(["json", "yaml"]))]
     output: Option<Format>,
 }

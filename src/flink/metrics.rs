@@ -28,6 +28,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Time limit of each other request, whose answer is optional.
 const MORE: Duration = Duration::from_secs(5);
 
+/// Time in which Flink collects metrics. It begins when it is asked for some, and answers at once with what it has: after the
+/// start of a JobManager with none. Source: `MetricFetcherImpl`.
+const COLLECTING: Duration = Duration::from_millis(300);
+
 /// How much to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -84,13 +88,8 @@ impl Flink {
     }
 
     async fn read_job(&self, job: &str, depth: Depth, snapshot: &mut Snapshot) {
-        let restarts = format!("{job}/metrics?get=numRestarts,fullRestarts");
         let checkpoints = format!("{job}/checkpoints");
-        let (restarts, checkpoints) = (
-            self.answer::<Vec<Metric>>(&restarts),
-            self.answer::<Checkpoints>(&checkpoints),
-        );
-        let restarts = async { whole(&restarts.await?, &["numRestarts", "fullRestarts"]) };
+        let (restarts, checkpoints) = (self.restarts(job), self.answer::<Checkpoints>(&checkpoints));
         if depth == Depth::Job {
             (snapshot.restarts, snapshot.checkpoints) = futures::join!(restarts, checkpoints);
             return;
@@ -114,6 +113,27 @@ impl Flink {
         let detail = detail.unwrap_or_default();
         snapshot.state_since = snapshot.job.as_ref().and_then(|job| detail.since(&job.state));
         snapshot.vertices = self.with_rates(job, detail.vertices).await;
+        let runs = snapshot.job.as_ref().is_some_and(|job| job.tasks.running > 0);
+        let mut rates = snapshot.vertices.iter().map(|vertex| vertex.rates);
+        if runs && rates.all(|rates| rates == Rates::default()) && !snapshot.vertices.is_empty() {
+            tokio::time::sleep(COLLECTING).await;
+            let vertices = self.with_rates(job, std::mem::take(&mut snapshot.vertices));
+            let known = snapshot.restarts;
+            let restarts = async {
+                match known {
+                    None => self.restarts(job).await,
+                    known => known,
+                }
+            };
+            (snapshot.vertices, snapshot.restarts) = futures::join!(vertices, restarts);
+        }
+    }
+
+    async fn restarts(&self, job: &str) -> Option<u64> {
+        let metrics: Vec<Metric> = self
+            .answer(&format!("{job}/metrics?get=numRestarts,fullRestarts"))
+            .await?;
+        whole(&metrics, &["numRestarts", "fullRestarts"])
     }
 
     async fn with_rates(&self, job: &str, vertices: Vec<Vertex>) -> Vec<Vertex> {

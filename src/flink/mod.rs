@@ -84,6 +84,8 @@ enum Exchange {
     Away,
     /// The JobManager may be up, but this connection type does not reach it: the message.
     Blocked(String),
+    /// The connection was reset: by a JobManager that ends, or by a service mesh that demands mutual TLS of the API server.
+    Reset,
 }
 
 /// A request to Flink's REST.
@@ -384,7 +386,7 @@ impl Flink {
     pub(crate) fn not_understood(&self, path: &str, e: &dyn std::fmt::Display) -> Error {
         let path = path.split('?').next().unwrap_or_default();
         Error::failure(format!(
-            "Flink of cluster {} gave an answer to {path} that is not understood: {e}",
+            "Flink of cluster {} gave an answer to {path} that cannot be parsed: {e}",
             self.name
         ))
     }
@@ -415,7 +417,7 @@ impl Flink {
         }
         let (status, answer) = match outcome? {
             Exchange::Answer(status, answer) => (status, answer),
-            Exchange::Away | Exchange::Blocked(_) => return Ok(Reply::Away),
+            Exchange::Away | Exchange::Blocked(_) | Exchange::Reset => return Ok(Reply::Away),
         };
         // For a moment there is no leading JobManager (source: `LeaderRetrievalHandler`).
         if status == StatusCode::SERVICE_UNAVAILABLE {

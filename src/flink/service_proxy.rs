@@ -65,6 +65,13 @@ fn fault(status: StatusCode, answer: &Bytes) -> Option<Exchange> {
     ]) {
         return Some(Exchange::Blocked(reply.message));
     }
+    let unreached = matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::INTERNAL_SERVER_ERROR
+    );
+    if unreached && has(&["connection reset by peer"]) {
+        return Some(Exchange::Reset);
+    }
     match status {
         // The Service was deleted, and the JobManager may be up all the same.
         StatusCode::NOT_FOUND if reply.message.starts_with("services ") => Some(Exchange::Blocked(reply.message)),
@@ -98,6 +105,11 @@ mod tests {
             ),
             (500, "error trying to reach service: EOF", "away"),
             (
+                503,
+                "error trying to reach service: read tcp 10.1.0.1:5->10.1.2.3:8081: read: connection reset by peer",
+                "reset",
+            ),
+            (
                 404,
                 r#"{"kind": "Status", "message": "services \"demo-master\" not found", "reason": "NotFound"}"#,
                 "blocked",
@@ -125,6 +137,7 @@ mod tests {
             let got = match fault(code, text) {
                 Some(Exchange::Away) => "away",
                 Some(Exchange::Blocked(_)) => "blocked",
+                Some(Exchange::Reset) => "reset",
                 _ => "error",
             };
             assert_eq!(got, want, "{code} {text}");

@@ -48,6 +48,15 @@ pub(super) async fn exchange(
     }
     let by_proxy = service_proxy::exchange(cluster, name, pod, question).await;
     let why = match &by_proxy {
+        // The proxy of a mesh resets it in the Pod, where a port-forward passes it by. What may have reached Flink is not
+        // sent twice.
+        Ok(Exchange::Reset) if cluster.access() == Access::Auto && question.method == http::Method::GET => {
+            let Ok(answer @ Exchange::Answer(..)) = by_forward().await else {
+                return Ok(Exchange::Away);
+            };
+            ways.proxy_is_closed.fetch_or(pod.is_none(), Ordering::Relaxed);
+            return Ok(answer);
+        }
         Ok(Exchange::Blocked(said)) => said.clone(),
         // A request that does not reach Flink in time may reach it later: all of them can be repeated.
         Err(error) if matches!(error.kind, Kind::Forbidden | Kind::TimedOut) => error.message.clone(),
@@ -55,10 +64,10 @@ pub(super) async fn exchange(
     };
     if cluster.access() == Access::Proxy {
         return match by_proxy {
-            Err(error) => Err(error.hint("--access port-forward goes another way")),
+            Err(error) => Err(error.hint("--access port-forward reaches it in another way")),
             Ok(_) => Err(
                 Error::unreachable(format!("the API server cannot reach Flink of cluster {name}: {why}"))
-                    .hint("--access port-forward goes another way"),
+                    .hint("--access port-forward reaches it in another way"),
             ),
         };
     }

@@ -26,7 +26,7 @@ impl History {
         for revision in &now.revisions {
             match self.revision(revision.number) {
                 None => lines.push(format!(
-                    "revision {} was made: {}, by {}, at {}",
+                    "revision {} was created: {}, by {}, at {}",
                     revision.number,
                     revision.command,
                     revision.by.as_deref().unwrap_or("an unknown user"),
@@ -129,7 +129,7 @@ fn opened(spec: &Value) -> Value {
 /// The start of the line for a revision that an operation created.
 fn reported_operation(journal: &Journal) -> String {
     let number = journal.new_revision.unwrap_or_default();
-    format!("revision {number} was made: {},", journal.command)
+    format!("revision {number} was created: {},", journal.command)
 }
 
 /// Whether two revisions only differ in their outcome.
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(
             before.since(&now),
             [
-                "revision 2 was made: set, by bob@host, at 2026-01-01T00:00:02Z",
+                "revision 2 was created: set, by bob@host, at 2026-01-01T00:00:02Z",
                 "  spec.flinkConfiguration.a: \"1\" became absent",
                 "  spec.flinkConfiguration.b: absent became \"2\"",
                 "  spec.flinkConfiguration.s3.secret-key: *** became ***",

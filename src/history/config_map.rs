@@ -93,12 +93,12 @@ impl History {
     pub fn from_config_map(object: &Value) -> Result<Self> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let broken = |what: String| -> Error {
-            Error::failure(format!("the history in ConfigMap {name} is not understood: {what}"))
+            Error::failure(format!("the history in ConfigMap {name} cannot be parsed: {what}"))
                 .hint(format!(
                     "`kubectl get configmap {name} -o yaml` shows it; nothing was overwritten"
                 ))
                 .hint(format!(
-                    "where it was changed by hand, `kubectl edit configmap {name}` mends it"
+                    "where it was changed by hand, `kubectl edit configmap {name}` repairs it"
                 ))
         };
         let data = &object["data"];

@@ -102,11 +102,11 @@ impl Heartbeat {
                         self.beats.put(object);
                     }
                     Ok(other) => return taken_over(other.as_ref()),
-                    Err(error) => tracing::debug!(%error, "the history is not understood"),
+                    Err(error) => tracing::debug!(%error, "the history cannot be parsed"),
                 },
                 Err(error) if error.kind == Kind::Forbidden => {
                     progress::warn(&format!(
-                        "other commands cannot see that this one is alive: {error} (it writes its heartbeat there)"
+                        "other commands cannot see that this one is running: {error} (it writes its heartbeat there)"
                     ));
                     return std::future::pending().await;
                 }

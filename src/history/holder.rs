@@ -70,7 +70,7 @@ fn this_machine() -> Option<String> {
 
 pub(crate) fn busy(name: &ClusterName, journal: &Journal) -> Error {
     Error::conflict(format!("{name} is being changed: {journal}; {}", journal.status_text()))
-        .hint("wait until it is over")
+        .hint("wait until it has finished")
 }
 
 /// The error for an unfinished operation that no process holds.

@@ -61,7 +61,7 @@ impl HistoryStore {
                 Some(stored) if !History::is_newer(stored) => {}
                 _ => return Err(error),
             }
-            progress::warn(&format!("{}; it is deleted unread", error.message));
+            progress::warn(&format!("{}; it is deleted without being read", error.message));
             store.forbidden = true;
         }
         store.ground = store.history.clone();
@@ -293,7 +293,7 @@ impl HistoryStore {
             }
         }
         Err(Error::conflict(format!(
-            "the history of {} is being written by others all the time",
+            "the history of {} is changed by other clients again and again",
             self.name
         )))
     }

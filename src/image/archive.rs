@@ -62,7 +62,7 @@ impl Archive {
             )
         } else {
             return Err(
-                Error::usage("it is no image: it has neither index.json nor manifest.json")
+                Error::usage("it is not an image: it has neither index.json nor manifest.json")
                     .hint("`docker save` and `skopeo copy … oci-archive:FILE` write such files"),
             );
         };
@@ -128,7 +128,7 @@ impl Contents {
             );
         }
         file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-        let no_tar = |e: io::Error| Error::usage("it is no tar").because(e);
+        let no_tar = |e: io::Error| Error::usage("it is not a tar archive").because(e);
         let (mut files, mut links) = (BTreeMap::new(), Vec::new());
         let all = bounded::entries(file, u64::MAX, |entry| {
             let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
@@ -225,7 +225,7 @@ fn docker(contents: &Contents, blobs: &mut BTreeMap<Digest, (u64, u64)>) -> Resu
         value
             .as_str()
             .map(ToOwned::to_owned)
-            .ok_or_else(|| Error::usage("its manifest.json is not understood"))
+            .ok_or_else(|| Error::usage("its manifest.json cannot be parsed"))
     };
     let place = contents.place(&text(&image["Config"])?)?;
     let config_bytes = contents.bytes(place)?;

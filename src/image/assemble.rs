@@ -95,7 +95,7 @@ pub(crate) fn assemble(mut config: Value, base: &Manifest, addition: &Addition) 
     let settings = config
         .as_object_mut()
         .map(|config| object(config.entry("config").or_insert(Value::Null)));
-    let settings = settings.ok_or_else(|| Error::failure("its configuration is no object"))??;
+    let settings = settings.ok_or_else(|| Error::failure("its configuration is not an object"))??;
     if !addition.env.is_empty() {
         environment(settings.entry("Env").or_insert(Value::Null), &addition.env);
     }
@@ -142,7 +142,7 @@ fn object(value: &mut Value) -> Result<&mut Map<String, Value>> {
     }
     value
         .as_object_mut()
-        .ok_or_else(|| Error::failure("its configuration is not understood"))
+        .ok_or_else(|| Error::failure("its configuration cannot be parsed"))
 }
 
 /// Sets variables in a list of `NAME=VALUE`, in place if they already exist.

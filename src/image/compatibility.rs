@@ -26,14 +26,14 @@ pub(crate) fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
         && has.parse::<FlinkVersion>().is_ok_and(|version| version != said)
     {
         found.push(format!(
-            "the image has Flink {has}, and the cluster is made for Flink {said}, as --flink-version or the image's tag says"
+            "the image has Flink {has}, but the cluster is configured for Flink {said}, as --flink-version or the image's tag says"
         ));
     }
     if let (Some(has), Some(said)) = (facts.entrypoint, layer.entrypoint.map(Entrypoint::as_str))
         && has != said
     {
         found.push(format!(
-            "the image has the {has} entrypoint, and the cluster speaks to the {said} one: --entrypoint {has} says otherwise"
+            "the image has the {has} entrypoint, but the cluster is configured for the {said} one: --entrypoint {has} changes that"
         ));
     }
     if facts.own_entrypoint && layer.direct_start == Some(true) {

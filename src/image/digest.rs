@@ -52,7 +52,7 @@ impl FromStr for Digest {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::usage(format!(
-                "{text:?} is no digest: it must be sha256: and 64 hexadecimal digits"
+                "{text:?} is not a digest: it must be sha256: and 64 hexadecimal digits"
             )))
         }
     }

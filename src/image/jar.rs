@@ -32,7 +32,7 @@ pub(crate) struct Jar {
 /// # Errors
 /// Why it is not a jar.
 pub(crate) fn read(jar: impl Read + Seek) -> Result<Jar, String> {
-    let mut archive = ZipArchive::new(jar).map_err(|e| format!("it is no jar: {e}"))?;
+    let mut archive = ZipArchive::new(jar).map_err(|e| format!("it is not a jar: {e}"))?;
     let entry_class = match archive.by_name(MANIFEST) {
         Ok(file) => {
             let mut text = Vec::new();

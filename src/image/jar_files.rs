@@ -15,7 +15,7 @@ pub(crate) fn read(path: &Path) -> Result<Jar> {
     let wrong = |why: &str| Error::usage(format!("--jar {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| wrong(&format!("it cannot be read: {e}")))?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(wrong("it is no file"));
+        return Err(wrong("it is not a file"));
     }
     let jar = jar::read(BufReader::new(file)).map_err(|why| wrong(&why))?;
     Ok(jar)

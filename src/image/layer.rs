@@ -29,7 +29,7 @@ fn choose(path: &Path, name: String, place: TargetFolder) -> Result<Chosen> {
     let unreadable = |e| Error::unreadable_file(path, e);
     let metadata = std::fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(Error::usage(format!("{} is no file", path.display())));
+        return Err(Error::usage(format!("{} is not a file", path.display())));
     }
     #[cfg(unix)]
     let executable = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0;

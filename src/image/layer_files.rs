@@ -108,7 +108,7 @@ pub(crate) fn lay_out(sources: &[LayerSource], home: &str) -> Result<Vec<Entry>>
 
 /// The path without its first slash, if it is a valid path in the image.
 fn inside(path: &str) -> Result<String> {
-    let wrong = |why: &str| Error::usage(format!("{path:?} is no path in the image: {why}"));
+    let wrong = |why: &str| Error::usage(format!("{path:?} is not a valid path in the image: {why}"));
     let Some(rest) = path.strip_prefix('/') else {
         return Err(wrong("it must begin with /"));
     };

@@ -48,7 +48,7 @@ impl Descriptor {
     }
 
     pub(crate) fn read(value: &Value) -> Result<Self> {
-        let wrong = || Error::failure(format!("a part of its manifest is not understood: {value}"));
+        let wrong = || Error::failure(format!("a part of its manifest cannot be parsed: {value}"));
         Ok(Self {
             media_type: value["mediaType"].as_str().unwrap_or_default().to_owned(),
             digest: value["digest"]
@@ -101,7 +101,7 @@ pub(crate) fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
     let untyped = said.is_empty() && value["config"].is_object();
     if !matches!(said, OCI_MANIFEST | DOCKER_MANIFEST) && !untyped {
         return Err(Error::failure(format!(
-            "it is no container image but {}",
+            "it is not a container image but {}",
             or_unknown(said)
         )));
     }
@@ -154,13 +154,13 @@ impl Manifest {
         }
         if let Some(kind) = self.value["artifactType"].as_str() {
             return Err(Error::failure(format!(
-                "it is no container image but an artifact of type {kind}"
+                "it is not a container image but an artifact of type {kind}"
             )));
         }
         if !matches!(self.config.media_type.as_str(), OCI_CONFIG | DOCKER_CONFIG) {
             let kind = or_unknown(&self.config.media_type);
             return Err(Error::failure(format!(
-                "it is no container image: its configuration is {kind}"
+                "it is not a container image: its configuration is {kind}"
             )));
         }
         if self.layers.iter().any(|layer| layer.media_type.ends_with("+encrypted")) {

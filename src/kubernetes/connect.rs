@@ -7,13 +7,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::TryFutureExt;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{Either, Limited};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::client::middleware::AuthLayer;
-use kube::client::{AuthError, Body, ClientBuilder, ConfigExt};
+use kube::client::{AuthError, Body, ClientBuilder, ConfigExt, DynBody};
 use kube::{Client, Config};
+use tower::util::MapResponseLayer;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::api::{Cluster, MAX_ANSWER};
@@ -190,11 +191,18 @@ fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, instal
     }
 }
 
+/// An answer through a proxy, whose time was read. The first answer of a command, which counts, is the API server's own.
+fn observed(answer: Response<Box<DynBody>>) -> Response<Box<DynBody>> {
+    clock::observe(answer.headers());
+    answer
+}
+
 fn build(mut config: Config) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
         // kube's own stack supports every kind of proxy; one delayed acknowledgement matters little behind a proxy.
         config.default_retry = false;
-        return Ok(ClientBuilder::try_from(config)?.build());
+        let observed = MapResponseLayer::new(observed);
+        return Ok(ClientBuilder::try_from(config)?.with_layer(&observed).build());
     }
     // This runs the kubeconfig's credential plugin, if it has one. So would the TLS connector, to look for a client
     // certificate. If the plugin returned a token, it is not run again: some take seconds.

@@ -35,6 +35,6 @@ pub(crate) async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity
         }
     }
     Err(Error::conflict(format!(
-        "{onto} is being written by others all the time"
+        "{onto} is changed by other clients again and again"
     )))
 }

@@ -117,7 +117,7 @@ fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -
     let mut config = Config::new(server);
     config.proxy_url = match cluster.proxy_url.as_deref().filter(|proxy| !proxy.is_empty()) {
         Some(proxy) => {
-            let wrong = |e| Error::usage(format!("its proxy-url {proxy:?} is no address: {e}"));
+            let wrong = |e| Error::usage(format!("its proxy-url {proxy:?} is not an address: {e}"));
             Some(proxy.parse().map_err(wrong)?)
         }
         None => no_proxy::proxy(&config.cluster_url, |name| std::env::var(name).ok())?,
@@ -219,7 +219,7 @@ pub(crate) fn read_kubeconfig(named: Option<&Path>) -> Result<Option<Kubeconfig>
 }
 
 fn read_file(path: &Path) -> Result<Kubeconfig> {
-    Kubeconfig::read_from(path).map_err(|e| {
+    Kubeconfig::read_from(path).map(without_empty).map_err(|e| {
         let mut cause: &dyn std::error::Error = &e;
         while let Some(next) = cause.source() {
             cause = next;
@@ -230,6 +230,33 @@ fn read_file(path: &Path) -> Result<Kubeconfig> {
         let plain = first.rsplit_once("error: ").map_or(first, |(_, plain)| plain);
         Error::usage(format!("cannot read the kubeconfig {}: {plain}", path.display()))
     })
+}
+
+/// The same without empty texts, which are no values in kubectl: the first file of KUBECONFIG with a value has it, and
+/// kubectl itself writes `current-context: ""` into a file without one.
+fn without_empty(mut kubeconfig: Kubeconfig) -> Kubeconfig {
+    let contexts = kubeconfig
+        .contexts
+        .iter_mut()
+        .filter_map(|named| named.context.as_mut());
+    let clusters = kubeconfig
+        .clusters
+        .iter_mut()
+        .filter_map(|named| named.cluster.as_mut());
+    let of_contexts = contexts.map(|context| &mut context.namespace);
+    let of_clusters = clusters.flat_map(|cluster| {
+        let Cluster {
+            tls_server_name,
+            certificate_authority_data,
+            ..
+        } = cluster;
+        [tls_server_name, certificate_authority_data]
+    });
+    let texts = std::iter::once(&mut kubeconfig.current_context).chain(of_contexts);
+    for text in texts.chain(of_clusters).filter(|text| text.as_deref() == Some("")) {
+        *text = None;
+    }
+    kubeconfig
 }
 
 fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOptions) -> Result<()> {

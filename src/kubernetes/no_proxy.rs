@@ -38,7 +38,7 @@ pub(super) fn proxy(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> 
     };
     match text.parse::<Uri>() {
         Ok(uri) if uri.host().is_some() => Ok(Some(uri)),
-        _ => Err(Error::usage(format!("{name} is no address of a proxy: {proxy:?}"))
+        _ => Err(Error::usage(format!("{name} is not the address of a proxy: {proxy:?}"))
             .hint("it is like http://proxy.example:3128; NO_PROXY lists the hosts that are reached without it")),
     }
 }

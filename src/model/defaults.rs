@@ -39,6 +39,17 @@ pub(crate) struct Key {
     pub(crate) meaning: &'static str,
 }
 
+impl Key {
+    /// The values that it can have; empty: any.
+    pub(crate) const fn words(&self) -> &'static [&'static str] {
+        match self.form {
+            Form::Text => &[],
+            Form::Bool => &["true", "false"],
+            Form::Words(words) => words,
+        }
+    }
+}
+
 /// Values of `--access`: how to reach Flink's REST.
 pub(crate) const ACCESS: &[&str] = &["auto", "proxy", "port-forward"];
 /// Values of `--output` for lists.
@@ -88,7 +99,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "image-check",
         Form::Bool,
-        "whether to look at an image in its registry before a cluster is made; false stands for --no-image-check",
+        "whether to check an image in its registry before a cluster is created; false stands for --no-image-check",
     ),
     key(
         "rehearse",
@@ -305,13 +316,11 @@ fn unknown(name: &str, path: &str, known: &[&str]) -> Error {
 }
 
 fn check(key: &Key, value: &str, path: &str) -> Result<String> {
-    let words = match key.form {
-        Form::Text if value.is_empty() => return Err(Error::usage(format!("{path}: it is empty"))),
-        Form::Text => return Ok(value.to_owned()),
-        Form::Bool => &["true", "false"],
-        Form::Words(words) => words,
-    };
-    if words.contains(&value) {
+    if value.is_empty() && key.form == Form::Text {
+        return Err(Error::usage(format!("{path}: it is empty")));
+    }
+    let words = key.words();
+    if words.is_empty() || words.contains(&value) {
         return Ok(value.to_owned());
     }
     Err(Error::usage(format!(

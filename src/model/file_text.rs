@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 
 /// The text of a file, as kubectl reads it: UTF-8, or UTF-16 by its byte order mark or by the zeros in it.
 pub(crate) fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
-    let wrong = |why: &str| Error::usage(format!("{source}: it is no text: {why}"));
+    let wrong = |why: &str| Error::usage(format!("{source}: it is not text: {why}"));
     let text = match bytes.as_slice() {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => {
             return Err(wrong("it is in UTF-32").hint("save it in UTF-8"));
@@ -42,8 +42,8 @@ pub(crate) fn yaml_fault(error: &serde_yaml::Error) -> String {
     let place = error.location().map(|at| (at.line(), at.column()));
     let error = error.without_snippet();
     let why = match error {
-        serde_yaml::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key {key} is there twice"),
-        serde_yaml::Error::DuplicateMappingKey { key: None, .. } => "a key is there twice".to_owned(),
+        serde_yaml::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key {key} occurs twice"),
+        serde_yaml::Error::DuplicateMappingKey { key: None, .. } => "a key occurs twice".to_owned(),
         other => {
             let mut options = serde_yaml::RenderOptions::default();
             options.formatter = &serde_yaml::UserMessageFormatter;
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn faults_of_yaml_speak_of_the_text() {
         let fault = |text: &str| yaml_fault(&serde_yaml::from_str::<serde_json::Value>(text).unwrap_err());
-        assert_eq!(fault("a: 1\nb: {c: 1, c: 2}"), "the key c is there twice");
+        assert_eq!(fault("a: 1\nb: {c: 1, c: 2}"), "the key c occurs twice");
         for text in [
             "a: 1\na: 2",
             "a: [",

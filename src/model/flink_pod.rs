@@ -208,7 +208,7 @@ pub(crate) fn remedy(container: &str) -> String {
             );
         }
     };
-    format!("--annotation {switch} at create or upgrade mends it{more}")
+    format!("--annotation {switch} at create or upgrade repairs it{more}")
 }
 
 #[cfg(test)]

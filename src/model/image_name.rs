@@ -50,7 +50,7 @@ impl<'a> ImageName<'a> {
             );
         }
         if registry.is_some_and(|registry| !is_registry(registry)) {
-            return wrong("its registry is no host");
+            return wrong("its registry is not a host name");
         }
         if registry.map_or(0, |registry| registry.len() + 1) + path.len() > 255 {
             return wrong("a name has at most 255 characters");

@@ -35,7 +35,7 @@ pub(crate) async fn adopt_objects(
             progress::warn(said);
         }
         if let Some(confirm) = confirm.filter(|_| !is_dry_run) {
-            confirm(&format!("make them the plugin's, as cluster {name}?"))?;
+            confirm(&format!("take these objects over as cluster {name}?"))?;
             let shown = std::mem::replace(&mut handle, read(cluster, name).await?.0);
             is_as_shown(&shown, &handle)?;
         }
@@ -49,7 +49,7 @@ pub(crate) async fn adopt_objects(
     let live = handle.live.clone();
     let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
         return Err(Error::not_found(format!(
-            "of {name} there are not all of Service {}, Job {} and Deployment {}",
+            "{name} does not have all of Service {}, Job {} and Deployment {}",
             name.master(),
             name.master(),
             name.task_manager()
@@ -66,7 +66,7 @@ pub(crate) async fn adopt_objects(
     // A command that failed may have written one of them only.
     let all_marked = manifests::revision(deployment).is_some() && labelled(service, name, MASTER) == *service;
     if known.is_some() && all_marked && owners.count() == 0 {
-        progress::note(&format!("{name} is the plugin's already"));
+        progress::note(&format!("{name} is managed by the plugin already"));
         // An interrupted command had taken over all objects, and had not recorded its end.
         handle.left_behind = left.filter(|left| left.command == Command::Adopt && !is_dry_run);
         lock::close(&mut handle, None).await?;

@@ -114,7 +114,7 @@ async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> 
         }
         let namespace = target.namespace();
         return Err(
-            Error::conflict(format!("there is a cluster {new} in namespace {namespace} already"))
+            Error::conflict(format!("cluster {new} already exists in namespace {namespace}"))
                 .hint("another NEW or --to-namespace says where the clone goes")
                 .hint(format!(
                     "`kubectl flink delete {new} -n {namespace}` deletes the one that is there"

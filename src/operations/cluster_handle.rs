@@ -288,7 +288,7 @@ impl ClusterHandle {
         } = &self.live
         else {
             return Err(Error::not_found(format!(
-                "{} has no history, and not all of its Service, Job and Deployment are there",
+                "{} has no history, and not all of its Service, Job and Deployment exist",
                 self.name
             ))
             .hint(format!(
@@ -363,8 +363,8 @@ impl ClusterHandle {
     }
 
     /// Whether the objects were changed since they were created as `made`, which is from the history.
-    pub(crate) fn drifted(&self, made: &Manifests) -> bool {
-        self.known_revision().is_some() && self.live.drifted(made)
+    pub(crate) async fn drifted(&self, made: &Manifests) -> bool {
+        self.known_revision().is_some() && Box::pin(objects::drifted(&self.cluster, &self.live, made)).await
     }
 
     /// Number of the next Kubernetes Job.

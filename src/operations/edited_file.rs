@@ -45,7 +45,7 @@ fn said(text: &str) -> String {
 pub(crate) async fn edit(file: &Path, name: &ClusterName, present: &Config, spec: &str) -> Result<Option<Config>> {
     let mut text = format!(
         "{}{spec}",
-        comment(&[format!("Cluster {name}. Lines that begin with # are left out.")])
+        comment(&[format!("Cluster {name}. Lines that begin with # are ignored.")])
     );
     loop {
         write(file, &text)?;
@@ -65,7 +65,7 @@ pub(crate) async fn edit(file: &Path, name: &ClusterName, present: &Config, spec
                 return Err(error);
             }
             Err(error) => {
-                let mut lines = vec!["This cannot be:".to_owned()];
+                let mut lines = vec!["This was refused:".to_owned()];
                 lines.extend(
                     error
                         .message

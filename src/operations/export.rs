@@ -14,7 +14,7 @@ use crate::progress;
 
 /// A FlinkDeployment that starts from the newest state in the history.
 pub(crate) fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
-    let layer = from_newest_state(exported(handle)?, handle);
+    let layer = from_newest_state(exported(handle)?, handle, "FlinkDeployment");
     let mut document = flink_deployment::write(&layer);
     document["metadata"]["annotations"][flink_deployment::EXPORTED] = "true".into();
     Ok(document)
@@ -33,7 +33,7 @@ pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
     if objects.is_empty() {
         let history = handle.store.history();
         let revision = handle.known_revision().ok_or_else(|| nothing(&handle.name))?;
-        let layer = from_newest_state(revision_spec::layer(revision)?, handle);
+        let layer = from_newest_state(revision_spec::layer(revision)?, handle, "Job");
         let (templates, _) = revision_spec::templates(revision)?;
         let spec = Spec::resolve(layer)?;
         let made = manifests::build(&spec, &templates, handle.namespace(), history.next_revision())?;
@@ -53,7 +53,7 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
         Some(revision) if revision.templates.is_none() || live.is_empty() => {
             if revision.templates.is_some() {
                 progress::warn(&format!(
-                    "{name} was made with templates of its own, which are not part of this"
+                    "{name} was created with its own templates, which are not part of this"
                 ));
             }
             revision_spec::layer(revision)?
@@ -80,22 +80,21 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
     Ok(layer)
 }
 
-fn from_newest_state(layer: Config, handle: &ClusterHandle) -> Config {
+/// The spec with the newest state, and a note about what the `printed` object starts from.
+fn from_newest_state(layer: Config, handle: &ClusterHandle, printed: &str) -> Config {
     let name = &handle.name;
     if let Some(newer) = newer_unknown(handle.store.history(), name) {
-        progress::warn(&format!(
-            "{newer}: the printed FlinkDeployment may start from an older state"
-        ));
+        progress::warn(&format!("{newer}: the printed {printed} may start from an older state"));
     }
     let Some(last) = handle.newest_state() else {
         if layer.from_savepoint.is_none() {
             progress::note(&format!(
-                "{name} has no savepoint in its history, so the printed FlinkDeployment starts without state; `kubectl flink savepoint {name}` takes one"
+                "{name} has no savepoint in its history, so the printed {printed} starts without state; `kubectl flink savepoint {name}` takes one"
             ));
         }
         return layer;
     };
-    progress::note(&format!("the printed FlinkDeployment starts from {last}"));
+    progress::note(&format!("the printed {printed} starts from {last}"));
     Config {
         from_savepoint: Some(last.to_owned()),
         ..layer
@@ -104,6 +103,6 @@ fn from_newest_state(layer: Config, handle: &ClusterHandle) -> Config {
 
 fn nothing(name: &ClusterName) -> Error {
     Error::not_found(format!(
-        "of {name} there are not all of its Service, Job and Deployment, and no revision in its history"
+        "not all of the Service, the Job and the Deployment of {name} exist, and its history has no revision"
     ))
 }

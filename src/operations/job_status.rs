@@ -219,7 +219,7 @@ pub(crate) async fn away(cluster: &Cluster, name: &ClusterName) -> Error {
     match handle.job_status().await {
         Err(error) => error,
         Ok(JobStatus::Stopped) => Error::conflict(format!(
-            "the JobManager of {name} has ended, and what it remembered with it"
+            "the JobManager of {name} has ended, and its results are gone with it"
         ))
         .hint(format!("`kubectl flink why {name}` reads its log")),
         Ok(_) => handle.flink.away(),

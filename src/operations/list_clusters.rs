@@ -56,7 +56,7 @@ impl<'a> Listing<'a> {
         let open = self.operations.late().await;
         if for_people {
             // During an operation TaskManagers wait for the next JobManager.
-            report_idle(&self.inventory, now, |key| {
+            report_idle(&self.inventory, now, with_namespace, |key| {
                 open.iter().any(|(changed, _)| changed == key)
             });
             for (key, operation) in open.iter().filter(|(key, _)| self.inventory.contains_key(key)) {
@@ -112,15 +112,16 @@ async fn live_if<'a>(
 }
 
 /// Reports clusters whose TaskManagers are idle, except those during an operation.
-fn report_idle(inventory: &Inventory, now: Timestamp, changed: impl Fn(&Key) -> bool) {
+fn report_idle(inventory: &Inventory, now: Timestamp, everywhere: bool, changed: impl Fn(&Key) -> bool) {
     let idle: Vec<&str> = inventory
         .iter()
         .filter(|(key, parts)| parts.idle(now) > 0 && !changed(key))
         .map(|(key, _)| key.name.as_str())
         .collect();
     if !idle.is_empty() {
+        let flag = if everywhere { " -A" } else { "" };
         progress::note(&format!(
-            "there are idle TaskManagers of {}: `kubectl flink prune` deletes clusters whose jobs have ended",
+            "there are idle TaskManagers of {}: `kubectl flink prune{flag}` deletes clusters whose jobs have ended",
             listing::some_of(&idle)
         ));
     }

@@ -14,6 +14,7 @@ pub(crate) mod deploy;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod edited_file;
+pub(crate) mod exceptions;
 pub(crate) mod export;
 pub(crate) mod image_check;
 pub(crate) mod interruption;

@@ -148,7 +148,7 @@ pub(crate) fn version_number(server: &Value, key: &str) -> Option<u32> {
 pub(crate) fn misfit(server: &Value) -> Option<String> {
     let (major, minor) = (version_number(server, "major")?, version_number(server, "minor")?);
     ((major, minor) < (1, OLDEST_MINOR)).then(|| {
-        format!("Kubernetes {major}.{minor} is older than 1.{OLDEST_MINOR}, the oldest that this plugin is made for")
+        format!("Kubernetes {major}.{minor} is older than 1.{OLDEST_MINOR}, the oldest that this plugin supports")
     })
 }
 

@@ -114,7 +114,7 @@ pub(crate) async fn flame_graph(
         let answer = flink.answered(flink.ask_bytes(Method::GET, &path, None).await?)?;
         let text = String::from_utf8_lossy(&answer);
         match flame_graph::parse(&text) {
-            None => return Err(flink.not_understood(&path, &"it is no flame graph")),
+            None => return Err(flink.not_understood(&path, &"it is not a flame graph")),
             Some(Answer::Taken(at, frame)) => return Ok((at, frame)),
             Some(Answer::Disabled) => return Err(off(name, "flame graphs", "rest.flamegraph.enabled")),
             Some(Answer::Ended) => {
@@ -180,7 +180,7 @@ pub(crate) async fn process(
     };
     let file = finished(flink, &path, begun, duration).await?;
     if file.contains('/') || file.contains("..") {
-        return Err(flink.not_understood(&path, &format!("{file:?} is no file")));
+        return Err(flink.not_understood(&path, &format!("{file:?} is not a file")));
     }
     flink.answered(flink.ask_bytes(Method::GET, &format!("{path}/{file}"), None).await?)
 }

@@ -79,6 +79,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
         objects::owners::remove_owner_references(&handle.cluster, &name, &handle.live).await?;
         let job = handle.live.identity(JOBS)?;
         objects::delete_job(&handle.cluster, &name, job.as_ref(), false, how.timeout).await?;
+        objects::job_gone(&handle.cluster, &handle.live, how.timeout).await?;
         handle.live.job = None;
         objects::apply_all(&handle.cluster, &name, &made, &mut handle.live).await
     };

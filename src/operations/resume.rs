@@ -16,7 +16,7 @@ use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::savepoint::{Wait, stops_job};
 use crate::operations::target_revision::StatedVersion;
 use crate::operations::upgrade::plan::Plan;
-use crate::operations::upgrade::{ChangeOptions, execute, take_over};
+use crate::operations::upgrade::{ChangeOptions, check_readable, execute, take_over};
 
 pub(crate) struct Resume<'a> {
     pub(crate) command: Command,
@@ -150,6 +150,10 @@ async fn start(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>
         (wanted.how.confirm)(&format!("give up what the job of {} did since {since}?", handle.name))?;
     }
     let target = wanted.version.resolve(&handle).await?;
+    if choice.path.is_none() {
+        // It starts from the savepoint of the running job, and no older version comes back.
+        check_readable(&handle, &handle.current()?.1.layer, &target.layer).await?;
+    }
     let summary = choice.describe(&handle.name);
     let (ending, job) = match job_status {
         JobStatus::Running(job) if choice.cancel => (

@@ -65,7 +65,7 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
     };
     match job_status {
         JobStatus::Running(_) if given.is_some() && !args.stop && !args.cancel => Err(Error::usage(format!(
-            "the job of {name} runs: what becomes of its state?"
+            "the job of {name} runs: what happens to its state?"
         ))
         .hint("--stop takes a last savepoint of it, which the history keeps")
         .hint("--cancel gives up what it did since its own last savepoint")),
@@ -106,7 +106,7 @@ pub(crate) fn savepoint_path_unknown(handle: &ClusterHandle) -> Error {
 pub(crate) fn newer_unknown(history: &History, name: &ClusterName) -> Option<String> {
     let newer = history.lost_savepoint()?;
     Some(format!(
-        "a savepoint of {name} was asked for at {}, and its path was not read",
+        "a savepoint of {name} was requested at {}, and its path was not read",
         newer.requested_at
     ))
 }
@@ -115,7 +115,7 @@ pub(crate) fn newer_unknown(history: &History, name: &ClusterName) -> Option<Str
 pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
     let lost = handle.store.history().lost_savepoint();
     Error::conflict(format!(
-        "a savepoint of {} was asked for at {}, and its JobManager ended before the path was read",
+        "a savepoint of {} was requested at {}, and its JobManager ended before the path was read",
         handle.name,
         lost.map_or("", |savepoint| &savepoint.requested_at)
     ))

@@ -100,7 +100,7 @@ impl ShortJob<'_> {
         let taken = name.job_of(self.component);
         if !is_part(job, name, self.component) {
             let message = format!(
-                "the name of its Job is taken: Job {taken} is no {what} of {name}: {}",
+                "the name of its Job is taken: Job {taken} is not a {what} of {name}: {}",
                 whose(job)
             );
             return Error { message, ..error };

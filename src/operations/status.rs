@@ -8,7 +8,7 @@ use crate::history::{History, RevisionState};
 use crate::model::age::time;
 use crate::model::diagnosis::{Observed, Role, problems};
 use crate::model::flink::FlinkVersion;
-use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink::live::{OtherJob, Reach, Snapshot};
 use crate::model::flink::overview::JobState;
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod;
@@ -38,6 +38,8 @@ pub(crate) struct ClusterStatus {
     pub(crate) cluster: ClusterPart,
     /// Flink's job; absent if Flink does not answer or has none.
     pub(crate) job: Option<JobPart>,
+    /// The jobs beside it, where the program has started several.
+    pub(crate) other_jobs: Vec<OtherJob>,
     pub(crate) vertices: Vec<VertexPart>,
     /// Checkpoints; absent if Flink does not answer.
     pub(crate) checkpoints: Option<CheckpointPart>,
@@ -184,7 +186,7 @@ impl ClusterStatus {
         } = seen;
         let (observed, snapshot, history) = (&observed, &snapshot, &history);
         if let Reach::Closed(why) = &snapshot.reach {
-            remarks.push(format!("Flink's REST cannot be asked: {why}"));
+            remarks.push(format!("Flink's REST cannot be reached: {why}"));
         }
         let cluster = cluster(observed, snapshot, history, now);
         let outcome = outcome(history, cluster.revision);
@@ -201,6 +203,7 @@ impl ClusterStatus {
             observed_at: now,
             cluster,
             job: job(snapshot),
+            other_jobs: snapshot.other_jobs(),
             vertices: vertices(snapshot),
             checkpoints: checkpoints(snapshot),
             task_managers: task_managers(observed, snapshot),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::place::with_place;
 use super::wrap::wrapped;
 use crate::operations::doctor::Finding;
 use crate::output::terminal::{HINT, clean, severity_style};
@@ -29,7 +30,7 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
         );
         let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         if let Some(mend) = &finding.mend {
-            let line = format!("{:margin$}{HINT}hint:{HINT:#} {}", "", clean(mend));
+            let line = format!("{:margin$}{HINT}hint:{HINT:#} {}", "", clean(&with_place(mend)));
             let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod live;
 pub(crate) mod log_lines;
 pub(crate) mod picture;
+pub(crate) mod place;
 mod pod_tree;
 mod printer;
 pub(crate) mod result;

@@ -8,10 +8,12 @@ use k8s_openapi::jiff::Timestamp;
 use crate::history::RevisionState;
 use crate::model::age::age;
 use crate::model::diagnosis::{CauseKind, Role, Severity};
+use crate::model::flink::live::OtherJob;
 use crate::model::flink::overview::JobState;
 use crate::model::shortened::shortened;
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
+use crate::output::place::with_place;
 use crate::output::table::state_style;
 use crate::output::terminal::{BAD, DIM, GOOD, HINT, WARN, clean, cut, in_one_line, severity_style};
 use crate::output::wrap::{end_of, wrapped};
@@ -58,6 +60,9 @@ pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) 
     if let Some(job) = &status.job {
         job_lines(&mut out, job, now);
     }
+    for other in other_jobs(&status.other_jobs) {
+        line(&mut out, "", &format!("{:16}{other}", ""));
+    }
     if !status.vertices.is_empty() {
         out.push_str(&vertices(&status.vertices, look));
     }
@@ -98,7 +103,7 @@ fn verdict(out: &mut String, status: &ClusterStatus, now: Timestamp) {
         .revision
         .map_or_else(String::new, |number| format!(", revision {number}"));
     let text = format!(
-        "{BOLD}{}{BOLD:#} in {}: {style}{phase}{style:#}{revision}, made {} ago",
+        "{BOLD}{}{BOLD:#} in {}: {style}{phase}{style:#}{revision}, created {} ago",
         clean(&status.name),
         clean(&status.namespace),
         since(cluster.created_at, now)
@@ -160,6 +165,16 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
     );
 }
 
+/// The jobs beside the main one, a line each, but for those that have ended as they should.
+pub(super) fn other_jobs(jobs: &[OtherJob]) -> impl Iterator<Item = String> {
+    jobs.iter().filter(|job| !job.is_done()).map(|job| {
+        let state = clean(&job.state.to_string());
+        let (style, name) = (state_style(&state), in_one_line(&job.name));
+        let (running, total) = (job.tasks_running, job.tasks_total);
+        format!("beside it {name}: {style}{state}{style:#}, {running} of {total} tasks run")
+    })
+}
+
 /// Columns that go where a terminal is too narrow, the least important first.
 pub(super) const OPTIONAL: &[&str] = &["BYTES IN/s", "BYTES OUT/s", "RECORDS OUT/s", "TASKS", "RECORDS IN/s"];
 
@@ -186,7 +201,7 @@ fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
         OPTIONAL,
         vertices.iter().map(|vertex| {
             vec![
-                shortened(&vertex.name, 40),
+                vertex_name(&vertex.name, look.width),
                 vertex.parallelism.to_string(),
                 share(vertex.busy),
                 share(vertex.backpressured),
@@ -197,6 +212,11 @@ fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
             ]
         }),
     )
+}
+
+/// The name of a vertex, short on a terminal of `width` columns; `None`: nothing is left out.
+pub(super) fn vertex_name(name: &str, width: Option<usize>) -> String {
+    width.map_or_else(|| name.to_owned(), |_| shortened(name, 40))
 }
 
 fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, now: Timestamp) {
@@ -267,7 +287,7 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
     );
     line(&mut out, "Unfinished", &beside_label(&text, width));
     for hint in &operation.hints {
-        let text = format!("if it is no longer running: {}", clean(hint));
+        let text = format!("if it is no longer running: {}", clean(&with_place(hint)));
         line(&mut out, "", &wrapped(&text, width, 2));
     }
     out
@@ -347,7 +367,7 @@ pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     for hint in &problem.hints {
-        let text = format!("  {HINT}hint:{HINT:#} {}", clean(hint));
+        let text = format!("  {HINT}hint:{HINT:#} {}", clean(&with_place(hint)));
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     out

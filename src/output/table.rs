@@ -11,13 +11,28 @@ use super::wrap::end_of;
 /// Spaces between columns, as in kubectl.
 const GAP: usize = 3;
 /// Columns that are cut first: names and paths are copied.
-const TEXTS: [&str; 11] = [
-    "VERTEX", "MESSAGE", "CAUSE", "FAILURE", "WHY", IMAGE, "SOURCE", "BY", "LOCATION", "OPERATOR", "LABELS",
+const TEXTS: [&str; 16] = [
+    "VERTEX",
+    "TASK",
+    "JOB NAME",
+    "MESSAGE",
+    "CAUSE",
+    "FAILURE",
+    "WHY",
+    IMAGE,
+    "SOURCE",
+    "BY",
+    "LOCATION",
+    "OPERATOR",
+    "LABELS",
+    "VALUE",
+    "JOBMANAGER",
+    "TASKMANAGER",
 ];
 /// A text whose end is shown: the registry is the same in all rows, the tag is not.
 const IMAGE: &str = "IMAGE";
-/// Columns that are cut where that is not enough, at their beginnings: the ends of paths and Pods tell them apart.
-const NAMES: [&str; 5] = ["PATH", "FROM", "OBJECT", "POD", "NAME"];
+/// Columns that are cut where that is not enough, at their beginnings: the ends of paths, Pods and keys tell them apart.
+const NAMES: [&str; 6] = ["PATH", "FROM", "OBJECT", "POD", "NAME", "KEY"];
 /// How much of a text must be seen before other columns go.
 const TEXT: usize = 30;
 /// Columns that distinguish a name. If a text beside it has less than [`TEXT`], the rest of the name is cut first.
@@ -222,7 +237,12 @@ fn byte_at(line: &str, column: usize) -> usize {
 
 /// The style of a state's word, of Kubernetes or of Flink.
 pub(crate) fn state_style(word: &str) -> Style {
-    let first = word.split([' ', '(', ':']).next().unwrap_or_default();
+    let mut words = word.split([' ', '(', ':']);
+    let first = words.next().unwrap_or_default();
+    // Of several jobs the one that fails is urgent.
+    let first = words
+        .find(|word| ["FAILED", "FAILING", "RESTARTING"].contains(word))
+        .unwrap_or(first);
     match first {
         "Running" | "RUNNING" | "Finished" | "FINISHED" | "Completed" | "Complete" | "Succeeded" | "done" | "runs" => {
             terminal::GOOD
@@ -304,6 +324,28 @@ mod tests {
         );
         let narrow = print(15);
         assert!(narrow.lines().all(|line| line.width() <= 15), "{narrow}");
+    }
+
+    /// What is asked for is not the task, or the key.
+    #[test]
+    fn causes_and_values_are_seen_beside_what_is_long() {
+        let line = |headers: &[&str], row: &[&str]| {
+            let row = row.iter().map(|&text| text.to_owned()).collect();
+            let text = table_within(Some(50), headers, &[], [row]);
+            plain(&text).lines().last().unwrap_or_default().to_owned()
+        };
+        let (task, cause) = ("Source: payments of shop 1 -> Map (1/2)", "x".repeat(90));
+        let exception = line(&["AGE", "TASK", "CAUSE"], &["5m", task, &cause]);
+        assert!(
+            exception.contains("Source: pay") && exception.contains(&"x".repeat(18)),
+            "{exception}"
+        );
+        let key = "execution.checkpointing.externalized-checkpoint-retention";
+        let setting = line(
+            &["KEY", "JOBMANAGER", "TASKMANAGER"],
+            &[key, "RETAIN_ON_CANCELLATION", "-"],
+        );
+        assert!(setting.contains("-retention   RETAIN_ON_C…   -"), "{setting}");
     }
 
     /// A message is what an event says.

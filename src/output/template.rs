@@ -181,7 +181,7 @@ fn quoted(text: &str) -> Option<String> {
 
 /// kubectl's path as one of RFC 9535: it begins with `$`, and a name with other characters is in brackets.
 fn normalized(path: &str) -> Result<String, String> {
-    let wrong = || format!("{path:?} is no JSONPath");
+    let wrong = || format!("{path:?} is not a JSONPath expression");
     let rest = path.trim();
     let rest = rest.strip_prefix(['$', '@']).unwrap_or(rest);
     if !rest.is_empty() && !rest.starts_with(['.', '[']) {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anstyle::{AnsiColor, Style};
 
 use super::block;
+use super::place::with_place;
 use super::wrap::wrapped;
 use crate::error::{Error, Kind, Result};
 use crate::model::diagnosis::Severity;
@@ -185,14 +186,20 @@ impl Screen {
             } else {
                 ""
             };
-            if std::mem::take(&mut self.failing) {
-                note("it answers again");
-            }
+            self.answers();
             return data(&format!("{gap}{text}"));
         }
         self.failing = false;
         text.clone_into(&mut self.last);
         self.draw(None)
+    }
+
+    /// Tells that a look succeeds, where another one failed before it.
+    pub(crate) fn answers(&mut self) {
+        self.begun = true;
+        if std::mem::take(&mut self.failing) {
+            note("it answers again");
+        }
     }
 
     /// Keeps what is shown, and shows the error of the last look beside it: the next one may succeed.
@@ -282,11 +289,11 @@ pub(super) fn size() -> (usize, usize) {
 }
 
 pub(crate) fn note(text: &str) {
-    line(&clean(text));
+    line(&clean(&with_place(text)));
 }
 
 pub(crate) fn warn(text: &str) {
-    line(&format!("{WARN}warning:{WARN:#} {}", clean(text)));
+    line(&format!("{WARN}warning:{WARN:#} {}", clean(&with_place(text))));
 }
 
 /// Reports why the program ends: the message, and after a blank line what to do.
@@ -294,12 +301,12 @@ pub(crate) fn fail(error: &Error) {
     if error.message.is_empty() {
         return;
     }
-    line(&format!("{BAD}error:{BAD:#} {}", clean(&error.message)));
+    line(&format!("{BAD}error:{BAD:#} {}", clean(&with_place(&error.message))));
     if !error.hints.is_empty() {
         line("");
     }
     for hint in &error.hints {
-        line(&format!("{HINT}hint:{HINT:#} {}", clean(hint)));
+        line(&format!("{HINT}hint:{HINT:#} {}", clean(&with_place(hint))));
     }
 }
 
@@ -357,7 +364,7 @@ pub(super) fn line_width() -> Option<usize> {
 pub(crate) fn next_steps(steps: &[String]) {
     if draws() {
         for step in steps {
-            line(&format!("{HINT}next:{HINT:#} {}", clean(step)));
+            line(&format!("{HINT}next:{HINT:#} {}", clean(&with_place(step))));
         }
     }
 }

@@ -10,10 +10,9 @@ use super::status::{self, VERTEX_COLUMNS};
 use super::table::state_style;
 use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
-use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink::live::{Reach, Snapshot, in_words};
 use crate::model::flink::overview::JobState;
 use crate::model::listing::{Inventory, Key};
-use crate::model::shortened::shortened;
 use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::LiveView;
 use crate::output::{charts, table_within};
@@ -42,14 +41,17 @@ pub(crate) struct TopView {
     typing: bool,
     selected: usize,
     shown: Vec<Key>,
+    /// Whether clusters of all namespaces are shown.
+    everywhere: bool,
     /// The cluster whose vertices are shown.
     pub(crate) opened: Option<Key>,
 }
 
 impl TopView {
-    pub(crate) fn of(opened: Option<Key>) -> Self {
+    pub(crate) fn of(opened: Option<Key>, everywhere: bool) -> Self {
         Self {
             opened,
+            everywhere,
             ..Self::default()
         }
     }
@@ -146,7 +148,10 @@ fn clusters(
             .and_then(|snapshot| snapshot.checkpoints.as_ref())
             .and_then(|checkpoints| checkpoints.latest.completed.as_ref());
         let state = match (job, snapshot.map(|snapshot| &snapshot.reach)) {
-            (Some(job), _) => job.state.to_string(),
+            (Some(job), _) => {
+                let others = snapshot.into_iter().flat_map(|snapshot| &snapshot.others);
+                job.state.to_string() + &in_words(others.map(|job| &job.state))
+            }
             (None, Some(Reach::Answered)) => "no job".to_owned(),
             (None, Some(_)) => "no answer".to_owned(),
             (None, None) => dash(),
@@ -165,7 +170,6 @@ fn clusters(
         };
         let [cpu, memory] = usage(used);
         let mut row = vec![
-            key.namespace.clone(),
             key.name.clone(),
             parts.status(now).to_string(),
             state,
@@ -176,6 +180,9 @@ fn clusters(
             took.map_or_else(dash, charts::millis),
             charts::bytes(size.map(|size| size as f64)),
         ];
+        if view.everywhere {
+            row.insert(0, key.namespace.clone());
+        }
         // A script counts columns; people see none of what no server measures.
         if usages.is_some() || width.is_none() {
             row.extend([cpu, memory]);
@@ -199,7 +206,12 @@ fn clusters(
         "MEMORY",
     ];
     let measured = usages.is_some() || width.is_none();
-    let headers = if measured { &headers[..] } else { &headers[..9] };
+    let first = usize::from(!view.everywhere);
+    let headers = if measured {
+        &headers[first..]
+    } else {
+        &headers[first..9]
+    };
     table_within(width, headers, OPTIONAL, rows.into_iter().map(|(.., row)| row))
 }
 
@@ -243,8 +255,10 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
                 JobState::Running if job.tasks.running < job.tasks.total => WARN,
                 _ => state_style(&state),
             };
+            let others = snapshot.other_jobs();
+            let others: String = status::other_jobs(&others).map(|line| line + "\n").collect();
             format!(
-                "{name}: {} {style}{state}{style:#}, {} of {} tasks run\n\n",
+                "{name}: {} {style}{state}{style:#}, {} of {} tasks run\n{others}\n",
                 in_one_line(&job.name),
                 job.tasks.running,
                 job.tasks.total
@@ -263,7 +277,7 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
         let rows = snapshot.vertices.iter().map(|vertex| {
             let rates = vertex.rates;
             vec![
-                shortened(&vertex.name, 40),
+                status::vertex_name(&vertex.name, width),
                 vertex.parallelism.to_string(),
                 charts::percent(rates.busy),
                 charts::percent(rates.backpressured),
@@ -371,6 +385,18 @@ mod tests {
         assert_eq!(view.opened, Some(key("bc")));
         assert!(view.press(keys::Key::Escape) && view.opened.is_none());
         assert!(!view.press(keys::Key::Char('q')));
+    }
+
+    /// As in `list`, and in kubectl.
+    #[test]
+    fn the_namespace_is_shown_where_there_are_several() {
+        let inventory = inventory(&["a"]);
+        for everywhere in [false, true] {
+            let mut view = TopView::of(None, everywhere);
+            let text = draw(&inventory, None, &mut view, None);
+            assert_eq!(text.starts_with("NAMESPACE   NAME"), everywhere, "{text}");
+            assert_eq!(text.contains("\nns "), everywhere, "{text}");
+        }
     }
 
     #[test]

@@ -1,22 +1,74 @@
 //! Sets of `apply` and selectors: which clusters belong to them, and which do not.
 
-use serde_json::Value;
+use serde_json::{Value, json as tree};
 
-use crate::demo::{JOB, empty};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, empty};
 use crate::objects::{deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
-use crate::server::{get, json};
+use crate::server::{get, json, patch, post};
 
 const FILE: &str = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
     spec: {image: 'flink:2.3.0', flinkVersion: v2_3, job: {jarURI: 'local:///opt/flink/usrlib/a.jar', parallelism: 1}}\n";
 
 /// A world with the cluster `demo` of the set `shop`, as `demo.yaml` describes it.
 fn applied() -> Sandbox {
+    applied_as(FILE)
+}
+
+/// The same of another file.
+fn applied_as(file: &str) -> Sandbox {
     let sandbox = empty();
-    sandbox.file("demo.yaml", FILE);
+    sandbox.file("demo.yaml", file);
     let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--apply-set=shop", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     sandbox
+}
+
+/// The file says what there is: nothing is changed.
+fn is_applied(sandbox: &Sandbox) {
+    let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--dry-run=server", "--exit-code"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let outcome = sandbox.run(&["upgrade", "-f", "demo.yaml", "--yes"]);
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// As a policy does that has all images come from a mirror: it changes what is written, each time.
+#[test]
+fn what_admission_changes_does_not_restart_the_job() {
+    let sandbox = applied();
+    let mirrored = |path: &str| {
+        sandbox.edit(path, |object| {
+            object["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("mirror.example/flink:2.3.0");
+        });
+        sandbox.object(path)
+    };
+    let mut job = mirrored(JOB);
+    job["metadata"]["name"] = tree!("demo-mastex");
+    let deployment = mirrored(DEPLOYMENT);
+    for (call, object) in [(post(JOBS), job), (patch(DEPLOYMENT), deployment)] {
+        let dry_run = call.query("dryRun", "All");
+        sandbox.server.expect(dry_run).often().answer(json(&object));
+    }
+    is_applied(&sandbox);
+}
+
+/// Nobody else would bring back what was changed by hand.
+#[test]
+fn what_was_changed_by_hand_is_changed_back() {
+    let sandbox = applied();
+    sandbox.edit(DEPLOYMENT, |object| object["spec"]["replicas"] = tree!(3));
+    let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--dry-run=server", "--exit-code"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+}
+
+#[test]
+fn an_autoscaler_of_a_reactive_job_is_not_overruled() {
+    let reactive = "parallelism: 1}, flinkConfiguration: {scheduler-mode: reactive}}";
+    let sandbox = applied_as(&FILE.replace("parallelism: 1}}", reactive));
+    sandbox.edit(DEPLOYMENT, |object| object["spec"]["replicas"] = tree!(3));
+    is_applied(&sandbox);
+    assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 3);
 }
 
 fn set_of(sandbox: &Sandbox, job: &str) -> Value {

@@ -58,7 +58,7 @@ fn changes_of_another_command_are_not_undone() {
         is_refused(
             &outcome,
             &[
-                "revision 2 was made: set, by bob@other",
+                "revision 2 was created: set, by bob@other",
                 "spec.image: \"flink:2.3.0\" became \"flink:2.3.9\"",
             ],
         );
@@ -118,7 +118,7 @@ fn the_second_of_two_creates_with_one_name_is_refused() {
     let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0", "--no-wait"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(
-        outcome.stderr.contains("revision 1 was made: create, by bob@other"),
+        outcome.stderr.contains("revision 1 was created: create, by bob@other"),
         "{outcome}"
     );
     assert_eq!(outcome.changes().len(), 1, "{outcome}");

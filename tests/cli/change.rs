@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, empty, position, running};
+use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, JOBS, PODS, SERVICE, empty, position, running, running_with};
 use crate::objects::minutes_ago;
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{get, json, post, status, text};
+use crate::server::{Answer, get, json, patch, post, status, text};
 use crate::snapshot;
 use crate::unfinished::{SAVED, TRIGGER, was_stopped};
 use crate::world::flink::Written;
@@ -36,6 +36,8 @@ pub fn resume(sandbox: &Sandbox, more: &[&str]) -> Outcome {
     arguments.extend(more);
     sandbox.run(&arguments)
 }
+
+const HIGHLY_AVAILABLE: &[&str] = &["--ha", "s3://b/ha", "--service-account", "flink"];
 
 /// Nothing was changed, and the job runs.
 fn untouched(sandbox: &Sandbox, outcome: &Outcome) {
@@ -139,11 +141,64 @@ fn a_refused_dry_run_leaves_the_job_running() {
     untouched(&sandbox, &outcome);
 }
 
+/// It is there until another controller lets it go, and its name is not free before.
+#[test]
+fn a_job_that_finalizers_keep_is_waited_for() {
+    let sandbox = running();
+    sandbox.edit(JOB, |job| job["metadata"]["finalizers"] = tree!(["example.com/audit"]));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let deleted = position(&outcome, &format!("DELETE {JOB}"));
+    let created = position(&outcome, &format!("PATCH {JOB}?"));
+    let between = &outcome.requests[deleted..created];
+    assert!(between.contains(&format!("GET {JOB}")), "{:#?}", outcome.requests);
+}
+
+/// A quota of Jobs that are as many as they may be.
+fn full(used: u32, limited: u32) -> Answer {
+    let text = format!(
+        "jobs.batch \"demo-mastex\" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, \
+         used: count/jobs.batch={used}, limited: count/jobs.batch={limited}"
+    );
+    status(403, "Forbidden", &text)
+}
+
+/// The Job makes room for its successor, and is counted for a moment after its deletion.
+#[test]
+fn a_quota_that_counts_the_replaced_job_does_not_prevent_a_change() {
+    let sandbox = running();
+    let dry_run = post(JOBS).query("dryRun", "All");
+    sandbox.server.expect(dry_run).answer(full(1, 1));
+    let created = patch(JOB).no_query("dryRun");
+    sandbox.server.expect(created).answer(full(1, 1));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let path = sandbox.world().disk[0].path.clone();
+    assert!(sandbox.object(JOB).to_string().contains(&path), "{outcome}");
+}
+
+#[test]
+fn a_quota_that_was_lowered_leaves_the_job_running() {
+    let sandbox = running();
+    let dry_run = post(JOBS).query("dryRun", "All");
+    sandbox.server.expect(dry_run).answer(full(2, 1));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("limited: count/jobs.batch=1"), "{outcome}");
+    untouched(&sandbox, &outcome);
+}
+
 /// The job was stopped, and could not be started again without the right.
 #[test]
 fn a_right_that_is_needed_after_the_stop_is_asked_for_before_it() {
-    for right in ["delete jobs", "watch pods"] {
-        let sandbox = running();
+    for (right, flags) in [
+        ("delete jobs", &[][..]),
+        ("patch jobs", &[]),
+        ("watch pods", &[]),
+        ("list configmaps", HIGHLY_AVAILABLE),
+        ("delete configmaps", HIGHLY_AVAILABLE),
+    ] {
+        let sandbox = running_with(flags);
         sandbox.world().denied.insert(right.to_owned());
         let outcome = resume(&sandbox, &[]);
         assert_eq!(outcome.code, Some(4), "{outcome}");

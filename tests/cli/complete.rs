@@ -75,6 +75,20 @@ fn flags_and_their_values_are_completed() {
 }
 
 #[test]
+fn values_of_defaults_are_completed() {
+    let sandbox = Sandbox::bare();
+    assert_eq!(names(&sandbox, &["defaults", "set", "su"]), ["surge"]);
+    for (key, values) in [
+        ("surge", &["auto", "always", "never"][..]),
+        ("prompts", &["true", "false"]),
+        ("image", &[]),
+    ] {
+        assert_eq!(names(&sandbox, &["defaults", "set", key, ""]), values, "{key}");
+    }
+    assert_eq!(names(&sandbox, &["defaults", "set", "surge", "n"]), ["never"]);
+}
+
+#[test]
 fn files_and_classes_of_the_typed_jar_are_completed() {
     let sandbox = Sandbox::bare();
     jar(&sandbox, "jars/app.jar", b"x");

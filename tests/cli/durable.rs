@@ -132,8 +132,8 @@ fn impossible_flags_are_refused_before_any_request() {
             &["--ha", "/ha", "--ha-zookeeper", "zk", "--ha-zookeeper-root", "flink"],
             "it must be a path like /flink",
         ),
-        (&["--ttl-after-finished", "soon"], "no duration"),
-        (&["--ttl-after-finished=-1"], "no duration"),
+        (&["--ttl-after-finished", "soon"], "not a duration"),
+        (&["--ttl-after-finished=-1"], "not a duration"),
         (&["-D", "high-availability.zookeeper.quorum=zk"], "use --ha-zookeeper"),
     ] {
         let outcome = create(&Sandbox::new(), flags);

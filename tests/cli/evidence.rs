@@ -315,6 +315,23 @@ fn ids_of_a_history_cannot_change_the_path_of_a_request() {
     );
 }
 
+/// As in a mesh that requires mutual TLS, or while the JobManager ends: what only reads is asked by port-forward, and without
+/// an answer the JobManager is away, as before.
+#[test]
+fn a_connection_that_is_reset_is_tried_by_port_forward() {
+    let sandbox = running_with(&[]);
+    let reset = "error trying to reach service: read tcp 10.1.0.1:5->10.1.2.3:8081: read: connection reset by peer";
+    let unavailable = status(503, "ServiceUnavailable", reset);
+    let asked = get(&format!("{FLINK}/*"));
+    sandbox.server.expect(asked).often().answer(unavailable);
+    let outcome = sandbox.run(&["savepoint", "demo"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("it does not answer"), "{outcome}");
+    let forwards = |request: &String| request.starts_with("GET ") && request.contains("/portforward?ports=8081");
+    assert!(outcome.requests.iter().any(forwards), "{:#?}", outcome.requests);
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// A program can start several jobs, and a savepoint is of one of them.
 #[test]
 fn a_job_is_not_stopped_where_the_state_of_another_one_would_be_lost() {

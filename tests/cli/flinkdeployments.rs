@@ -308,7 +308,7 @@ fn folders_are_read_as_kubectl_reads_them() {
             .collect::<Vec<_>>(),
         ["job.batch/a-master", "job.batch/b-master"]
     );
-    assert!(flat.stderr.contains("ServiceAccount flink is passed over"), "{flat}");
+    assert!(flat.stderr.contains("ServiceAccount flink is skipped"), "{flat}");
     let deep = run(&["-R", "-f", &folder("jobs")]);
     assert!(deep.stdout.contains("job.batch/c-master"), "{deep}");
     let none = run(&["-f", &folder("empty")]);
@@ -316,7 +316,7 @@ fn folders_are_read_as_kubectl_reads_them() {
     assert!(none.stderr.contains("there is no FlinkDeployment in it"), "{none}");
     let twice = run(&["-f", &folder("jobs/b.yml"), "-f", &folder("jobs/b.yml")]);
     assert_eq!(twice.code, Some(2), "{twice}");
-    assert!(twice.stderr.contains("cluster b is there twice"), "{twice}");
+    assert!(twice.stderr.contains("cluster b is described twice"), "{twice}");
 }
 
 #[test]

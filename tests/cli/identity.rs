@@ -31,7 +31,7 @@ fn is_replaced(sandbox: &Sandbox, before: Call, path: &'static str) {
 /// The command finds out, and ends.
 fn notices(outcome: &Outcome, object: &str) {
     assert_eq!(outcome.code, Some(8), "{outcome}");
-    let expected = format!("{object} was deleted or replaced meanwhile");
+    let expected = format!("{object} was deleted or replaced in the meantime");
     assert!(outcome.stderr.contains(&expected), "{outcome}");
 }
 

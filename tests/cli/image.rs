@@ -267,9 +267,9 @@ fn bad_input_is_refused_before_anything_is_asked() {
     let push = registry.image("team/app:1");
     let start = ["image", "build", "--base", base.as_str(), "--push", push.as_str()];
     for (more, words) in [
-        (&["--jar", "no.jar"][..], &["--jar no.jar", "no jar"][..]),
+        (&["--jar", "no.jar"][..], &["--jar no.jar", "not a jar"][..]),
         (&["--jar", "missing.jar"], &["--jar missing.jar"]),
-        (&["--jar", "."], &["no file"]),
+        (&["--jar", "."], &["not a file"]),
         (&["--file", "no.jar:/../etc/passwd"], &["without '..'"]),
         (&["--file", "no.jar:etc/passwd"], &["SOURCE:/DESTINATION"]),
         (&["--file", "missing:/x"], &["cannot read missing"]),

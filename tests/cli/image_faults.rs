@@ -225,7 +225,7 @@ fn no_more_of_a_blob_is_read_than_its_manifest_says() {
     assert!(!sandbox.home().join("app.tar").exists());
     for size in [json!(u64::MAX), json!(-1)] {
         odd(&registry, &layer, &size);
-        fails(&sandbox.run(&inspect), 1, &["not understood"]);
+        fails(&sandbox.run(&inspect), 1, &["cannot be parsed"]);
     }
 }
 

@@ -219,8 +219,8 @@ fn a_doctor_looks_into_the_image() {
     assert_eq!(outcome.code, Some(1), "{outcome}");
     for expected in [
         "the image is for linux/amd64, and all nodes are linux/arm64",
-        "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",
-        "the image has the official entrypoint, and the cluster speaks to the legacy one",
+        "the image has Flink 2.3.0, but the cluster is configured for Flink 1.20",
+        "the image has the official entrypoint, but the cluster is configured for the legacy one",
         "s3://bucket/x needs a plugin for S3, and the image has none",
         "container istio-proxy, added by admission, keeps the JobManager's Pod",
         "--annotation sidecar.istio.io/nativeSidecar=true",

@@ -79,7 +79,7 @@ fn mismatches_are_reported_before_anything_is_created() {
     );
     works(&outcome);
     for expected in [
-        "the image has Flink 2.3.0, and the cluster is made for Flink 1.20",
+        "the image has Flink 2.3.0, but the cluster is configured for Flink 1.20",
         "job.jar is built for Java 17, and the image has Java 11",
         "the image is for linux/amd64, and all nodes are linux/arm64",
     ] {

@@ -108,6 +108,18 @@ fn an_export_is_taken_back_as_it_is() {
     assert_eq!((&list["items"][1], &list["items"][2]), (&job, &deployment), "{again}");
 }
 
+#[test]
+fn an_export_names_what_it_prints() {
+    let sandbox = running();
+    sandbox.delete_objects();
+    for (form, printed) in [("kubernetes", "Job"), ("flinkdeployment", "FlinkDeployment")] {
+        let outcome = sandbox.run(&["export", "demo", "-o", form]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let note = format!("the printed {printed} starts ");
+        assert!(outcome.stderr.contains(&note), "{outcome}");
+    }
+}
+
 /// The second cluster is checked before the first has to write a savepoint for it.
 #[test]
 fn a_clone_that_is_refused_takes_no_savepoint() {
@@ -154,7 +166,7 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
     let kept = nonsense.stderr.split("what you wrote is in ").nth(1).unwrap().trim();
     let text = std::fs::read_to_string(kept).unwrap();
     std::fs::remove_file(kept).unwrap();
-    assert!(text.starts_with("# This cannot be:\n"), "{text}");
+    assert!(text.starts_with("# This was refused:\n"), "{text}");
     let failed = editor("false").run(&["edit", "demo"]);
     assert_eq!(failed.code, Some(1), "{failed}");
 }

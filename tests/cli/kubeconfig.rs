@@ -67,6 +67,36 @@ fn the_variable_names_files_of_which_some_are_missing() {
     works(&sandbox, &["--context", "second"]);
 }
 
+/// kubectl writes `current-context: ""` into a file without one.
+#[test]
+fn a_file_without_a_current_context_leaves_it_to_the_next_one() {
+    let sandbox = Sandbox::bare();
+    let text = sandbox
+        .kubeconfig("first")
+        .replace("current-context: first", "current-context: \"\"");
+    sandbox.file("first", &text);
+    let second = sandbox.kubeconfig("second").replace("s3cret", "other");
+    let second = second
+        .replace("user: tester}", "user: second, namespace: team-a}")
+        .replace("name: tester", "name: second");
+    sandbox.file("second", &second);
+    let sandbox = sandbox.variable("KUBECONFIG", "first:second");
+    lists(&sandbox, "team-a", bearer("other"));
+    works(&sandbox, &[]);
+}
+
+#[test]
+fn an_empty_namespace_is_none() {
+    for (in_context, flags, meant) in [("\"\"", &[][..], "default"), ("team-a", &["-n", ""], "team-a")] {
+        let sandbox = Sandbox::bare();
+        let context = format!("user: tester, namespace: {in_context}}}");
+        let text = sandbox.kubeconfig("test").replace("user: tester}", &context);
+        sandbox.file(".kube/config", &text);
+        lists(&sandbox, meant, bearer("s3cret"));
+        works(&sandbox, flags);
+    }
+}
+
 #[test]
 fn the_variable_names_only_what_is_missing() {
     let sandbox = Sandbox::new().variable("KUBECONFIG", "missing");

@@ -165,7 +165,7 @@ fn an_older_savepoint_is_not_taken_for_the_newest() {
     ];
     sandbox.put_entry("savepoints", &tree!(savepoints));
     sandbox.end("Complete", &minutes_ago(90));
-    let newer = "a savepoint of demo was asked for at 2026-01-02T00:00:00Z, and its path was not read";
+    let newer = "a savepoint of demo was requested at 2026-01-02T00:00:00Z, and its path was not read";
     let outcome = sandbox.run(&["export", "demo"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stderr.contains(&format!("warning: {newer}")), "{outcome}");
@@ -190,7 +190,7 @@ fn a_savepoint_that_flink_forgot_has_not_failed_when_its_job_has_ended() {
     was_forgotten(&sandbox);
     let outcome = sandbox.run(&["savepoint-resume", "demo"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
-    let newer = "a savepoint of demo was asked for at 2026-01-02T00:00:00Z";
+    let newer = "a savepoint of demo was requested at 2026-01-02T00:00:00Z";
     assert!(outcome.stderr.contains(newer), "{outcome}");
     assert_eq!(sandbox.entry("savepoints")[1]["progress"], "requested", "{outcome}");
     // The job runs again: it has not ended with the savepoint, and the next one is newer.

@@ -157,7 +157,7 @@ fn operations(path: &str) -> crate::server::Call {
 
 #[test]
 fn unfinished_operations_are_printed_below_the_list() {
-    let said = "upgrade to revision 2 by bob@home since 2026-01-01T00:00:00Z; revision 2 is made and comes up";
+    let said = "upgrade to revision 2 by bob@home since 2026-01-01T00:00:00Z; revision 2 is created and comes up";
     let history = |name: &str| {
         json!({"metadata": {"name": format!("{name}-history"), "namespace": "default",
         "labels": {"app": name}, "annotations": {"kubectl-flink/operation": said}}})
@@ -172,7 +172,7 @@ fn unfinished_operations_are_printed_below_the_list() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let (before, after) = (
         "an operation on cart is unfinished: upgrade to revision 2 by bob@home, started ",
-        " ago; revision 2 is made and comes up; `kubectl flink status cart` shows how to continue\n",
+        " ago; revision 2 is created and comes up; `kubectl flink status cart` shows how to continue\n",
     );
     let age = outcome
         .stderr

@@ -23,6 +23,22 @@ fn all_namespaces() {
 }
 
 #[test]
+fn the_hint_for_idle_taskmanagers_of_all_namespaces_is_for_all_of_them() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .server
+        .expect(get("/apis/batch/v1/jobs"))
+        .answer(answer(&job_table(&[job_row("a", "shop", "Failed")])));
+    sandbox
+        .server
+        .expect(get("/apis/apps/v1/deployments"))
+        .answer(answer(&deployment_table(&[deployment_row("a", "shop", "2/2")])));
+    let outcome = sandbox.run(&["list", "-A"]);
+    let hint = "idle TaskManagers of shop: `kubectl flink prune -A` deletes clusters";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
+}
+
+#[test]
 fn an_empty_list_of_all_namespaces_prints_a_note() {
     let sandbox = Sandbox::new();
     sandbox

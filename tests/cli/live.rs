@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::objects::{deployment_row, deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
 use crate::scene::{self, FLINK, JOB, PODS, Scene};
-use crate::server::{get, json as answer, text};
+use crate::server::{get, json as answer, status, text};
 
 const CORE: &str = "/api/v1/namespaces/default";
 
@@ -158,4 +158,59 @@ fn status_waits_for_a_jobmanager_that_is_up() {
         .answer(text(404, "{}"));
     let outcome = sandbox.run(&["status", "demo"]);
     assert!(outcome.stdout.contains("3 of 4 tasks run"), "{outcome}");
+}
+
+/// A program that reads a stream of JSON gets its next item when the server answers again.
+#[test]
+fn a_stream_of_json_survives_a_blip_and_says_so() {
+    let sandbox = Sandbox::new();
+    let running = scene::container("Running", &json!({"running": {}}), &json!({}), 0);
+    let scene = |often: bool, tasks: u32| Scene {
+        often,
+        flink: Some(
+            json!({"jobs/overview": {"jobs": [{"jid": JOB, "name": "orders", "state": "RUNNING",
+            "tasks": {"total": tasks, "running": tasks}}]}}),
+        ),
+        ..scene::jobmanager(&running)
+    };
+    scene(false, 4).script(&sandbox);
+    let job = get("/apis/batch/v1/namespaces/default/jobs/demo-master");
+    let broken = status(500, "InternalError", "the leader has changed");
+    sandbox.server.expect(job).times(2).answer(broken);
+    scene(true, 7).script(&sandbox);
+    let watch = ["status", "demo", "--watch", "--interval", "100ms", "-ojson"];
+    let outcome = sandbox.run_and_interrupt(&watch, "\"tasksTotal\":7");
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    assert_eq!(outcome.stderr.matches("the leader has changed").count(), 1, "{outcome}");
+    assert!(outcome.stderr.contains("it answers again\n"), "{outcome}");
+}
+
+/// Flink collects metrics only when it is asked, and has none yet then.
+#[test]
+fn the_first_status_of_a_job_has_rates() {
+    let sandbox = Sandbox::new();
+    let running = scene::container("Running", &json!({"running": {}}), &json!({}), 0);
+    let rates = json!([{"id": "busyTimeMsPerSecond", "max": 250.0}, {"id": "numRecordsInPerSecond", "sum": 50.0}]);
+    for vertex in ["1", "2"] {
+        let path = format!("{FLINK}/jobs/{JOB}/vertices/{}/subtasks/metrics", vertex.repeat(32));
+        sandbox.server.expect(get(&path)).answer(answer(&json!([])));
+        sandbox.server.expect(get(&path)).answer(answer(&rates));
+    }
+    let restarts = get(&format!("{FLINK}/jobs/{JOB}/metrics"));
+    sandbox.server.expect(restarts).answer(answer(&json!([])));
+    let scene = Scene {
+        flink: Some(json!({})),
+        ..scene::jobmanager(&running)
+    };
+    scene.script(&sandbox);
+    let outcome = sandbox.run(&["status", "demo", "-ojson"]);
+    let status: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    for vertex in status["vertices"].as_array().unwrap() {
+        assert_eq!(
+            (&vertex["busy"], &vertex["recordsInPerSecond"]),
+            (&json!(0.25), &json!(50.0)),
+            "{outcome}"
+        );
+    }
+    assert_eq!(status["job"]["restarts"], 0, "{outcome}");
 }

@@ -100,7 +100,7 @@ fn a_question_that_is_longer_than_the_terminal_is_asked_once() {
         );
         let text = session.last().joined();
         assert_eq!(
-            text.matches("make them the plugin's, as cluster demo?").count(),
+            text.matches("take these objects over as cluster demo?").count(),
             1,
             "{session}"
         );
@@ -126,5 +126,10 @@ fn commands_that_must_wait_refuse_wait_false() {
         assert_eq!(outcome.code, Some(2), "{outcome}");
         assert!(outcome.stderr.contains("--wait=false is not possible"), "{outcome}");
         assert!(outcome.requests.is_empty(), "{outcome}");
+    }
+    // The help of those that always wait does not offer it.
+    for command in [&["stop"][..], &["suspend"], &["cancel"], &["savepoint", "dispose"]] {
+        let help = Sandbox::bare().run(&[command, &["--help"]].concat()).stdout;
+        assert!(help.contains("--timeout") && !help.contains("--wait"), "{help}");
     }
 }

@@ -71,7 +71,7 @@ fn a_name_in_use_is_refused_before_a_savepoint_is_taken() {
         (
             foreign,
             [
-                "the name of its Job is taken: Job demo-rehearsal is no rehearsal of demo",
+                "the name of its Job is taken: Job demo-rehearsal is not a rehearsal of demo",
                 "its labels are app=backup",
             ],
         ),

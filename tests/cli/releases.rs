@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use crate::demo::empty;
 use crate::objects::{deployment_row, deployment_table, job_row, job_table};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, get, json as answer, post, status, text};
@@ -219,4 +220,26 @@ fn a_checkpoint_on_demand_needs_1_17() {
             );
         }
     }
+}
+
+/// Its job runs, and takes a checkpoint every hour.
+#[test]
+fn an_upgrade_does_not_wait_for_a_checkpoint_that_an_old_flink_takes_too_late() {
+    let sandbox = empty();
+    let created = sandbox.run(&["create", "demo", "--image", "flink:1.13.6", "--no-wait"]);
+    assert_eq!(created.code, Some(0), "{created}");
+    let id = "a".repeat(32);
+    let checkpoints = format!("{FLINK}/jobs/{id}/checkpoints");
+    let hourly = answer(&json!({"interval": 3_600_000}));
+    let config = get(&format!("{checkpoints}/config"));
+    sandbox.server.expect(config).often().answer(hourly);
+    let none = answer(&json!({"counts": {"completed": 0}, "latest": {"completed": null}}));
+    sandbox.server.expect(get(&checkpoints)).often().answer(none);
+    let unknown = text(404, r#"{"errors":["Not found."]}"#);
+    sandbox.server.expect(post(&checkpoints)).often().answer(unknown);
+    let flags = ["--env", "A=1", "--job-id", &id, "--surge=never", "--timeout=20s"];
+    let outcome = sandbox.run(&[&["upgrade", "demo"], &flags[..]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let expected = "its first checkpoint, which is not due before --timeout, is not waited for";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
 }

@@ -354,7 +354,7 @@ fn a_long_log_has_its_begin_and_its_end() {
             .all(|line| line.starts_with("… ") || line.split(' ').nth(2).is_some_and(|n| line[20..29].ends_with(n)))
     );
     assert!(
-        files["INDEX.md"].contains("lines between its begin and the last 20000 are left out"),
+        files["INDEX.md"].contains("lines between its beginning and the last 20000 are left out"),
         "{}",
         files["INDEX.md"]
     );

@@ -285,3 +285,19 @@ fn a_flink_that_cannot_read_the_state_is_refused_while_the_job_runs() {
     let outcome = sandbox.run(&upgrade);
     assert_eq!(outcome.code, Some(0), "{outcome}");
 }
+
+/// There is no rollback: the job would stay down.
+#[test]
+fn a_resume_with_a_flink_that_cannot_read_the_state_is_refused_while_the_job_runs() {
+    let resume = ["savepoint-resume", "demo", "--image", "flink:1.20.5", "--no-wait"];
+    let sandbox = running();
+    let outcome = sandbox.run(&resume);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(
+        outcome.stderr.contains("Flink 1.20 cannot read its savepoints"),
+        "{outcome}"
+    );
+    assert!(!outcome.stderr.contains("--strategy"), "a flag of others: {outcome}");
+    assert_eq!(outcome.changes(), Vec::<&String>::new(), "{outcome}");
+    assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
+}

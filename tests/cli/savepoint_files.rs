@@ -91,11 +91,14 @@ fn unreadable_savepoints_are_refused_with_a_hint() {
     );
     refused(&["inspect"], &["required"]);
     refused(&["diff", "sp-1"], &["required"]);
-    refused(&["inspect", &file("../main.rs")], &["no _metadata file of a savepoint"]);
+    refused(
+        &["inspect", &file("../main.rs")],
+        &["not a _metadata file of a savepoint"],
+    );
     refused(&["diff", "-", "-"], &["one of the two only"]);
     let outcome = Sandbox::bare().stdin("PK").run(&["savepoint", "inspect", "-"]);
     assert!(
-        outcome.stderr.contains("standard input: this is no _metadata file"),
+        outcome.stderr.contains("standard input: this is not a _metadata file"),
         "{outcome}"
     );
 }

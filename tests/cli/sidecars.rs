@@ -119,7 +119,7 @@ fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
         ),
         (
             json!({"containers": [{"name": "flink-main-container", "ports": [{"name": "ui", "containerPort": 9999}]}]}),
-            "spec.containers[flink-master].ports[ui]: this name is there twice",
+            "spec.containers[flink-master].ports[ui]: this name occurs twice",
         ),
     ] {
         let outcome = tried(&json!({ "spec": spec }), "");

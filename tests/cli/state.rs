@@ -309,7 +309,7 @@ fn a_canceled_new_version_is_rolled_back_and_a_fault_then_says_nothing_of_the_ol
             assert!(
                 outcome
                     .stderr
-                    .contains("it is not known whether the version before comes up"),
+                    .contains("it is not known whether the previous version comes up"),
                 "{outcome}"
             );
         } else {

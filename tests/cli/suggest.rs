@@ -133,3 +133,30 @@ fn the_folder_of_a_savepoint_is_a_flag() {
     let hint = "\nhint: `kubectl flink savepoint demo --dir s3://bucket/savepoints` writes to this folder\n";
     assert!(refused.stderr.contains(hint), "{refused}");
 }
+
+/// clap has a guess for almost anything.
+#[test]
+fn only_what_is_like_the_typed_word_is_suggested() {
+    for (arguments, tip) in [
+        (&["savepoitn"][..], Some("a similar subcommand exists: 'savepoint'")),
+        (&["cancle"], Some("a similar subcommand exists: 'cancel'")),
+        (&["roll"], Some("a similar subcommand exists: 'rollback'")),
+        (&["test"], None),
+        (&["cluster"], None),
+        (&["monitor"], None),
+        (
+            &["logs", "demo", "--folow"],
+            Some("a similar argument exists: '--follow'"),
+        ),
+        (&["logs", "demo", "--lines", "5"], None),
+        (&["logs", "demo", "-o", "jsno"], Some("a similar value exists: 'json'")),
+    ] {
+        let outcome = Sandbox::bare().run(arguments);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        let said = outcome
+            .stderr
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("tip: "));
+        assert_eq!(said.collect::<Vec<_>>(), Vec::from_iter(tip), "{outcome}");
+    }
+}

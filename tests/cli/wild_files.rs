@@ -65,7 +65,7 @@ fn json_one_after_the_other_is_read() {
     let twice = one("y").replace("\"image\":\"flink:1.20\"", "\"image\":\"a\",\"image\":\"b\"");
     let said = refused(&format!("{}\n{twice}", one("x")));
     assert!(
-        said.contains("a.yaml: document 2: ") && said.contains("the key image is there twice"),
+        said.contains("a.yaml: document 2: ") && said.contains("the key image occurs twice"),
         "{said}"
     );
 }
@@ -74,7 +74,7 @@ fn json_one_after_the_other_is_read() {
 fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
     let said = refused(&deployment("x", "    parallelism: 2\n    parallelism: 4\n"));
     assert!(
-        said.contains("a.yaml:11:") && said.contains("the key parallelism is there twice"),
+        said.contains("a.yaml:11:") && said.contains("the key parallelism occurs twice"),
         "{said}"
     );
     assert!(!said.contains("Options") && !said.contains("Policy"), "{said}");

@@ -276,7 +276,7 @@ fn ended_clusters_are_deleted_by_kubernetes_or_prune_and_can_be_resumed() {
     place
         .flink(&["list"])
         .ok()
-        .reports(&["idle TaskManagers of idle", "kubectl flink prune"]);
+        .reports(&["idle TaskManagers of idle", " prune` deletes"]);
     let status = place.flink(&["status", "idle"]);
     assert!((status.stdout.clone() + &status.stderr).contains("prune"), "{status}");
     let doctor = place.flink(&["doctor"]);

@@ -160,7 +160,7 @@ fn each_revision_has_ids_and_rights_of_its_own_and_nothing_is_left_of_them() {
     place
         .flink(&["savepoint-resume", "demo"])
         .exits(1)
-        .reports(&["kubectl flink restart demo --recover"]);
+        .reports(&["restart demo --recover"]);
     place.flink(&["restart", "demo", "--recover"]).ok();
     place.came_back("demo", &second, before, &since);
 

@@ -220,7 +220,7 @@ fn looked_at(place: &Place) {
         .flink(&["image", "build", "--base", &base, "--env", &version, "--push", &lying])
         .ok();
     let warning = format!(
-        "the image has Flink {}, and the cluster is made for Flink 1.20",
+        "the image has Flink {}, but the cluster is configured for Flink 1.20",
         flink_version()
     );
     let create = ["create", "other", "--image", &lying, "--dry-run=server"];

@@ -366,7 +366,7 @@ fn with_the_printed_role(place: &Place) {
         run(command, "--access=auto").ok();
     }
     let doctor = run(&["doctor", "demo"], "--access=proxy").ok();
-    assert!(doctor.stdout.contains("rights are there"), "{doctor}");
+    assert!(doctor.stdout.contains("rights are granted"), "{doctor}");
 
     let mut role = place.object("role/kubectl-flink");
     let proxy = |rule: &Value| rule["resources"].to_string().contains("services/proxy");

@@ -21,7 +21,7 @@ fn fails(topic: &str, flags: &[&str], cause: &[&str]) -> Run {
         .reports(&["cluster demo does not run"])
         .reports(cause);
     // How it is mended is said once.
-    let ways = ["with other flags replaces it", "`kubectl flink delete demo` removes it"];
+    let ways = ["with other flags replaces it", "delete demo` removes it"];
     assert!(ways.iter().all(|way| run.stderr.matches(way).count() == 1), "{run}");
     // It can be looked at, keeps its cause, and goes by a delete.
     assert!(place.exists("job/demo-master"));

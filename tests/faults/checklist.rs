@@ -83,7 +83,7 @@ const CASES: &[Case] = &[
             "✔ demo: the JobManager has ended ~",
             "✘ demo: ",
             "warning: demo: ",
-            "demo: going back to the version before",
+            "demo: going back to the previous version",
             "✔ demo: job ",
             " runs, all 1 tasks",
             "error: ",

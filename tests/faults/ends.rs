@@ -84,7 +84,8 @@ impl Command {
             && again.stderr.contains("there is a cluster copy")
             && !world.pods("copy", "master").is_empty();
         // The operation has ended.
-        let over = self.continues() && again.code == Some(3) && again.stderr.contains("no operation on demo is open");
+        let over =
+            self.continues() && again.code == Some(3) && again.stderr.contains("demo has no unfinished operation");
         again.code == Some(self.success()) || gone || cloned || over
     }
 }

@@ -134,9 +134,14 @@ impl World {
                 .filter(|verb| !self.denied.contains(&format!("{verb} {resource}")));
             json!({"apiGroups": [group], "resources": [resource], "verbs": allowed.collect::<Vec<_>>()})
         };
-        [("batch", "jobs"), ("apps", "deployments"), ("", "pods")]
-            .map(rule)
-            .into()
+        [
+            ("batch", "jobs"),
+            ("apps", "deployments"),
+            ("", "pods"),
+            ("", "configmaps"),
+        ]
+        .map(rule)
+        .into()
     }
 
     /// Takes the revisions as they are for those that were made: a test has changed them.
@@ -157,6 +162,10 @@ impl World {
                     201,
                     json!({"status": {"allowed": !self.denied.contains(&rights::asked(request))}}),
                 );
+            }
+            // Service accounts may do all that they need.
+            path if path.ends_with("/localsubjectaccessreviews") => {
+                return Reply::status(201, json!({"status": {"allowed": true}}));
             }
             path if path.ends_with("/selfsubjectrulesreviews") => {
                 return Reply::status(

@@ -79,10 +79,12 @@ impl ClustersArgs {
 /// Refuses a folder behind a name: Flink's own client takes that of a savepoint there.
 pub(crate) fn no_folder(names: &[String]) -> Result<()> {
     match names {
-        [.., name, folder] if folder.contains("://") => Err(Error::usage(format!("{folder} is no name of a cluster"))
-            .hint(format!(
-                "`kubectl flink savepoint {name} --dir {folder}` writes to this folder"
-            ))),
+        [.., name, folder] if folder.contains("://") => Err(Error::usage(format!(
+            "{folder} is not a name of a cluster"
+        ))
+        .hint(format!(
+            "`kubectl flink savepoint {name} --dir {folder}` writes to this folder"
+        ))),
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::kubernetes::api::access::Access;
 use crate::kubernetes::connect::ConnectionOptions;
+use crate::output::place::Place;
 
 /// kubectl's connection flags. They mean what they mean there.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -79,13 +80,28 @@ pub(crate) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
+    /// The flags that name the kubeconfig, the context and the namespace, as a shell reads them.
+    pub(crate) fn place(&self) -> Place {
+        let flag = |flag: &str, value: Option<&str>| value.map(|value| format!("{flag} {}", quoted(value)));
+        let file = self.kubeconfig.as_ref().map(|path| path.to_string_lossy());
+        let cluster = [
+            flag("--kubeconfig", file.as_deref()),
+            flag("--context", self.context.as_deref()),
+        ];
+        Place {
+            cluster: cluster.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            namespace: flag("-n", self.namespace.as_deref()).unwrap_or_default(),
+        }
+    }
+
     pub(crate) fn options(self) -> ConnectionOptions {
         ConnectionOptions {
             kubeconfig: self.kubeconfig,
             context: self.context,
             cluster: self.cluster,
             user: self.user,
-            namespace: self.namespace,
+            // An empty one is none, as in kubectl: scripts give it where a variable is not set.
+            namespace: self.namespace.filter(|namespace| !namespace.is_empty()),
             impersonate: self.impersonate,
             impersonate_group: self.impersonate_group,
             impersonate_uid: self.impersonate_uid,
@@ -101,5 +117,32 @@ impl ConnectionArgs {
             request_timeout: self.request_timeout,
             access: self.access,
         }
+    }
+}
+
+/// The value as a word of a shell.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+=,".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConnectionArgs, Place};
+
+    #[test]
+    fn the_place_is_what_was_typed() {
+        let mut args = ConnectionArgs::default();
+        assert_eq!(args.place(), Place::default());
+        args.namespace = Some("shop".to_owned());
+        args.context = Some("it's mine".to_owned());
+        args.kubeconfig = Some("a/config".into());
+        let place = args.place();
+        assert_eq!(place.cluster, r"--kubeconfig a/config --context 'it'\''s mine'");
+        assert_eq!(place.namespace, "-n shop");
     }
 }

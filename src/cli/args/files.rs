@@ -48,7 +48,7 @@ pub(crate) fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Sp
         }
         found.warnings.iter().for_each(|warning| terminal::warn(warning));
         for object in &found.passed_over {
-            terminal::note(&format!("{object} is passed over: kubectl apply takes it"));
+            terminal::note(&format!("{object} is skipped: `kubectl apply` creates it"));
         }
         layers.extend(found.layers.into_iter().zip(found.sources));
     }
@@ -110,7 +110,7 @@ fn refuse_address(file: &Path) -> Result<()> {
     let text = file.to_string_lossy();
     match text.split_once("://") {
         Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) && !file.exists() => {
-            let error = Error::usage(format!("-f {text}: it is an address, and only files are read"));
+            let error = Error::usage(format!("-f {text}: it is a URL, and only files are read"));
             Err(match scheme {
                 "http" | "https" => error.hint(format!("`curl -fsSL {text} | kubectl flink create -f -` reads it")),
                 _ => error.hint("fetch it first; -f - reads standard input"),

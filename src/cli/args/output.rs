@@ -11,7 +11,7 @@ use crate::output::{self, Format, Item, Printer, terminal};
 /// How the result of a command is printed that changes a cluster. To be flattened into its arguments.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct OutputArgs {
-    /// How to print the result, and the objects of a dry run
+    /// Format of the result
     #[arg(long, short, value_name = "FORMAT", value_parser = values::one_of(["json", "yaml", "name"]))]
     output: Option<Format>,
 }

@@ -25,10 +25,10 @@ use crate::operations::target_revision::StatedVersion;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub(crate) struct SpecArgs {
-    /// Image with Flink, and your jar in /opt/flink/usrlib [variable: FLINK_IMAGE_NAME]
+    /// Image with Flink, and your jar in /opt/flink/usrlib [new clusters: the variable FLINK_IMAGE_NAME]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// Default parallelism of the job [new clusters: 1] [variable: FLINK_JOB_PARALLELISM]
+    /// Default parallelism of the job [new clusters: the variable FLINK_JOB_PARALLELISM, or 1]
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]
     parallelism: Option<u32>,
     /// Task slots of each TaskManager; there are as many TaskManagers as the parallelism needs [new clusters: 1]

@@ -15,7 +15,7 @@ pub(crate) struct StopWithSavepointArgs {
     /// Emit the final watermark before the savepoint, which ends all windows: for a job that will not continue
     #[arg(long)]
     drain: bool,
-    /// Folder for the savepoint, where it is not the configured one
+    /// Folder for the savepoint, if it is not the configured one
     #[arg(long, visible_alias = "dir", value_name = "URI", value_parser = crate::model::flink::folder)]
     savepoint_dir: Option<String>,
     /// Form of the savepoint
@@ -49,7 +49,7 @@ pub(crate) struct EndingArgs {
     /// Form of the savepoint
     #[arg(long, value_name = "FORM", default_value = "canonical", requires = "savepoint")]
     pub(crate) savepoint_format: SavepointFormat,
-    /// Folder for the savepoint, where it is not the configured one
+    /// Folder for the savepoint, if it is not the configured one
     #[arg(long, value_name = "URI", requires = "savepoint", value_parser = crate::model::flink::folder)]
     pub(crate) savepoint_dir: Option<String>,
     /// Cancel the job first, so that Flink itself cleans up

@@ -18,6 +18,9 @@ use crate::output::Format;
 use crate::output::log_lines::LogFormat;
 use crate::output::template::{CustomColumns, Template};
 
+/// The shortest time between two looks, as `watch` has it.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// Lets flags of these types accept their keywords.
 macro_rules! keywords {
     ($($keyword:ty),*) => {$(
@@ -124,7 +127,7 @@ pub(crate) fn one_of<const N: usize>(formats: [&'static str; N]) -> ValueParser 
 
 /// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration; write it like 30s, 5m or 1h30m");
+    let wrong = || format!("{text:?} is not a duration; write it like 30s, 5m or 1h30m");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
@@ -137,6 +140,15 @@ pub(crate) fn limit(timeout: Duration) -> Option<Duration> {
     (!timeout.is_zero()).then_some(timeout)
 }
 
+/// Reads the time between two looks: without a pause they would be a load on the API server.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let given = duration(text)?;
+    if given < SHORTEST {
+        return Err(format!("it must be {} ms or longer", SHORTEST.as_millis()));
+    }
+    Ok(given)
+}
+
 /// Parses a label selector. An empty one would select everything, and is what an unset variable results in.
 pub(crate) fn selector(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
@@ -147,7 +159,7 @@ pub(crate) fn selector(text: &str) -> Result<String, String> {
 
 pub(crate) fn label_value(text: &str) -> Result<String, String> {
     check_name(text)
-        .map_err(|_| format!("{text:?} is no value of a label: letters, digits, '-', '_' and '.', at most 63"))
+        .map_err(|_| format!("{text:?} is not a value of a label: letters, digits, '-', '_' and '.', at most 63"))
 }
 
 /// Parses a duration in whole seconds, as Kubernetes counts it.
@@ -179,6 +191,14 @@ mod tests {
         assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
         for bad in ["", "x", "-1s", "10 parsecs"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn there_is_a_pause_between_two_looks() {
+        assert_eq!(interval("100ms"), Ok(SHORTEST));
+        for bad in ["0", "0s", "99ms", "x"] {
+            assert!(interval(bad).is_err(), "{bad}");
         }
     }
 }

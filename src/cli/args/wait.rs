@@ -22,14 +22,6 @@ impl WaitArgs {
     pub(crate) const fn does_not_wait(self) -> bool {
         self.no_wait || !self.wait
     }
-
-    /// Rejects `--wait=false`, because of `why`.
-    pub(crate) fn refuse_no_wait(self, why: &str) -> Result<()> {
-        if self.does_not_wait() {
-            return Err(Error::usage(format!("--wait=false is not possible: {why}")));
-        }
-        Ok(())
-    }
 }
 
 impl Default for WaitArgs {
@@ -41,11 +33,32 @@ impl Default for WaitArgs {
     }
 }
 
+/// The same flags of a command that always waits. Its help does not show them.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct AlwaysWaitArgs {
+    /// Accepted, as by other commands: this one always waits
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set, default_value = "true", default_missing_value = "true")]
+    wait: bool,
+    /// The same as --wait=false
+    #[arg(long, hide = true, conflicts_with = "wait")]
+    no_wait: bool,
+}
+
+impl AlwaysWaitArgs {
+    /// Rejects `--wait=false`, because of `why`.
+    pub(crate) fn refuse_no_wait(self, why: &str) -> Result<()> {
+        if self.no_wait || !self.wait {
+            return Err(Error::usage(format!("--wait=false is not possible: {why}")));
+        }
+        Ok(())
+    }
+}
+
 /// The flags of a command that ends a job: it waits, and asks nothing or once.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct EndArgs {
     #[command(flatten)]
-    wait: WaitArgs,
+    wait: AlwaysWaitArgs,
     /// How long to wait; 0: as long as it takes. The job ends in any case, and a repetition waits again
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     timeout: Duration,

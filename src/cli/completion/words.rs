@@ -13,7 +13,7 @@ use crate::cli::completion::job_classes as classes;
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::model::defaults::KEYS;
+use crate::model::defaults::{KEYS, Key};
 use crate::model::flink::config_keys;
 use crate::model::listing::SortKey;
 use crate::model::names::ClusterName;
@@ -126,6 +126,8 @@ enum Source {
     Savepoints,
     FlinkKeys,
     Defaults,
+    /// Values of the typed default.
+    DefaultValues,
     /// Classes of the typed jars.
     Classes,
     Fixed(&'static [&'static str]),
@@ -154,6 +156,7 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         ("revision" | "to_revision", _) => Some(Source::Revisions),
         ("path" | "paths", "PATH") if arg.is_positional() => Some(Source::Savepoints),
         ("key", "KEY") if arg.is_positional() => Some(Source::Defaults),
+        ("value", "VALUE") if arg.is_positional() => Some(Source::DefaultValues),
         (_, "NAME") if arg.is_positional() => match command {
             // Its cluster does not exist yet.
             "create" | "run" => None,
@@ -244,6 +247,13 @@ fn ask(source: Source, typed: &Typed) -> Result<Vec<(String, String)>> {
         Source::Defaults => {
             let keys = KEYS.iter().map(|key| (key.name.to_owned(), key.meaning.to_owned()));
             return Ok(keys.collect());
+        }
+        Source::DefaultValues => {
+            let key = KEYS
+                .iter()
+                .find(|key| typed.positionals.first().is_some_and(|typed| *typed == key.name));
+            let words = key.map(Key::words).unwrap_or_default();
+            return Ok(plain(words.iter().map(|&word| word.to_owned()).collect()));
         }
         Source::Classes => return Ok(classes::of(&typed.jars)),
         Source::Fixed(words) => return Ok(plain(words.iter().map(|&word| word.to_owned()).collect())),

@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, args: AdoptArgs, source: &str) -> Res
     let file = found
         .layers
         .pop()
-        .ok_or_else(|| Error::failure(format!("FlinkDeployment {source} is not understood")))?;
+        .ok_or_else(|| Error::failure(format!("FlinkDeployment {source} cannot be parsed")))?;
     let from_savepoint = flags
         .from_savepoint
         .clone()
@@ -76,7 +76,7 @@ pub(crate) async fn run(context: &Context, args: AdoptArgs, source: &str) -> Res
     let created = Box::pin(create(&cluster, spec, &templates, kept, &how, &mut live)).await?;
     args.deploy.report(&cluster, created).await?;
     terminal::note(&format!(
-        "FlinkDeployment {source} stays suspended: delete it when the cluster is as wanted, and keep its savepoints"
+        "FlinkDeployment {source} stays suspended: delete it when the new cluster runs as expected, and keep its savepoints"
     ));
     Ok(())
 }

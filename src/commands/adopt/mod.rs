@@ -11,23 +11,23 @@ use crate::model::names::ClusterName;
 use crate::operations::adopt::adopt_objects;
 use crate::output::terminal;
 
-/// Take over a cluster that was made by hand, by another tool, or by Flink's operator
+/// Take over a cluster that was created by hand, by another tool, or by Flink's operator
 ///
 /// The plugin takes over the Service, the Job and the Deployment of NAME: it becomes the owner of their fields, labels
 /// them, and adds their spec to the history as a revision. No Pod is changed or restarted.
 ///
-/// With --from-flinkdeployment a new cluster is made from a FlinkDeployment in the namespace, and from its last savepoint.
+/// With --from-flinkdeployment a new cluster is created from a FlinkDeployment in the namespace, and from its last savepoint.
 /// Its own deployment must be stopped before: the plugin does not touch it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink adopt demo\n  \
     kubectl flink adopt --from-flinkdeployment orders\n  \
-    kubectl flink adopt new --from-flinkdeployment orders --from-savepoint s3://bucket/savepoint-1")]
+    kubectl flink adopt --from-flinkdeployment a --from-savepoint s3://bucket/sp-1")]
 pub(crate) struct AdoptArgs {
-    /// Name of the cluster; that of the FlinkDeployment where none is given
+    /// Name of the cluster [default: the name of the FlinkDeployment]
     #[arg(value_name = "NAME", required_unless_present = "from_flinkdeployment")]
     name: Option<String>,
-    /// FlinkDeployment to make the cluster from
+    /// FlinkDeployment to create the cluster from
     #[arg(long, value_name = "NAME")]
     from_flinkdeployment: Option<String>,
     #[command(flatten)]

@@ -22,9 +22,9 @@ use crate::output::terminal;
 /// digest is printed, for `create --image`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --push registry/team/app:1.0\n  \
-    kubectl flink image build --base flink:2.3.0 --plugin s3/ --lib db.jar --push registry/app:1.0\n  \
-    kubectl flink image build --base flink:2.3.0 --jar app.jar --output app.tar --tag app:1.0")]
+    kubectl flink image build --base flink:2.3 --jar app.jar --push registry/app:1\n  \
+    kubectl flink image build --base flink:2.3 --plugin s3/ --push registry/app:1\n  \
+    kubectl flink image build --base b.tar --jar a.jar --output a.tar --tag app:1")]
 pub(crate) struct BuildArgs {
     /// Image to build on, or a file with one: an OCI layout, or what `docker save` writes
     #[arg(long, value_name = "IMAGE|FILE.tar")]

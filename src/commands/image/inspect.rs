@@ -15,7 +15,7 @@ use crate::output::{document, image, terminal};
 /// Show what an image has for Flink
 ///
 /// Flink's and Java's version, the entrypoint, jars with their entry classes, plugins and platforms, from the registry and
-/// without pulling the image: layers above 32 MiB are read only where the image's history speaks of files for Flink.
+/// without pulling the image: layers above 32 MiB are read only if the image's history mentions files for Flink.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink image inspect registry/team/app:1.0\n  \
@@ -24,7 +24,7 @@ pub(crate) struct InspectArgs {
     /// Image, or a file with one
     #[arg(value_name = "IMAGE|FILE.tar")]
     image: String,
-    /// Platform to look at [default: linux/amd64, or the first that there is]
+    /// Platform to inspect [default: linux/amd64, or the first one]
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<Platform>,
     /// Read all layers of any size
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: InspectArgs) -> Result<()> {
     }?;
     if report.unread > 0 {
         terminal::note(&format!(
-            "{} of layers were not looked at; --all-layers looks at all of them",
+            "{} of layers were not read; --all-layers reads all of them",
             human(report.unread)
         ));
     }

@@ -16,7 +16,7 @@ use crate::error::Result;
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "Examples:\n  \
-    kubectl flink image build --base flink:2.3.0 --jar ./app.jar --push registry/team/app:1.0\n  \
+    kubectl flink image build --base flink:2.3 --jar app.jar --push registry/app:1\n  \
     kubectl flink image inspect registry/team/app:1.0")]
 pub(crate) struct ImageArgs {
     #[command(subcommand)]

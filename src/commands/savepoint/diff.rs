@@ -21,7 +21,7 @@ use crate::output::{object, terminal};
     kubectl flink savepoint diff savepoint-1 savepoint-2\n  \
     kubectl flink savepoint diff --of demo\n  \
     kubectl flink savepoint diff file:///storage/savepoint-1 --of demo\n  \
-    aws s3 cp s3://bucket/savepoint-2/_metadata - | kubectl flink savepoint diff savepoint-1 -")]
+    aws s3 cp s3://bucket/sp-2/_metadata - | kubectl flink savepoint diff sp-1 -")]
 pub(crate) struct DiffArgs {
     /// The first one; - is standard input
     #[arg(value_name = "PATH|FILE|-", required_unless_present = "of")]

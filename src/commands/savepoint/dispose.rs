@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::values;
-use crate::cli::args::wait::WaitArgs;
+use crate::cli::args::wait::AlwaysWaitArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::model::names::ClusterName;
@@ -14,8 +14,8 @@ use crate::output::terminal;
 /// Delete the files of a savepoint
 ///
 /// Flink does it, so the cluster's JobManager must be up: it has the access that the files need. The history remembers
-/// that the savepoint is gone, so nothing is ever resumed from it. Other clusters are not looked at, such as clones that were
-/// started from it.
+/// that the savepoint is gone, so nothing is ever resumed from it. Other clusters, such as clones that were started
+/// from it, are not checked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kubectl flink savepoint dispose demo s3://bucket/savepoints/savepoint-1")]
 pub(crate) struct DisposeArgs {
@@ -29,7 +29,7 @@ pub(crate) struct DisposeArgs {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    wait: WaitArgs,
+    wait: AlwaysWaitArgs,
     /// How long to wait; 0: as long as it takes. Flink deletes the files in any case
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     timeout: Duration,

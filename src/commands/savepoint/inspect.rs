@@ -19,7 +19,7 @@ use crate::output::{object, terminal};
     kubectl flink savepoint inspect /mnt/savepoints/savepoint-1\n  \
     kubectl flink savepoint inspect file:///storage/savepoint-1 --of demo\n  \
     kubectl flink savepoint inspect --of demo\n  \
-    aws s3 cp s3://bucket/savepoint-1/_metadata - | kubectl flink savepoint inspect -\n  \
+    aws s3 cp s3://bucket/sp-1/_metadata - | kubectl flink savepoint inspect -\n  \
     kubectl flink savepoint inspect savepoint-1/_metadata -o json")]
 pub(crate) struct InspectArgs {
     /// Its folder, or the file _metadata; - is standard input. With --of alone: the newest one in its history

@@ -58,7 +58,7 @@ struct TakeArgs {
     /// The clusters with these labels, such as team=a
     #[arg(long, short = 'l', value_name = "LABELS", conflicts_with = "names", value_parser = values::selector)]
     selector: Option<String>,
-    /// Folder for the savepoint, where it is not the configured one
+    /// Folder for the savepoint, if it is not the configured one
     #[arg(long, visible_alias = "savepoint-dir", value_name = "URI", value_parser = crate::model::flink::folder)]
     dir: Option<String>,
     /// Form of the savepoint

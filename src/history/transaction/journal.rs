@@ -321,11 +321,11 @@ impl Journal {
             }
             Step::Saved if self.is_creation() => format!("the objects of revision{new} are being created"),
             Step::Saved if self.kind == Kind::Stop => format!("the job has ended, {saved}"),
-            Step::Saved => format!("the job has ended, {saved}; revision{new} is not made yet"),
+            Step::Saved => format!("the job has ended, {saved}; revision{new} is not created yet"),
             Step::Replacing => format!("the JobManager is being replaced by that of revision{new}, {saved}"),
-            Step::Waiting => format!("revision{new} is made and comes up, {saved}"),
+            Step::Waiting => format!("revision{new} is created and comes up, {saved}"),
             Step::RollingBack => format!("the JobManager is being replaced by that of revision{old} again, {saved}"),
-            Step::Returning => format!("revision{old} is made again and comes up, {saved}"),
+            Step::Returning => format!("revision{old} is created again and comes up, {saved}"),
             Step::Done => "it is done".to_owned(),
             Step::RolledBack => format!("revision{old} runs again"),
             Step::Failed => "it failed".to_owned(),
@@ -412,7 +412,7 @@ impl Journal {
             ));
         } else if self.kind == Kind::Change && !self.rolling_back && self.can_go_back() {
             ways.push(format!(
-                "`kubectl flink upgrade {name} --abort` goes back to the version before"
+                "`kubectl flink upgrade {name} --abort` goes back to the previous version"
             ));
         }
         ways

@@ -74,7 +74,8 @@ impl Repository {
 
     pub(crate) fn address(&self, path: &str) -> Result<Uri> {
         let text = format!("{}/{path}", self.root);
-        text.parse().map_err(|_| Error::usage(format!("{text} is no address")))
+        text.parse()
+            .map_err(|_| Error::usage(format!("{text} is not an address")))
     }
 
     pub(crate) async fn manifest(&self, selector: &str) -> Result<Fetched> {
@@ -356,9 +357,11 @@ impl Repository {
             StatusCode::FORBIDDEN => Error::forbidden(format!("registry {registry} refuses {name}: {why}")),
             StatusCode::NOT_FOUND => Error::not_found(format!("{name} is not in the registry: {why}")),
             StatusCode::TOO_MANY_REQUESTS => {
-                Error::failure(format!("registry {registry} takes no more requests for now: {why}"))
+                Error::failure(format!("registry {registry} accepts no more requests for now: {why}"))
             }
-            StatusCode::PAYLOAD_TOO_LARGE => Error::failure(format!("registry {registry} finds this too large: {why}")),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Error::failure(format!("registry {registry} refuses this as too large: {why}"))
+            }
             _ => Error::failure(format!(
                 "registry {registry} answers {} for {name}: {why}",
                 status.as_u16()

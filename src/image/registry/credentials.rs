@@ -28,7 +28,7 @@ pub(crate) fn find(registry: &str, named: Option<&Path>) -> Result<Option<Creden
             return Err(wrong(&e.to_string()));
         }
         return look(path, registry).map_err(|error| match error.kind {
-            Kind::Usage => wrong("it is no configuration of Docker's"),
+            Kind::Usage => wrong("it is not a configuration file of Docker"),
             _ => error,
         });
     }
@@ -103,7 +103,7 @@ fn look_for(path: &Path, registry: &str, name: &str) -> Result<Option<Credential
             "the program that {} names to ask for them cannot be run",
             path.display()
         ))),
-        Err(Fault::ConfigReadError) => Err(unreadable("it is no configuration of Docker's")),
+        Err(Fault::ConfigReadError) => Err(unreadable("it is not a configuration file of Docker")),
         Err(other) => Err(failed(format!("{}: {other}", path.display()))),
     }
 }

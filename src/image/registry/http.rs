@@ -155,7 +155,7 @@ fn unreachable(host: &str, why: &str) -> Error {
 
 /// The target of a `Location` in an answer to `base`, as [`with_tls_of`] allows it.
 pub(crate) fn resolve(base: &Uri, location: &HeaderValue) -> Result<Uri> {
-    let wrong = || Error::failure(format!("{} redirects to what is no address", origin(base)));
+    let wrong = || Error::failure(format!("{} redirects to an invalid address", origin(base)));
     let uri: Uri = location
         .to_str()
         .ok()
@@ -194,7 +194,7 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let pem = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
-        .map_err(|e| wrong(format!("it is no certificate: {e}")))?;
+        .map_err(|e| wrong(format!("it is not a certificate: {e}")))?;
     if certificates.is_empty() {
         return Err(wrong("there is no certificate in it".to_owned()));
     }

@@ -52,7 +52,7 @@ pub(crate) fn realm(realm: &str, registry: &str, api: &Uri, insecure: Option<&[S
         let text = format!("registry {registry} wants a login at {what}, and credentials are not sent there");
         Error::forbidden(text).hint("its administrator sets the realm of its tokens to an https address")
     };
-    let named: Uri = realm.parse().map_err(|_| refused("what is no address"))?;
+    let named: Uri = realm.parse().map_err(|_| refused("an invalid address"))?;
     let uri = with_tls_of(api, named.clone()).map_err(|_| refused(&origin(&named)))?;
     let host = uri.host().unwrap_or_default();
     let with_port = format!("{host}:{}", port(&uri));

@@ -161,7 +161,7 @@ impl Upload<'_> {
             let uri = format!("{}{between}digest={}", session.at, self.blob.digest);
             let uri: Uri = uri
                 .parse()
-                .map_err(|_| Error::failure("the registry's address for an upload is not understood"))?;
+                .map_err(|_| Error::failure("the registry's address for an upload cannot be parsed"))?;
             let mut headers = HeaderMap::new();
             insert(&mut headers, CONTENT_TYPE.as_str(), "application/octet-stream");
             let length = if matches!(self.source, BlobSource::Bytes(_)) && session.offset == 0 {
@@ -259,7 +259,7 @@ impl Upload<'_> {
         tokio::select! {
             outcome = sending => outcome,
             () = still => {
-                let text = format!("registry {} takes nothing for {} s", self.to.reference.registry, STANDSTILL.as_secs());
+                let text = format!("registry {} accepts no data for {} s", self.to.reference.registry, STANDSTILL.as_secs());
                 Err(Trouble::passing(Error::unreachable(text)))
             }
         }

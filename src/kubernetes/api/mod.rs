@@ -422,7 +422,7 @@ impl Cluster {
 
     pub(crate) fn not_understood(&self, target: &Target, error: serde_json::Error) -> Error {
         let error = Error::failure(format!(
-            "{} gave an answer to {} {target} that is not understood",
+            "{} gave an answer to {} {target} that cannot be parsed",
             self.at, target.verb
         ))
         .because(error);
@@ -466,7 +466,7 @@ fn unreplaced(object: &Identity, answer: &Answer) -> Result<()> {
         return Ok(());
     }
     Err(Error::conflict(format!(
-        "{object} was deleted or replaced meanwhile, so it is left alone"
+        "{object} was deleted or replaced in the meantime, so it is left alone"
     ))
     .hint("repeat the command: it reads again what is there"))
 }

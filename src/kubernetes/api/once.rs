@@ -38,7 +38,7 @@ impl Cluster {
             None => Ok(None),
             Some(object) if is_made_since(begun, &object) => Identity::of(target.resource, &object).map(Some),
             Some(_) => Err(Error::conflict(format!(
-                "{target} could not be written: another one of that name was made meanwhile"
+                "{target} could not be written: another one of that name was created in the meantime"
             ))),
         }
     }

@@ -78,16 +78,16 @@ struct Source {
 
 /// Opens the logs of one or more clusters. Call it within a [`tokio::task::LocalSet`], in which the
 /// readers run. `replaced` looks whether an operation in progress starts the job of a cluster again, so that a followed log
-/// continues with its Pods.
+/// continues with its Pods. Also returns the error for clusters that have no logs and, if they are followed, will have none.
 ///
 /// # Errors
-/// Those of listing Pods; not found if a cluster has none, unless the logs are followed.
+/// Those of listing Pods; not found if no cluster has logs.
 pub(crate) async fn open(
     cluster: &Cluster,
     names: &[ClusterName],
     wanted: &LogSelection,
     mut replaced: impl AsyncFnMut(&ClusterName) -> Result<bool> + 'static,
-) -> Result<Interleaved> {
+) -> Result<(Interleaved, Option<Error>)> {
     let words: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
     let components = components(wanted.role);
     let pods = pods::list(cluster, &words, components).await?;
@@ -95,33 +95,31 @@ pub(crate) async fn open(
     for pod in &pods {
         readers.add(pod, true);
     }
-    let without_pods = names.iter().find(|name| {
-        !pods
-            .iter()
-            .any(|pod| names.len() == 1 || app_of(pod) == Some(name.as_str()))
-    });
-    if wanted.follow {
-        if let Some(name) = without_pods
-            && !replaced(name).await?
-            && job_is_over(cluster, name).await?
-        {
-            return Err(none(cluster, name, wanted));
-        }
-        let (send, sources) = mpsc::unbounded_channel();
-        let first = readers.take();
-        let watched = watch(cluster.clone(), names.to_vec(), components, readers, send, replaced);
-        return Ok(Interleaved::following(
-            first,
-            sources,
-            tokio::task::spawn_local(watched),
-        ));
-    }
     let sources = readers.take();
-    let silent = without_pods.or_else(|| names.first().filter(|_| sources.is_empty()));
-    if let Some(name) = silent {
-        return Err(none(cluster, name, wanted));
+    let is_of = |pod: &Pod, name: &ClusterName| names.len() == 1 || app_of(pod) == Some(name.as_str());
+    let mut silent = Vec::new();
+    for name in names {
+        let has_pods = pods.iter().any(|pod| is_of(pod, name));
+        let comes = wanted.follow && !has_pods && (replaced(name).await? || !job_is_over(cluster, name).await?);
+        // Containers are there without a log of a previous run.
+        let has_logs = has_pods && (wanted.follow || !sources.is_empty());
+        if !has_logs && !comes {
+            silent.push(name);
+        }
     }
-    Ok(Interleaved::once(sources, readers.tasks))
+    let error = (!silent.is_empty()).then(|| none(cluster, &silent, wanted));
+    if silent.len() == names.len()
+        && let Some(error) = error
+    {
+        return Err(error);
+    }
+    if !wanted.follow {
+        return Ok((Interleaved::once(sources, readers.tasks), error));
+    }
+    let (send, fresh) = mpsc::unbounded_channel();
+    let watched = watch(cluster.clone(), names.to_vec(), components, readers, send, replaced);
+    let watched = tokio::task::spawn_local(watched);
+    Ok((Interleaved::following(sources, fresh, watched), error))
 }
 
 const fn components(role: Option<Role>) -> &'static [&'static str] {
@@ -136,19 +134,20 @@ fn app_of(pod: &Pod) -> Option<&str> {
     Some(pod.metadata.labels.as_ref()?.get(APP_LABEL)?.as_str())
 }
 
-fn none(cluster: &Cluster, name: &ClusterName, wanted: &LogSelection) -> Error {
+fn none(cluster: &Cluster, names: &[&ClusterName], wanted: &LogSelection) -> Error {
     let namespace = cluster.namespace();
+    let word = if names.len() == 1 { "cluster" } else { "clusters" };
+    let quoted: Vec<String> = names.iter().map(|name| format!("{:?}", name.as_str())).collect();
+    let quoted = quoted.join(", ");
     if wanted.previous {
-        let text = format!("no container of cluster {:?} ran before the present one", name.as_str());
+        let text = format!("no container of {word} {quoted} ran before the present one");
         return Error::not_found(text).hint("without --previous it shows the present ones");
     }
-    let text = format!(
-        "there are no Pods of cluster {:?} in namespace {namespace:?}",
-        name.as_str()
-    );
-    Error::not_found(text)
-        .hint(format!("`kubectl flink status {name}` shows its status"))
-        .absent(name)
+    let text = format!("there are no Pods of {word} {quoted} in namespace {namespace:?}");
+    let hint =
+        |error: Error, name: &&ClusterName| error.hint(format!("`kubectl flink status {name}` shows its status"));
+    let error = names.iter().fold(Error::not_found(text), hint);
+    names.iter().take(1).fold(error, Error::absent)
 }
 
 /// Whether no more Pods will be created: the Job is gone, or has ended.

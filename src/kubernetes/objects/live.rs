@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::kubernetes::api::Applied;
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, Resource, SERVICES};
 use crate::model::diff::{Difference, differences};
+use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
-use crate::model::manifests::Manifests;
+use crate::model::manifests::{Manifests, replicas};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::ownership::{is_part, whose};
 use crate::model::secrets::hide;
@@ -217,8 +218,9 @@ impl LiveObjects {
         live.differences(&wanted)
     }
 
-    /// Whether an object is missing or differs from `made`, except in the state from which its job starts.
-    pub(crate) fn drifted(&self, made: &Manifests) -> bool {
+    /// `made` with what may be another one since it was made: the state from which its job started, and in reactive mode the
+    /// number of TaskManagers, which is the parallelism of the job and which an autoscaler changes.
+    pub(super) fn as_it_runs(&self, made: &Manifests) -> Manifests {
         let mut made = made.clone();
         let start = self
             .job
@@ -227,6 +229,21 @@ impl LiveObjects {
         if let (Some(args), Some(main)) = (start, main_container::of_mut(&mut made.job)) {
             main["args"] = args.clone();
         }
-        self.service.is_none() || self.deployment.is_none() || !self.differences(&made).is_empty()
+        let settings = Settings::of_object(&made.job, &ConfigMaps::new());
+        let mode = settings.get("scheduler-mode").unwrap_or_default();
+        let is_reactive = mode.eq_ignore_ascii_case("reactive");
+        if let Some(live) = self
+            .deployment
+            .as_ref()
+            .filter(|live| is_reactive && replicas(live) > 0)
+        {
+            made.deployment["spec"]["replicas"] = live["spec"]["replicas"].clone();
+        }
+        made
+    }
+
+    /// Whether an object is missing or differs from `made`.
+    pub(super) fn differs(&self, made: &Manifests) -> bool {
+        self.service.is_none() || self.deployment.is_none() || !self.differences(made).is_empty()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Minimum of a create: two round trips, the dry runs in parallel and then the objects in parallel.
 
+mod finalizers;
 pub(crate) mod ha_config_maps;
 mod kept_pods;
 mod live;
@@ -18,6 +19,7 @@ use futures::future::{join_all, try_join_all};
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use super::api::{Applied, Cluster, Mode};
 use super::errors::Status;
@@ -28,14 +30,20 @@ use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 
+pub(crate) use finalizers::job_gone;
 pub(crate) use kept_pods::{end_kept, kept_pod, suspend_ended};
 pub(crate) use live::{Foreign, LiveObjects};
 pub(crate) use pods_gone::{Gone, pods_gone};
 pub(crate) use stale_task_managers::{
     apply_after_stale_task_managers, replaces_task_managers, stale_task_managers_gone, surge_gone,
 };
+
+/// How long a quota may count a Job that was deleted: Kubernetes' controller of quotas counts again when it sees the deletion.
+const RECOUNT: Duration = Duration::from_secs(10);
+const RECOUNT_POLL: Duration = Duration::from_millis(250);
 
 pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveObjects> {
     let namespace = cluster.namespace();
@@ -128,7 +136,7 @@ pub(crate) async fn preflight_resume(
     let (applied, access, may, allowed, apart) = futures::join!(
         dry_run(cluster, manifests, live),
         rbac::preflight(cluster, &spec.name, manifests),
-        rbac::check_user(cluster, live),
+        rbac::check_user(cluster, live, manifests),
         rbac::check(cluster, spec, manifests),
         ha_config_maps::check(cluster, manifests, false)
     );
@@ -163,11 +171,20 @@ pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Liv
     let [service, made, deployment] = onto;
     let (service, deployment) = (service?, deployment?);
     made?;
-    let (service, job, deployment) = futures::join!(
+    let (service, created, deployment) = futures::join!(
         apply(cluster, &manifests.service, service.as_ref(), Mode::DryRun),
         cluster.create(&target, &job, Mode::DryRun),
         apply(cluster, &manifests.deployment, deployment.as_ref(), Mode::DryRun),
     );
+    let job = match created {
+        // Quotas are checked last, and the Job that this one replaces makes room for it.
+        Err(error) if live.job.is_some() && counts_replaced_job(&error) => Ok(Applied {
+            created: true,
+            object: job,
+            warnings: Vec::new(),
+        }),
+        created => created,
+    };
     // The user does not know the other name.
     let job = job.map_err(|error| Error {
         message: error.message.replace(&stand_in, &name),
@@ -181,6 +198,46 @@ pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Liv
         job.map_err(|error| in_create(error, &manifests.job))?,
         deployment.map_err(|error| in_create(error, &manifests.deployment))?,
     ])
+}
+
+/// Whether an object was changed since it was made, or is missing; not in what may change while its job runs.
+///
+/// A webhook that changes objects when they are written would do the same again, and no change of the cluster would take
+/// that away.
+pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manifests) -> bool {
+    let made = live.as_it_runs(made);
+    if !live.differs(&made) {
+        return false;
+    }
+    if live.service.is_none() || live.job.is_none() || live.deployment.is_none() {
+        return true;
+    }
+    // The checks of the change that follows report why it is refused.
+    let Ok(admitted) = dry_run(cluster, &made, live).await else {
+        return true;
+    };
+    let [service, mut job, deployment] = admitted.map(|applied| strip_server_fields(&applied.object));
+    job["metadata"]["name"] = made.job["metadata"]["name"].clone();
+    live.differs(&Manifests {
+        service,
+        job,
+        deployment,
+        ..made
+    })
+}
+
+/// Whether a quota has no room for a Job only because it counts the Job that is replaced, which it also does for a moment
+/// after that was deleted.
+///
+/// Source: `CheckRequest` of the API server's plugin ResourceQuota, which tells only of what is exceeded.
+fn counts_replaced_job(error: &Error) -> bool {
+    let said = Status::message_of(error);
+    let number = |title: &str| {
+        let (_, rest) = said.split_once(title)?;
+        rest.strip_prefix("count/jobs.batch=")?.split(',').next()
+    };
+    let used = number("used: ");
+    said.contains("exceeded quota") && used.is_some() && used == number("limited: ")
 }
 
 /// Rejects native sidecars if the API server drops their restart policy: they would be init containers that do not end,
@@ -258,12 +315,21 @@ pub(crate) async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut
 pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
-    cluster.apply(&target, object, onto, mode).await
+    let begun = Instant::now();
+    loop {
+        match cluster.apply(&target, object, onto, mode).await {
+            Err(error) if mode == Mode::Real && counts_replaced_job(&error) && begun.elapsed() < RECOUNT => {
+                tracing::debug!(%error, "the quota still counts the Job before");
+                sleep(RECOUNT_POLL).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 fn resource_of(object: &Value) -> Result<Resource> {
     let kind = object["kind"].as_str().unwrap_or_default();
-    Resource::of_object(object).ok_or_else(|| Error::failure(format!("{kind} is no part of a cluster")))
+    Resource::of_object(object).ok_or_else(|| Error::failure(format!("{kind} is not part of a cluster")))
 }
 
 /// Describes the error of a rejected object, or of a missing namespace.

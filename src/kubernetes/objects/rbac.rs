@@ -101,16 +101,40 @@ pub(crate) fn created_with_job(live: &LiveObjects) -> bool {
 }
 
 /// Rights that are needed to replace a JobManager after its job was stopped, and that no dry run shows.
-const TO_REPLACE: [(&str, &str, &str); 3] = [("batch", "jobs", "delete"), ("", "pods", "list"), ("", "pods", "watch")];
+///
+/// The dry run of the Job creates it, under another name, and the Job is applied.
+const TO_REPLACE: [(&str, &str, &str); 4] = [
+    ("batch", "jobs", "delete"),
+    ("batch", "jobs", "patch"),
+    ("", "pods", "list"),
+    ("", "pods", "watch"),
+];
+/// Those that high availability needs in addition: its JobManager ends by itself, and what it leaves is deleted.
+const OF_HIGH_AVAILABILITY: [(&str, &str, &str); 4] = [
+    ("batch", "jobs", "list"),
+    ("batch", "jobs", "watch"),
+    ("", "configmaps", "list"),
+    ("", "configmaps", "delete"),
+];
 
-/// Checks the user's own rights to replace the JobManager of `live`, as long as its job runs.
-pub(crate) async fn check_user(cluster: &Cluster, live: &LiveObjects) -> Result<()> {
-    let runs = |job: &Value| end_of_job(job).is_none() && job["spec"]["suspend"] != true;
-    if !live.job.as_ref().is_some_and(runs) {
+/// Checks the user's own rights to replace the JobManager of `live`, as long as its job runs, with that of `manifests`.
+pub(crate) async fn check_user(cluster: &Cluster, live: &LiveObjects, manifests: &Manifests) -> Result<()> {
+    let runs = |job: &&Value| end_of_job(job).is_none() && job["spec"]["suspend"] != true;
+    let Some(job) = live.job.as_ref().filter(runs) else {
         return Ok(());
-    }
+    };
+    let has_config_maps = [job, &manifests.job].into_iter().any(|job| {
+        let settings = Settings::of_object(job, &ConfigMaps::new());
+        settings.kubernetes_cluster_id().is_some()
+    });
+    let of_high_availability = if has_config_maps {
+        &OF_HIGH_AVAILABILITY[..]
+    } else {
+        &[]
+    };
+    let needed = [&TO_REPLACE[..], of_high_availability].concat();
     // If it cannot be asked for, the request that needs the right will show it.
-    let missing = first_missing(cluster, &TO_REPLACE).await.ok().flatten();
+    let missing = first_missing(cluster, &needed).await.ok().flatten();
     let Some((_, resource, verb)) = missing else {
         return Ok(());
     };

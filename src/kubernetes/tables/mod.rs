@@ -256,7 +256,7 @@ pub(crate) async fn list_side(
 
 fn not_understood(cluster: &Cluster, target: &Target) -> Error {
     Error::failure(format!(
-        "{} answered with something that is no list of {target}",
+        "{} answered with something that is not a list of {target}",
         cluster.at()
     ))
     .hint(NO_SERVER)

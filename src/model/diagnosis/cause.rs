@@ -262,7 +262,7 @@ cause_kinds! {
         "Raise `activeDeadlineSeconds` of the Job's template, or leave it out.",
     /// Flink says FAILED (exit code 163).
     JobFailed = "job-failed",
-        "Mend what the exception names; `kubectl flink restart NAME --recover` starts it again from its last checkpoint.",
+        "Fix what the exception names; `kubectl flink restart NAME --recover` starts it again from its last checkpoint.",
     /// Flink says CANCELED.
     JobCanceled = "job-canceled",
         "Start it again: `kubectl flink resume NAME`.",
@@ -334,7 +334,7 @@ cause_kinds! {
         "Say where state goes: `--checkpoint-dir` and `--savepoint-dir`.",
     /// Flink may not write where state goes.
     StorageAccess = "storage-access",
-        "Make the volume writable for user 9999, or mend the credentials of the object store.",
+        "Make the volume writable for user 9999, or correct the credentials of the object store.",
     /// A process writes to a file system that is mounted for reading only: the container's own, or a volume.
     ReadOnlyFileSystem = "read-only-file-system",
         "Mount an `emptyDir` where it writes, or leave `readOnlyRootFilesystem` out.",
@@ -352,13 +352,13 @@ cause_kinds! {
         "Say where checkpoints go: `--checkpoint-dir`.",
     /// The program's `main()` threw an exception.
     MainThrows = "main-throws",
-        "Mend the program's arguments, or what its `main()` does.",
+        "Fix the program's arguments, or what its `main()` does.",
     /// A container was killed because it did not answer its liveness probe.
     LivenessProbe = "liveness-probe",
         "Ask for CPU, or give the probe of the Pod template more time.",
     /// A node does not answer, and Pods of the cluster are on it.
     NodeLost = "node-lost",
-        "Wait until its Pods are replaced, or `kubectl delete node`, where the node does not come back.",
+        "Wait until its Pods are replaced, or `kubectl delete node`, if the node does not come back.",
     /// TaskManagers look for the JobManager at an address that is not its own, or Flink wants one that is not its Pod's.
     RpcAddress = "rpc-address",
         "Leave `jobmanager.rpc.address` and other addresses to the templates: it is the Service's name for both roles.",
@@ -367,7 +367,7 @@ cause_kinds! {
         "Check network policies, the Service, and that both roles have the same Flink.",
     /// The job fails and is restarted again and again.
     Restarting = "restarting",
-        "Mend what `kubectl flink exceptions NAME` shows.",
+        "Fix what `kubectl flink exceptions NAME` shows.",
     /// The job was restarted a short time ago, and runs again.
     Restarted = "restarted",
         "Nothing, unless it happens again: `kubectl flink exceptions NAME`.",
@@ -386,7 +386,7 @@ cause_kinds! {
     /// A vertex is slower than those before it.
     Backpressure = "backpressure",
         "Give the slow vertex more parallelism, or make it faster.",
-    /// The job has ended, and its TaskManagers wait for another one.
+    /// The job has ended, and its TaskManagers are idle.
     IdleTaskManagers = "idle-taskmanagers",
         "`kubectl flink prune`, or `kubectl flink delete NAME`.",
     /// Flink has ended, and a container beside it keeps the JobManager's Pod: its Job neither ends nor starts another.
@@ -401,7 +401,7 @@ cause_kinds! {
     /// There are no TaskManagers: the Deployment is missing or scaled to zero.
     NoTaskManagers = "no-taskmanagers",
         "`kubectl flink resume NAME`, or `kubectl flink savepoint-resume NAME`.",
-    /// The cluster is on its way up, or a part of it is being replaced.
+    /// The cluster is starting, or a part of it is being replaced.
     Starting = "starting",
         "Wait: `kubectl flink wait NAME --for running`.",
     /// The cluster is being deleted, or its job is being canceled.

@@ -94,7 +94,7 @@ fn slow_checkpoint(snapshot: &Snapshot, going: &Checkpoint, now: Timestamp) -> O
     }
     let mut text = format!("a checkpoint has been in progress for {}", age(since, now));
     if let (Some(done), Some(all)) = (going.num_acknowledged_subtasks, going.num_subtasks) {
-        text = format!("{text}, {done} of {all} tasks have done theirs");
+        text = format!("{text}, {done} of {all} tasks have acknowledged it");
     }
     let cause = Cause::new(CauseKind::CheckpointTimeout, text)
         .evidence(format!("it fails after {} s", limit / 1000))

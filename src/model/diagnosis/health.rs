@@ -5,15 +5,15 @@
 use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::observed::{Observed, Role, last_seen, words};
+use super::observed::{Observed, Role, words};
 use super::trace::one_line;
 use super::verdict::{nothing_ran, of_job, others_fail, subject, suspicions};
 use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, objects, pods, recovered, root_cause, stage,
-    verdict,
+    Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, nodes, objects, pods, recovered, root_cause,
+    stage, verdict,
 };
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::live::{Reach, Snapshot};
@@ -146,9 +146,8 @@ fn idle(observed: &Observed) -> Option<Cause> {
     let mut cause = Cause::new(
         CauseKind::IdleTaskManagers,
         format!(
-            "the job has ended, and {wanted} TaskManager{} still wait{} for one",
-            if wanted == 1 { "" } else { "s" },
-            if wanted == 1 { "s" } else { "" }
+            "the job has ended, and {wanted} TaskManager{} idle",
+            if wanted == 1 { " is" } else { "s are" }
         ),
     )
     .hint("kubectl flink prune deletes what is left of clusters whose jobs have ended; their histories stay");
@@ -177,7 +176,8 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         return found;
     }
     found.extend(no_service(observed));
-    found.extend(node_lost(observed, now, &grace));
+    found.extend(nodes::lost(observed, now, &grace));
+    found.extend(nodes::tainted(observed, now));
     let runs_since = recovered::runs_since(snapshot);
     found.extend(
         suspicions(observed, now)
@@ -216,7 +216,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
         found.push(if snapshot.job.as_ref().is_some_and(is_canceled) {
             Cause::new(CauseKind::Terminating, "the job is being canceled")
         } else {
-            let text = format!("the cluster is on its way up: {}", stage(observed));
+            let text = format!("the cluster is starting: {}", stage(observed));
             Cause::new(CauseKind::Starting, text)
         });
     }
@@ -245,38 +245,6 @@ fn no_service(observed: &Observed) -> Option<Cause> {
         )
         .hint("kubectl flink savepoint-resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints")
     })
-}
-
-/// Checks for Pods on a node that does not respond. Source: the node lifecycle controller's Event and condition.
-fn node_lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
-    let lost: Vec<String> = observed
-        .pods
-        .values()
-        .filter(|pod| !pods::has_ended(pod))
-        .filter_map(|pod| {
-            let status = pod.status.as_ref()?;
-            let unready = pods::condition(pod, "Ready").is_some_and(|condition| condition.status != "True");
-            let is_reported = observed.events_of_pod(pod).any(|event| {
-                words(event).0 == "NodeNotReady"
-                    && last_seen(event).is_none_or(|at| now.duration_since(at) <= grace.recent)
-            });
-            let by_taint = pods::condition(pod, "DisruptionTarget")
-                .is_some_and(|target| target.reason.as_deref() == Some("DeletionByTaintManager"));
-            let lost = status.reason.as_deref() == Some("NodeLost") || (unready && is_reported) || by_taint;
-            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())?;
-            lost.then(|| format!("Pod {} is on node {node}", pods::name(pod)))
-        })
-        .collect();
-    let node = lost.first()?.rsplit(' ').next().unwrap_or_default().to_owned();
-    let mut cause = Cause::new(CauseKind::NodeLost, format!("node {node} does not answer"))
-        .hint(format!(
-            "kubectl describe node {node} shows since when; its Pods are replaced after five minutes"
-        ))
-        .hint("where the node does not come back, `kubectl delete node` frees its Pods at once");
-    for line in lost {
-        cause = cause.evidence(line);
-    }
-    Some(cause)
 }
 
 /// Checks for running TaskManagers that are not registered with the JobManager.
@@ -475,7 +443,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
     let text = match &snapshot.reach {
         Reach::Answered => return None,
         Reach::Closed(why) => {
-            let text = format!("Flink's REST cannot be asked: {why}");
+            let text = format!("Flink's REST cannot be reached: {why}");
             return Some(Cause::new(CauseKind::RestClosed, text).hint(
                 "kubectl flink logs NAME shows what the JobManager does, kubectl flink doctor NAME which rights are missing",
             ));
@@ -483,7 +451,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
         Reach::Away => {
             let mut pods = observed.pods_of(Role::JobManager);
             if !pods.any(|pod| pods::runs_for(pod, now, SILENCE)) {
-                let text = format!("the cluster is on its way up: {}", stage(observed));
+                let text = format!("the cluster is starting: {}", stage(observed));
                 return Some(Cause::new(CauseKind::Starting, text));
             }
             "the JobManager runs, and its REST does not answer".to_owned()

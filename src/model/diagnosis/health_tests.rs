@@ -358,6 +358,30 @@ fn a_node_that_does_not_answer() {
     assert!(found[0].title.contains("node7"), "{found:?}");
 }
 
+/// Any taint with the effect `NoExecute` removes Pods, also of a node that is well.
+#[test]
+fn a_taint_of_a_node_is_not_a_lost_node() {
+    let with = |deletion: i64| {
+        let (mut observed, snapshot) = healthy();
+        let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager",
+            "message": "Taint manager: deleting due to NoExecute taint"});
+        pod(
+            &mut observed,
+            TM,
+            json!({"metadata": {"deletionTimestamp": at(deletion)}, "spec": {"nodeName": "node7"},
+                "status": {"phase": "Running", "conditions": [target, {"type": "Ready", "status": "False"}]}}),
+        );
+        judge(observed, &snapshot).remove(0)
+    };
+    let leaves = with(10);
+    assert_eq!(leaves.kind, CauseKind::Displaced, "{leaves:?}");
+    let words = "is being removed: DeletionByTaintManager: Taint manager: deleting due to NoExecute taint";
+    assert!(leaves.title.contains(words), "{leaves:?}");
+    assert!(leaves.hints[0].contains("describe node node7"), "{leaves:?}");
+    // Its kubelet does not end it.
+    assert_eq!(with(-60).kind, CauseKind::NodeLost);
+}
+
 #[test]
 fn parts_that_are_missing() {
     let (mut observed, snapshot) = healthy();

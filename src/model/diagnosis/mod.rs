@@ -16,6 +16,7 @@ pub(crate) mod job_outcome;
 mod known_failures;
 mod log;
 mod memory_limits;
+mod nodes;
 mod objects;
 mod observed;
 mod pods;

@@ -17,6 +17,17 @@ pub struct Exceptions {
     root: Option<String>,
     #[serde(deserialize_with = "lenient")]
     timestamp: Option<u64>,
+    /// What each task failed with (up to 1.20).
+    #[serde(rename = "all-exceptions")]
+    of_tasks: Vec<OfTask>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct OfTask {
+    exception: String,
+    task: Option<String>,
+    location: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -45,6 +56,9 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Exception {
+    /// ID of its job; empty until it is known, like the name.
+    pub(crate) job_id: String,
+    pub(crate) job: String,
     pub(crate) time: Option<Timestamp>,
     /// Its root cause: class and message in one line.
     pub(crate) cause: String,
@@ -80,9 +94,17 @@ impl Exceptions {
         let entries = self.history.entries.into_iter();
         let mut found: Vec<Exception> = entries.map(|entry| entry.into_exception(cause)).collect();
         if let (true, Some(root)) = (found.is_empty(), self.root.filter(|root| !root.is_empty())) {
+            // Flink fills the history when it has canceled the other tasks, and has this one and the root alone until then.
+            let of_task = self.of_tasks.into_iter().find(|one| {
+                let first = one.exception.lines().next().unwrap_or_default();
+                !first.is_empty() && root.contains(first)
+            });
+            let of_task = of_task.unwrap_or_default();
             let entry = Entry {
                 stacktrace: root,
                 timestamp: self.timestamp,
+                task_name: of_task.task,
+                location: of_task.location,
                 ..Entry::default()
             };
             found.push(entry.into_exception(cause));
@@ -118,6 +140,8 @@ impl Entry {
         };
         let present = |text: Option<String>| text.filter(|text| !text.is_empty() && text != "(unassigned)");
         Exception {
+            job_id: String::new(),
+            job: String::new(),
             time: time(self.timestamp),
             cause: cause(&self.stacktrace),
             class,
@@ -185,11 +209,23 @@ mod tests {
         let found = read(r#"{"root-exception":"TRACE","timestamp":1700000000000}"#);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].class, "org.apache.flink.runtime.JobException");
+        assert_eq!(found[0].task, None);
         assert!(read("{}").is_empty());
         assert!(
             read(r#"{"root-exception":null,"timestamp":null,"exceptionHistory":{"entries":[],"truncated":false}}"#)
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn before_the_history_has_it_the_task_is_the_one_that_failed_with_the_root_exception() {
+        let found = read(
+            r#"{"root-exception":"TRACE","timestamp":1700000000000,"exceptionHistory":{"entries":[],"truncated":false},
+              "all-exceptions":[{"exception":"a.Other: x\n\tat a.B","task":"keys (1/1)","location":"10.0.0.1:6122","timestamp":1},
+              {"exception":"TRACE","task":"total (1/1)","location":"10.0.0.2:6122","timestamp":2,"taskManagerId":"tm-1"}],"truncated":false}"#,
+        );
+        let place = (found[0].task.as_deref(), found[0].location.as_deref());
+        assert_eq!(place, (Some("total (1/1)"), Some("10.0.0.2:6122")));
     }
 
     /// The order of the entries differs between releases.

@@ -55,7 +55,7 @@ impl<'a> FlinkId<'a> {
         }
         let shown: String = id.chars().take(40).collect();
         Err(Error::failure(format!(
-            "{shown:?} is no ID of Flink: it must be 32 hexadecimal digits"
+            "{shown:?} is not an ID of Flink: it must be 32 hexadecimal digits"
         )))
     }
 }

@@ -200,7 +200,7 @@ pub(crate) fn check(
         mebibytes(least),
         mebibytes(most)
     ))
-    .hint("say only one of both: the size of the process follows from that of its parts"))
+    .hint("set only one of both: the size of the process follows from that of its parts"))
 }
 
 /// The size of the process that follows from the sizes of its parts, in whole MiB if they are; `None`: it does not.

@@ -85,7 +85,7 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
             ENTRYPOINT => layer.entrypoint = faults.check(&path, Keyword::parse(&value)),
             RESTART => layer.restart = faults.check(&path, Keyword::parse(&value)),
             JOB_ID | JOB_ID_SEED if layer.job_id.is_some() => {
-                faults.refuse(&path, format!("{JOB_ID} says it too; write only one"));
+                faults.refuse(&path, format!("{JOB_ID} sets it too; write only one"));
             }
             JOB_ID => layer.job_id = Some(JobId::Fixed(value)),
             JOB_ID_SEED => layer.job_id = Some(JobId::Seed(value)),
@@ -93,7 +93,7 @@ pub(super) fn take(layer: &mut Config, faults: &mut Faults) {
             IDENTITY => layer.nonce = faults.check(&path, identity(value)),
             NODE_PORT | RPC_PORT => {
                 let port = value.parse().ok().filter(|port| *port > 0);
-                let port = port.ok_or_else(|| Error::usage(format!("{value:?} is no port")));
+                let port = port.ok_or_else(|| Error::usage(format!("{value:?} is not a port")));
                 let field = match key.as_str() {
                     NODE_PORT => &mut layer.node_port,
                     _ => &mut layer.rpc_port,
@@ -169,7 +169,7 @@ fn identity(text: String) -> Result<String> {
     if fits {
         Ok(text)
     } else {
-        Err(Error::usage(format!("{text:?} is no identity")))
+        Err(Error::usage(format!("{text:?} is not a valid identity")))
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     }
     if faults.by_hand {
         for key in flat.keys().filter(|key| !is_key(key)) {
-            let reason = "it is no key: it becomes an option -DKEY=VALUE, whose key has no spaces and no =";
+            let reason = "it is not a valid key: it becomes an option -DKEY=VALUE, whose key has no spaces and no =";
             faults.refuse(&format!("{path}{key}"), reason);
         }
     }
@@ -157,7 +157,7 @@ fn flatten(key: String, value: Value, path: &str, flat: &mut BTreeMap<String, St
     let path = format!("{path}{key}");
     match text {
         Err(reason) => faults.refuse(&path, reason),
-        Ok(_) if flat.contains_key(&key) => faults.refuse(&path, "it is there twice, once flat and once nested"),
+        Ok(_) if flat.contains_key(&key) => faults.refuse(&path, "it occurs twice, once flat and once nested"),
         Ok(text) => {
             flat.insert(key, text);
         }

@@ -160,7 +160,7 @@ fn the_table_of_the_document_is_true_and_whole() {
         let mut columns = row.trim_matches('|').split('|').map(str::trim);
         let (names, word) = (columns.next().unwrap(), columns.next().unwrap());
         for name in names.split('`').skip(1).step_by(2) {
-            assert_eq!(documented.insert(name, word), None, "{name} is there twice");
+            assert_eq!(documented.insert(name, word), None, "{name} occurs twice");
         }
     }
     let mut wrong = Vec::new();

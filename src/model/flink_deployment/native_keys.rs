@@ -238,7 +238,7 @@ impl Keys<'_> {
             };
             match amount {
                 None => {
-                    let reason = format!("it multiplies the role's {resource}, which is not said");
+                    let reason = format!("it multiplies the role's {resource}, which is not set");
                     self.faults.refuse(&at, reason);
                 }
                 Some(_) if factor <= 1.0 => {}

@@ -268,7 +268,7 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
             Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
                 "spec.job.jarURI",
-                format!("metadata.annotations.{} says it too", annotations::JARS),
+                format!("metadata.annotations.{} sets it too", annotations::JARS),
             ),
             Ok(Some(jar)) => layer.jars = Some(vec![jar]),
             Ok(None) => {}
@@ -335,7 +335,7 @@ pub(super) fn jar(uri: &str) -> Result<Option<String>, String> {
         Ok(Some(uri.to_owned()))
     } else {
         Err(format!(
-            "{uri:?} is no URI; a jar in the image is written like {USRLIB}job.jar"
+            "{uri:?} is not a URI; a jar in the image is written like {USRLIB}job.jar"
         ))
     }
 }

@@ -203,7 +203,7 @@ fn configuration_keys_that_cannot_be() {
         ),
         ("{a: ~}", "a: it has no value"),
         ("{a: [[1]]}", "a: only a list of scalars"),
-        ("{a.b: 1, a: {b: 2}}", "a.b: it is there twice"),
+        ("{a.b: 1, a: {b: 2}}", "a.b: it occurs twice"),
         (
             "{high-availability: zookeeper, high-availability.storageDir: s3://a}",
             "high-availability.zookeeper.quorum: it is missing, and high-availability: zookeeper needs it",

@@ -236,7 +236,7 @@ fn keys_that_an_option_cannot_hold_are_refused() {
         let text = with_spec(&format!("  flinkConfiguration: {{{key}: c}}"));
         let error = read_all(&text, "job.yaml").unwrap_err();
         let path = format!(
-            "job.yaml: spec.flinkConfiguration.{}: it is no key",
+            "job.yaml: spec.flinkConfiguration.{}: it is not a valid key",
             key.trim_matches('\'')
         );
         assert!(error.message.starts_with(&path), "{error}");
@@ -383,7 +383,7 @@ fn annotations_of_the_plugin() {
         ),
         ("env", "{", "invalid JSON"),
         ("mounts", "[\"a\"]", "invalid mount"),
-        ("node-port", "0", "\"0\" is no port"),
+        ("node-port", "0", "\"0\" is not a port"),
         (
             "restrat",
             "never",

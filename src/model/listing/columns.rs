@@ -5,6 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::{ClusterRow, Inventory, Key, LiveJob, Parts};
 use crate::model::age::age;
 use crate::model::flink::FlinkVersion;
+use crate::model::flink::live::in_words;
 use crate::model::flink::overview::JobState;
 
 /// The sort key of the table. It accepts kubectl's own syntax too, a JSONPath, for the fields of metadata.
@@ -158,6 +159,7 @@ fn live(live: Option<&LiveJob>, now: Timestamp) -> [String; 3] {
         }
         (Some(state), ..) => state.to_string(),
     };
+    let state = state + &in_words(live.other_jobs.iter().map(|job| &job.state));
     let restarts = live.restarts.map_or_else(dash, |times| times.to_string());
     let last = live.last_checkpoint_at.map_or_else(dash, |at| age(at, now));
     [state, restarts, last]

@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::age::time;
-use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink::live::{OtherJob, Reach, Snapshot};
 use crate::model::flink::overview::JobState;
 
 /// The state of a cluster's job in Flink.
@@ -20,6 +20,8 @@ pub(crate) struct LiveJob {
     /// Number of restarts by Flink since the JobManager started.
     pub(crate) restarts: Option<u64>,
     pub(crate) last_checkpoint_at: Option<Timestamp>,
+    /// The jobs beside this one, where the JobManager has several.
+    pub(crate) other_jobs: Vec<OtherJob>,
 }
 
 impl LiveJob {
@@ -37,6 +39,7 @@ impl LiveJob {
             tasks_total: job.map(|job| job.tasks.total),
             restarts: snapshot.restarts,
             last_checkpoint_at: time(last),
+            other_jobs: snapshot.other_jobs(),
         }
     }
 }

@@ -8,12 +8,12 @@ use serde::Serialize;
 pub(crate) const STATES: &str = "\
 STATUS is what Kubernetes knows of a cluster:
   Running           the JobManager and all TaskManagers are ready
-  Stopping          the Flink job is being stopped with a savepoint whose path is not in the history yet
+  Stopping          the job is being stopped; its savepoint is not recorded yet
   Starting          the JobManager or a TaskManager is not ready
-  Degraded          the same, in a cluster older than ten minutes, or the JobManager has ended and a sidecar keeps its Pod
+  Degraded          the same after ten minutes, or a sidecar keeps an ended Pod
   Finished          the Job is complete: the Flink job is finished or canceled
   Failed            the Job failed and is not tried again
-  Suspended         the job was stopped and its TaskManagers were removed, or the Job is suspended
+  Suspended         stopped and scaled to zero, or the Job is suspended
   Terminating       a part is being deleted
   Deleted           all parts are gone (with --watch only)
   NoTaskManagers    the Deployment is missing or scaled to zero
@@ -97,5 +97,7 @@ mod tests {
         .to_vec();
         all.sort_by_key(|status| listed.iter().position(|word| word == status));
         assert_eq!(listed, all);
+        let wide: Vec<_> = STATES.lines().filter(|line| line.len() > 80).collect();
+        assert!(wide.is_empty(), "{wide:?}");
     }
 }

@@ -356,7 +356,7 @@ fn list<'a>(map: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec<Va
     }
     value
         .as_array_mut()
-        .ok_or_else(|| Error::usage(format!("{key} of a Pod or a container in a template is no list")))
+        .ok_or_else(|| Error::usage(format!("{key} of a Pod or a container in a template is not a list")))
 }
 
 /// The map at `path`; it is created if it is missing.
@@ -368,14 +368,14 @@ fn map<'a>(object: &'a mut Value, path: &[&str]) -> Result<&'a mut Map<String, V
         }
         at = match at {
             Value::Object(map) => map.entry(*key).or_insert_with(|| json!({})),
-            _ => return Err(Error::usage(format!("{} in a template is no map", path.join(".")))),
+            _ => return Err(Error::usage(format!("{} in a template is not a map", path.join(".")))),
         };
     }
     if at.is_null() {
         *at = json!({});
     }
     at.as_object_mut()
-        .ok_or_else(|| Error::usage(format!("{} in a template is no map", path.join("."))))
+        .ok_or_else(|| Error::usage(format!("{} in a template is not a map", path.join("."))))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl std::str::FromStr for Cidr {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::usage(format!(
-                "{text} is no range of addresses such as 10.0.0.0/8"
+                "{text} is not a range of addresses such as 10.0.0.0/8"
             )))
         }
     }

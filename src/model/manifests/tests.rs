@@ -193,7 +193,7 @@ fn a_template_whose_resources_are_no_maps_is_refused() {
         let main = main_container(&mut templates.job).unwrap();
         main.insert("resources".to_owned(), resources);
         let error = build(&spec, &templates, "ns", 1).unwrap_err();
-        assert!(error.message.contains("in a template is no map"), "{error}");
+        assert!(error.message.contains("in a template is not a map"), "{error}");
     }
 }
 

@@ -85,7 +85,7 @@ fn twice(of: &Value, field: &str, key: &str, at: &str) -> Vec<(String, String)> 
     let said = list(of, field).filter_map(|element| element[key].as_str());
     let again = said.filter(|said| !seen.insert(*said));
     again
-        .map(|said| (format!("{at}.{field}[{said}]"), format!("this {key} is there twice")))
+        .map(|said| (format!("{at}.{field}[{said}]"), format!("this {key} occurs twice")))
         .collect()
 }
 

@@ -234,7 +234,7 @@ fn volume_name(claim: &str) -> String {
 fn object<'a>(value: &'a mut Value, what: &str) -> Result<&'a mut Map<String, Value>> {
     value
         .as_object_mut()
-        .ok_or_else(|| Error::failure(format!("{what} is no map")))
+        .ok_or_else(|| Error::failure(format!("{what} is not a map")))
 }
 
 /// The map `key` of `fields`; it is created if it is missing.
@@ -254,7 +254,7 @@ fn list<'a>(fields: &'a mut Map<String, Value>, key: &str) -> Result<&'a mut Vec
     }
     value
         .as_array_mut()
-        .ok_or_else(|| Error::failure(format!("{key} of the pod template is no list")))
+        .ok_or_else(|| Error::failure(format!("{key} of the pod template is not a list")))
 }
 
 fn spec_of(template: &mut Value) -> Result<&mut Map<String, Value>> {

@@ -73,7 +73,7 @@ async fn tail(cluster: &Cluster, container: &Container<'_>, limit: usize, lines:
             return Ok(if lines.is_gapless {
                 String::new()
             } else {
-                format!("lines between its begin and the last {number} are left out")
+                format!("lines between its beginning and the last {number} are left out")
             });
         }
         number = (number / 4).max(1);

@@ -35,7 +35,7 @@ pub(crate) fn note_savepoint(store: &HistoryStore, spec: &Spec) {
     if let (Some(last), None) = (store.history().last_savepoint(), &spec.layer.from_savepoint) {
         let path = last.path.as_deref().unwrap_or_default();
         progress::note(&format!(
-            "{} existed before, its last savepoint is {path}; this is a fresh start, `kubectl flink resume {}` would take it up",
+            "{} existed before, and its last savepoint is {path}: it starts without that state; `kubectl flink resume {}` instead of `create` starts from it",
             spec.name, spec.name
         ));
     }
@@ -273,7 +273,7 @@ fn differs(cluster: &Cluster, spec: &Spec, live: &LiveObjects, wanted: &Manifest
         spec.name
     ))
     .hint(format!(
-        "`kubectl flink delete {}` makes room for a fresh start",
+        "`kubectl flink delete {}` deletes it, for a fresh start",
         spec.name
     ))
 }

@@ -88,8 +88,9 @@ pub(crate) async fn check_cluster(
     if job.is_none() && deployment.is_none() {
         return Err(no_cluster(name, cluster.namespace()));
     }
-    let mut found = super::images(job.as_ref(), deployment.as_ref());
-    found.extend(sidecars);
+    let images = super::images(job.as_ref(), deployment.as_ref());
+    let named = images.into_iter().chain(sidecars);
+    let mut found: Vec<Finding> = named.map(|finding| finding.of_cluster(name)).collect();
     if let Some(template) = job.as_ref().or(deployment.as_ref()) {
         found.extend(of_image(cluster, registry, template, noted.as_deref()).await);
     }
@@ -105,6 +106,7 @@ pub(crate) async fn check_cluster(
     let user = user.unwrap_or_else(|| "default".to_owned());
     found.push(super::high_availability(
         &user,
+        cluster.namespace(),
         &account(cluster, &user, id.as_deref()).await,
     ));
     Ok(found)

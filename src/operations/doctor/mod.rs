@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::history::HISTORY;
-use crate::model::diagnosis::Severity;
+use crate::model::diagnosis::{Severity, with_name};
 use crate::model::flink_pod;
 use crate::model::listing::{Inventory, Status};
 use crate::model::main_container;
-use crate::model::names::COMPONENT_LABEL;
+use crate::model::names::{COMPONENT_LABEL, ClusterName};
 use crate::model::quantity;
 use crate::model::rights::Right;
 use crate::operations::preflight::version_number;
@@ -51,6 +51,13 @@ impl Finding {
             message: message.into(),
             mend: None,
         }
+    }
+
+    /// Puts the name of its cluster into how to fix it.
+    #[must_use]
+    pub(crate) fn of_cluster(mut self, name: &ClusterName) -> Self {
+        self.mend = self.mend.map(|mend| with_name(&mend, name));
+        self
     }
 
     /// Adds how to fix it.
@@ -96,7 +103,10 @@ pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<
         return vec![unknown("rights")];
     }
     if missing.is_empty() {
-        return vec![Finding::ok("rights", format!("all {} rights are there", answers.len()))];
+        return vec![Finding::ok(
+            "rights",
+            format!("all {} rights are granted", answers.len()),
+        )];
     }
     missing
         .into_iter()
@@ -120,7 +130,7 @@ pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<
                 ),
             )
             .mend(format!(
-                "kubectl flink doctor --rbac -n {namespace} | kubectl apply -f -, by who may"
+                "kubectl flink doctor --rbac -n {namespace} | kubectl apply -f -, run by an administrator"
             ))
         })
         .collect()
@@ -279,13 +289,13 @@ pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp
             let over = matches!(status, Status::Finished | Status::Failed | Status::TaskManagersOnly);
             (over && waiting > 0).then(|| {
                 let wait = match waiting {
-                    1 => "1 TaskManager waits".to_owned(),
-                    more => format!("{more} TaskManagers wait"),
+                    1 => "1 idle TaskManager".to_owned(),
+                    more => format!("{more} idle TaskManagers"),
                 };
                 Finding::new(
                     Severity::Warning,
                     "left over",
-                    format!("cluster {} is {status}, and {wait} for it", key.name),
+                    format!("cluster {} is {status}, and has {wait}", key.name),
                 )
                 .mend(match status {
                     Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),
@@ -295,7 +305,7 @@ pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp
         })
         .collect();
     if found.is_empty() {
-        found.push(Finding::ok("left over", "no TaskManagers wait behind an ended job"));
+        found.push(Finding::ok("left over", "no ended job has idle TaskManagers"));
     }
     found
 }
@@ -347,7 +357,7 @@ mod tests {
     #[test]
     fn taskmanagers_that_wait_are_counted() {
         use crate::model::listing::{Key, Part, Parts, TaskManagers, Traits};
-        for (desired, words) in [(1, "1 TaskManager waits for it"), (3, "3 TaskManagers wait for it")] {
+        for (desired, words) in [(1, "1 idle TaskManager"), (3, "3 idle TaskManagers")] {
             let mut parts = Parts::default();
             parts.put(Part::TaskManagers(TaskManagers {
                 traits: Traits::default(),

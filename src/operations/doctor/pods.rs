@@ -17,7 +17,7 @@ pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTempl
             own.unwrap_or_default(),
             theirs.unwrap_or_default()
         );
-        let mend = "kubectl flink savepoint-resume sets both";
+        let mend = "`kubectl flink savepoint-resume NAME` sets both";
         return vec![Finding::new(Severity::Critical, "image", text).mend(mend)];
     }
     let Some(image) = own.or(theirs) else { return Vec::new() };
@@ -25,7 +25,7 @@ pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTempl
         Some(version) if version < FlinkVersion::new(1, 13) => Finding::new(
             Severity::Warning,
             "image",
-            format!("{image} has Flink {version}, and 1.13 is the first that this plugin knows"),
+            format!("{image} has Flink {version}, and 1.13 is the oldest that this plugin supports"),
         ),
         Some(version) => Finding::ok("image", format!("the tag of {image} names Flink {version}")),
         None => Finding::new(
@@ -37,7 +37,7 @@ pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTempl
 }
 
 /// Checks the service account that high availability uses.
-pub(crate) fn high_availability(user: &str, check: &AccountCheck) -> Finding {
+pub(crate) fn high_availability(user: &str, namespace: &str, check: &AccountCheck) -> Finding {
     let check_name = "high availability";
     match check {
         AccountCheck::Fine => Finding::ok(
@@ -57,13 +57,35 @@ pub(crate) fn high_availability(user: &str, check: &AccountCheck) -> Finding {
         )
         .mend(format!(
             "kubectl create role flink-ha --resource=configmaps --verb={} && kubectl create rolebinding flink-ha \
-             --role=flink-ha --serviceaccount=NAMESPACE:{user}",
+             --role=flink-ha --serviceaccount={namespace}:{user}",
             rights::HIGH_AVAILABILITY.join(",")
         )),
         AccountCheck::Unknown => Finding::new(
             Severity::Notice,
             check_name,
-            format!("whether there is a service account {user} that may write ConfigMaps cannot be asked"),
+            format!("whether there is a service account {user} that may write ConfigMaps cannot be checked"),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::names::ClusterName;
+
+    #[test]
+    fn commands_have_the_names_of_the_cluster_and_of_its_namespace() {
+        let template = |image: &str| -> PodTemplateSpec {
+            let containers = json!([{"name": "flink-main-container", "image": image}]);
+            serde_json::from_value(json!({"spec": {"containers": containers}})).unwrap()
+        };
+        let name = ClusterName::new("demo").unwrap();
+        let found = images(Some(&template("a:1")), Some(&template("a:2"))).remove(0);
+        let mend = found.of_cluster(&name).mend.unwrap();
+        assert_eq!(mend, "`kubectl flink savepoint-resume demo` sets both");
+        let lacks = high_availability("flink", "shop", &AccountCheck::Lacks(vec!["patch"]));
+        assert!(lacks.mend.unwrap().ends_with("--serviceaccount=shop:flink"));
     }
 }

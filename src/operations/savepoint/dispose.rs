@@ -58,7 +58,7 @@ pub(crate) async fn dispose(
     }
     if !is_known {
         progress::warn(&format!(
-            "the history of {name} does not know {path}: make sure that it is no one else's"
+            "the history of {name} does not know {path}: make sure that nothing else uses it"
         ));
     } else if history.last_path().is_some_and(|last| is_same_place(last, path)) {
         progress::warn(&format!(

@@ -113,8 +113,10 @@ pub(crate) async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str)
         return error.hint("this state has no canonical form: --savepoint-format native writes it as it is");
     }
     if running_tasks::were_missing(cause) {
-        return error
-            .hint("a savepoint needs all tasks running: `kubectl flink wait NAME --for running` waits for them");
+        return error.hint(format!(
+            "a savepoint needs all tasks running: `kubectl flink wait {} --for running` waits for them",
+            flink.cluster_name()
+        ));
     }
     error
 }

@@ -177,7 +177,7 @@ pub(crate) fn open_of(handle: &ClusterHandle, job: &JobOverview) -> Option<Savep
     let open = open.rfind(|open| open.job_id == job.jid).cloned();
     if open.is_some() {
         crate::progress::note(&format!(
-            "{}: a savepoint is being written already, asked for by an earlier command",
+            "{}: a savepoint is being written already, requested by an earlier command",
             handle.name
         ));
     }

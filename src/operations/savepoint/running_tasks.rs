@@ -42,14 +42,17 @@ pub(crate) async fn until_all_run(
         let tasks = job.tasks;
         if begun.elapsed() > RESTART {
             let text = format!(
-                "no savepoint was asked for: {} of {} tasks run, and the job is {}, for {} s",
+                "no savepoint was requested: {} of {} tasks run, and the job is {}, for {} s",
                 tasks.running,
                 tasks.total,
                 job.state,
                 RESTART.as_secs()
             );
+            let name = flink.cluster_name();
             return Err(Error::timed_out(text)
-                .hint("a savepoint needs all tasks; `kubectl flink why NAME` explains why they do not run")
+                .hint(format!(
+                    "a savepoint needs all tasks; `kubectl flink why {name}` explains why they do not run"
+                ))
                 .hint("the job is left as it is"));
         }
         report(Writing {

@@ -67,7 +67,7 @@ pub(crate) fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan,
 pub(crate) fn not_running(handle: &ClusterHandle, target: ScaleTarget, job_status: &JobStatus) -> Error {
     let name = &handle.name;
     if let JobStatus::Unreachable(why) = job_status {
-        let error = format!("the job of {name} cannot be scaled: its JobManager cannot be asked: {why}");
+        let error = format!("the job of {name} cannot be scaled: its JobManager cannot be reached: {why}");
         return handle.with_next_step(Error::conflict(error));
     }
     Error::conflict(format!("the job of {name} cannot be scaled: it does not run")).hint(format!(

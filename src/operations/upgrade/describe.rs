@@ -34,7 +34,10 @@ impl Plan {
             (None, Ending::Savepoint { .. } | Ending::Checkpoint { .. }) => "from there".to_owned(),
             (None, _) => "empty".to_owned(),
         };
-        let old = self.old.as_ref().map(|(number, _)| format!("revision {number} goes, "));
+        let old = self
+            .old
+            .as_ref()
+            .map(|(number, _)| format!("revision {number} is replaced: "));
         let limit = how
             .timeout
             .map_or_else(String::new, |limit| format!(", within {} s", limit.as_secs()));

@@ -301,7 +301,8 @@ impl UpgradeEngine {
         let job = before.identity(JOBS)?;
         let gone = async {
             objects::owners::remove_owner_references(cluster, &name, &before).await?;
-            objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await
+            objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await?;
+            objects::job_gone(cluster, &before, self.limit).await
         };
         let live = &mut self.handle.live;
         let deployment = &version.manifests.deployment;
@@ -432,10 +433,10 @@ impl UpgradeEngine {
                 self.happened(Event::Lost(&place)).await?;
             }
             return Err(match self.fault.take().map(|first| first.message) {
-                Some(first) if unknown => {
-                    error.context(format!("{first}; it is not known whether the version before comes up"))
-                }
-                Some(first) => error.context(format!("{first}; and the version before does not come up either")),
+                Some(first) if unknown => error.context(format!(
+                    "{first}; it is not known whether the previous version comes up"
+                )),
+                Some(first) => error.context(format!("{first}; and the previous version does not come up either")),
                 None => error,
             });
         }
@@ -444,13 +445,13 @@ impl UpgradeEngine {
         let may_have_run = !self.has_made && (journal.step == Step::Waiting || is_there);
         if may_have_run && journal.rolls_back && has_own_state(&self.handle, &journal).await {
             return Err(error.context(
-                "the new version has completed a checkpoint or savepoint, or may have, so it is not given up without being asked",
+                "the new version has completed a checkpoint or savepoint, or may have, so it is not rolled back automatically",
             ));
         }
         self.happened(Event::Unhealthy(&error.message)).await?;
         if self.journal()?.is_open() {
             progress::warn(&format!("{}: {error}", self.handle.name));
-            progress::note(&format!("{}: going back to the version before", self.handle.name));
+            progress::note(&format!("{}: going back to the previous version", self.handle.name));
             self.downtime.back();
         }
         self.prepared = None;

@@ -41,7 +41,7 @@ use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::{NoPlan, Plan};
 use crate::progress;
 
-pub(crate) use restore_point::retained;
+pub(crate) use restore_point::{check_readable, retained};
 
 /// Longest wait of a change for a JobManager that Kubernetes restarts.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
@@ -363,7 +363,7 @@ pub(crate) async fn execute(
 
 fn wait_is_needed(name: &ClusterName) -> Error {
     Error::usage(format!(
-        "--wait=false is not possible: where the new version of {name} does not come up, this process starts the one before again"
+        "--wait=false is not possible: if the new version of {name} does not come up, this process starts the previous one again"
     ))
     .hint("--no-rollback gives that up")
 }

@@ -67,14 +67,15 @@ impl Plan {
         if let Some((number, old)) = &old {
             let new = wanted.build_as(old, namespace, *number)?;
             let before = old.build(None, namespace, *number)?;
-            let same = new == before && !handle.drifted(&new);
-            if same && wanted.restore_from.is_none() && !wanted.restart_if_unchanged {
+            let asks_for_more = wanted.restore_from.is_some() || wanted.restart_if_unchanged;
+            if !asks_for_more && new == before && !handle.drifted(&new).await {
                 return Ok(Err(NoPlan::NothingDiffers(Box::new(new))));
             }
             differences = changes(before, &new);
             let keeps_state = wanted.restore_from.is_none() && how.strategy != Strategy::Stateless;
             if keeps_state && matches!(job_status, JobStatus::Running(_)) {
-                check_readable(handle, &old.layer, &wanted.layer).await?;
+                let readable = check_readable(handle, &old.layer, &wanted.layer).await;
+                readable.map_err(|error| error.hint("--strategy stateless begins empty"))?;
             }
         }
         let job = match &job_status {

@@ -48,8 +48,7 @@ pub(crate) async fn check_readable(handle: &ClusterHandle, old: &Config, new: &C
     ))
     .hint(format!(
         "--from-savepoint PATH starts from one that an older Flink wrote: `kubectl flink savepoint list {name}` shows which"
-    ))
-    .hint("--strategy stateless begins empty"))
+    )))
 }
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.

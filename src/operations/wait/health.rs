@@ -8,6 +8,7 @@ use crate::flink::{Flink, Reply, operation};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::diagnosis::{is_wrong, problems};
+use crate::model::flink::FlinkVersion;
 use crate::model::names::ClusterName;
 use crate::operations::observe::{observe, with_log};
 use crate::operations::wait::failures::{self, Failures};
@@ -100,10 +101,12 @@ async fn first_checkpoint(
     limit: Option<Duration>,
 ) -> Result<Option<Instant>> {
     let first = async {
-        if takes_checkpoints(cluster, flink, name, job_id).await? {
-            completed(cluster, flink, name, job_id).await
-        } else {
-            Ok(None)
+        match interval(cluster, flink, name, job_id).await? {
+            Some(every) => {
+                let is_late = limit.is_some_and(|limit| every >= limit);
+                completed(cluster, flink, name, job_id, is_late).await
+            }
+            None => Ok(None),
         }
     };
     let Some(limit) = limit else {
@@ -117,11 +120,11 @@ async fn first_checkpoint(
     }
 }
 
-/// Whether the job takes checkpoints; not if it has finished.
-async fn takes_checkpoints(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<bool> {
+/// Time between two checkpoints of the job; `None`: it takes none, or has finished.
+async fn interval(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Option<Duration>> {
     loop {
         match flink.checkpoint_config(job_id).await {
-            Ok(Reply::Answer(config)) => return Ok(config.every().is_some()),
+            Ok(Reply::Answer(config)) => return Ok(config.every().map(Duration::from_millis)),
             // No answer says nothing about checkpoints.
             Ok(Reply::Away) => {}
             Err(error) if error.is_denied() => return Err(error),
@@ -129,17 +132,24 @@ async fn takes_checkpoints(cluster: &Cluster, flink: &Flink, name: &ClusterName,
                 tracing::debug!(%error, "it is not known whether there are checkpoints");
             }
             // Flink refuses the request if checkpointing is disabled. Source: AbstractCheckpointHandler.
-            Ok(Reply::Refused(..)) | Err(_) => return Ok(false),
+            Ok(Reply::Refused(..)) | Err(_) => return Ok(None),
         }
         if has_finished(cluster, flink, name, job_id).await? {
-            return Ok(false);
+            return Ok(None);
         }
         tokio::time::sleep(CHECKPOINT_POLL).await;
     }
 }
 
-/// When a checkpoint was completed; `None`: the job has finished before.
-async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Option<Instant>> {
+/// When a checkpoint was completed; `None`: the job has finished before, or `is_late`, its own first checkpoint comes after
+/// the time limit, and Flink takes no other.
+async fn completed(
+    cluster: &Cluster,
+    flink: &Flink,
+    name: &ClusterName,
+    job_id: &str,
+    is_late: bool,
+) -> Result<Option<Instant>> {
     // The tasks whose checkpoints failed, and the number of failures. The failures of a restarting job say nothing
     // about checkpoints.
     let mut failed = (None, 0);
@@ -164,12 +174,31 @@ async fn completed(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id:
             }
             Err(error) if error.is_denied() => return Err(error),
             // Before 1.17 a checkpoint cannot be triggered, and a Flink that does not answer may come back.
-            Err(error) => tracing::debug!(%error, "no checkpoint was asked for"),
+            Err(error) => {
+                tracing::debug!(%error, "no checkpoint was asked for");
+                if is_late && error.kind == Kind::Failure && takes_none_on_demand(flink).await {
+                    progress::warn(&format!(
+                        "{name}: its first checkpoint, which is not due before --timeout, is not waited for: Flink before 1.17 takes none on demand"
+                    ));
+                    return Ok(None);
+                }
+            }
         }
         if has_finished(cluster, flink, name, job_id).await? {
             return Ok(None);
         }
         tokio::time::sleep(CHECKPOINT_POLL).await;
+    }
+}
+
+/// Whether Flink is older than checkpoints on demand.
+async fn takes_none_on_demand(flink: &Flink) -> bool {
+    match flink.overview().await {
+        Ok(Reply::Answer(overview)) => {
+            let version = overview.flink_version.parse::<FlinkVersion>();
+            version.is_ok_and(|version| version < FlinkVersion::new(1, 17))
+        }
+        _ => false,
     }
 }
 

@@ -75,14 +75,14 @@ pub(crate) async fn until_restored(
                     ..(*cause).into_error(name)
                 };
                 let text = format!("there is no room for a rehearsal beside {name}, which was not changed");
-                return Err(error
-                    .context(text)
-                    .hint("`kubectl flink upgrade --rehearse=false` needs no room for two JobManagers"));
+                return Err(error.context(text).hint(format!(
+                    "`kubectl flink upgrade {name} --rehearse=false …` needs no room for two JobManagers"
+                )));
             }
             Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error(name)),
             Seen::Finished if state => return Err(Error::job_failed("its program ended without a job that resumes")),
             Seen::Finished => return Ok(()),
-            Seen::Gone => return Err(Error::job_failed("its Job was deleted meanwhile")),
+            Seen::Gone => return Err(Error::job_failed("its Job was deleted in the meantime")),
         };
         match Reply::or_away(Flink::new(cluster, name).of_pod(&pod).checkpoints(&job_id).await)? {
             Reply::Answer(statistics) if !state || statistics.latest.restored.is_some() => return Ok(()),

@@ -59,6 +59,6 @@ pub(crate) async fn until_printed(
     match watching.until(judge, late).await? {
         Seen::Printed(pod) => Ok(pod),
         Seen::Failed(cause) => Err(with_fresh_log(cluster, *cause).await.into_error(name)),
-        Seen::Gone => Err(Error::conflict("the Job was deleted meanwhile")),
+        Seen::Gone => Err(Error::conflict("the Job was deleted in the meantime")),
     }
 }

@@ -70,6 +70,7 @@ fn whole() -> ClusterStatus {
             tasks_finished: 0,
             tasks_total: 4,
         }),
+        other_jobs: Vec::new(),
         vertices: vec![
             vertex("Source: numbers", Some(0.25), Some(1234.5)),
             vertex(&"keys -> ".repeat(20), None, None),

@@ -62,7 +62,7 @@ const PROGRAM: &[KnownFailure] = &[
         ],
         hints: &[
             "with --ha the service account needs get, list, watch, create, update, patch and delete on configmaps: \
-             kubectl flink doctor NAME prints the Role",
+             kubectl flink doctor NAME shows how to grant them",
             "name a service account that has these rights by --service-account",
         ],
     },
@@ -215,7 +215,7 @@ const PROGRAM: &[KnownFailure] = &[
         ],
         hints: &[
             "the image has no Python, or not apache-flink for it: build it as Flink's documentation of Python images says",
-            "where it is called otherwise: -D python.executable=python3 -D python.client.executable=python3",
+            "if it has another name: -D python.executable=python3 -D python.client.executable=python3",
         ],
     },
     KnownFailure {

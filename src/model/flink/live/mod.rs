@@ -7,7 +7,7 @@ mod checkpoints;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints};
 
@@ -48,7 +48,47 @@ pub(crate) struct Snapshot {
     pub(crate) task_managers: Option<Vec<TaskManager>>,
 }
 
+/// A job beside the main one. Part of ClusterStatus and of a cluster in a list, see docs/output.md.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OtherJob {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) state: JobState,
+    pub(crate) tasks_running: u32,
+    pub(crate) tasks_total: u32,
+}
+
+impl OtherJob {
+    /// Whether it has ended as it should.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, JobState::Finished | JobState::Canceled)
+    }
+}
+
+/// The number of jobs beside the main one by their states, such as ` +1 FAILED +2 FINISHED`; empty without any.
+pub(crate) fn in_words<'a>(states: impl Iterator<Item = &'a JobState>) -> String {
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+    for state in states {
+        *numbers.entry(state.to_string()).or_default() += 1;
+    }
+    let words = numbers.into_iter().map(|(state, number)| format!(" +{number} {state}"));
+    words.collect()
+}
+
 impl Snapshot {
+    /// The jobs beside the main one.
+    pub(crate) fn other_jobs(&self) -> Vec<OtherJob> {
+        let part = |job: &JobOverview| OtherJob {
+            id: job.jid.clone(),
+            name: job.name.clone(),
+            state: job.state.clone(),
+            tasks_running: job.tasks.running,
+            tasks_total: job.tasks.total,
+        };
+        self.others.iter().map(part).collect()
+    }
+
     /// The view for [`crate::model::diagnosis::Observed::poll`].
     pub(crate) fn view(&self) -> FlinkView {
         if self.reach == Reach::Answered {

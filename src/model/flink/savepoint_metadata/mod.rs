@@ -141,7 +141,9 @@ impl Metadata {
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         if reader.int().ok() != Some(MAGIC) {
-            return Err(Error::usage("this is no _metadata file of a savepoint or checkpoint"));
+            return Err(Error::usage(
+                "this is not a _metadata file of a savepoint or checkpoint",
+            ));
         }
         let version = reader.int()?;
         if !VERSIONS.contains(&version) {

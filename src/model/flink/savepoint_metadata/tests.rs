@@ -178,7 +178,7 @@ fn a_savepoint_of_version_3_is_known_by_its_keyed_state() {
 #[test]
 fn what_is_unknown_is_refused_by_its_number() {
     let of = |bytes: Vec<u8>| Metadata::read(&bytes).unwrap_err().message;
-    assert!(of(b"PK\x03\x04".to_vec()).contains("no _metadata file"));
+    assert!(of(b"PK\x03\x04".to_vec()).contains("not a _metadata file"));
     assert!(of(Writer::head(9, 0).0).contains("unknown version 9"));
     assert!(of(Writer::head(1, 0).0).contains("unknown version 1"));
     let stream = Writer::head(3, 1).operator(1, 1).byte(99);

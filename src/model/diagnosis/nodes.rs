@@ -1,0 +1,81 @@
+//! Nodes that do not respond, or that Pods have to leave.
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Observed, last_seen, role_of, words};
+use super::{Cause, CauseKind, Grace, pods};
+
+/// How long a Pod may outlive the moment at which its kubelet kills it.
+const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
+
+/// Checks for Pods on a node that does not respond. Source: the node lifecycle controller's Event and condition.
+pub(super) fn lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
+    let lost: Vec<String> = observed
+        .pods
+        .values()
+        .filter(|pod| !pods::has_ended(pod))
+        .filter_map(|pod| {
+            let status = pod.status.as_ref()?;
+            let unready = pods::condition(pod, "Ready").is_some_and(|condition| condition.status != "True");
+            let is_reported = observed.events_of_pod(pod).any(|event| {
+                words(event).0 == "NodeNotReady"
+                    && last_seen(event).is_none_or(|at| now.duration_since(at) <= grace.recent)
+            });
+            let lost = status.reason.as_deref() == Some("NodeLost")
+                || (unready && is_reported)
+                || (is_taken_by_taint(pod) && is_overdue(pod, now));
+            let node = node_of(pod)?;
+            lost.then(|| format!("Pod {} is on node {node}", pods::name(pod)))
+        })
+        .collect();
+    let node = lost.first()?.rsplit(' ').next().unwrap_or_default().to_owned();
+    let cause = Cause::new(CauseKind::NodeLost, format!("node {node} does not answer"))
+        .hint(format!(
+            "kubectl describe node {node} shows since when; its Pods are replaced after five minutes"
+        ))
+        .hint("where the node does not come back, `kubectl delete node` frees its Pods at once");
+    Some(lost.into_iter().fold(cause, Cause::evidence))
+}
+
+/// Checks for Pods that end because of a taint of their node, which responds.
+pub(super) fn tainted(observed: &Observed, now: Timestamp) -> Option<Cause> {
+    let leaves = |pod: &&Pod| !pods::has_ended(pod) && is_taken_by_taint(pod) && !is_overdue(pod, now);
+    let taken: Vec<(String, &str)> = observed
+        .pods
+        .values()
+        .filter(leaves)
+        .filter_map(|pod| {
+            let who = pods::who(pod, role_of(pod)?);
+            Some((
+                format!("{who} is being removed: {}", pods::displaced(pod)?),
+                node_of(pod)?,
+            ))
+        })
+        .collect();
+    let ((first, node), others) = taken.split_first()?;
+    let cause = Cause::new(CauseKind::Displaced, first.clone()).hint(format!(
+        "kubectl describe node {node} shows its taints; with a toleration in the Pod template Pods stay there"
+    ));
+    Some(
+        others
+            .iter()
+            .fold(cause, |cause, (other, _)| cause.evidence(other.clone())),
+    )
+}
+
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
+}
+
+/// Source: Kubernetes' taint eviction controller, for any taint with the effect `NoExecute`.
+fn is_taken_by_taint(pod: &Pod) -> bool {
+    pods::condition(pod, "DisruptionTarget")
+        .is_some_and(|target| target.status == "True" && target.reason.as_deref() == Some("DeletionByTaintManager"))
+}
+
+/// Whether a Pod should have ended, as its kubelet would have reported.
+fn is_overdue(pod: &Pod, now: Timestamp) -> bool {
+    let at = pod.metadata.deletion_timestamp.as_ref();
+    at.is_some_and(|at| now.duration_since(at.0) > OVERDUE)
+}

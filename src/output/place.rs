@@ -1,0 +1,132 @@
+//! Commands in messages have the flags that say where the command that prints them works: they can be copied.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+/// Commands of the plugin that use no connection.
+const LOCAL: [&str; 6] = ["COMMAND", "completion", "defaults", "image", "manifests", "options"];
+/// Commands of kubectl that messages name, and that work in a namespace.
+const OF_KUBECTL: [&str; 8] = [
+    "create", "delete", "describe", "edit", "exec", "get", "patch", "rollout",
+];
+/// Kinds of objects that are in no namespace.
+const CLUSTER_WIDE: [&str; 3] = ["namespace", "node", "nodes"];
+
+/// The flags that say where the command works; each is empty if it was not typed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Those for the kubeconfig and the context.
+    pub(crate) cluster: String,
+    pub(crate) namespace: String,
+}
+
+/// Set once, before anything is shown.
+static PLACE: OnceLock<Place> = OnceLock::new();
+
+pub(crate) fn set(place: Place) {
+    // A process has one command line.
+    let _ = PLACE.set(place);
+}
+
+/// The text with these flags in its commands.
+pub(super) fn with_place(text: &str) -> Cow<'_, str> {
+    match PLACE.get() {
+        Some(place) if *place != Place::default() => Cow::Owned(put_in(text, place)),
+        _ => Cow::Borrowed(text),
+    }
+}
+
+fn put_in(text: &str, place: &Place) -> String {
+    let mut parts = text.split("kubectl ");
+    let mut placed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        placed.push_str("kubectl ");
+        // A command between backticks ends there.
+        let command = part.split('`').next().unwrap_or_default();
+        let (program, rest) = part.split_at(if part.starts_with("flink ") { "flink ".len() } else { 0 });
+        placed.push_str(program);
+        if works_somewhere(command) {
+            // A flag is not given twice.
+            let names_its_own = command.contains(" -n ") || command.contains(" -A");
+            let namespace = Some(place.namespace.as_str()).filter(|_| !names_its_own);
+            let flags = [Some(place.cluster.as_str()), namespace];
+            for flag in flags.into_iter().flatten().filter(|flag| !flag.is_empty()) {
+                placed.push_str(flag);
+                placed.push(' ');
+            }
+        }
+        placed.push_str(rest);
+    }
+    placed
+}
+
+/// Whether it is a command that works in a cluster and a namespace; `command` begins after `kubectl`.
+fn works_somewhere(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some("flink"), Some(name)) => !LOCAL.contains(&name),
+        (Some("apply"), Some(flag)) => flag == "-f",
+        (Some(verb), Some(kind)) => OF_KUBECTL.contains(&verb) && !CLUSTER_WIDE.contains(&kind),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, put_in};
+
+    fn placed(text: &str, cluster: &str) -> String {
+        let place = Place {
+            cluster: cluster.to_owned(),
+            namespace: "-n shop".to_owned(),
+        };
+        put_in(text, &place)
+    }
+
+    #[test]
+    fn commands_get_the_flags_and_nothing_else_does() {
+        for (text, expected) in [
+            (
+                "`kubectl flink upgrade demo --continue` continues it",
+                "`kubectl flink -n shop upgrade demo --continue` continues it",
+            ),
+            (
+                "`kubectl flink stop demo`, or `kubectl flink delete demo`",
+                "`kubectl flink -n shop stop demo`, or `kubectl flink -n shop delete demo`",
+            ),
+            (
+                "see its log: kubectl flink logs demo --all",
+                "see its log: kubectl flink -n shop logs demo --all",
+            ),
+            (
+                "`kubectl describe pod demo-x` shows why",
+                "`kubectl -n shop describe pod demo-x` shows why",
+            ),
+        ] {
+            assert_eq!(placed(text, ""), expected);
+        }
+        for same in [
+            "`kubectl flink list -A` shows the clusters of all namespaces",
+            "`kubectl flink prune -n other`",
+            "`kubectl flink image build --lib FILE` puts it there",
+            "`kubectl describe node a` shows since when",
+            "`kubectl auth whoami` shows who you are",
+            "log in as for kubectl",
+            "kubectl runs it",
+            "",
+        ] {
+            assert_eq!(placed(same, ""), same);
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_named_once() {
+        assert_eq!(
+            placed(
+                "kubectl flink doctor --rbac -n other | kubectl apply -f -",
+                "--context prod"
+            ),
+            "kubectl flink --context prod doctor --rbac -n other | kubectl --context prod -n shop apply -f -"
+        );
+    }
+}
