@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::cli::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::operation;
 use crate::model::bytes;
 use crate::operations::report::{OperationResult, Outcome};
@@ -88,14 +88,9 @@ pub(crate) async fn run(context: &Context, args: CheckpointArgs) -> Result<()> {
         taking.await?
     } else {
         tokio::time::timeout(args.timeout, taking).await.map_err(|_| {
-            Error::new(
-                Kind::TimedOut,
-                format!(
-                    "the checkpoint of {name} is not written after {} s",
-                    args.timeout.as_secs()
-                ),
-            )
-            .hint("Flink keeps writing it")
+            let seconds = args.timeout.as_secs();
+            Error::timed_out(format!("the checkpoint of {name} is not written after {seconds} s"))
+                .hint("Flink keeps writing it")
         })??
     };
     let mut text = format!("{name}: checkpoint {}", checkpoint.id);
