@@ -16,6 +16,7 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::config_keys::warn_of_keys;
 use crate::operations::create::{CreateOptions, Created, create};
+use crate::operations::report::Outcome;
 
 pub(crate) struct Description<'a> {
     /// The name in the command line.
@@ -124,7 +125,7 @@ impl Described {
     ) -> Result<Created> {
         let name = spec.name.clone();
         let created = Box::pin(create(cluster, spec, &self.templates, self.own_templates, how, live)).await;
-        created.map_err(|error| with_way_on(error, &name, "created"))
+        created.map_err(|error| with_way_on(error, &name, Outcome::Created))
     }
 }
 

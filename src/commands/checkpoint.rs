@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::wait::WaitArgs;
 use crate::cli::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::operation;
 use crate::model::bytes;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::output::terminal;
 use crate::progress;
 
@@ -65,12 +65,12 @@ pub(crate) async fn run(context: &Context, args: CheckpointArgs) -> Result<()> {
     let job = handle.job_for("checkpoint").await?;
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),
-        ..handle.result("completed")
+        ..handle.result(Outcome::Completed)
     };
     if args.wait.does_not_wait() {
         let trigger_id = operation::ask_for_checkpoint(&handle.flink, &job.jid, args.kind.as_rest()).await?;
         let line = terminal::clean(&format!("{trigger_id}\n"));
-        result.outcome = "requested";
+        result.outcome = Outcome::Requested;
         result.trigger_id = Some(trigger_id);
         return args.output.result(&line, &result);
     }
@@ -88,14 +88,9 @@ pub(crate) async fn run(context: &Context, args: CheckpointArgs) -> Result<()> {
         taking.await?
     } else {
         tokio::time::timeout(args.timeout, taking).await.map_err(|_| {
-            Error::new(
-                Kind::TimedOut,
-                format!(
-                    "the checkpoint of {name} is not written after {} s",
-                    args.timeout.as_secs()
-                ),
-            )
-            .hint("Flink keeps writing it")
+            let seconds = args.timeout.as_secs();
+            Error::timed_out(format!("the checkpoint of {name} is not written after {seconds} s"))
+                .hint("Flink keeps writing it")
         })??
     };
     let mut text = format!("{name}: checkpoint {}", checkpoint.id);

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use crate::cli::args::clusters::{FirstFailure, SelectedClustersArgs, confirm_deletion};
+use crate::cli::args::deploy::DryRun;
 use crate::cli::args::output::OutputArgs;
 use crate::cli::args::stop::EndingArgs;
+use crate::cli::args::values;
 use crate::cli::args::wait::WaitArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
 use crate::operations::delete::plan::Plan;
 use crate::operations::delete::{DeleteOptions, delete, plans};
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::output::terminal;
 
 /// Delete clusters
@@ -39,11 +41,11 @@ pub(crate) struct DeleteArgs {
     #[command(flatten)]
     wait: WaitArgs,
     /// How long to wait; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = values::duration)]
     timeout: Duration,
     /// Show what would be deleted, and delete nothing
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_parser = ["none", "client", "server"])]
-    dry_run: Option<String>,
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
+    dry_run: Option<DryRun>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -57,7 +59,7 @@ impl DeleteArgs {
             ending: EndingArgs::with_savepoint(),
             ignore_not_found: true,
             timeout: Duration::from_secs(300),
-            dry_run: dry_run.then(|| "server".to_owned()),
+            dry_run: dry_run.then_some(DryRun::Server),
             output,
             ..Self::default()
         }
@@ -70,10 +72,10 @@ impl DeleteArgs {
             savepoint_dir: self.ending.savepoint_dir.clone(),
             purge: self.purge,
             no_wait: self.wait.does_not_wait(),
-            limit: (!self.timeout.is_zero()).then_some(self.timeout),
+            limit: values::limit(self.timeout),
             take_over: self.take_over,
             ignore_not_found: self.ignore_not_found,
-            dry_run: self.dry_run.as_ref().is_some_and(|place| place != "none"),
+            dry_run: DryRun::is_on(self.dry_run),
         }
     }
 
@@ -82,9 +84,8 @@ impl DeleteArgs {
         self.output.done(&result)?;
         if resumable {
             let name = result.cluster;
-            terminal::next_steps(&[format!(
-                "kubectl flink resume {name} brings it back from its last savepoint"
-            )]);
+            let text = format!("kubectl flink resume {name} brings it back from its last savepoint");
+            terminal::next_steps(&[text]);
         }
         Ok(())
     }
@@ -107,12 +108,11 @@ pub(crate) async fn run(context: &Context, args: DeleteArgs) -> Result<()> {
     }
     for plan in plans {
         let name = plan.handle.name.clone();
-        let outcome = match &args.dry_run {
-            Some(place) if how.dry_run => {
-                let result = OperationResult::new(&cluster, &name, "deleted");
-                args.output.tried(&format!("{place} "), result)
-            }
-            _ => Box::pin(args.carry_out(plan, &how)).await,
+        let outcome = if how.dry_run {
+            let result = OperationResult::new(&cluster, &name, Outcome::Deleted);
+            args.output.tried(DryRun::place(args.dry_run), result)
+        } else {
+            Box::pin(args.carry_out(plan, &how)).await
         };
         failure.add(&name, outcome);
     }

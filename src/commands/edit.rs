@@ -9,6 +9,7 @@ use crate::model::config::Config;
 use crate::model::flink_deployment;
 use crate::operations::edited_file::{edit, kept, remove, scratch};
 use crate::operations::interruption;
+use crate::operations::report::Outcome;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::change;
 use crate::output::{self, Format, terminal};
@@ -56,7 +57,7 @@ pub(crate) async fn run(context: &Context, args: EditArgs) -> Result<()> {
             // The file has nothing that is not in the cluster.
             remove(&file);
             terminal::note(&format!("{name} is left as it is: nothing was changed"));
-            return args.change.output.done(&handle.result("unchanged"));
+            return args.change.output.done(&handle.result(Outcome::Unchanged));
         }
         Err(error) => return Err(kept(&file, &spec, error)),
     };

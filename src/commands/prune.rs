@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::cli::args::clusters::{FirstFailure, confirm_deletion};
 use crate::cli::args::deploy::DryRun;
 use crate::cli::args::output::OutputArgs;
+use crate::cli::args::values;
 use crate::cli::args::wait::WaitArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
 use crate::kubernetes::clock;
 use crate::kubernetes::tables::ListSelection;
 use crate::operations::prune::{EndedCluster, PruneOptions, ended};
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::output::terminal;
 
 /// Delete clusters whose jobs have ended; their histories stay
@@ -24,13 +25,13 @@ use crate::output::terminal;
     kubectl flink prune -A --older-than 24h --yes")]
 pub(crate) struct PruneArgs {
     /// Only clusters whose job ended so long ago
-    #[arg(long, value_name = "DURATION", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     older_than: Option<Duration>,
     /// Clusters of all namespaces
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// Only clusters with these labels, such as team=a
-    #[arg(short = 'l', long, value_name = "LABELS", value_parser = crate::cli::args::values::selector)]
+    #[arg(short = 'l', long, value_name = "LABELS", value_parser = values::selector)]
     selector: Option<String>,
     /// Show what would be deleted, and delete nothing
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_enum)]
@@ -41,7 +42,7 @@ pub(crate) struct PruneArgs {
     #[command(flatten)]
     wait: WaitArgs,
     /// How long to wait for the end of each cluster's Pods; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = values::duration)]
     timeout: Duration,
     #[command(flatten)]
     output: OutputArgs,
@@ -52,7 +53,7 @@ pub(crate) async fn run(context: &Context, args: PruneArgs) -> Result<()> {
     let how = PruneOptions {
         older_than: args.older_than,
         dry_run: DryRun::is_on(args.dry_run),
-        limit: (!args.timeout.is_zero()).then_some(args.timeout),
+        limit: values::limit(args.timeout),
         no_wait: args.wait.does_not_wait(),
     };
     let wanted = ListSelection {
@@ -86,7 +87,7 @@ pub(crate) async fn run(context: &Context, args: PruneArgs) -> Result<()> {
     for one in found {
         let name = one.handle.name.clone();
         let outcome = if how.dry_run {
-            let result = OperationResult::new(&one.handle.cluster, &name, "pruned");
+            let result = OperationResult::new(&one.handle.cluster, &name, Outcome::Pruned);
             args.output.tried("", result)
         } else {
             remove(one).await

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::args::values;
 use crate::cli::context::Context;
 use crate::error::{Kind, Result};
 use crate::flink::{SavepointRequest, Then};
@@ -42,7 +43,7 @@ pub(crate) struct RehearseArgs {
     #[arg(long, value_name = "FORM", default_value = "canonical")]
     savepoint_format: SavepointFormat,
     /// How long the rehearsal may take; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::duration)]
     timeout: Duration,
     #[command(flatten)]
     spec: SpecArgs,
@@ -72,7 +73,7 @@ pub(crate) async fn run(context: &Context, args: RehearseArgs) -> Result<()> {
     if let Some(image) = wanted.image.take() {
         image.push().await?;
     }
-    let limit = (!args.timeout.is_zero()).then_some(args.timeout);
+    let limit = values::limit(args.timeout);
     rehearse::rehearse(&mut handle, &wanted, start, limit).await?;
     terminal::data(&format!("cluster/{name} rehearsed\n"))
 }

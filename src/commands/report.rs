@@ -15,6 +15,7 @@ use crate::operations::bug_report::{self, ReportPart};
 use crate::operations::doctor::check::check_both;
 use crate::operations::observe::observe;
 use crate::operations::preflight::server_version;
+use crate::operations::status::ClusterStatus;
 use crate::operations::why::explain;
 use crate::output::status::{ScreenStyle, status};
 use crate::output::version::text;
@@ -96,7 +97,7 @@ async fn texts(cluster: &Cluster, name: &ClusterName) -> Vec<ReportPart> {
         let observation = Box::pin(observe(cluster, name)).await?;
         let now = clock::now();
         let explanation = Box::pin(explain(cluster, name, &observation, now)).await;
-        let shown = observation.into_status(cluster.namespace(), name, now);
+        let shown = ClusterStatus::new(cluster.namespace(), name, observation, now);
         let look = ScreenStyle::default();
         Ok((status(&shown, look, now), why(&explanation, look.width, now)))
     };

@@ -40,7 +40,7 @@ async fn resume_one(context: &Context, name: &ClusterName, args: &PlainResumeArg
     let args = ResumeArgs::plain(name.to_string(), args.deploy.clone(), args.from_savepoint.clone());
     let wanted = args.resume(Command::Resume)?;
     match Box::pin(resume_stopped(&context.connect()?, &wanted)).await? {
-        Resumed::Changed(report) => args.deploy.print(&report),
+        Resumed::Changed(report) => args.deploy.output.print(&report),
         Resumed::Runs(handle) => args.deploy.wait_after(&handle, true).await,
         Resumed::Started(handle) => args.deploy.wait_after(&handle, false).await,
     }

@@ -53,10 +53,8 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
     let outcome = match created {
         Ok(()) => {
             let limit = (!args.limit.is_zero()).then(|| args.limit.saturating_sub(begun.elapsed()));
-            match follow(cluster, name, limit).await {
-                Ok(result) => output.done(&result),
-                Err(error) => Err(error),
-            }
+            let followed = follow(cluster, name, limit).await;
+            followed.and_then(|result| output.done(&result))
         }
         Err(error) => Err(error),
     };

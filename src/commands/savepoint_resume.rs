@@ -86,5 +86,5 @@ impl ResumeArgs {
 pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<()> {
     let wanted = args.resume(Command::SavepointResume)?;
     let report = Box::pin(resume(&context.connect()?, &wanted)).await?;
-    args.deploy.print(&report)
+    args.deploy.output.print(&report)
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::clock;
+use crate::model::diagnosis::Severity;
 use crate::operations::observe::observe;
+use crate::operations::status::ClusterStatus;
 use crate::output::status::{ScreenStyle, status};
 use crate::output::{Format, Printer, terminal};
 
@@ -49,8 +51,11 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
             Ok(observation) => {
                 seen = true;
                 let now = clock::now();
-                let shown = observation.into_status(cluster.namespace(), &name, now);
-                is_wrong = shown.problems.iter().any(|problem| problem.severity != "notice");
+                let shown = ClusterStatus::new(cluster.namespace(), &name, observation, now);
+                is_wrong = shown
+                    .problems
+                    .iter()
+                    .any(|problem| problem.severity != Severity::Notice);
                 if for_people {
                     let look = ScreenStyle {
                         width: terminal::width().filter(|_| screen.is_in_place() || args.output != Format::Wide),

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::flink::{port_forward, web_ui as web};
 use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects;
-use crate::model::job_end::end_of_job;
+use crate::model::job_phase::end_of_job;
 use crate::output::picture::browse;
 use crate::output::terminal;
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::cli::args::values;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::operations::preflight::{misfit, server_version};
@@ -22,14 +23,8 @@ pub(crate) struct VersionArgs {
     #[arg(long)]
     client: bool,
     /// Format of the output [default: text]
-    #[arg(long, short, value_name = "FORMAT", value_enum)]
-    output: Option<Output>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Json,
-    Yaml,
+    #[arg(long, short, value_name = "FORMAT", value_parser = values::one_of(["json", "yaml"]))]
+    output: Option<Format>,
 }
 
 pub(crate) async fn run(context: &Context, args: &VersionArgs) -> Result<()> {
@@ -40,17 +35,8 @@ pub(crate) async fn run(context: &Context, args: &VersionArgs) -> Result<()> {
     };
     let answer = server.as_ref().ok().and_then(Option::as_ref);
     match args.output {
-        None => {
-            terminal::data(&text(answer, terminal::width()))?;
-        }
-        Some(output) => {
-            let format = if output == Output::Yaml {
-                Format::Yaml
-            } else {
-                Format::Json
-            };
-            terminal::data(&output::document(format, &tree(answer))?)?;
-        }
+        None => terminal::data(&text(answer, terminal::width()))?,
+        Some(format) => terminal::data(&output::document(format, &tree(answer))?)?,
     }
     if let Some(warning) = answer.and_then(misfit) {
         terminal::warn(&warning);

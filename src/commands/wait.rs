@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::cli::args::clusters::ClustersArgs;
+use crate::cli::args::values;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::model::names::ClusterName;
@@ -23,7 +24,7 @@ pub(crate) struct WaitArgs {
     #[arg(long = "for", value_name = "GOAL", default_value = "running")]
     goal: Goal,
     /// How long to wait; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::duration)]
     timeout: Duration,
 }
 
@@ -57,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: WaitArgs) -> Result<()> {
 
 async fn wait_for(context: &Context, name: ClusterName, args: &WaitArgs) -> Result<()> {
     let cluster = context.connect()?;
-    let limit = (!args.timeout.is_zero()).then_some(args.timeout);
+    let limit = values::limit(args.timeout);
     match reach(&cluster, &name, args.goal, limit).await? {
         Reached::Is(word) => terminal::data(&format!("cluster/{name} {word}\n")),
         Reached::Found(value) => terminal::data(&args.clusters.line(&name, &value)),

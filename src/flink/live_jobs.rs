@@ -10,7 +10,8 @@ use crate::flink::Flink;
 use crate::flink::metrics::Depth;
 use crate::kubernetes::api::Cluster;
 use crate::model::flink::live::{Reach, Snapshot};
-use crate::model::listing::{JobPhase, Key, LiveJob, Parts};
+use crate::model::job_phase::JobPhase;
+use crate::model::listing::{Key, LiveJob, Parts};
 use crate::model::names::ClusterName;
 
 /// Number of clusters read in parallel, with at most two requests each, so 16 requests.

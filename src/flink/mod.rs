@@ -55,6 +55,17 @@ pub(crate) enum Reply<T> {
 }
 
 impl<T> Reply<T> {
+    /// The same for a caller that asks again: an error that may pass is no answer.
+    pub(crate) fn or_away(reply: Result<Self>) -> Result<Self> {
+        match reply {
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, "Flink gave no answer");
+                Ok(Self::Away)
+            }
+            reply => reply,
+        }
+    }
+
     /// The same reply with its answer converted.
     pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Reply<U> {
         match self {
@@ -309,7 +320,6 @@ impl Flink {
         self.ask(Method::PATCH, &of_job(job_id, "?mode=cancel")?, None).await
     }
 
-    /// The answer of a reply.
     pub(crate) fn answered<T>(&self, reply: Reply<T>) -> Result<T> {
         match reply {
             Reply::Answer(answer) => Ok(answer),

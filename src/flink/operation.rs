@@ -110,18 +110,16 @@ where
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     let mut unknown = 0;
     loop {
-        match ask().await {
-            Ok(Reply::Answer(OperationStatus::Completed(id))) => return Ok(id),
-            Ok(Reply::Answer(OperationStatus::Failed(cause))) => return Err(Error::job_failed(cause)),
-            Ok(Reply::Answer(OperationStatus::InProgress)) => last_answer = Instant::now(),
-            Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) if unknown < elsewhere => {
+        match Reply::or_away(ask().await)? {
+            Reply::Answer(OperationStatus::Completed(id)) => return Ok(id),
+            Reply::Answer(OperationStatus::Failed(cause)) => return Err(Error::job_failed(cause)),
+            Reply::Answer(OperationStatus::InProgress) => last_answer = Instant::now(),
+            Reply::Refused(StatusCode::NOT_FOUND, _) if unknown < elsewhere => {
                 unknown += 1;
                 pauses.reset();
             }
-            Ok(Reply::Refused(_, said)) => return Err(flink.refused(&said)),
-            Ok(Reply::Away) => {}
-            Err(error) if !error.is_transient() => return Err(error),
-            Err(error) => tracing::debug!(%error, "an operation's status got no answer"),
+            Reply::Refused(_, said) => return Err(flink.refused(&said)),
+            Reply::Away => {}
         }
         if last_answer.elapsed() > AWAY {
             return Err(flink.away().context("the outcome is not known"));

@@ -8,11 +8,12 @@ use super::{History, Revision, Savepoint};
 use crate::history::transaction::Journal;
 use crate::model::flink::effective_config::is_secret;
 use crate::model::secrets::hide;
+use crate::model::shortened::shortened;
 
 /// Number of differences between two specs to show.
 const SHOWN: usize = 8;
 /// Number of characters of a value to show.
-const WIDTH: usize = 60;
+const WIDTH: usize = 61;
 
 impl History {
     /// The changes of other commands between `self`, from which a plan was made, and `now`: one line each. Empty: the
@@ -96,7 +97,7 @@ impl History {
             .map(|path| {
                 let value = |side: &BTreeMap<String, String>| match side.get(path) {
                     Some(_) if is_secret(path) => "***".to_owned(),
-                    Some(text) => short(text),
+                    Some(text) => shortened(text, WIDTH),
                     None => absent(),
                 };
                 format!("  {path}: {} became {}", value(&before), value(&after))
@@ -127,7 +128,7 @@ fn opened(spec: &Value) -> Value {
 
 /// The start of the line for a revision that an operation created.
 fn reported_operation(journal: &Journal) -> String {
-    let number = journal.new_revision.map_or(0, |number| number);
+    let number = journal.new_revision.unwrap_or_default();
     format!("revision {number} was created: {},", journal.command)
 }
 
@@ -139,13 +140,6 @@ fn is_same(one: &Revision, other: &Revision) -> bool {
     } == Revision {
         outcome: None,
         ..other.clone()
-    }
-}
-
-fn short(text: &str) -> String {
-    match text.char_indices().nth(WIDTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Revisions and savepoints.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -66,16 +68,10 @@ impl RevisionOutcome {
     }
 }
 
-impl RevisionState {
-    /// Its name, as in the history.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Failed => "failed",
-            Self::RolledBack => "rolled-back",
-            Self::Dropped => "dropped",
-        }
+/// Its name, as in the history.
+impl fmt::Display for RevisionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -101,7 +97,6 @@ impl Revision {
     }
 }
 
-/// The progress of a savepoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Progress {

@@ -19,7 +19,7 @@ pub(crate) struct RevisionRow<'a> {
     /// The user who created it.
     pub(crate) by: Option<&'a str>,
     pub(crate) command: &'a str,
-    pub(crate) outcome: Option<&'a str>,
+    pub(crate) outcome: Option<RevisionState>,
     /// The cause, if it is not successful.
     pub(crate) why: Option<&'a str>,
     pub(crate) image: Option<&'a str>,
@@ -39,7 +39,7 @@ impl<'a> RevisionRow<'a> {
             created_at: &revision.created_at,
             by: revision.by.as_deref(),
             command: &revision.command,
-            outcome: revision.state().map(RevisionState::as_str),
+            outcome: revision.state(),
             why: revision.outcome.as_ref().and_then(|outcome| outcome.why.as_deref()),
             image: text(&spec["image"]),
             parallelism: spec["job"]["parallelism"].as_u64(),
@@ -82,7 +82,7 @@ pub(crate) fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<Str
         text(view.by),
         view.parallelism.map(|number| number.to_string()).unwrap_or_default(),
         text(view.image),
-        text(view.outcome),
+        view.outcome.map(|state| state.to_string()).unwrap_or_default(),
     ];
     if wide {
         row.extend([text(view.flink_version), text(view.from_savepoint), text(view.why)]);

@@ -11,7 +11,6 @@ use crate::image::jar::{self, Jar, nearest};
 /// which its entrypoint looks for no class in `usrlib`.
 const PYTHON: &str = "org.apache.flink.client.python.PythonDriver";
 
-/// Reads a jar.
 pub(crate) fn read(path: &Path) -> Result<Jar> {
     let wrong = |why: &str| Error::usage(format!("--jar {}: {why}", path.display()));
     let file = File::open(path).map_err(|e| wrong(&format!("it cannot be read: {e}")))?;

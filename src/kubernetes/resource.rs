@@ -59,6 +59,13 @@ impl Resource {
         }
     }
 
+    /// The kind of an object of a cluster; `None`: it is of no kind that a cluster has.
+    pub(crate) fn of_object(object: &Value) -> Option<Self> {
+        [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
+            .into_iter()
+            .find(|resource| object["kind"] == resource.kind)
+    }
+
     /// Path of the objects of this kind: in `namespace`, or in all namespaces.
     pub(crate) fn path(self, namespace: Option<&str>) -> String {
         let root = match self.group {

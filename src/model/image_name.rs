@@ -12,7 +12,6 @@ pub(crate) struct ImageName<'a> {
     pub(crate) registry: Option<&'a str>,
     /// Path in the registry.
     pub(crate) path: &'a str,
-    /// Tag, if there is one.
     pub(crate) tag: Option<&'a str>,
     /// Digest, if there is one: its algorithm, a colon, and its digits.
     pub(crate) digest: Option<&'a str>,

@@ -13,6 +13,8 @@ pub(crate) const ENTRYPOINTS: [&str; 5] = [
     "task-manager",
     "jobmanager",
 ];
+/// The fields of a container that have its probes.
+pub(crate) const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 /// Names in Flink's own templates, in ours, and under the operator.
 const NAMES: [&str; 7] = [
     MAIN_CONTAINER,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::flink::FlinkVersion;
 use super::flink::live::{JobDetail, Vertex};
+use super::flink::overview::JobState;
 use crate::error::{Error, Result};
 
 /// Reply of `GET /jobs/:id/resource-requirements` (Flink 1.18+): bounds of each vertex.
@@ -256,7 +257,7 @@ impl ScalePlan {
     /// Whether all vertices run with the target number of tasks.
     pub(crate) fn is_reached(&self, job: &JobDetail) -> bool {
         !job.vertices.is_empty()
-            && job.state == "RUNNING"
+            && job.state == Some(JobState::Running)
             && job.vertices.iter().all(|vertex| {
                 let target = self.targets.get(&vertex.id).copied().unwrap_or(vertex.parallelism);
                 let count = |state: &str| vertex.tasks.get(state).copied().unwrap_or(0);
@@ -301,7 +302,7 @@ mod tests {
     fn known(vertices: Vec<Vertex>, wanted: u32) -> ScaleInput {
         ScaleInput {
             job: JobDetail {
-                state: "RUNNING".into(),
+                state: Some(JobState::Running),
                 vertices,
                 ..JobDetail::default()
             },

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::model::main_container::PROBES;
+
 /// Metadata that users write; the server writes everything else.
 const OWN_METADATA: [&str; 6] = [
     "name",
@@ -168,7 +170,7 @@ fn container(container: &mut Value) {
             field_ref(source);
         }
     }
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+    for probe in PROBES {
         if let Some(probe) = container.get_mut(probe) {
             let defaults =
                 json!({"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3});

@@ -204,7 +204,6 @@ pub(crate) fn substitute(tree: &Value, variables: &Variables) -> Result<Value> {
     })
 }
 
-/// Whether any text of the tree `is` one.
 fn any_text(tree: &Value, is: fn(&str) -> bool) -> bool {
     match tree {
         Value::String(text) => is(text),

@@ -15,7 +15,7 @@ use crate::model::{flink_deployment, manifests};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::deploy;
 use crate::operations::lock::{self, Creation};
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
 
 /// Takes over the objects of the cluster `name`, `confirm` asks before objects that are labelled as another's become the
@@ -70,7 +70,7 @@ pub(crate) async fn adopt_objects(
         // An interrupted command had taken over all objects, and had not recorded its end.
         handle.left_behind = left.filter(|left| left.command == Command::Adopt && !is_dry_run);
         lock::close(&mut handle, None).await?;
-        return Ok(result("unchanged", handle.live_revision()));
+        return Ok(result(Outcome::Unchanged, handle.live_revision()));
     }
     // Later objects must have the labels too.
     let (templates, layer) = adopt::take_over(
@@ -130,7 +130,7 @@ pub(crate) async fn adopt_objects(
             "{name}: fields of {others} {verb} taken over; applying them again takes them back"
         ));
     }
-    Ok(result("adopted", Some(number)))
+    Ok(result(Outcome::Adopted, Some(number)))
 }
 
 /// Reads the cluster. Objects that only have its names are taken over, and their messages are returned too.

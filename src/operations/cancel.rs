@@ -11,7 +11,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::within;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::operations::savepoint::{self, CancelOutcome, JobManagerEnd, Wait};
 use crate::operations::upgrade::clean_up::await_jobmanager_end;
 use crate::progress;
@@ -97,11 +97,11 @@ pub(crate) async fn cancel(
     let canceled = within(limit, &what, Box::pin(canceling)).await;
     lock::end(&mut handle, &canceled).await;
     let outcome = match canceled? {
-        CancelOutcome::As(JobState::Canceled) | CancelOutcome::Unseen => "canceled",
+        CancelOutcome::As(JobState::Canceled) | CancelOutcome::Unseen => Outcome::Canceled,
         // The job finished before the cancel.
         CancelOutcome::As(JobState::Finished) => {
             progress::note(&format!("{name}: the job finished before it was canceled"));
-            "finished"
+            Outcome::Finished
         }
         CancelOutcome::As(state) => {
             return Err(Error::job_failed(format!(
@@ -121,5 +121,5 @@ fn still_runs(name: &ClusterName, runs: &str) -> Error {
 
 fn unchanged(handle: &ClusterHandle) -> OperationResult {
     progress::note(&format!("{}: no job runs", handle.name));
-    OperationResult::new(&handle.cluster, &handle.name, "unchanged")
+    OperationResult::new(&handle.cluster, &handle.name, Outcome::Unchanged)
 }

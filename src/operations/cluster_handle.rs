@@ -14,12 +14,12 @@ use crate::model::adopt::adopt;
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::ha_config_maps::Ids;
-use crate::model::job_end::end_of_job;
+use crate::model::job_phase::{JobPhase, end_of_job};
 use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
 use crate::model::template::{self, Templates};
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
 
 pub(crate) struct ClusterHandle {
@@ -161,9 +161,8 @@ impl ClusterHandle {
         self.live.is_empty() && !self.store.exists()
     }
 
-    /// How the Kubernetes Job ended: its condition `Complete` or `Failed`. `None`: it has not ended, or there is no
-    /// Job.
-    pub(crate) fn job_end(&self) -> Option<&'static str> {
+    /// How the Kubernetes Job ended. `None`: it has not ended, or there is no Job.
+    pub(crate) fn job_end(&self) -> Option<JobPhase> {
         self.live.job.as_ref().and_then(end_of_job)
     }
 
@@ -326,7 +325,7 @@ impl ClusterHandle {
     }
 
     /// The result of an action, with the present revision.
-    pub(crate) fn result(&self, outcome: &'static str) -> OperationResult {
+    pub(crate) fn result(&self, outcome: Outcome) -> OperationResult {
         OperationResult {
             revision: self.live_revision(),
             ..OperationResult::new(&self.cluster, &self.name, outcome)

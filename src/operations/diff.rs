@@ -111,16 +111,15 @@ impl ComparedVersion {
             .and_then(|number| history.revision(number))
             .map(revision_spec::layer)
             .transpose()?;
-        let base = Config {
-            from_savepoint: begun
-                .as_ref()
-                .map_or(base.from_savepoint.clone(), |layer| layer.from_savepoint.clone()),
-            allow_non_restored_state: begun
-                .as_ref()
-                .map_or(base.allow_non_restored_state, |layer| layer.allow_non_restored_state),
-            nonce: begun.as_ref().and_then(|layer| layer.nonce.clone()),
-            rpc_port: begun.as_ref().map_or(base.rpc_port, |layer| layer.rpc_port),
-            ..base
+        let base = match begun {
+            Some(begun) => Config {
+                from_savepoint: begun.from_savepoint,
+                allow_non_restored_state: begun.allow_non_restored_state,
+                nonce: begun.nonce,
+                rpc_port: begun.rpc_port,
+                ..base
+            },
+            None => Config { nonce: None, ..base },
         };
         let layer = base.changed_by(self.flags);
         let number = running.unwrap_or(1);

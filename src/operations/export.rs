@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::history::revision_spec;
 use crate::model::config::Config;
 use crate::model::names::{APPLY_SET, ClusterName};
-use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::model::{export, flink_deployment, manifests};
 use crate::operations::cluster_handle::ClusterHandle;
@@ -23,12 +22,7 @@ pub(crate) fn flink_deployment(handle: &ClusterHandle) -> Result<Value> {
 
 /// Its objects, without what the server put into them; those of the last revision, if there are none.
 pub(crate) fn objects(handle: &ClusterHandle) -> Result<Vec<Value>> {
-    let live = &handle.live;
-    let mut objects: Vec<_> = [&live.service, &live.job, &live.deployment]
-        .into_iter()
-        .flatten()
-        .map(strip_server_fields)
-        .collect();
+    let mut objects = handle.live.stripped();
     for metadata in objects
         .iter_mut()
         .filter_map(|object| object["metadata"].as_object_mut())

@@ -12,7 +12,8 @@ use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
 use crate::model::flink_pod::{self, AfterEnd, Phase, phase};
 use crate::model::ha_config_maps::{have_checkpoint, jobs_with_checkpoint};
-use crate::model::manifests::{FAILED_FOR_GOOD, failed_for_good};
+use crate::model::job_phase::{JobPhase, failed_for_good};
+use crate::model::manifests::FAILED_FOR_GOOD;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 
@@ -68,9 +69,9 @@ impl ClusterHandle {
         Ok(JobStatus::Unreachable(format!("{how}, and {kept}")))
     }
 
-    /// Whether the job has ended when its Kubernetes Job has: `Complete`, or `Failed` for a reason of Flink's.
-    pub(super) async fn after_job(&self, end: &str) -> Result<JobStatus> {
-        if end != "Failed" {
+    /// Whether the job has ended when its Kubernetes Job has: successfully, or for a reason of Flink's.
+    pub(super) async fn after_job(&self, end: JobPhase) -> Result<JobStatus> {
+        if end != JobPhase::Failed {
             return Ok(JobStatus::Stopped);
         }
         self.after_failure(self.live.job.as_ref().is_some_and(failed_for_good))

@@ -125,8 +125,10 @@ impl ClusterHandle {
         if let Reply::Answer(jobs) = &reply {
             self.other_jobs = jobs.others();
         }
+        if let Some(end) = self.job_end() {
+            return self.after_job(end).await;
+        }
         Ok(match reply {
-            _ if self.job_end().is_some() => self.after_job(self.job_end().unwrap_or_default()).await?,
             Reply::Answer(jobs) => match jobs.main_job() {
                 Some(job) if job.state.is_terminal() => JobStatus::Stopped,
                 Some(job) => JobStatus::Running(job.clone()),

@@ -30,9 +30,8 @@ pub(crate) async fn look(cluster: &Cluster, key: Option<&Key>, everywhere: bool)
 fn selection(namespace: Option<&str>, name: Option<&str>) -> ListSelection {
     ListSelection {
         namespace: namespace.map(ToOwned::to_owned),
-        selector: None,
         names: name.map(ToOwned::to_owned).into_iter().collect(),
-        labels: false,
+        ..ListSelection::default()
     }
 }
 

@@ -11,7 +11,6 @@ use futures::future::{Either, select};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use k8s_openapi::jiff::Timestamp;
 
 use super::savepoint;
 use crate::error::{Error, Result};
@@ -23,11 +22,12 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
-use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, problems, root_cause};
+use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, root_cause};
 use crate::model::flink::live::{Reach, Snapshot};
+use crate::model::flink::settings::Settings;
 use crate::model::flink_pod::{self, Phase};
+use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
-use crate::operations::status::{self, ClusterStatus, StatusInput};
 
 /// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
 const LIMIT: usize = 500;
@@ -49,18 +49,6 @@ pub(crate) struct Observation {
     pub(crate) history: History,
     /// What could not be read: one sentence each.
     pub(crate) remarks: Vec<String>,
-}
-
-impl Observation {
-    pub(crate) fn into_status(self, namespace: &str, name: &ClusterName, now: Timestamp) -> ClusterStatus {
-        let seen = StatusInput {
-            observed: &self.observed,
-            snapshot: &self.snapshot,
-            history: &self.history,
-            problems: &problems(&self.observed, &self.snapshot, now),
-        };
-        ClusterStatus::new(namespace, name, &seen, self.remarks, now)
-    }
 }
 
 /// Reads the data of the cluster `name`.
@@ -118,7 +106,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         return Err(missing(cluster, name, &history));
     }
     observed.service_is_missing = matches!(service, Ok(None));
-    observed.parallelism = job.as_ref().and_then(status::parallelism);
+    observed.parallelism = job.as_ref().and_then(parallelism);
     if let Some(job) = job {
         observed.upsert_job(job);
     }
@@ -147,6 +135,16 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         snapshot,
         history,
         remarks,
+    })
+}
+
+/// The parallelism in the Job's annotation, or in its arguments.
+fn parallelism(job: &Job) -> Option<u32> {
+    let annotations = job.metadata.annotations.as_ref();
+    let annotated = annotations.and_then(|annotations| annotations.get(PARALLELISM)?.parse().ok());
+    annotated.or_else(|| {
+        let settings = Settings::of(&job.spec.as_ref()?.template);
+        settings.get("parallelism.default")?.parse().ok()
     })
 }
 

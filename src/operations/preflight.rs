@@ -43,18 +43,13 @@ pub(crate) async fn preflight(cluster: &Cluster) -> Result<Preflight> {
     let namespace = cluster.namespace();
     let at = |resource| Target::collection("list", resource, Some(namespace));
     let own = Target {
-        resource: NAMESPACES,
-        namespace: None,
         name: Some(namespace.to_owned()),
-        subresource: None,
-        verb: "get",
+        ..Target::collection("get", NAMESPACES, None)
     };
     let label = label_query(&[], &[HISTORY]);
     let wanted = ListSelection {
         namespace: Some(namespace.to_owned()),
-        selector: None,
-        names: Vec::new(),
-        labels: false,
+        ..ListSelection::default()
     };
     let (services, quotas, histories) = (at(SERVICES), at(RESOURCE_QUOTAS), at(CONFIG_MAPS));
     let (version, rights, quotas, own, services, histories, inventory) = futures::join!(
@@ -124,13 +119,7 @@ pub(crate) async fn account(cluster: &Cluster, account: &str, map: Option<&str>)
 
 /// `GET /version`, whose path differs from all others.
 pub(crate) async fn server_version(cluster: &Cluster) -> Result<Value> {
-    let target = Target {
-        resource: Resource::of("", "v1", "version", "version"),
-        namespace: None,
-        name: None,
-        subresource: None,
-        verb: "get",
-    };
+    let target = Target::collection("get", Resource::of("", "v1", "version", "version"), None);
     let ask = || async {
         let request = http::Request::get("/version").body(Vec::new());
         let request = request.map_err(|error| Error::failure("cannot ask for it").because(error))?;

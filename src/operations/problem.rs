@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::history::History;
-use crate::history::transaction::Journal;
-use crate::model::diagnosis::{Cause, with_name};
+use crate::history::transaction::Step;
+use crate::model::diagnosis::{Cause, Severity, with_name};
 use crate::model::names::ClusterName;
 
 /// Commands that change nothing, of `kubectl` and of this plugin.
@@ -39,8 +39,7 @@ const LOOKS: [&str; 21] = [
 pub(crate) struct Problem {
     /// ID of the cause, a row of docs/causes.md.
     pub(crate) cause: &'static str,
-    /// `critical`, `warning` or `notice`.
-    pub(crate) severity: String,
+    pub(crate) severity: Severity,
     pub(crate) message: String,
     pub(crate) evidence: Vec<String>,
     pub(crate) hints: Vec<String>,
@@ -53,7 +52,7 @@ pub(crate) struct OperationPart {
     /// The user and process that run it, or ran it last.
     pub(crate) by: Option<String>,
     pub(crate) started_at: String,
-    pub(crate) step: &'static str,
+    pub(crate) step: Step,
     /// Its state, in a sentence.
     pub(crate) stand: String,
     pub(crate) revision: Option<u64>,
@@ -62,20 +61,17 @@ pub(crate) struct OperationPart {
 }
 
 impl OperationPart {
-    fn new(name: &ClusterName, journal: &Journal) -> Self {
-        Self {
+    pub(crate) fn of(name: &ClusterName, history: &History) -> Option<Self> {
+        let journal = history.open_journal()?;
+        Some(Self {
             command: journal.command.clone(),
             by: journal.holder.as_ref().map(|holder| holder.who.clone()),
             started_at: journal.started_at.clone(),
-            step: journal.step.as_str(),
+            step: journal.step,
             stand: journal.status_text(),
             revision: journal.new_revision,
             hints: journal.next_steps(name),
-        }
-    }
-
-    pub(crate) fn of(name: &ClusterName, history: &History) -> Option<Self> {
-        history.open_journal().map(|journal| Self::new(name, journal))
+        })
     }
 }
 
@@ -87,7 +83,7 @@ pub(crate) fn problems(causes: &[Cause], name: &ClusterName, history: &History) 
         let hints = cause.hints.iter().filter(|hint| !is_open || only_looks(hint));
         Problem {
             cause: cause.kind.id(),
-            severity: cause.severity().to_string(),
+            severity: cause.severity(),
             message: cause.title.clone(),
             evidence: cause.evidence.clone(),
             hints: hints.map(|hint| with_name(hint, name)).collect(),

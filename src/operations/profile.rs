@@ -100,11 +100,7 @@ pub(crate) async fn flame_graph(
     vertex: &Vertex,
     threads: Threads,
 ) -> Result<(i64, Frame)> {
-    let kind = match threads {
-        Threads::Full => "full",
-        Threads::OnCpu => "on_cpu",
-        Threads::OffCpu => "off_cpu",
-    };
+    let kind = threads.as_str().replace('-', "_");
     let path = of_job(
         job,
         &format!("/vertices/{}/flamegraph?type={kind}", FlinkId::new(&vertex.id)?),

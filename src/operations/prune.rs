@@ -15,14 +15,14 @@ use crate::kubernetes::clock;
 use crate::kubernetes::objects::{Gone, pods_gone};
 use crate::kubernetes::tables::{self, ListSelection};
 use crate::model::age::age;
-use crate::model::job_end;
-use crate::model::listing::{JobPhase, Key, Parts, Status};
+use crate::model::job_phase::{JobPhase, ended_at};
+use crate::model::listing::{Key, Parts, Status};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
 use crate::operations::removal::Removal;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
 
 pub(crate) struct PruneOptions {
@@ -97,18 +97,14 @@ async fn unattended(handle: &mut ClusterHandle) -> Result<Option<Journal>> {
     history_lock::unattended(&mut handle.store, &handle.name, watch).await
 }
 
+/// Reads a cluster. A cluster during a change has not ended, whatever its Job's state, and is reported.
 async fn read(cluster: &Cluster, key: Key, parts: Parts) -> Result<Option<EndedCluster>> {
     // A cluster made by hand may have a name that is invalid for our clusters.
     let Ok(name) = ClusterName::new(&key.name) else {
         return Ok(None);
     };
-    let cluster = cluster.in_namespace(key.namespace);
-    look(&cluster, &name, parts).await
-}
-
-/// Reads a cluster. A cluster during a change has not ended, whatever its Job's state, and is reported.
-async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Option<EndedCluster>> {
-    let mut handle = ClusterHandle::read(cluster, name).await?;
+    let name = &name;
+    let mut handle = ClusterHandle::read(&cluster.in_namespace(key.namespace), name).await?;
     let left = match unattended(&mut handle).await {
         Ok(left) => left,
         Err(error) if error.kind == Kind::Conflict => {
@@ -143,9 +139,7 @@ async fn look(cluster: &Cluster, name: &ClusterName, parts: Parts) -> Result<Opt
     let listed = parts.job.as_ref();
     let job = handle.live.job.as_ref();
     Ok(Some(EndedCluster {
-        ended_at: listed
-            .and_then(|job| job.ended_at)
-            .or_else(|| job.and_then(job_end::ended_at)),
+        ended_at: listed.and_then(|job| job.ended_at).or_else(|| job.and_then(ended_at)),
         failed: listed.is_some_and(|job| job.state == JobPhase::Failed),
         handle,
         removal,
@@ -190,7 +184,7 @@ impl EndedCluster {
             mut handle, removal, ..
         } = self;
         let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
-        let result = handle.result("pruned");
+        let result = handle.result(Outcome::Pruned);
         let step = progress::step(&format!("{name}: deleting"));
         // So that `delete` can also repeat it.
         let heartbeat = lock::begin(&mut handle, Command::Delete, Ending::Nothing).await?;

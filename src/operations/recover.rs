@@ -12,7 +12,7 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::upgrade::ChangeOptions;
 use crate::operations::wait::{self, Failures};
 use crate::progress;
@@ -94,7 +94,7 @@ async fn comes_up(handle: ClusterHandle, number: u64, spec: &Spec, how: &ChangeO
     let name = handle.name.clone();
     let result = OperationResult {
         revision: Some(number),
-        ..handle.result("restarted")
+        ..handle.result(Outcome::Restarted)
     };
     if how.no_wait {
         return Ok(Report::done(result));

@@ -1,5 +1,7 @@
 //! The result of an operation, which its command prints.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -7,7 +9,43 @@ use crate::kubernetes::api::Cluster;
 use crate::model::API_VERSION;
 use crate::model::names::ClusterName;
 
-/// What a command did with a cluster, see docs/output.md. A field that has no meaning there is absent.
+/// What a command did with a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    Adopted,
+    Canceled,
+    /// By a command of another version of the plugin.
+    Changed,
+    Cloned,
+    Completed,
+    Created,
+    Deleted,
+    Disposed,
+    Edited,
+    Finished,
+    Pruned,
+    Replaced,
+    Requested,
+    Restarted,
+    Resumed,
+    #[serde(rename = "rolled back")]
+    RolledBack,
+    Scaled,
+    Stopped,
+    Suspended,
+    #[default]
+    Unchanged,
+    Upgraded,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// The result of an operation on a cluster, see docs/output.md. A field that has no meaning there is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationResult {
@@ -37,12 +75,11 @@ pub(crate) struct OperationResult {
     /// Whether nothing was done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dry_run: bool,
-    /// The action, such as `upgraded`.
-    pub(crate) outcome: &'static str,
+    pub(crate) outcome: Outcome,
 }
 
 impl OperationResult {
-    pub(crate) fn new(cluster: &Cluster, name: &ClusterName, outcome: &'static str) -> Self {
+    pub(crate) fn new(cluster: &Cluster, name: &ClusterName, outcome: Outcome) -> Self {
         Self {
             api_version: API_VERSION,
             kind: "OperationResult",

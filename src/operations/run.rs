@@ -12,7 +12,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
 use crate::operations::removal::Removal;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::operations::upgrade::clean_up::{CleanUp, Deletion};
 use crate::operations::upgrade::engine;
 use crate::operations::wait::{self, End};
@@ -34,7 +34,7 @@ pub(crate) async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<
     match end {
         End::Finished => {
             step.done(&format!("{name}: finished, after {seconds:.1} s"));
-            Ok(OperationResult::new(cluster, name, "finished"))
+            Ok(OperationResult::new(cluster, name, Outcome::Finished))
         }
         End::Failed(cause) => Err(cause.into_error(name).context(format!("the job of {name} failed"))),
         End::Canceled => failed("was canceled"),

@@ -161,10 +161,7 @@ fn local_path(path: &str) -> Result<PathBuf> {
     if scheme == "file" {
         return Ok(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest)));
     }
-    let file = format!(
-        "{}/_metadata",
-        path.trim_end_matches("/_metadata").trim_end_matches('/')
-    );
+    let file = savepoint_reader::metadata_file(path);
     let command = match scheme {
         "s3" | "s3a" | "s3p" => format!("aws s3 cp s3:{} -", &file[scheme.len() + 1..]),
         "gs" => format!("gcloud storage cat {file}"),

@@ -1,22 +1,24 @@
 //! Collects everything about one cluster for one screen: the tree behind `status` and its JSON.
 
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
-use crate::history::History;
+use crate::history::{History, RevisionState};
 use crate::model::age::time;
-use crate::model::diagnosis::{Cause, Observed, Role};
+use crate::model::diagnosis::{Observed, Role, problems};
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::live::{OtherJob, Reach, Snapshot};
+use crate::model::flink::overview::JobState;
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod;
-use crate::model::listing::{JobManager, JobPhase, Metadata, Parts, Phase, Status, TaskManagers, Traits};
+use crate::model::job_phase::JobPhase;
+use crate::model::listing::{JobManager, Metadata, Parts, Phase, Status, TaskManagers, Traits};
 use crate::model::main_container;
-use crate::model::manifests::{FLINK_VERSION, PARALLELISM, revision_of};
+use crate::model::manifests::{FLINK_VERSION, revision_of};
 use crate::model::names::ClusterName;
 use crate::model::pod_state::{PodState, pod_states};
+use crate::operations::observe::Observation;
 use crate::operations::problem::{self, OperationPart, Problem};
 
 /// Number of checkpoint durations to show.
@@ -77,8 +79,7 @@ pub(crate) struct ClusterPart {
 pub(crate) struct JobPart {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// State, as Flink names it.
-    pub(crate) state: String,
+    pub(crate) state: JobState,
     /// Start time of this state.
     pub(crate) since: Option<Timestamp>,
     pub(crate) started_at: Option<Timestamp>,
@@ -170,35 +171,20 @@ pub(crate) struct SavepointPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OutcomePart {
-    /// `pending`, `running`, `failed`, `rolled-back` or `dropped`.
-    pub(crate) state: &'static str,
+    pub(crate) state: RevisionState,
     pub(crate) at: String,
     pub(crate) why: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StatusInput<'a> {
-    pub(crate) observed: &'a Observed,
-    /// The answers of Flink's REST.
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) history: &'a History,
-    pub(crate) problems: &'a [Cause],
-}
-
 impl ClusterStatus {
-    pub(crate) fn new(
-        namespace: &str,
-        name: &ClusterName,
-        seen: &StatusInput<'_>,
-        mut remarks: Vec<String>,
-        now: Timestamp,
-    ) -> Self {
-        let StatusInput {
+    pub(crate) fn new(namespace: &str, name: &ClusterName, seen: Observation, now: Timestamp) -> Self {
+        let Observation {
             observed,
             snapshot,
             history,
-            problems,
-        } = *seen;
+            mut remarks,
+        } = seen;
+        let (observed, snapshot, history) = (&observed, &snapshot, &history);
         if let Reach::Closed(why) = &snapshot.reach {
             remarks.push(format!("Flink's REST cannot be reached: {why}"));
         }
@@ -233,7 +219,7 @@ impl ClusterStatus {
             }),
             operation: OperationPart::of(name, history),
             outcome,
-            problems: problem::problems(problems, name, history),
+            problems: problem::problems(&problems(observed, snapshot, now), name, history),
             remarks,
         }
     }
@@ -242,7 +228,7 @@ impl ClusterStatus {
 fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
     let outcome = history.revision(revision?)?.outcome.as_ref()?;
     Some(OutcomePart {
-        state: outcome.state.as_str(),
+        state: outcome.state,
         at: outcome.at.clone(),
         why: outcome.why.clone(),
     })
@@ -277,7 +263,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
         revision: meta.and_then(revision_of),
         created_at: parts.created(),
         flink_version: reported
-            .or_else(|| annotation(meta?, FLINK_VERSION).map(ToOwned::to_owned))
+            .or_else(|| meta?.annotations.as_ref()?.get(FLINK_VERSION).cloned())
             .or_else(|| Some(FlinkVersion::of_image(image.as_deref()?)?.to_string())),
         image,
         parallelism: observed.parallelism,
@@ -286,15 +272,6 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
             .and_then(|settings| settings.high_availability().map(|kind| kind.as_str().to_owned())),
         job_manager_restarts: in_place.max(u32::try_from(failed).unwrap_or(0)),
     }
-}
-
-/// The parallelism in the Job's annotation, or in its arguments.
-pub(crate) fn parallelism(job: &Job) -> Option<u32> {
-    let annotated = annotation(&job.metadata, PARALLELISM).and_then(|text| text.parse().ok());
-    annotated.or_else(|| {
-        let settings = Settings::of(&job.spec.as_ref()?.template);
-        settings.get("parallelism.default")?.parse().ok()
-    })
 }
 
 /// The same two parts as in `list`.
@@ -330,16 +307,12 @@ fn parts(observed: &Observed) -> Parts {
     }
 }
 
-fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
-    meta.annotations.as_ref()?.get(key).map(String::as_str)
-}
-
 fn job(snapshot: &Snapshot) -> Option<JobPart> {
     let job = snapshot.job.as_ref()?;
     Some(JobPart {
         id: job.jid.clone(),
         name: job.name.clone(),
-        state: job.state.to_string(),
+        state: job.state.clone(),
         since: time(snapshot.state_since).or_else(|| job.changed()),
         started_at: job.started(),
         restarts: snapshot.restarts,

@@ -4,11 +4,12 @@ use crate::error::{Error, Result};
 use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::history::{Progress, Savepoint};
+use crate::model::job_phase::JobPhase;
 use crate::model::manifests;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::operations::resume_plan::savepoint_path_unknown;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
@@ -43,10 +44,10 @@ impl StopKind {
         }
     }
 
-    const fn done(self) -> &'static str {
+    const fn outcome(self) -> Outcome {
         match self {
-            Self::Stop => "stopped",
-            Self::Suspend => "suspended",
+            Self::Stop => Outcome::Stopped,
+            Self::Suspend => Outcome::Suspended,
         }
     }
 
@@ -66,7 +67,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
     let name = handle.name.clone();
     lock::check_to_end_job(&mut handle).await?;
     let job_status = handle.job_status().await?;
-    let result = handle.result(what.done());
+    let result = handle.result(what.outcome());
     let path = match job_status {
         JobStatus::Running(job) => {
             let job_id = Some(job.jid.clone());
@@ -117,14 +118,14 @@ fn stopped_before(handle: &ClusterHandle) -> Result<String> {
     let last = handle.store.history().last_savepoint().filter(stopped);
     let name = &handle.name;
     match last.and_then(|savepoint| savepoint.path.clone()) {
-        Some(path) if handle.job_end() != Some("Failed") => {
+        Some(path) if handle.job_end() != Some(JobPhase::Failed) => {
             progress::note(&format!("{name}: stopped before, with savepoint {path}"));
             Ok(path)
         }
         _ if handle.store.history().lost_savepoint().is_some() => Err(savepoint_path_unknown(handle)),
         _ => {
             let how = match handle.job_end() {
-                Some("Failed") => "has failed",
+                Some(JobPhase::Failed) => "has failed",
                 Some(_) => "has ended already",
                 None => "does not run",
             };

@@ -35,7 +35,6 @@ pub(crate) struct StatedVersion<'a> {
     pub(crate) name: ClusterName,
     /// The whole version, from a file.
     pub(crate) file: Option<Config>,
-    /// What flags say.
     pub(crate) flags: Config,
     /// The user's own templates.
     pub(crate) own: Option<Templates>,

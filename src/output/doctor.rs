@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
-
 use super::place::with_place;
 use super::wrap::wrapped;
 use crate::operations::doctor::Finding;
-use crate::output::terminal::clean;
+use crate::output::terminal::{HINT, clean, severity_style};
 
 /// Columns before the messages.
 const MARGIN: usize = 31;
@@ -23,12 +21,7 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
     };
     let mut out = String::new();
     for finding in findings {
-        let style = match finding.severity.as_str() {
-            "critical" => AnsiColor::Red.on_default().bold(),
-            "warning" => AnsiColor::Yellow.on_default().bold(),
-            "ok" => AnsiColor::Green.on_default(),
-            _ => Style::new().dimmed(),
-        };
+        let style = severity_style(finding.severity);
         let line = format!(
             "{style}{:<8}{style:#}   {:<17}   {}",
             finding.severity,
@@ -37,8 +30,7 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
         );
         let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         if let Some(mend) = &finding.mend {
-            let style = AnsiColor::Cyan.on_default();
-            let line = format!("{:margin$}{style}hint:{style:#} {}", "", clean(&with_place(mend)));
+            let line = format!("{:margin$}{HINT}hint:{HINT:#} {}", "", clean(&with_place(mend)));
             let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         }
     }

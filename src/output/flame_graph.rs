@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::flame_graph::{Frame, FrameOrigin, hottest};
-use crate::output::status::shortened;
+use crate::model::shortened::shortened;
 use crate::output::terminal::{DIM, WARN, clean, cut};
 
 /// Width of the picture, height of a frame, and width of a letter.

@@ -2,17 +2,20 @@
 
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::history::RevisionState;
 use crate::model::age::age;
-use crate::model::diagnosis::{CauseKind, Role};
+use crate::model::diagnosis::{CauseKind, Role, Severity};
 use crate::model::flink::live::OtherJob;
+use crate::model::flink::overview::JobState;
+use crate::model::shortened::shortened;
 use crate::operations::problem::{OperationPart, Problem};
 use crate::operations::status::{CheckpointPart, ClusterStatus, JobPart, TaskManagerPart, VertexPart};
 use crate::output::place::with_place;
 use crate::output::table::state_style;
-use crate::output::terminal::{BAD, DIM, GOOD, WARN, clean, cut, in_one_line};
+use crate::output::terminal::{BAD, DIM, GOOD, HINT, WARN, clean, cut, in_one_line, severity_style};
 use crate::output::wrap::{end_of, wrapped};
 use crate::output::{Item, charts, pod_tree, table_within};
 
@@ -75,11 +78,10 @@ pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) 
 }
 
 fn line(out: &mut String, name: &str, text: &str) {
-    let gap = if name.is_empty() { "" } else { "  " };
     let _ = if name.is_empty() {
         writeln!(out, "{text}")
     } else {
-        writeln!(out, "{DIM}{name:<14}{DIM:#}{gap}{text}")
+        writeln!(out, "{DIM}{name:<14}{DIM:#}  {text}")
     };
 }
 
@@ -135,17 +137,17 @@ fn job_manager(status: &ClusterStatus) -> String {
 }
 
 fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
-    let style = match job.state.as_str() {
-        "RUNNING" if !job.all_run() => WARN,
-        state => state_style(state),
+    let state = clean(&job.state.to_string());
+    let style = match job.state {
+        JobState::Running if !job.all_run() => WARN,
+        _ => state_style(&state),
     };
     let finished = match job.tasks_finished {
         0 => String::new(),
         number => format!(" and {number} finished"),
     };
     let text = format!(
-        "{style}{}{style:#} for {}, {} of {} tasks run{finished}, {}",
-        clean(&job.state),
+        "{style}{state}{style:#} for {}, {} of {} tasks run{finished}, {}",
         since(job.since, now),
         job.tasks_running,
         job.tasks_total,
@@ -166,8 +168,8 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
 /// The jobs beside the main one, a line each, but for those that have ended as they should.
 pub(super) fn other_jobs(jobs: &[OtherJob]) -> impl Iterator<Item = String> {
     jobs.iter().filter(|job| !job.is_done()).map(|job| {
-        let style = state_style(&job.state);
-        let (name, state) = (in_one_line(&job.name), clean(&job.state));
+        let state = clean(&job.state.to_string());
+        let (style, name) = (state_style(&state), in_one_line(&job.name));
         let (running, total) = (job.tasks_running, job.tasks_total);
         format!("beside it {name}: {style}{state}{style:#}, {running} of {total} tasks run")
     })
@@ -217,15 +219,6 @@ pub(super) fn vertex_name(name: &str, width: Option<usize>) -> String {
     width.map_or_else(|| name.to_owned(), |_| shortened(name, 40))
 }
 
-/// At most `most` characters: a chain's name can have thousands.
-pub(super) fn shortened(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(most - 1).collect();
-    kept + "…"
-}
-
 fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, now: Timestamp) {
     let every = match part.interval_millis {
         Some(interval) => format!("every {}", charts::millis(interval)),
@@ -251,7 +244,7 @@ fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, 
         }
         line(out, "  last", &text);
         if let Some(path) = &last.path {
-            path_line(out, path, look.width);
+            path_line(out, "  path", path, look.width);
         }
     }
 }
@@ -271,9 +264,9 @@ fn task_managers(part: &TaskManagerPart) -> String {
 }
 
 /// A path, whose end is shown where there is no room for all.
-fn path_line(out: &mut String, path: &str, width: Option<usize>) {
+fn path_line(out: &mut String, name: &str, path: &str, width: Option<usize>) {
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT));
-    line(out, "  path", &end_of(&clean(path), room));
+    line(out, name, &end_of(&clean(path), room));
 }
 
 /// Which operation is under way, since when, at which step, and what to do.
@@ -303,7 +296,10 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
 /// Why the revision did not come up, as the command said that made it; nothing where a problem says as much: the command may have
 /// found an exception in a log that is gone.
 fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, now: Timestamp) {
-    let failed = status.outcome.as_ref().filter(|outcome| outcome.state == "failed");
+    let failed = status
+        .outcome
+        .as_ref()
+        .filter(|outcome| outcome.state == RevisionState::Failed);
     let Some((why, outcome)) = failed.and_then(|outcome| Some((outcome.why.as_ref()?, outcome))) else {
         return;
     };
@@ -336,16 +332,15 @@ fn savepoint_lines(out: &mut String, status: &ClusterStatus, width: Option<usize
     };
     line(out, "Last savepoint", &text);
     if let Some(savepoint) = last {
-        path_line(out, savepoint.path.as_deref().unwrap_or("-"), width);
+        path_line(out, "  path", savepoint.path.as_deref().unwrap_or("-"), width);
     }
     if let Some(path) = restored.filter(|_| !same) {
-        let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT));
-        line(out, "Resumed from", &end_of(&clean(path), room));
+        path_line(out, "Resumed from", path, width);
     }
 }
 
 fn problems(out: &mut String, problems: &[Problem], is_changing: bool, width: Option<usize>) {
-    let wrong = problems.iter().any(|problem| problem.severity != "notice");
+    let wrong = problems.iter().any(|problem| problem.severity != Severity::Notice);
     // What is on its way is not well yet.
     let on_its_way = [CauseKind::Starting, CauseKind::Terminating].map(CauseKind::id);
     if !wrong && !is_changing && !problems.iter().any(|problem| on_its_way.contains(&problem.cause)) {
@@ -358,11 +353,7 @@ fn problems(out: &mut String, problems: &[Problem], is_changing: bool, width: Op
 
 /// A problem in some lines: severity and sentence, evidence, hints.
 pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
-    let style = match problem.severity.as_str() {
-        "critical" => BAD,
-        "warning" => WARN,
-        _ => DIM,
-    };
+    let style = severity_style(problem.severity);
     let mut out = String::new();
     let text = format!(
         "{style}{}:{style:#} {} {DIM}({}){DIM:#}",
@@ -376,8 +367,7 @@ pub(super) fn problem(problem: &Problem, width: Option<usize>) -> String {
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     for hint in &problem.hints {
-        let style = AnsiColor::Cyan.on_default();
-        let text = format!("  {style}hint:{style:#} {}", clean(&with_place(hint)));
+        let text = format!("  {HINT}hint:{HINT:#} {}", clean(&with_place(hint)));
         line(&mut out, "", &wrapped(&text, width, 4));
     }
     out

@@ -13,6 +13,7 @@ use super::block;
 use super::place::with_place;
 use super::wrap::wrapped;
 use crate::error::{Error, Kind, Result};
+use crate::model::diagnosis::Severity;
 
 /// Style of what is selected: it is no color, and stays without colors.
 pub(super) const MARK: Style = Style::new().invert();
@@ -23,9 +24,18 @@ pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Style of what may go wrong.
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
-const HINT: Style = AnsiColor::Cyan.on_default();
+pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
 /// Columns of what a prompt adds to a question: ` [y/N] ` and the answer.
 const PROMPT_COLUMNS: usize = 10;
+
+pub(super) const fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::Critical => BAD,
+        Severity::Warning => WARN,
+        Severity::Notice => DIM,
+        Severity::Ok => GOOD,
+    }
+}
 
 /// Control characters except newline and tab become U+FFFD.
 #[must_use]

@@ -11,6 +11,7 @@ use super::table::state_style;
 use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
 use crate::model::flink::live::{Reach, Snapshot, in_words};
+use crate::model::flink::overview::JobState;
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::LiveView;
@@ -149,7 +150,7 @@ fn clusters(
         let state = match (job, snapshot.map(|snapshot| &snapshot.reach)) {
             (Some(job), _) => {
                 let others = snapshot.into_iter().flat_map(|snapshot| &snapshot.others);
-                job.state.to_string() + &in_words(others.map(|job| job.state.as_str()))
+                job.state.to_string() + &in_words(others.map(|job| &job.state))
             }
             (None, Some(Reach::Answered)) => "no job".to_owned(),
             (None, Some(_)) => "no answer".to_owned(),
@@ -250,9 +251,9 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
     let mut out = match (&snapshot.job, &snapshot.reach) {
         (Some(job), _) => {
             let state = clean(&job.state.to_string());
-            let style = match state.as_str() {
-                "RUNNING" if job.tasks.running < job.tasks.total => WARN,
-                state => state_style(state),
+            let style = match job.state {
+                JobState::Running if job.tasks.running < job.tasks.total => WARN,
+                _ => state_style(&state),
             };
             let others = snapshot.other_jobs();
             let others: String = status::other_jobs(&others).map(|line| line + "\n").collect();

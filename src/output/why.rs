@@ -9,6 +9,7 @@ use super::Item;
 use super::status::{operation_lines, problem};
 use super::wrap::wrapped;
 use crate::model::API_VERSION;
+use crate::model::diagnosis::Severity;
 use crate::model::listing::Metadata;
 use crate::model::names::ClusterName;
 use crate::operations::problem::{OperationPart, Problem};
@@ -22,7 +23,7 @@ pub(crate) fn why(explanation: &Explanation, width: Option<usize>, now: Timestam
     let mut out = operation.map_or_else(String::new, |operation| operation_lines(operation, width, now));
     let mut rest = problems;
     match problems.split_first() {
-        Some((first, others)) if first.severity != "notice" => {
+        Some((first, others)) if first.severity != Severity::Notice => {
             out.push_str(&problem(first, width));
             rest = others;
             if !rest.is_empty() {

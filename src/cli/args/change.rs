@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::cli::args::output::OutputArgs;
+use crate::cli::args::values;
 use crate::cli::args::wait::WaitArgs;
 use crate::history::Limits;
 use crate::operations::savepoint::progress::SavepointFormat;
@@ -25,7 +26,7 @@ pub(crate) struct ChangeArgs {
     #[arg(long)]
     no_rollback: bool,
     /// How long the new version may take to come up; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::duration)]
     timeout: Duration,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
@@ -66,7 +67,7 @@ impl ChangeArgs {
             strategy: self.strategy,
             savepoint_format: self.savepoint_format,
             no_rollback: self.no_rollback,
-            timeout: (!self.timeout.is_zero()).then_some(self.timeout),
+            timeout: values::limit(self.timeout),
             dry_run: self.dry_run,
             rehearse: self.rehearse,
             surge: self.surge,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cli::args::change::HistoryLimitArgs;
 use crate::cli::args::output::{OutputArgs, look_at};
 use crate::cli::args::spec::SpecArgs;
+use crate::cli::args::values;
 use crate::cli::args::wait::WaitArgs;
 use crate::error::{Error, Kind, Result};
 use crate::history::command::Command;
@@ -15,7 +16,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::create::{CreateOptions, Created, Then};
 use crate::operations::deploy::{record_outcome, wait_until_running};
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::{ChangeOptions, Strategy, Surge};
 use crate::operations::wait::Failures;
@@ -27,7 +28,7 @@ pub(crate) struct DeployArgs {
     #[command(flatten)]
     wait: WaitArgs,
     /// How long to wait; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = values::duration)]
     timeout: Duration,
     /// Show what would be done, and do nothing; client: without the API server, server: validated by it, none: no dry
     /// run
@@ -53,6 +54,15 @@ pub(crate) enum DryRun {
 impl DryRun {
     pub(crate) fn is_on(given: Option<Self>) -> bool {
         given.is_some_and(|given| given != Self::None)
+    }
+
+    /// What a dry run prints: where it was, and a space.
+    pub(crate) fn place(given: Option<Self>) -> &'static str {
+        if given == Some(Self::Server) {
+            "server "
+        } else {
+            "client "
+        }
     }
 }
 
@@ -85,7 +95,7 @@ impl DeployArgs {
 
     /// The time limit; `None`: there is none.
     pub(crate) fn limit(&self) -> Option<Duration> {
-        (!self.timeout.is_zero()).then_some(self.timeout)
+        values::limit(self.timeout)
     }
 
     /// Waits no longer than this for the job to run.
@@ -135,10 +145,6 @@ impl DeployArgs {
         }
     }
 
-    pub(crate) fn print(&self, report: &Report) -> Result<()> {
-        self.output.print(report)
-    }
-
     /// Prints the objects that would be created.
     pub(crate) fn show_dry_run(&self, manifests: &Manifests) -> Result<()> {
         let done = if self.is_client_dry_run() {
@@ -164,7 +170,7 @@ impl DeployArgs {
             }
             return Ok(());
         };
-        let done = result.outcome;
+        let outcome = result.outcome;
         let waiting = async {
             let has_run = record.as_ref().is_some_and(|(store, number)| {
                 let revision = store.history().revision(*number);
@@ -180,7 +186,7 @@ impl DeployArgs {
             if let Some(record) = record.as_mut().filter(|_| !self.does_not_wait()) {
                 record_outcome(record, &waited).await;
             }
-            waited.map_err(|error| with_way_on(error, &name, done))
+            waited.map_err(|error| with_way_on(error, &name, outcome))
         };
         self.around(*result.clone(), waiting).await
     }
@@ -202,9 +208,9 @@ impl DeployArgs {
     /// Prints that a cluster is unchanged, or resumed without new objects, and waits until the job runs.
     pub(crate) async fn wait_after(&self, handle: &ClusterHandle, has_run: bool) -> Result<()> {
         let (outcome, failures) = if has_run {
-            ("unchanged", Failures::of_old_job())
+            (Outcome::Unchanged, Failures::of_old_job())
         } else {
-            ("resumed", Failures::default())
+            (Outcome::Resumed, Failures::default())
         };
         let result = OperationResult {
             dry_run: self.is_dry_run(),
@@ -230,18 +236,18 @@ impl DeployArgs {
     }
 }
 
-/// Adds how a cluster is mended that was `done` and whose job did not come up.
-pub(crate) fn with_way_on(error: Error, name: &ClusterName, done: &str) -> Error {
+/// Adds how a cluster is mended with this outcome whose job did not come up.
+pub(crate) fn with_way_on(error: Error, name: &ClusterName, outcome: Outcome) -> Error {
     if !matches!(error.kind, Kind::JobFailed | Kind::TimedOut) {
         return error;
     }
     let replaces =
         format!("`kubectl flink create {name} …` with other flags replaces it, as long as its job has never come up");
     let removes = format!("`kubectl flink delete {name}` removes it");
-    match done {
-        "created" => error.hint(format!("{replaces}; {removes}")),
-        "unchanged" => error.hint(replaces),
-        "cloned" => error.hint(removes),
+    match outcome {
+        Outcome::Created => error.hint(format!("{replaces}; {removes}")),
+        Outcome::Unchanged => error.hint(replaces),
+        Outcome::Cloned => error.hint(removes),
         _ => error,
     }
 }

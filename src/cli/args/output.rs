@@ -2,17 +2,18 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::args::values;
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::resource::{DEPLOYMENTS, JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, SERVICES};
-use crate::operations::report::{OperationResult, Report};
+use crate::kubernetes::resource::Resource;
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::output::{self, Format, Item, Printer, terminal};
 
 /// How the result of a command is printed that changes a cluster. To be flattened into its arguments.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct OutputArgs {
     /// Format of the result
-    #[arg(long, short, value_name = "FORMAT", value_enum)]
-    output: Option<Output>,
+    #[arg(long, short, value_name = "FORMAT", value_parser = values::one_of(["json", "yaml", "name"]))]
+    output: Option<Format>,
 }
 
 /// How a list is printed.
@@ -26,7 +27,6 @@ pub(crate) struct TableArgs {
     no_headers: bool,
 }
 
-/// Formats of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ObjectFormat {
     /// A screen, for people
@@ -58,22 +58,7 @@ impl TableArgs {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Json,
-    Yaml,
-    Name,
-}
-
 impl OutputArgs {
-    fn format(self) -> Option<Format> {
-        self.output.map(|output| match output {
-            Output::Json => Format::Json,
-            Output::Yaml => Format::Yaml,
-            Output::Name => Format::Name,
-        })
-    }
-
     /// Whether the result is for programs, instead of a line.
     pub(crate) const fn is_given(self) -> bool {
         self.output.is_some()
@@ -87,12 +72,15 @@ impl OutputArgs {
             }
             Report::Plan { text, .. } => terminal::data(&terminal::cleaned(text)),
             Report::Cluster { result, objects } if self.is_given() && !objects.is_empty() => {
-                self.print_objects(objects, result.outcome)
+                self.print_objects(objects, &result.outcome.to_string())
             }
             Report::Cluster { result, .. } => {
                 self.done(result)?;
                 // What is being created is waited for first.
-                let is_first = ["created", "cloned", "adopted", "unchanged"].contains(&result.outcome);
+                let is_first = matches!(
+                    result.outcome,
+                    Outcome::Created | Outcome::Cloned | Outcome::Adopted | Outcome::Unchanged
+                );
                 if !self.is_given() && !is_first {
                     look_at(&result.cluster);
                 }
@@ -104,7 +92,7 @@ impl OutputArgs {
 
     /// Prints a result: the action on the cluster in words, or what is requested.
     pub(crate) fn done(self, result: &OperationResult) -> Result<()> {
-        let is_tried = result.dry_run && result.outcome != "unchanged";
+        let is_tried = result.dry_run && result.outcome != Outcome::Unchanged;
         let dry_run = if is_tried { " (server dry run)" } else { "" };
         let text = format!("cluster/{} {}{dry_run}\n", result.cluster, result.outcome);
         self.result(&text, result)
@@ -124,7 +112,7 @@ impl OutputArgs {
 
     /// Prints a result: `text`, or what is requested.
     pub(crate) fn result(self, text: &str, result: &OperationResult) -> Result<()> {
-        match self.format() {
+        match self.output {
             None => terminal::data(text),
             Some(format) => terminal::data(&output::result(format, result)?),
         }
@@ -133,12 +121,12 @@ impl OutputArgs {
     /// Prints objects, or for each a line with the action.
     fn print_objects(self, objects: &[Value], done: &str) -> Result<()> {
         terminal::data(&match self.output {
-            Some(Output::Json) => {
+            Some(Format::Json) => {
                 let list = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
                 format!("{}\n", output::document(Format::Json, &list)?)
             }
-            Some(Output::Yaml) => output::documents(Format::Yaml, objects)?,
-            Some(Output::Name) => each(objects, |object| format!("{}\n", reference(object))),
+            Some(Format::Yaml) => output::documents(Format::Yaml, objects)?,
+            Some(_) => each(objects, |object| format!("{}\n", reference(object))),
             None => each(objects, |object| format!("{} {done}\n", reference(object))),
         })
     }
@@ -168,12 +156,7 @@ fn each(objects: &[Value], line: impl Fn(&Value) -> String) -> String {
 
 /// An object in kubectl's form: `job.batch/demo-master`.
 fn reference(object: &Value) -> String {
-    let kind = [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
-        .into_iter()
-        .find(|resource| object["kind"] == resource.kind);
+    let kind = Resource::of_object(object).map(Resource::kubectl_name);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    format!(
-        "{}/{name}",
-        kind.map(|resource| resource.kubectl_name()).unwrap_or_default()
-    )
+    format!("{}/{name}", kind.unwrap_or_default())
 }

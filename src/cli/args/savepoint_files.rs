@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cli::args::values;
 use crate::cli::context::Context;
 use crate::error::Result;
 use crate::model::flink::savepoint_metadata::Metadata;
@@ -15,7 +16,7 @@ pub(crate) struct PlaceArgs {
     #[arg(long, value_name = "NAME")]
     of: Option<String>,
     /// How long the reading in a cluster may take; 0: as long as it takes
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = values::duration)]
     timeout: Duration,
 }
 
@@ -30,7 +31,7 @@ impl PlaceArgs {
             return paths(None)?.iter().map(|path| savepoint_file::local(path)).collect();
         };
         let handle = context.load_for_display(name).await?;
-        let limit = (!self.timeout.is_zero()).then_some(self.timeout);
+        let limit = values::limit(self.timeout);
         savepoint_file::of_cluster(&handle, &paths(Some(&handle))?, limit).await
     }
 }

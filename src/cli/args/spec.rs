@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::builder::TypedValueParser;
-
 use crate::cli::args::files;
 use crate::cli::args::registry::RegistryArgs;
 use crate::cli::args::templates::{manifests_folder, read_templates};
@@ -52,7 +50,7 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "REPOSITORY[:TAG]", requires = "jar")]
     push_to: Option<Reference>,
     /// Job ID, 32 hexadecimal digits
-    #[arg(long, value_name = "ID", conflicts_with = "job_id_seed", value_parser = clap::builder::StringValueParser::new().try_map(|id| job_id::parse(&id)))]
+    #[arg(long, value_name = "ID", conflicts_with = "job_id_seed", value_parser = job_id::parse)]
     job_id: Option<String>,
     /// Text from which the job ID is computed: the first 32 digits of its SHA-256
     #[arg(long, value_name = "TEXT")]
@@ -64,7 +62,7 @@ pub(crate) struct SpecArgs {
     #[arg(long, visible_alias = "allowNonRestoredState")]
     allow_non_restored_state: bool,
     /// Flink configuration, repeatable
-    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| key_value(&text)))]
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
     configuration: Vec<(String, String)>,
     /// Flink's version, if the image's tag does not contain it
     #[arg(long, value_name = "VERSION")]
@@ -85,7 +83,7 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "SECRET")]
     image_pull_secret: Vec<String>,
     /// Environment variable of the containers, repeatable
-    #[arg(long, value_name = "NAME=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::pair)]
     env: Vec<(String, String)>,
     /// PersistentVolumeClaim to mount into the containers, repeatable
     #[arg(long, value_name = "CLAIM:PATH[:ro]")]
@@ -148,10 +146,10 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     profiling: Option<bool>,
     /// Label of all objects and Pods, repeatable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     label: Vec<(String, String)>,
     /// Annotation of all objects and Pods, repeatable
-    #[arg(long, value_name = "KEY=VALUE", value_parser = clap::builder::StringValueParser::new().try_map(|text| values::pair(&text)))]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = values::pair)]
     annotation: Vec<(String, String)>,
     /// Folder with templates of the Service, the Job and the Deployment
     #[arg(long, value_name = "DIR")]

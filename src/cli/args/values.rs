@@ -120,6 +120,11 @@ fn keyword<T: Keyword>() -> ValueParser {
     ValueParser::new(PossibleValuesParser::new(words).try_map(parse))
 }
 
+/// Parses one of a few formats.
+pub(crate) fn one_of<const N: usize>(formats: [&'static str; N]) -> ValueParser {
+    ValueParser::new(PossibleValuesParser::new(formats).try_map(|word| Format::parse(&word)))
+}
+
 /// Reads a duration as kubectl does: `10s`, `1m30s`, `2h`, or a bare number of seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration; write it like 30s, 5m or 1h30m");
@@ -128,6 +133,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
     let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(signed).map_err(|_| wrong())
+}
+
+/// The limit that a timeout sets; 0: none.
+pub(crate) fn limit(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
 }
 
 /// Reads the time between two looks: without a pause they would be a load on the API server.

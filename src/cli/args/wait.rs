@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cli::args::values;
 use crate::error::{Error, Result};
 use crate::operations::interruption;
 
@@ -59,7 +60,7 @@ pub(crate) struct EndArgs {
     #[command(flatten)]
     wait: AlwaysWaitArgs,
     /// How long to wait; 0: as long as it takes. The job ends in any case, and a repetition waits again
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     timeout: Duration,
 }
 
@@ -70,7 +71,7 @@ impl EndArgs {
     }
 
     pub(crate) fn limit(self) -> Option<Duration> {
-        (!self.timeout.is_zero()).then_some(self.timeout)
+        values::limit(self.timeout)
     }
 
     /// Carries out `work` within the time limit; `what` is it, such as `the savepoint of demo`.

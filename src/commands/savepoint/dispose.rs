@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::args::output::OutputArgs;
+use crate::cli::args::values;
 use crate::cli::args::wait::AlwaysWaitArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
@@ -30,7 +31,7 @@ pub(crate) struct DisposeArgs {
     #[command(flatten)]
     wait: AlwaysWaitArgs,
     /// How long to wait; 0: as long as it takes. Flink deletes the files in any case
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     timeout: Duration,
     #[command(flatten)]
     output: OutputArgs,
@@ -45,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: DisposeArgs) -> Result<()> {
         return Err(Error::usage("the path of the savepoint is empty"));
     }
     let handle = context.existing(&args.name).await?;
-    let limit = (!args.timeout.is_zero()).then_some(args.timeout);
+    let limit = values::limit(args.timeout);
     let result = Box::pin(dispose(handle, path, limit, terminal::question(args.yes))).await?;
     let text = format!("{path} {}\n", result.outcome);
     args.output.result(&terminal::cleaned(&text), &result)

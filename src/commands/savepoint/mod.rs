@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cli::args::clusters::{ClustersArgs, no_folder};
 use crate::cli::args::output::OutputArgs;
+use crate::cli::args::values;
 use crate::cli::args::wait::WaitArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
@@ -55,7 +56,7 @@ struct TakeArgs {
     #[arg(value_name = "NAME", required_unless_present = "selector")]
     names: Vec<String>,
     /// The clusters with these labels, such as team=a
-    #[arg(long, short = 'l', value_name = "LABELS", conflicts_with = "names", value_parser = crate::cli::args::values::selector)]
+    #[arg(long, short = 'l', value_name = "LABELS", conflicts_with = "names", value_parser = values::selector)]
     selector: Option<String>,
     /// Folder for the savepoint, if it is not the configured one
     #[arg(long, visible_alias = "savepoint-dir", value_name = "URI", value_parser = crate::model::flink::folder)]
@@ -69,7 +70,7 @@ struct TakeArgs {
     )]
     format: SavepointFormat,
     /// How long to wait; 0: as long as it takes. Flink completes the savepoint in any case
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = crate::cli::args::values::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
     timeout: Duration,
     /// Accepted, as by other commands: this one asks nothing
     #[arg(long, short, hide = true)]
@@ -109,7 +110,7 @@ async fn take(
         format: args.format,
         directory: args.dir.clone(),
         no_wait: wait.does_not_wait(),
-        limit: (!args.timeout.is_zero()).then_some(args.timeout),
+        limit: values::limit(args.timeout),
     };
     let mut taken = Box::pin(take_savepoint(handle, &how)).await?;
     let text = taken.result.savepoint.as_deref().or(taken.result.trigger_id.as_deref());

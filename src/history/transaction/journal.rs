@@ -204,21 +204,6 @@ impl Step {
     pub(crate) const fn is_end(self) -> bool {
         matches!(self, Self::Done | Self::RolledBack | Self::Failed)
     }
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Surging => "surging",
-            Self::Stopping => "stopping",
-            Self::Saved => "saved",
-            Self::Replacing => "replacing",
-            Self::Waiting => "waiting",
-            Self::RollingBack => "rolling-back",
-            Self::Returning => "returning",
-            Self::Done => "done",
-            Self::RolledBack => "rolled-back",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 impl Journal {
@@ -272,7 +257,6 @@ impl Journal {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
-    /// Whether it starts from `path`.
     pub(crate) fn starts_from(&self, path: Option<&str>) -> bool {
         path.is_some() && [&self.start, &self.named].map(Option::as_deref).contains(&path)
     }

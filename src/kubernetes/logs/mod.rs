@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::kubernetes::objects::kept_pod;
 use crate::model::diagnosis::Role;
 use crate::model::flink_pod::{self, AfterEnd, Phase};
-use crate::model::job_end::end_of_job;
+use crate::model::job_phase::end_of_job;
 use crate::model::log_lines::{LogLine, label};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 

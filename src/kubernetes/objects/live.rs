@@ -14,6 +14,7 @@ use crate::model::manifests::{Manifests, replicas};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::ownership::{is_part, whose};
 use crate::model::secrets::hide;
+use crate::model::server_fields::strip_server_fields;
 
 /// The three objects on the API server; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
@@ -195,9 +196,13 @@ impl LiveObjects {
         }
         found
     }
-}
 
-impl LiveObjects {
+    /// The objects without what the server put into them.
+    pub(crate) fn stripped(&self) -> Vec<Value> {
+        let all = [&self.service, &self.job, &self.deployment];
+        all.into_iter().flatten().map(strip_server_fields).collect()
+    }
+
     /// [`Self::differences`] for output: secrets are hidden.
     pub(crate) fn reported_differences(&self, wanted: &Manifests) -> Vec<Difference> {
         let (mut live, mut wanted) = (self.clone(), wanted.clone());

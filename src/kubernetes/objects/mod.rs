@@ -24,9 +24,7 @@ use tokio::time::{Instant, sleep};
 use super::api::{Applied, Cluster, Mode};
 use super::errors::Status;
 use super::pods;
-use super::resource::{
-    CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, ROLE_BINDINGS, ROLES, Resource, SERVICE_ACCOUNTS, SERVICES, Target,
-};
+use super::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, Resource, SERVICES, Target};
 use crate::error::{Error, Kind, Result};
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
@@ -331,10 +329,7 @@ pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Ident
 
 fn resource_of(object: &Value) -> Result<Resource> {
     let kind = object["kind"].as_str().unwrap_or_default();
-    [SERVICES, JOBS, DEPLOYMENTS, SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS]
-        .into_iter()
-        .find(|resource| resource.kind == kind)
-        .ok_or_else(|| Error::failure(format!("{kind} is not part of a cluster")))
+    Resource::of_object(object).ok_or_else(|| Error::failure(format!("{kind} is not part of a cluster")))
 }
 
 /// Describes the error of a rejected object, or of a missing namespace.

@@ -18,7 +18,6 @@ use crate::model::ownership::is_pod_of;
 /// Grace period in seconds for a Pod that is no longer needed.
 const GRACE: i64 = 3;
 
-/// When a Pod counts as gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gone {
     /// Flink does not run in it any more.

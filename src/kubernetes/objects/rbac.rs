@@ -9,7 +9,7 @@ use crate::kubernetes::access_reviews::{AccountCheck, account_rights, first_miss
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{Identity, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings, leader_map};
-use crate::model::job_end::end_of_job;
+use crate::model::job_phase::end_of_job;
 use crate::model::manifests::{CREATED_RBAC, Manifests};
 use crate::model::names::{ClusterName, HIGH_AVAILABILITY};
 use crate::model::ownership::is_part;

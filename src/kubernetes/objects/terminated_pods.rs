@@ -24,7 +24,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(super) struct TerminatedPods(BTreeMap<String, Wait>);
 
-/// How long to wait for a Pod.
 enum Wait {
     /// Until then another process may delete it.
     ForOthers(Instant),

@@ -16,7 +16,8 @@ use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{JOBS, PODS, Target, encode};
 use crate::model::flink_pod::{self, AfterEnd};
-use crate::model::listing::{JobPhase, Key, Parts};
+use crate::model::job_phase::JobPhase;
+use crate::model::listing::{Key, Parts};
 use crate::model::names::MASTER;
 
 /// Time limit for the list of Pods: few clusters need it.

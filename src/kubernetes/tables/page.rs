@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::ObjectKind;
 use super::splitter::Splitter;
-use crate::model::listing::{JobManager, JobPhase, Key, Part, TaskManagers, Traits};
+use crate::model::job_phase::JobPhase;
+use crate::model::listing::{JobManager, Key, Part, TaskManagers, Traits};
 use crate::model::names::APP_LABEL;
 
 /// The part in a watch event, if it belongs to a cluster. Columns are stored for later events.
@@ -229,7 +230,7 @@ impl Row {
         let part = match side {
             ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
-                state: JobPhase::of_cell(cell(columns.status).unwrap_or_default()).with_note(ended),
+                state: JobPhase::of_word(cell(columns.status).unwrap_or_default()).with_note(ended),
                 ended_at: None,
                 ready: None,
             }),

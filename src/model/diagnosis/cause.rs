@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{LogCause, PodContainer, Role, mentions_job, root_cause};
 use crate::error::Error;
 use crate::model::names::ClusterName;
@@ -141,8 +143,9 @@ pub(crate) fn with_name(hint: &str, name: &ClusterName) -> String {
     named
 }
 
-/// The severity of a cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The severity of a cause, or of what `doctor` finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The job does not run, or will not for long.
     Critical,
@@ -150,15 +153,13 @@ pub enum Severity {
     Warning,
     /// Nothing is wrong yet.
     Notice,
+    /// Nothing is wrong. No cause has it.
+    Ok,
 }
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-            Self::Notice => "notice",
-        })
+        self.serialize(f)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Checks the status of the Job and the Deployment: ended, suspended, or not allowed to create Pods.
 
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::jiff::Timestamp;
 
@@ -9,7 +8,8 @@ use super::pods::{self, Finding, memory_flag, older};
 use super::trace::one_line;
 use crate::model::diagnosis::{Cause, CauseKind, Grace, Note, exits};
 use crate::model::flink_pod::{self, AfterEnd};
-use crate::model::manifests::{JOB_ENDED, revision_of, surge};
+use crate::model::job_phase::{JobPhase, ended_by_suspension};
+use crate::model::manifests::{revision_of, surge};
 use crate::model::names::APP_LABEL;
 
 /// The end of the JobManager's Job, from its conditions.
@@ -19,27 +19,24 @@ pub(super) enum JobEnd {
     Failed { reason: String, message: String },
 }
 
-/// The Job's status of its end. FailureTarget comes before Failed while Pods are still terminating; then the outcome is
-/// already known. Source: Kubernetes, "Terminal Job conditions", from 1.31; SuccessCriteriaMet is its counterpart.
+/// The Job's status of its end. It is known already while Pods are still terminating.
 pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
-    if ended_by_suspension(observed.current_job()?) {
+    let job = observed.current_job()?;
+    if ended_by_suspension(job) {
         return Some(JobEnd::Complete);
     }
-    let status = observed.current_job()?.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    let find = |kinds: [&str; 2]| {
-        conditions
-            .into_iter()
-            .flatten()
-            .find(|c| c.status == "True" && kinds.contains(&c.type_.as_str()))
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let find = |phase: JobPhase| {
+        let mut holds = conditions.into_iter().flatten().filter(|c| c.status == "True");
+        holds.find(|c| JobPhase::of_word(&c.type_) == phase)
     };
-    if let Some(failed) = find(["Failed", "FailureTarget"]) {
+    if let Some(failed) = find(JobPhase::Failed) {
         return Some(JobEnd::Failed {
             reason: failed.reason.clone().unwrap_or_default(),
             message: one_line(failed.message.as_deref().unwrap_or_default()),
         });
     }
-    let complete = find(["Complete", "SuccessCriteriaMet"]).map(|_| JobEnd::Complete);
+    let complete = find(JobPhase::Complete).map(|_| JobEnd::Complete);
     complete.or_else(|| end_of_kept(observed))
 }
 
@@ -122,16 +119,6 @@ pub(super) fn injected(observed: &Observed) -> Option<Note> {
         ),
         hints: beside(observed, pod, &names),
     })
-}
-
-/// Whether the Job is suspended because Flink's job had ended and its JobManager had not.
-fn ended_by_suspension(job: &Job) -> bool {
-    let noted = job
-        .metadata
-        .annotations
-        .as_ref()
-        .is_some_and(|notes| notes.contains_key(JOB_ENDED));
-    noted && job.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true))
 }
 
 /// The desired and the ready TaskManagers of the Deployment.

@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::objects::JobEnd;
 pub(crate) use crate::model::flink::Role;
 use crate::model::flink::overview::{FlinkView, JobOverview};
-use crate::model::listing::JobPhase;
+use crate::model::job_phase::JobPhase;
 use crate::model::names::{COMPONENT_LABEL, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
 
 /// Number of latest events to store per object. A fault repeats itself, so few are enough.

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::fixtures::*;
 use super::*;
 use crate::model::flink::overview::FlinkView;
-use crate::model::listing::JobPhase;
+use crate::model::job_phase::JobPhase;
 use crate::model::names::ClusterName;
 
 fn submitted() -> Verdict {

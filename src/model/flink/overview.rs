@@ -6,10 +6,13 @@
 use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::de::IntoDeserializer;
+use serde::de::value::StrDeserializer;
+use serde::{Deserialize, Serialize};
 
 /// State of a Flink job, as `org.apache.flink.api.common.JobStatus` names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum JobState {
     /// The Dispatcher knows it, but its JobMaster is not up yet.
     Initializing,
@@ -32,43 +35,14 @@ pub enum JobState {
     /// Being taken over by a new JobManager.
     Reconciling,
     /// A state that this plugin does not know, with Flink's name.
+    #[serde(untagged)]
     Other(String),
 }
 
 impl JobState {
     pub(crate) fn of(name: &str) -> Self {
-        match name {
-            "INITIALIZING" => Self::Initializing,
-            "CREATED" => Self::Created,
-            "RUNNING" => Self::Running,
-            "RESTARTING" => Self::Restarting,
-            "FAILING" => Self::Failing,
-            "FAILED" => Self::Failed,
-            "CANCELLING" => Self::Cancelling,
-            "CANCELED" => Self::Canceled,
-            "FINISHED" => Self::Finished,
-            "SUSPENDED" => Self::Suspended,
-            "RECONCILING" => Self::Reconciling,
-            other => Self::Other(other.to_owned()),
-        }
-    }
-
-    /// Flink's own name for it.
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Initializing => "INITIALIZING",
-            Self::Created => "CREATED",
-            Self::Running => "RUNNING",
-            Self::Restarting => "RESTARTING",
-            Self::Failing => "FAILING",
-            Self::Failed => "FAILED",
-            Self::Cancelling => "CANCELLING",
-            Self::Canceled => "CANCELED",
-            Self::Finished => "FINISHED",
-            Self::Suspended => "SUSPENDED",
-            Self::Reconciling => "RECONCILING",
-            Self::Other(name) => name,
-        }
+        let word: StrDeserializer<'_, serde::de::value::Error> = name.into_deserializer();
+        Self::deserialize(word).unwrap_or_else(|_| Self::Other(name.to_owned()))
     }
 
     /// Whether Flink never leaves this state, not even with another JobManager ("globally terminal").
@@ -79,13 +53,7 @@ impl JobState {
 
 impl fmt::Display for JobState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for JobState {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::of(&String::deserialize(deserializer)?))
+        self.serialize(f)
     }
 }
 

@@ -54,7 +54,8 @@ pub(crate) fn change(inventory: &mut Inventory, change: InventoryChange) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::listing::{JobManager, JobPhase, TaskManagers, Traits};
+    use crate::model::job_phase::JobPhase;
+    use crate::model::listing::{JobManager, TaskManagers, Traits};
 
     fn key(name: &str) -> Key {
         Key {

@@ -6,6 +6,7 @@ use super::{ClusterRow, Inventory, Key, LiveJob, Parts};
 use crate::model::age::age;
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::live::in_words;
+use crate::model::flink::overview::JobState;
 
 /// The sort key of the table. It accepts kubectl's own syntax too, a JSONPath, for the fields of metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,12 +154,12 @@ fn live(live: Option<&LiveJob>, now: Timestamp) -> [String; 3] {
     }
     let state = match (&live.state, live.tasks_running, live.tasks_total) {
         (None, ..) => "no job".to_owned(),
-        (Some(state), Some(running), Some(total)) if state == "RUNNING" && running < total => {
+        (Some(state @ JobState::Running), Some(running), Some(total)) if running < total => {
             format!("{state} {running}/{total}")
         }
-        (Some(state), ..) => state.clone(),
+        (Some(state), ..) => state.to_string(),
     };
-    let state = state + &in_words(live.other_jobs.iter().map(|job| job.state.as_str()));
+    let state = state + &in_words(live.other_jobs.iter().map(|job| &job.state));
     let restarts = live.restarts.map_or_else(dash, |times| times.to_string());
     let last = live.last_checkpoint_at.map_or_else(dash, |at| age(at, now));
     [state, restarts, last]

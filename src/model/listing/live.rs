@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::model::age::time;
 use crate::model::flink::live::{OtherJob, Reach, Snapshot};
+use crate::model::flink::overview::JobState;
 
 /// The state of a cluster's job in Flink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -13,7 +14,7 @@ pub(crate) struct LiveJob {
     /// Whether Flink answered in time.
     pub(crate) answered: bool,
     pub(crate) job_id: Option<String>,
-    pub(crate) state: Option<String>,
+    pub(crate) state: Option<JobState>,
     pub(crate) tasks_running: Option<u32>,
     pub(crate) tasks_total: Option<u32>,
     /// Number of restarts by Flink since the JobManager started.
@@ -33,7 +34,7 @@ impl LiveJob {
         Self {
             answered: snapshot.reach == Reach::Answered,
             job_id: job.map(|job| job.jid.clone()),
-            state: job.map(|job| job.state.to_string()),
+            state: job.map(|job| job.state.clone()),
             tasks_running: job.map(|job| job.tasks.running),
             tasks_total: job.map(|job| job.tasks.total),
             restarts: snapshot.restarts,

@@ -21,62 +21,12 @@ use serde::Serialize;
 
 use super::API_VERSION;
 use super::flink::FlinkVersion;
+use super::job_phase::JobPhase;
 use super::names::{APP_LABEL, MASTER, TASK_MANAGER, without_kind};
 
 /// Up to this age, TaskManagers that are not ready count as starting. Ten minutes is also Kubernetes' default before it
 /// reports that a Deployment makes no progress.
 const START: SignedDuration = SignedDuration::from_mins(10);
-
-/// State of a Kubernetes Job; that of Flink's job is [`crate::model::flink::overview::JobState`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobPhase {
-    /// Neither finished nor suspended. Its Pod may not run yet, or temporarily not run.
-    Running,
-    /// `spec.suspend` is set: it has no Pod.
-    Suspended,
-    /// Its Pod succeeded: Flink's job is finished or canceled.
-    Complete,
-    /// It will not be retried.
-    Failed,
-    /// Its JobManager has ended, and another container prevents Kubernetes from starting a new one.
-    Stuck,
-    /// The server returned a state that this version does not know.
-    Unknown,
-}
-
-impl JobPhase {
-    /// Parses the Status cell of a Job's Table row.
-    /// Source: `printJob` in kubernetes/pkg/printers/internalversion/printers.go.
-    pub(crate) fn of_cell(cell: &str) -> Self {
-        match cell {
-            // The deletionTimestamp shows that a Job is being deleted.
-            "Running" | "Terminating" => Self::Running,
-            "Suspended" => Self::Suspended,
-            "Complete" | "SuccessCriteriaMet" => Self::Complete,
-            "Failed" | "FailureTarget" => Self::Failed,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// Interprets the true conditions of a Job, for servers without that cell. They exclude each other, but a Job can
-    /// be suspended and deleted in any state.
-    pub(crate) fn of_conditions<'a>(conditions: impl IntoIterator<Item = &'a str>) -> Self {
-        let states: Vec<_> = conditions.into_iter().map(Self::of_cell).collect();
-        [Self::Complete, Self::Failed, Self::Suspended]
-            .into_iter()
-            .find(|state| states.contains(state))
-            .unwrap_or(Self::Running)
-    }
-
-    /// The state of a Job; `noted`: its annotation says that it was suspended because Flink's job had ended.
-    #[must_use]
-    pub(crate) const fn with_note(self, noted: bool) -> Self {
-        match self {
-            Self::Suspended if noted => Self::Complete,
-            other => other,
-        }
-    }
-}
 
 /// The common data of both parts of a cluster. Kept small: there can be thousands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -98,22 +98,6 @@ pub(crate) fn revision_of(metadata: &ObjectMeta) -> Option<u64> {
     metadata.annotations.as_ref()?.get(REVISION)?.parse().ok()
 }
 
-/// Whether a Kubernetes Job has failed because Flink reported its own job as failed for good.
-///
-/// Source of the message: `getPodFailureMessage` in kubernetes/pkg/controller/job/pod_failure_policy.go.
-pub(crate) fn failed_for_good(job: &Value) -> bool {
-    let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-    let words = format!("failed with exit code {FAILED_FOR_GOOD} ");
-    conditions
-        .filter(|condition| condition["type"] == "Failed" && condition["status"] == "True")
-        .any(|condition| {
-            condition["reason"] == "PodFailurePolicy"
-                && condition["message"]
-                    .as_str()
-                    .is_some_and(|message| message.contains(&words))
-        })
-}
-
 /// Renders the objects of `spec` for `namespace`; `generation` numbers the cluster's Kubernetes Jobs.
 pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u64) -> Result<Manifests> {
     let mut spec = spec.clone();

@@ -7,6 +7,7 @@ use super::{build, main_arguments, main_container, map, remove_settings};
 use crate::error::Result;
 use crate::model::config::{Config, JobId};
 use crate::model::flink::FlinkVersion;
+use crate::model::main_container::PROBES;
 use crate::model::names::REHEARSAL;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
@@ -70,7 +71,7 @@ pub(crate) fn job(
     settings(&mut job, spec.flink_version)?;
     let main = main_container(&mut job)?;
     // Without a Service its readiness is not used, and it runs too briefly to need probes.
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+    for probe in PROBES {
         main.remove(probe);
     }
     let body = map(&mut job, &["spec"])?;

@@ -151,9 +151,9 @@ fn volume_of<'a>(
             "{path} is in a volume of type {source}, which each Pod of {name} has for itself"
         ))
         .hint(format!(
-            "kubectl exec job/{} -- cat {}/_metadata | kubectl flink savepoint inspect -",
+            "kubectl exec job/{} -- cat {} | kubectl flink savepoint inspect -",
             name.master(),
-            path.trim_end_matches("/_metadata").trim_end_matches('/')
+            metadata_file(path)
         ))),
     }
 }
@@ -209,9 +209,17 @@ pub(crate) fn files(log: &str, paths: &[&str]) -> Result<Option<Vec<Vec<u8>>>> {
 /// The error that a file does not fit into a log.
 pub(crate) fn too_large(path: &str) -> Error {
     Error::failure(format!("{path} is too large to be read from a log")).hint(format!(
-        "kubectl exec POD -- cat {}/_metadata | kubectl flink savepoint inspect -",
-        path.trim_end_matches("/_metadata").trim_end_matches('/')
+        "kubectl exec POD -- cat {} | kubectl flink savepoint inspect -",
+        metadata_file(path)
     ))
+}
+
+/// The path of a savepoint's own file; `path` may be its folder.
+pub(crate) fn metadata_file(path: &str) -> String {
+    format!(
+        "{}/_metadata",
+        path.trim_end_matches("/_metadata").trim_end_matches('/')
+    )
 }
 
 /// The error that a part of a file is missing.

@@ -13,6 +13,7 @@ use super::{Manifests, main_container, replicas};
 use crate::error::Result;
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
+use crate::model::main_container::PROBES;
 use crate::model::names::ClusterName;
 
 /// Seconds that no Pod reaches, which a Deployment may be given: `progressDeadlineSeconds` must be more.
@@ -159,7 +160,7 @@ pub(super) fn probes(job: &mut Value, layer: &Config) -> Result<()> {
         .filter(|named| named["containerPort"] == PORT)
         .map(|named| named["name"].clone())
         .collect();
-    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+    for probe in PROBES {
         let Some(at) = container
             .get_mut(probe)
             .and_then(|probe| probe.pointer_mut("/tcpSocket/port"))

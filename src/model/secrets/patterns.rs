@@ -30,7 +30,6 @@ static SETTING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
-/// A name that a secret may have.
 fn secret_name() -> String {
     let words: Vec<String> = SENSITIVE.iter().map(|word| regex::escape(word)).collect();
     let words = words.join("|");

@@ -25,7 +25,7 @@ use crate::operations::deploy;
 use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock::Creation;
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
@@ -85,7 +85,7 @@ pub(crate) async fn replace(
             });
             let result = OperationResult {
                 revision: Some(number),
-                ..handle.result("unchanged")
+                ..handle.result(Outcome::Unchanged)
             };
             return Ok(Created::ended(
                 &name,
@@ -252,8 +252,14 @@ pub(crate) async fn existing(
             };
             deploy::create(cluster, store, live, &spec.name, &begun, &wanted).await?;
         }
-        let done = if missing.is_empty() { "unchanged" } else { "created" };
-        return Ok(ControlFlow::Break(Created::coming_up(cluster, spec, done, generation)));
+        let outcome = if missing.is_empty() {
+            Outcome::Unchanged
+        } else {
+            Outcome::Created
+        };
+        return Ok(ControlFlow::Break(Created::coming_up(
+            cluster, spec, outcome, generation,
+        )));
     }
     Ok(ControlFlow::Continue(differs(cluster, spec, live, &wanted)))
 }

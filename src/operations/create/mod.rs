@@ -25,7 +25,7 @@ use crate::operations::create::existing::{Found, existing, note_savepoint, repla
 use crate::operations::deploy;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Creation};
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
@@ -85,11 +85,11 @@ pub(crate) enum Then {
 
 impl Created {
     /// The result for a cluster whose job starts, as this revision.
-    pub(crate) fn coming_up(cluster: &Cluster, spec: &Spec, done: &'static str, revision: u64) -> Self {
+    pub(crate) fn coming_up(cluster: &Cluster, spec: &Spec, outcome: Outcome, revision: u64) -> Self {
         let result = OperationResult {
             revision: Some(revision),
             savepoint: spec.layer.from_savepoint.clone(),
-            ..OperationResult::new(cluster, &spec.name, done)
+            ..OperationResult::new(cluster, &spec.name, outcome)
         };
         Self {
             name: spec.name.clone(),
@@ -103,7 +103,7 @@ impl Created {
 
     /// Whether nothing was, or would be, created or changed.
     pub(crate) fn is_unchanged(&self) -> bool {
-        matches!(&self.report, Report::Cluster { result, .. } if result.outcome == "unchanged")
+        matches!(&self.report, Report::Cluster { result, .. } if result.outcome == Outcome::Unchanged)
     }
 
     /// With the number of the revision whose outcome the wait finds out.
@@ -238,15 +238,15 @@ pub(crate) async fn create(
     if spec.layer.suspended {
         return Ok(Created {
             then: Then::Suspended,
-            ..Created::coming_up(cluster, &spec, "created", generation)
+            ..Created::coming_up(cluster, &spec, Outcome::Created, generation)
         });
     }
-    let done = match command {
-        Command::Adopt => "adopted",
-        Command::Clone => "cloned",
-        _ => "created",
+    let outcome = match command {
+        Command::Adopt => Outcome::Adopted,
+        Command::Clone => Outcome::Cloned,
+        _ => Outcome::Created,
     };
-    Ok(Created::coming_up(cluster, &spec, done, generation).recorded_in(store, Some(generation)))
+    Ok(Created::coming_up(cluster, &spec, outcome, generation).recorded_in(store, Some(generation)))
 }
 
 /// The number of the revision whose Job exists.

@@ -14,7 +14,7 @@ use crate::model::names::ClusterName;
 use crate::operations::candidates;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::list_clusters::names_of;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::savepoint::stops_job;
 use crate::operations::upgrade::clean_up::{CleanUp, Deletion};
@@ -122,7 +122,7 @@ pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> 
     };
     let result = OperationResult {
         job_id: job.as_ref().map(|job| job.jid.clone()),
-        ..plan.handle.result("deleted")
+        ..plan.handle.result(Outcome::Deleted)
     };
     let clean_up = CleanUp::Cluster(Box::new(deletion));
     let journal = engine::end(plan.handle, Command::Delete, (ending, job), clean_up).await?;

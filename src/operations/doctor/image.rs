@@ -101,14 +101,14 @@ mod tests {
         };
         let (amd, arm) = ("linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap());
         let found = contents(&facts, &[amd], &[arm], &wanted);
-        let severities: Vec<&str> = found.iter().map(|finding| finding.severity.as_str()).collect();
+        let severities: Vec<_> = found.iter().map(|finding| finding.severity.to_string()).collect();
         assert_eq!(severities, ["critical", "warning", "warning", "warning"], "{found:?}");
         let fine = contents(&facts, &[], &[], &Config::default());
         assert_eq!(fine[0].message, "Flink 2.3.0, the official entrypoint");
-        assert_eq!(fine[0].severity, "ok");
+        assert_eq!(fine[0].severity, Severity::Ok);
         assert_eq!(
             contents(&Facts::default(), &[], &[], &wanted)[0].severity,
-            "notice",
+            Severity::Notice,
             "what is unknown is neither a fault nor ok"
         );
     }

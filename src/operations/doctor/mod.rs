@@ -31,8 +31,7 @@ const NODE_PORT: u64 = 30081;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Finding {
-    /// `critical`, `warning` or `notice`; `ok` if nothing is wrong.
-    pub(crate) severity: String,
+    pub(crate) severity: Severity,
     /// The subject of the check, such as `rights`.
     pub(crate) check: &'static str,
     pub(crate) message: String,
@@ -42,18 +41,15 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            severity: "ok".to_owned(),
-            check,
-            message: message.into(),
-            mend: None,
-        }
+        Self::new(Severity::Ok, check, message)
     }
 
     pub(crate) fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
         Self {
-            severity: severity.to_string(),
-            ..Self::ok(check, message)
+            severity,
+            check,
+            message: message.into(),
+            mend: None,
         }
     }
 
@@ -73,7 +69,7 @@ impl Finding {
 
     /// Whether something will fail.
     pub(crate) fn is_serious(&self) -> bool {
-        self.severity == Severity::Critical.to_string()
+        self.severity == Severity::Critical
     }
 }
 
@@ -354,8 +350,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn severities(found: &[Finding]) -> Vec<&str> {
-        found.iter().map(|finding| finding.severity.as_str()).collect()
+    fn severities(found: &[Finding]) -> Vec<String> {
+        found.iter().map(|finding| finding.severity.to_string()).collect()
     }
 
     #[test]
@@ -416,7 +412,7 @@ mod tests {
         let none: Vec<_> = answers.iter().map(|(right, _)| (*right, false)).collect();
         let found = missing_rights(&none, "ns");
         assert!(found.iter().any(|finding| finding.is_serious()));
-        assert!(found.iter().any(|finding| finding.severity == "notice"));
+        assert!(found.iter().any(|finding| finding.severity == Severity::Notice));
     }
 
     #[test]
@@ -429,7 +425,7 @@ mod tests {
                 severity_of("31+"),
                 severity_of("")
             ),
-            ("ok".into(), "warning".into(), "ok".into(), "notice".into())
+            (Severity::Ok, Severity::Warning, Severity::Ok, Severity::Notice)
         );
     }
 
@@ -445,8 +441,8 @@ mod tests {
         let service =
             json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"ports": [{"port": 1}, {"nodePort": 30081}]}});
         assert!(node_port(&[service], true).message.contains("Service a in namespace b"));
-        assert_eq!(node_port(&[], true).severity, "ok");
-        assert_eq!(node_port(&[], false).severity, "notice");
+        assert_eq!(node_port(&[], true).severity, Severity::Ok);
+        assert_eq!(node_port(&[], false).severity, Severity::Notice);
     }
 
     #[test]
@@ -454,6 +450,6 @@ mod tests {
         let level = |level: &str| {
             pod_security(&json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}})).severity
         };
-        assert_eq!((level("restricted"), level("strict")), ("ok".into(), "notice".into()));
+        assert_eq!((level("restricted"), level("strict")), (Severity::Ok, Severity::Notice));
     }
 }

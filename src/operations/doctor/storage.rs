@@ -91,7 +91,7 @@ mod tests {
             "volumeMounts": [{"name": "s", "mountPath": "/storage/"}, {"name": "t", "mountPath": "/tmp"}]}],
             "volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "t", "emptyDir": {}}]}}))
         .unwrap();
-        state_paths("JobManager", &template).remove(0).severity
+        state_paths("JobManager", &template).remove(0).severity.to_string()
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::main_container;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::within;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
 
 /// `confirm` asks before Flink deletes the files; `None`: that is confirmed. Flink may take `limit`.
@@ -28,7 +28,7 @@ pub(crate) async fn dispose(
     let name = handle.name.clone();
     let result = OperationResult {
         savepoint: Some(path.to_owned()),
-        ..handle.result("unchanged")
+        ..handle.result(Outcome::Unchanged)
     };
     let history = handle.store.history();
     if history
@@ -87,7 +87,7 @@ pub(crate) async fn dispose(
     let at = clock::now().to_string();
     handle.store.update(|history| history.dispose(path, &at)).await?;
     Ok(OperationResult {
-        outcome: "disposed",
+        outcome: Outcome::Disposed,
         ..result
     })
 }

@@ -17,7 +17,7 @@ use crate::kubernetes::retry::Pauses;
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::flink::overview::{JobState, JobsOverview};
 use crate::model::flink_pod::{AfterEnd, after_end};
-use crate::model::job_end::end_of_job;
+use crate::model::job_phase::{JobPhase, end_of_job};
 use crate::model::names::{ClusterName, MASTER};
 use crate::operations::cluster_handle::ClusterHandle;
 
@@ -43,21 +43,12 @@ pub(crate) enum CancelOutcome {
 /// How a JobManager ended after its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobManagerEnd {
-    ByItself(JobEnd),
+    /// Its Kubernetes Job is complete, has failed, or is gone (`None`).
+    ByItself(Option<JobPhase>),
     /// It did not end, so its Kubernetes Job is suspended.
     Suspended,
     /// It does not, because it has another job.
     Stays,
-}
-
-/// How a Kubernetes Job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobEnd {
-    /// The JobManager exited with 0.
-    Complete,
-    /// The JobManager failed, and is not retried.
-    Failed,
-    Gone,
 }
 
 pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
@@ -73,10 +64,8 @@ pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome>
                     last_answer = Instant::now();
                     if job.state != JobState::Cancelling && asked.elapsed() > AGAIN {
                         asked = last_answer;
-                        match flink.cancel(job_id).await {
-                            Err(error) if !error.is_transient() => return Err(error),
-                            other => tracing::debug!(?other, "the job runs again, and is canceled again"),
-                        }
+                        let reply = Reply::or_away(flink.cancel(job_id).await)?;
+                        tracing::debug!(?reply, "the job runs again, and is canceled again");
                     }
                 }
                 None => return Ok(CancelOutcome::Unseen),
@@ -100,7 +89,7 @@ pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome>
 pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobManagerEnd> {
     let (cluster, name) = (&handle.cluster, &handle.name);
     let Some(job) = handle.live.identity(JOBS)? else {
-        return Ok(JobManagerEnd::ByItself(JobEnd::Gone));
+        return Ok(JobManagerEnd::ByItself(None));
     };
     let end = tokio::select! {
         end = job_ends(cluster, name, Some(job.uid()), USUAL_END) => end,
@@ -115,7 +104,7 @@ pub(crate) async fn until_jobmanager_ends(handle: &ClusterHandle) -> Result<JobM
         return Ok(JobManagerEnd::Stays);
     }
     match suspend_ended(cluster, &job).await {
-        Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(JobEnd::Gone)),
+        Err(error) if error.kind == Kind::NotFound => return Ok(JobManagerEnd::ByItself(None)),
         other => other?,
     }
     pods_gone(cluster, name, Some(MASTER), Gone::Ended, Some(KILL)).await?;
@@ -146,13 +135,12 @@ pub(crate) async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &F
     let answers = async {
         let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
         loop {
-            match flink.jobs().await {
+            match Reply::or_away(flink.jobs().await) {
                 Ok(Reply::Answer(jobs)) if !jobs.jobs.is_empty() => return Ok(jobs),
                 // A restarted JobManager has no job at first.
                 Ok(Reply::Answer(_) | Reply::Away) => {}
                 Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink refused to list its jobs"),
-                Err(error) if !error.is_transient() => return Err(error),
-                Err(error) => tracing::debug!(%error, "the jobs got no answer"),
+                Err(error) => return Err(error),
             }
             pauses.pause().await;
         }
@@ -174,7 +162,7 @@ pub(crate) async fn jobs_or_end(cluster: &Cluster, name: &ClusterName, flink: &F
 
 /// Waits until Flink has ended in a Pod that other containers keep, and ends that Pod. Most clusters have no such
 /// containers, and their Jobs end before the Pods are read.
-async fn kept_job_ends(cluster: &Cluster, name: &ClusterName, uid: &str) -> Result<JobEnd> {
+async fn kept_job_ends(cluster: &Cluster, name: &ClusterName, uid: &str) -> Result<Option<JobPhase>> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     loop {
         sleep(KEPT).await;
@@ -189,16 +177,21 @@ async fn kept_job_ends(cluster: &Cluster, name: &ClusterName, uid: &str) -> Resu
         let Ok(Some((job, pod))) = look.await else { continue };
         end_kept(cluster, &job, &pod).await?;
         match after_end(&job, &pod) {
-            Some(AfterEnd::Completes) => return Ok(JobEnd::Complete),
-            Some(AfterEnd::Fails) => return Ok(JobEnd::Failed),
+            Some(AfterEnd::Completes) => return Ok(Some(JobPhase::Complete)),
+            Some(AfterEnd::Fails) => return Ok(Some(JobPhase::Failed)),
             // Kubernetes starts another JobManager; wait for its end.
             Some(AfterEnd::Restarts) | None => {}
         }
     }
 }
 
-/// Waits until the Kubernetes Job is complete, failed or gone; `uid`: the Job's uid, if it is known.
-async fn job_ends(cluster: &Cluster, name: &ClusterName, uid: Option<&str>, limit: Duration) -> Result<JobEnd> {
+/// Waits until the Kubernetes Job is complete, failed or gone (`None`); `uid`: the Job's uid, if it is known.
+async fn job_ends(
+    cluster: &Cluster,
+    name: &ClusterName,
+    uid: Option<&str>,
+    limit: Duration,
+) -> Result<Option<JobPhase>> {
     let deadline = Instant::now() + limit;
     let late = |_| Error::timed_out(format!("the JobManager of {name} has not ended"));
     let source = Objects::<Job>::with_fields(cluster, JOBS, &format!("metadata.name={}", name.master()));
@@ -210,27 +203,18 @@ async fn job_ends(cluster: &Cluster, name: &ClusterName, uid: Option<&str>, limi
             Event::Applied(job) => Some(job),
             Event::Deleted(_) => None,
         };
-        let Some(job) = job else { return Ok(JobEnd::Gone) };
+        let Some(job) = job else { return Ok(None) };
         // Another Job has that name: the expected one is gone.
         let uid = job.metadata.uid.clone().unwrap_or_default();
         if known.get_or_insert_with(|| uid.clone()) != &uid {
-            return Ok(JobEnd::Gone);
+            return Ok(None);
         }
-        if let Some(end) = JobEnd::of(&job) {
+        let end = end_of_job(&serde_json::to_value(&job).unwrap_or_default());
+        if end.is_some() {
             return Ok(end);
         }
     }
     Err(Error::failure(format!("the watch of the Job of {name} ended")))
-}
-
-impl JobEnd {
-    fn of(job: &Job) -> Option<Self> {
-        let job = serde_json::to_value(job).unwrap_or_default();
-        match end_of_job(&job)? {
-            "Failed" => Some(Self::Failed),
-            _ => Some(Self::Complete),
-        }
-    }
 }
 
 /// Flink's jobs after the result of a savepoint that ends the job is known: the job ends a moment after it, and the JobManager

@@ -38,9 +38,7 @@ use crate::operations::interruption::deferred;
 
 pub(crate) use cancel_at_checkpoint::{cancel_after_checkpoint, kept, oldest_statistics};
 pub(crate) use collect::{collect, collect_of};
-pub(crate) use end_job::{
-    CancelOutcome, JobEnd, JobManagerEnd, cancel, jobs_after_stop, jobs_or_end, until_jobmanager_ends,
-};
+pub(crate) use end_job::{CancelOutcome, JobManagerEnd, cancel, jobs_after_stop, jobs_or_end, until_jobmanager_ends};
 use progress::SavepointFormat;
 use reconcile::SavepointOutcome;
 pub(crate) use reconcile::{Wait, add_size, reconcile_pending, wait_for_savepoint};

@@ -209,10 +209,8 @@ enum Forgotten {
 /// restarted, or `rest.async.store-duration` has passed.
 async fn forgotten(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoint) -> Result<Forgotten> {
     let without = if savepoint.ends_job() {
-        let jobs = match flink.jobs().await {
-            Ok(Reply::Answer(jobs)) => jobs,
-            Err(error) if !error.is_transient() => return Err(error),
-            _ => return Ok(Forgotten::Unknown),
+        let Reply::Answer(jobs) = Reply::or_away(flink.jobs().await)? else {
+            return Ok(Forgotten::Unknown);
         };
         let same = jobs.jobs.iter().find(|job| job.jid == savepoint.job_id);
         // Without high availability a restarted JobManager runs the job under another ID.

@@ -61,8 +61,8 @@ pub(crate) async fn until_all_run(
             ..Writing::default()
         });
         pauses.pause().await;
-        match flink.jobs().await {
-            Ok(Reply::Answer(jobs)) => {
+        match Reply::or_away(flink.jobs().await)? {
+            Reply::Answer(jobs) => {
                 last_answer = Instant::now();
                 match jobs.jobs.into_iter().find(|found| found.jid == job.jid) {
                     Some(found) => job = found,
@@ -71,10 +71,8 @@ pub(crate) async fn until_all_run(
                     }
                 }
             }
-            Ok(Reply::Refused(_, said)) => tracing::debug!(said, "Flink does not list its jobs"),
-            Ok(Reply::Away) => {}
-            Err(error) if !error.is_transient() => return Err(error),
-            Err(error) => tracing::debug!(%error, "the job's tasks got no answer"),
+            Reply::Refused(_, said) => tracing::debug!(said, "Flink does not list its jobs"),
+            Reply::Away => {}
         }
         if last_answer.elapsed() > AWAY {
             return Err(flink.away());

@@ -8,7 +8,7 @@ use crate::error::{Kind, Result};
 use crate::flink::{SavepointRequest, Then};
 use crate::history::command::Command;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::report::OperationResult;
+use crate::operations::report::{OperationResult, Outcome};
 use crate::progress::note;
 
 pub(crate) struct TakeOptions {
@@ -41,7 +41,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
     })?;
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),
-        ..handle.result("completed")
+        ..handle.result(Outcome::Completed)
     };
     let mut step = WritingStep::of(&name);
     let report = |writing| step.update(writing);
@@ -59,7 +59,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
         note(&format!(
             "{name}: Flink writes it; `kubectl flink savepoint {name}` waits for it"
         ));
-        result.outcome = "requested";
+        result.outcome = Outcome::Requested;
         result.trigger_id = Some(asked.trigger_id);
         return Ok(Taken { result, handle });
     }

@@ -6,16 +6,14 @@ use crate::error::{Error, Kind, Result};
 use crate::history::command::Command;
 use crate::kubernetes::resource::{DEPLOYMENTS, JOBS};
 use crate::model::scale::{ScaleMethod, ScalePlan};
-use crate::model::server_fields::strip_server_fields;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
-use crate::operations::report::{OperationResult, Report};
+use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::scale::ScaleTarget;
 use crate::operations::scale::rescale::Rescale;
 use crate::operations::upgrade::ChangeOptions;
 use crate::progress;
 
-/// How to scale a job in place.
 pub(crate) struct InPlaceScale<'a> {
     pub(crate) command: Command,
     pub(crate) job_id: &'a str,
@@ -69,7 +67,7 @@ pub(crate) async fn in_place(
     }
     Ok(Report::done(OperationResult {
         job_id: Some(scale.job_id.to_owned()),
-        ..handle.result("scaled")
+        ..handle.result(Outcome::Scaled)
     }))
 }
 
@@ -86,11 +84,4 @@ async fn left_at(handle: &mut ClusterHandle, target: ScaleTarget, error: Error) 
         "`kubectl flink scale {} -p {}` continues with it; any other change replaces it",
         handle.name, target.parallelism
     ))
-}
-
-/// The present objects, for the report.
-pub(crate) fn objects(handle: &ClusterHandle) -> Vec<serde_json::Value> {
-    let live = &handle.live;
-    let all = [&live.service, &live.job, &live.deployment];
-    all.into_iter().flatten().map(strip_server_fields).collect()
 }

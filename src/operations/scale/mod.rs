@@ -15,8 +15,8 @@ use crate::model::config::Config;
 use crate::model::scale::{self, ScaleMethod};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
-use crate::operations::report::{OperationResult, Report};
-use crate::operations::scale::in_place::{InPlaceScale, in_place, objects};
+use crate::operations::report::{OperationResult, Outcome, Report};
+use crate::operations::scale::in_place::{InPlaceScale, in_place};
 pub(crate) use crate::operations::scale::method::warn_if_limited;
 use crate::operations::scale::method::{describe, not_running, observe};
 use crate::operations::target_revision::TargetRevision;
@@ -95,9 +95,13 @@ pub(crate) async fn scale(
         progress::note(&format!("{name}: it has parallelism {} already", known.wanted));
         let result = OperationResult {
             job_id: Some(job_id),
-            ..handle.result("unchanged")
+            ..handle.result(Outcome::Unchanged)
         };
-        return Ok(Scaled::other(Report::cluster(result, &objects(&handle), how.dry_run)));
+        return Ok(Scaled::other(Report::cluster(
+            result,
+            &handle.live.stripped(),
+            how.dry_run,
+        )));
     }
     progress::note(&describe(&name, &known, &plan, replicas));
     if plan.way == ScaleMethod::Redeploy {
@@ -109,8 +113,8 @@ pub(crate) async fn scale(
         });
     }
     if how.dry_run {
-        let result = OperationResult::new(&handle.cluster, &name, "scaled");
-        return Ok(Scaled::other(Report::cluster(result, &objects(&handle), true)));
+        let result = OperationResult::new(&handle.cluster, &name, Outcome::Scaled);
+        return Ok(Scaled::other(Report::cluster(result, &handle.live.stripped(), true)));
     }
     // What is left of an interrupted command does not start the job again.
     if !done {

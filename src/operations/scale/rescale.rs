@@ -32,7 +32,7 @@ impl Flink {
     pub(crate) async fn job(&self, job_id: &str) -> Result<Reply<JobDetail>> {
         let path = of_job(job_id, "")?;
         match self.get::<JobDetail>(&path).await? {
-            Reply::Answer(job) if job.state.is_empty() => Err(self.not_understood(&path, &"it has no state")),
+            Reply::Answer(job) if job.state.is_none() => Err(self.not_understood(&path, &"it has no state")),
             reply => Ok(reply),
         }
     }
@@ -131,11 +131,10 @@ impl Rescale<'_> {
     /// Waits until Flink has as many slots as needed.
     async fn slots(&self, begun: Instant, report: &mut impl FnMut(&str)) -> Result<()> {
         loop {
-            let have = match self.flink.overview().await {
-                Ok(Reply::Answer(overview)) if overview.slots_total >= self.plan.slots => return Ok(()),
-                Ok(Reply::Answer(overview)) => overview.slots_total,
-                Err(error) if !error.is_transient() => return Err(error),
-                Ok(_) | Err(_) => 0,
+            let have = match Reply::or_away(self.flink.overview().await)? {
+                Reply::Answer(overview) if overview.slots_total >= self.plan.slots => return Ok(()),
+                Reply::Answer(overview) => overview.slots_total,
+                Reply::Refused(..) | Reply::Away => 0,
             };
             report(&format!(
                 "TaskManagers start, {have} of {} slots are there",
@@ -150,25 +149,22 @@ impl Rescale<'_> {
     async fn reached(&self, begun: Instant, report: &mut impl FnMut(&str)) -> Result<()> {
         let mut progress = "Flink does not answer".to_owned();
         loop {
-            match self.flink.job(self.job_id).await {
-                Ok(Reply::Answer(job)) if self.plan.is_reached(&job) => return Ok(()),
-                Ok(Reply::Answer(job)) if ["FAILED", "CANCELED", "FINISHED"].contains(&job.state.as_str()) => {
-                    return Err(Error::job_failed(format!(
-                        "the job of {} is {} while it is scaled",
-                        self.name, job.state
-                    ))
-                    .hint(format!("`kubectl flink why {}` explains why", self.name)));
+            match Reply::or_away(self.flink.job(self.job_id).await)? {
+                Reply::Answer(job) if self.plan.is_reached(&job) => return Ok(()),
+                Reply::Answer(JobDetail { state: Some(state), .. }) if state.is_terminal() => {
+                    return Err(
+                        Error::job_failed(format!("the job of {} is {state} while it is scaled", self.name))
+                            .hint(format!("`kubectl flink why {}` explains why", self.name)),
+                    );
                 }
-                Ok(Reply::Answer(job)) => progress = scale::progress(&job),
-                Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
+                Reply::Answer(job) => progress = scale::progress(&job),
+                Reply::Refused(StatusCode::NOT_FOUND, said) => {
                     return Err(Error::job_failed(format!(
                         "the job of {} has gone while it was scaled: {said}",
                         self.name
                     )));
                 }
-                Ok(_) => {}
-                Err(error) if !error.is_transient() => return Err(error),
-                Err(error) => tracing::debug!(%error, "the job's state got no answer"),
+                Reply::Refused(..) | Reply::Away => {}
             }
             report(&format!("tasks running: {progress}"));
             self.in_time(begun, || format!("tasks running: {progress}"))?;

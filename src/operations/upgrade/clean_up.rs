@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::history::transaction::Ending;
 use crate::kubernetes::objects::{self, Gone};
+use crate::model::job_phase::JobPhase;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
 use crate::operations::removal::Removal;
-use crate::operations::savepoint::{self, JobEnd, JobManagerEnd, Wait};
+use crate::operations::savepoint::{self, JobManagerEnd, Wait};
 use crate::progress;
 
 /// What to end together with the job.
@@ -106,10 +107,10 @@ pub(crate) async fn await_jobmanager_end(handle: &mut ClusterHandle) -> Result<O
     let end = savepoint::until_jobmanager_ends(handle).await?;
     step.end();
     match end {
-        JobManagerEnd::ByItself(JobEnd::Complete | JobEnd::Gone) => {}
-        JobManagerEnd::ByItself(JobEnd::Failed) => {
+        JobManagerEnd::ByItself(Some(JobPhase::Failed)) => {
             progress::warn(&format!("the JobManager of {name} ended with a failure after its job"));
         }
+        JobManagerEnd::ByItself(_) => {}
         JobManagerEnd::Suspended => progress::warn(&format!(
             "the JobManager of {name} waited for the result of an earlier request to be read; its Job is suspended now, so that it is not started again"
         )),

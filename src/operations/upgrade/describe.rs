@@ -11,6 +11,7 @@ use crate::model::flink::savepoint_metadata;
 use crate::model::manifests::Manifests;
 use crate::model::manifests::savepoint_reader::path_in_pods;
 use crate::model::names::ClusterName;
+use crate::model::shortened::shortened;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint_file;
 use crate::operations::upgrade::ChangeOptions;
@@ -107,13 +108,7 @@ pub(crate) fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
         deployment: Some(before.deployment),
         ..LiveObjects::default()
     };
-    let short = |value: &Value| {
-        let text = value.to_string();
-        match text.char_indices().nth(80) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
-    };
+    let short = |value: &Value| shortened(&value.to_string(), 81);
     let described = |difference: &Difference| {
         let before = difference.live.as_ref().map_or_else(|| "absent".to_owned(), short);
         format!("{}: {before} becomes {}", difference.path, short(&difference.wanted))

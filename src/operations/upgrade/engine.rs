@@ -22,7 +22,7 @@ use crate::operations::upgrade::downtime::Downtime;
 use crate::operations::upgrade::restore_point::has_own_state;
 use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
-use crate::operations::upgrade::{ChangeOptions, Surge, done};
+use crate::operations::upgrade::{ChangeOptions, Surge, outcome};
 use crate::operations::wait::{self, Failures};
 use crate::progress;
 
@@ -158,7 +158,7 @@ impl UpgradeEngine {
     async fn execute(&mut self) -> Result<()> {
         loop {
             let journal = self.journal()?;
-            tracing::debug!(step = journal.step.as_str(), "transaction");
+            tracing::debug!(step = ?journal.step, "transaction");
             match next(&journal, self.seen) {
                 Action::Surge => Box::pin(self.surge(&journal)).await?,
                 Action::RemoveSurge => Box::pin(self.remove_surge(&journal)).await?,
@@ -469,7 +469,7 @@ impl UpgradeEngine {
                 savepoint: journal.start.clone(),
                 job_id: self.job_id.take(),
                 downtime_millis: self.downtime.millis(),
-                ..self.handle.result(done(Command::stored(&journal.command)))
+                ..self.handle.result(outcome(Command::stored(&journal.command)))
             })),
             _ => Err(end::error(name, journal, self.fault.take())),
         }

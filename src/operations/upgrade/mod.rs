@@ -34,7 +34,7 @@ use crate::operations::config_keys;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
 use crate::operations::rehearse;
-use crate::operations::report::Report;
+use crate::operations::report::{Outcome, Report};
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::savepoint::{self, Wait};
 use crate::operations::target_revision::TargetRevision;
@@ -138,7 +138,7 @@ impl Keyword for Surge {
 /// `handle` is the cluster as [`ClusterHandle::read`] returned it, `wanted` the complete target version: made by
 /// [`TargetRevision::changed`] from flags over the running version, by [`TargetRevision::file`], or by
 /// [`TargetRevision::revision`]. `command` is the command's name for the history and messages; the result is reported
-/// as `cluster/NAME changed`, in the words of [`done`].
+/// as `cluster/NAME changed`, in the words of [`outcome`].
 ///
 /// Everything else happens here: the lock, the confirmation, `--dry-run`, the case that nothing differs or nothing
 /// runs. An unfinished operation of the same command for the same version is continued; any other unfinished operation
@@ -249,7 +249,7 @@ pub(crate) async fn carry_out(
         Ok(plan) => plan,
         Err(NoPlan::NothingDiffers(objects)) => {
             progress::note(&format!("{name} is up to date"));
-            let result = handle.result("unchanged");
+            let result = handle.result(Outcome::Unchanged);
             return Ok(Report::cluster(result, objects.all(), how.dry_run));
         }
     };
@@ -373,15 +373,15 @@ fn wait_is_needed(name: &ClusterName) -> Error {
 }
 
 /// The outcome of a change; `None`: by a command of another version of the plugin.
-fn done(command: Option<Command>) -> &'static str {
+fn outcome(command: Option<Command>) -> Outcome {
     match command {
-        Some(Command::Upgrade) => "upgraded",
-        Some(Command::Rollback) => "rolled back",
-        Some(Command::Restart) => "restarted",
-        Some(Command::Create) => "replaced",
-        Some(Command::Scale) => "scaled",
-        Some(Command::Resume | Command::SavepointResume) => "resumed",
-        Some(Command::Edit) => "edited",
-        _ => "changed",
+        Some(Command::Upgrade) => Outcome::Upgraded,
+        Some(Command::Rollback) => Outcome::RolledBack,
+        Some(Command::Restart) => Outcome::Restarted,
+        Some(Command::Create) => Outcome::Replaced,
+        Some(Command::Scale) => Outcome::Scaled,
+        Some(Command::Resume | Command::SavepointResume) => Outcome::Resumed,
+        Some(Command::Edit) => Outcome::Edited,
+        _ => Outcome::Changed,
     }
 }

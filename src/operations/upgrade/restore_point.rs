@@ -12,7 +12,7 @@ use crate::history::transaction::{Journal, is_same_place};
 use crate::history::{Progress, Revision, RevisionState, Savepoint};
 use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::overview::JobOverview;
-use crate::model::job_end;
+use crate::model::job_phase;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::path_not_read;
 use crate::operations::target_revision::TargetRevision;
@@ -119,7 +119,7 @@ fn failed_at_once(handle: &ClusterHandle, revision: Option<&Revision>) -> bool {
         .as_ref()
         .filter(|outcome| outcome.state == RevisionState::Failed);
     let seen_at = outcome.and_then(|outcome| outcome.at.parse::<Timestamp>().ok());
-    let ended_at = handle.live.job.as_ref().and_then(job_end::ended_at);
+    let ended_at = handle.live.job.as_ref().and_then(job_phase::ended_at);
     seen_at.zip(ended_at).is_some_and(|(seen, ended)| ended <= seen)
 }
 

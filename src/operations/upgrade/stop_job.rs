@@ -12,7 +12,6 @@ use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::savepoint::{self, CancelOutcome, Wait, Writing};
 use crate::progress;
 
-/// How the job ended.
 pub(crate) enum StopOutcome {
     /// It has, and the journal already records it.
     Recorded,
@@ -208,11 +207,10 @@ pub(crate) fn place(handle: &ClusterHandle, journal: &Journal) -> String {
 /// ended.
 async fn status_of(handle: &ClusterHandle, savepoint: &Savepoint) -> Result<Option<SavepointStatus>> {
     let ask = || deferred(handle.flink.savepoint(&savepoint.job_id, &savepoint.trigger_id));
-    let status = match ask().await {
-        Err(error) if !error.is_transient() => return Err(error),
-        Ok(Reply::Away) | Err(_) if handle.jobs_or_end().await?.is_none() => return Ok(None),
-        Ok(Reply::Away) | Err(_) => ask().await?,
-        status => status?,
+    let status = match Reply::or_away(ask().await)? {
+        Reply::Away if handle.jobs_or_end().await?.is_none() => return Ok(None),
+        Reply::Away => ask().await?,
+        status => status,
     };
     match status {
         Reply::Answer(status) => Ok(Some(status)),

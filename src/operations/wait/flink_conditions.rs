@@ -17,7 +17,7 @@ use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::checkpoints::Checkpoint;
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{AfterEnd, after_end};
-use crate::model::job_end::end_of_job;
+use crate::model::job_phase::{JobPhase, end_of_job};
 use crate::model::names::ClusterName;
 
 /// Time between two requests to Flink.
@@ -179,7 +179,7 @@ async fn check_job(cluster: &Cluster, name: &ClusterName) -> Result<()> {
         return Err(no_cluster(name, cluster.namespace()));
     };
     match end_of_job(&job) {
-        Some("Failed") => Err(never(name, "its Job has failed")),
+        Some(JobPhase::Failed) => Err(never(name, "its Job has failed")),
         Some(_) => Err(never(name, "its Job is complete")),
         None if job["spec"]["suspend"] == true => Err(never(name, "its Job is suspended")),
         // No container is ready: the JobManager is starting, or Flink has ended beside a container that is not ready.

@@ -84,11 +84,10 @@ pub(crate) async fn until_restored(
             Seen::Finished => return Ok(()),
             Seen::Gone => return Err(Error::job_failed("its Job was deleted in the meantime")),
         };
-        match Flink::new(cluster, name).of_pod(&pod).checkpoints(&job_id).await {
-            Ok(Reply::Answer(statistics)) if !state || statistics.latest.restored.is_some() => return Ok(()),
+        match Reply::or_away(Flink::new(cluster, name).of_pod(&pod).checkpoints(&job_id).await)? {
+            Reply::Answer(statistics) if !state || statistics.latest.restored.is_some() => return Ok(()),
             // Flink has no statistics of a job without checkpoints.
-            Ok(Reply::Refused(..)) if !state => return Ok(()),
-            Err(error) if !error.is_transient() => return Err(error),
+            Reply::Refused(..) if !state => return Ok(()),
             _ => {}
         }
         if running && running_since.get_or_insert_with(Instant::now).elapsed() > SHOWN {

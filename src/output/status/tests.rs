@@ -1,6 +1,7 @@
 //! Tests of the status on a screen.
 
 use super::*;
+use crate::history::transaction::Step;
 use crate::model::listing::{Metadata, Phase, Status};
 use crate::model::pod_state::PodState;
 use crate::operations::status::{ClusterPart, LastCheckpoint, OutcomePart, SavepointPart};
@@ -61,7 +62,7 @@ fn whole() -> ClusterStatus {
         job: Some(JobPart {
             id: "7483b8988232262a58467c5f3ad800f0".into(),
             name: "counting".into(),
-            state: "RUNNING".into(),
+            state: JobState::Running,
             since: Some(at(-185)),
             started_at: Some(at(-7000)),
             restarts: Some(2),
@@ -114,7 +115,7 @@ fn whole() -> ClusterStatus {
         outcome: None,
         problems: vec![Problem {
             cause: "checkpoint-timeout",
-            severity: "warning".into(),
+            severity: Severity::Warning,
             message: "2 checkpoints failed in a row: \u{1b}[31mexpired".into(),
             evidence: vec!["the last one that was written is chk-16".into()],
             hints: vec!["give checkpoints more time".into()],
@@ -128,7 +129,7 @@ fn unfinished(by: &str) -> OperationPart {
         command: "upgrade".into(),
         by: Some(by.into()),
         started_at: at(-96).to_string(),
-        step: "saved",
+        step: Step::Saved,
         stand: "the job has ended".into(),
         revision: Some(4),
         hints: vec!["`kubectl flink upgrade demo --continue` continues it".into()],
@@ -246,7 +247,7 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
     shown.operation = Some(unfinished("bob@home"));
     shown.problems.clear();
     shown.outcome = Some(OutcomePart {
-        state: "failed",
+        state: RevisionState::Failed,
         at: at(-300).to_string(),
         why: Some("the class is missing".into()),
     });
@@ -271,7 +272,7 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
         shown.problems.truncate(1);
         shown.problems[0].message = problem.to_owned();
         shown.outcome = Some(OutcomePart {
-            state: "failed",
+            state: RevisionState::Failed,
             at: at(-300).to_string(),
             why: Some("demo does not run: it ended: ClassNotFoundException".into()),
         });

@@ -49,12 +49,12 @@ pub(crate) struct Snapshot {
 }
 
 /// A job beside the main one. Part of ClusterStatus and of a cluster in a list, see docs/output.md.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OtherJob {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) state: String,
+    pub(crate) state: JobState,
     pub(crate) tasks_running: u32,
     pub(crate) tasks_total: u32,
 }
@@ -62,15 +62,15 @@ pub(crate) struct OtherJob {
 impl OtherJob {
     /// Whether it has ended as it should.
     pub(crate) fn is_done(&self) -> bool {
-        ["FINISHED", "CANCELED"].contains(&self.state.as_str())
+        matches!(self.state, JobState::Finished | JobState::Canceled)
     }
 }
 
 /// The number of jobs beside the main one by their states, such as ` +1 FAILED +2 FINISHED`; empty without any.
-pub(crate) fn in_words<'a>(states: impl Iterator<Item = &'a str>) -> String {
-    let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
+pub(crate) fn in_words<'a>(states: impl Iterator<Item = &'a JobState>) -> String {
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     for state in states {
-        *numbers.entry(state).or_default() += 1;
+        *numbers.entry(state.to_string()).or_default() += 1;
     }
     let words = numbers.into_iter().map(|(state, number)| format!(" +{number} {state}"));
     words.collect()
@@ -82,7 +82,7 @@ impl Snapshot {
         let part = |job: &JobOverview| OtherJob {
             id: job.jid.clone(),
             name: job.name.clone(),
-            state: job.state.to_string(),
+            state: job.state.clone(),
             tasks_running: job.tasks.running,
             tasks_total: job.tasks.total,
         };
@@ -124,7 +124,7 @@ impl Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct JobDetail {
-    pub(crate) state: String,
+    pub(crate) state: Option<JobState>,
     /// Its vertices, in the order of the data.
     pub(crate) vertices: Vec<Vertex>,
     /// When it entered each state, in milliseconds since 1970; 0: never.
@@ -134,7 +134,7 @@ pub(crate) struct JobDetail {
 impl JobDetail {
     /// When the job entered `state`.
     pub(crate) fn since(&self, state: &JobState) -> Option<u64> {
-        let at = *self.timestamps.get(state.as_str())?;
+        let at = *self.timestamps.get(&state.to_string())?;
         u64::try_from(at).ok().filter(|at| *at > 0)
     }
 }

@@ -1,6 +1,7 @@
 //! Compares the operators of two savepoints.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -15,13 +16,9 @@ pub(crate) enum ChangeKind {
     Changed,
 }
 
-impl ChangeKind {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Removed => "removed",
-            Self::Changed => "changed",
-        }
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -47,7 +44,7 @@ impl OperatorChange {
             _ => show(operator),
         };
         vec![
-            self.change.as_str().to_owned(),
+            self.change.to_string(),
             operator.title().to_owned(),
             operator.id.clone(),
             both(&|operator| operator.parallelism.to_string()),
