@@ -5,6 +5,7 @@ pub(crate) mod checkpoints;
 pub(crate) mod config_keys;
 pub(crate) mod effective_config;
 pub(crate) mod exceptions;
+pub(crate) mod file_systems;
 pub(crate) mod job_id;
 pub(crate) mod live;
 pub(crate) mod memory;
