@@ -14,6 +14,9 @@ use super::keyword::Keyword;
 use super::quantity::{Cpu, Memory};
 use crate::error::{Error, Result};
 
+/// Start of the URI of a jar in Flink's directory for the jars of a job, where its entrypoint finds them.
+pub(crate) const USRLIB: &str = "local:///opt/flink/usrlib/";
+
 /// How the job ID is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum JobId {
@@ -139,7 +142,7 @@ pub struct Config {
     pub(crate) job_class: Option<String>,
     /// A SQL script that Flink runs as the job, instead of an entry class (Flink 2.0+).
     pub(crate) sql: Option<String>,
-    /// Jars to fetch before the job starts (Flink 1.19+).
+    /// Jars that Flink fetches before the job starts, or takes from the image (Flink 1.19+).
     pub(crate) jars: Option<Vec<String>>,
     pub(crate) job_id: Option<JobId>,
     /// Path of the savepoint or checkpoint to start from.

@@ -61,6 +61,11 @@ impl FlinkVersion {
         Self { major, minor }
     }
 
+    /// Whether its entrypoint knows `--jars`. Source: FLIP-366.
+    pub(crate) fn takes_jars(self) -> bool {
+        self >= Self::new(1, 19)
+    }
+
     /// The version of Flink in an image's tag, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`. `None` for a
     /// digest, no tag, or a tag that numbers something else: users number the releases of their own job.
     pub(crate) fn of_image(image: &str) -> Option<Self> {

@@ -41,9 +41,6 @@ const API_VERSION: &str = "flink.apache.org/v1beta1";
 const KIND: &str = "FlinkDeployment";
 const POD_TEMPLATE: &str = "podTemplate";
 
-/// Flink's directory for jars in the image. Its entrypoint finds the job there without a setting.
-const USRLIB: &str = "local:///opt/flink/usrlib/";
-
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Documents {
     pub(crate) layers: Vec<Config>,

@@ -1,9 +1,9 @@
 //! Reads `metadata` and `spec` of a FlinkDeployment.
 
 use super::fields::{Faults, Section};
-use super::{POD_TEMPLATE, USRLIB, annotations, configuration, overruled, resources};
+use super::{POD_TEMPLATE, annotations, configuration, overruled, resources};
 use crate::error::Error;
-use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig};
+use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
 use crate::model::flink::{FlinkVersion, Role, same_key};
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
@@ -263,8 +263,10 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
 
 /// Reads the job; returns whether the operator would restart it from its last state.
 fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
-    if let Some(uri) = section.text("jarURI", faults) {
-        match jar(&uri) {
+    let uri = section.text("jarURI", faults);
+    layer.job_class = section.text("entryClass", faults);
+    if let Some(uri) = uri {
+        match jar(&uri, layer) {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
             Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
                 "spec.job.jarURI",
@@ -274,7 +276,6 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
             Ok(None) => {}
         }
     }
-    layer.job_class = section.text("entryClass", faults);
     layer.arguments = section.texts("args", faults);
     layer.parallelism = section.count("parallelism", faults);
     layer.from_savepoint = section.text("initialSavepointPath", faults);
@@ -318,12 +319,17 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     mode.as_deref() == Some("last-state")
 }
 
-/// The jar to fetch for a `jarURI`: none if the entrypoint finds it in the image.
+/// The jar that the entrypoint gets for a `jarURI`: none if it finds the job below `usrlib` by itself, by its class. Without
+/// a class it finds the only jar with a program, and from Flink 1.19 on it takes the one that it gets.
 ///
 /// Other paths in the image are passed on: from Flink 1.19 the entrypoint supports `local://` like `https://` and
-/// `s3://`. For earlier versions such a jar is added to the class path when the objects are built.
-pub(super) fn jar(uri: &str) -> Result<Option<String>, String> {
-    if uri.starts_with(USRLIB) && !uri.contains("/../") {
+/// `s3://`. For earlier versions such a jar is added to the class path when the objects are built. Source: Flink's
+/// `DefaultPackagedProgramRetriever`.
+pub(super) fn jar(uri: &str, layer: &Config) -> Result<Option<String>, String> {
+    let of_image = || FlinkVersion::of_image(layer.image.as_deref()?);
+    let version = layer.flink_version.or_else(of_image);
+    let is_taken = layer.job_class.is_none() && version.is_some_and(FlinkVersion::takes_jars);
+    if uri.starts_with(USRLIB) && !uri.contains("/../") && !is_taken {
         return Ok(None);
     }
     let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
