@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::merge::MAIN_CONTAINER;
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
 const RECOMMENDED: &str = "app.kubernetes.io/component";
@@ -48,7 +49,12 @@ pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
         if !names.insert(name(container)) {
             found.push((at.clone(), "another container of the Pod has this name".to_owned()));
         }
+        if container["image"].as_str().is_none_or(str::is_empty) {
+            let reason = format!("it is missing; in a file the container of Flink is {MAIN_CONTAINER}");
+            found.push((format!("{at}.image"), reason));
+        }
         found.extend(root(pod, container, &at));
+        found.extend(ports(container, &at));
         found.extend(twice(container, "ports", "name", &at));
         for mount in list(container, "volumeMounts").filter(|mount| !volumes.contains(name(mount))) {
             let path = mount["mountPath"].as_str().unwrap_or_default();
@@ -77,6 +83,36 @@ fn root(pod: &Value, container: &Value, at: &str) -> Option<(String, String)> {
             ),
         )
     })
+}
+
+/// Probes and hooks at a port by a name that no port of the container has. The kubelet looks for a number in other texts.
+fn ports(container: &Value, at: &str) -> Vec<(String, String)> {
+    let names: Vec<&str> = list(container, "ports")
+        .map(name)
+        .filter(|name| !name.is_empty())
+        .collect();
+    let handlers = [
+        ("livenessProbe", &container["livenessProbe"]),
+        ("readinessProbe", &container["readinessProbe"]),
+        ("startupProbe", &container["startupProbe"]),
+        ("lifecycle.postStart", &container["lifecycle"]["postStart"]),
+        ("lifecycle.preStop", &container["lifecycle"]["preStop"]),
+    ];
+    let mut found = Vec::new();
+    for (handler, value) in handlers {
+        for kind in ["httpGet", "tcpSocket"] {
+            let port = value[kind]["port"].as_str();
+            if let Some(port) = port.filter(|port| !names.contains(port) && port.parse::<u16>().is_err()) {
+                let there = match names.as_slice() {
+                    [] => "none has a name".to_owned(),
+                    names => format!("they are {}", names.join(", ")),
+                };
+                let reason = format!("no port of the container is named {port:?}: {there}; a number works too");
+                found.push((format!("{at}.{handler}.{kind}.port"), reason));
+            }
+        }
+    }
+    found
 }
 
 /// Elements of a list that have the same key.
@@ -208,7 +244,33 @@ mod tests {
     use super::*;
 
     fn paths(template: &Value) -> Vec<String> {
-        refusals(template).into_iter().map(|(path, _)| path).collect()
+        let mut template = template.clone();
+        for field in ["containers", "initContainers"] {
+            for container in template["spec"][field].as_array_mut().into_iter().flatten() {
+                container["image"] = json!("a:1");
+            }
+        }
+        refusals(&template).into_iter().map(|(path, _)| path).collect()
+    }
+
+    #[test]
+    fn a_probe_finds_its_port_by_number_or_by_a_name_of_the_container() {
+        for (port, found) in [
+            (json!(8081), false),
+            (json!("8081"), false),
+            (json!("ui"), false),
+            (json!("rest"), true),
+        ] {
+            let container = json!({"name": "a", "ports": [{"name": "ui", "containerPort": 8081}],
+                "readinessProbe": {"httpGet": {"path": "/config", "port": port}},
+                "lifecycle": {"preStop": {"tcpSocket": {"port": port}}}});
+            let want = [
+                "spec.containers[a].readinessProbe.httpGet.port",
+                "spec.containers[a].lifecycle.preStop.tcpSocket.port",
+            ];
+            let want = if found { &want[..] } else { &[] };
+            assert_eq!(paths(&json!({"spec": {"containers": [container]}})), want, "{port}");
+        }
     }
 
     #[test]
