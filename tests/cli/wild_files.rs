@@ -71,6 +71,49 @@ fn json_one_after_the_other_is_read() {
 }
 
 #[test]
+fn what_is_no_flink_deployment_is_reported_as_what_it_is() {
+    for (text, expected) in [
+        (
+            "kind: Kustomization\nresources: [a.yaml]\n",
+            "`kubectl kustomize FOLDER | kubectl flink create -f -`",
+        ),
+        (
+            "resources: [a.yaml]\n",
+            "it is a kustomization: `kubectl kustomize FOLDER",
+        ),
+        (
+            "state.backend: rocksdb\n",
+            "below spec.flinkConfiguration of a FlinkDeployment",
+        ),
+        (
+            "jobmanager: {rpc: {address: a}}\n",
+            "below spec.flinkConfiguration of a FlinkDeployment",
+        ),
+        ("image: {tag: a}\nreplicaCount: 1\n", "`helm template RELEASE CHART"),
+        ("- a\n", "it is no object of Kubernetes"),
+        (
+            "kind: Pod\nspec: {containers: [{name: flink-main-container}]}\n",
+            "below spec.podTemplate of a FlinkDeployment",
+        ),
+    ] {
+        let said = refused(text);
+        assert!(
+            said.contains(expected) && said.trim_end().lines().count() == 1,
+            "{said}"
+        );
+    }
+    // The job beside it would be created without the changes of the kustomization.
+    let both = format!("{}---\nkind: Kustomization\nresources: [a.yaml]\n", deployment("x", ""));
+    assert!(refused(&both).contains("a.yaml: document 2: kind: Kustomization is not supported"));
+    let flux = "kind: Kustomization\napiVersion: kustomize.toolkit.fluxcd.io/v1\nmetadata: {name: a}\n";
+    assert!(names(format!("{}---\n{flux}", deployment("x", "")).as_bytes()).contains("x-master"));
+    let others = "kind: Secret\nmetadata: {name: a}\n---\n".repeat(7);
+    let said = refused(&others);
+    assert!(said.contains("document 5: Secret a and 2 more"), "{said}");
+    assert!(!said.contains("document 6"), "{said}");
+}
+
+#[test]
 fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
     let said = refused(&deployment("x", "    parallelism: 2\n    parallelism: 4\n"));
     assert!(
