@@ -124,6 +124,23 @@ fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
 }
 
 #[test]
+fn aliases_without_end_are_refused_in_words() {
+    let ten = |from: char, to: char| format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(", "));
+    let levels: String = ('a'..='f').zip('b'..='g').map(|(from, to)| ten(from, to)).collect();
+    let said = refused(&format!("a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]\n{levels}"));
+    assert!(
+        said.contains("it is too large when its aliases are filled in"),
+        "{said}"
+    );
+    assert!(!said.contains("events"), "{said}");
+    let said = refused("kind: FlinkDeployment\nspec: *common\n");
+    assert!(
+        said.contains("a.yaml:2:") && said.contains("has no anchor (&NAME)"),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_address_is_refused_with_the_command_that_reads_it() {
     let sandbox = Sandbox::bare();
     for address in ["https://example.com/a.yaml", "http://127.0.0.1:1/a.yaml"] {
