@@ -266,6 +266,12 @@ impl Config {
         }
         merged!(
             {
+                // What the lower one says of its own image does not hold for another one that tells its Flink.
+                flink_version: self.flink_version.or_else(|| {
+                    let image = self.image.as_ref().filter(|_| self.image != lower.image);
+                    let of_image = image.and_then(|image| FlinkVersion::of_flinks_tag(image));
+                    lower.flink_version.map(|said| of_image.unwrap_or(said))
+                }),
                 // A script and a class with its arguments displace each other.
                 sql: self.sql.clone().or(lower.sql.filter(|_| self.job_class.is_none())),
                 job_class: self.job_class.or(lower.job_class.filter(|_| self.sql.is_none())),
@@ -281,7 +287,7 @@ impl Config {
                 log_configuration: map(lower.log_configuration, self.log_configuration),
                 suspended: self.suspended || lower.suspended,
             }
-            name namespace image flink_version parallelism slots task_managers jars job_id from_savepoint
+            name namespace image parallelism slots task_managers jars job_id from_savepoint
             allow_non_restored_state entrypoint service_account image_pull_policy image_pull_secrets
             pod_template savepoint_dir checkpoint_dir ha zookeeper zookeeper_root ha_create_rbac job_managers
             ttl_after_finished node_port restart keep_sidecars direct_start nonce rpc_port

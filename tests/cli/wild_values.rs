@@ -64,6 +64,19 @@ fn has(made: &Value, object: usize, argument: &str) {
 }
 
 #[test]
+fn an_image_of_a_flag_tells_its_flink_in_spite_of_the_file() {
+    let version = |file: &str, image: &str| {
+        let text = deployment("{name: x}", &format!("flinkVersion: {file}\n  {JOB}"));
+        let (objects, _) = of_file(&text, &["--image", image]);
+        objects[1]["metadata"]["annotations"]["kubectl-flink/flink-version"].clone()
+    };
+    assert_eq!(version("v1_15", "flink:1.20.1-java17"), "1.20");
+    assert_eq!(version("v2_0", "flink:1.18"), "1.18");
+    // Tags of one's own images count something else.
+    assert_eq!(version("v1_15", "acme/orders:1.20"), "1.15");
+}
+
+#[test]
 fn the_tag_of_ones_own_image_is_no_release_of_flink() {
     let (objects, said) = made(&["demo", "--image", "acme/orders:1.4.2", "--jar", "s3://b/a.jar"]);
     assert_eq!(container(&objects, 1)["args"][0], "standalone-job");
