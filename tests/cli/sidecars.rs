@@ -131,6 +131,10 @@ fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
             "[flink-main].image: it is missing; in a file the container of Flink is flink-main-container",
         ),
         (
+            json!({"initContainers": [{"name": "fetch", "image": "busybox:${TAG}"}]}),
+            "spec.initContainers[fetch].image: invalid image \"busybox:${TAG}\"",
+        ),
+        (
             json!({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}], "containers": [{"name": "flink-main-container",
                 "volumeMounts": [{"name": "a", "mountPath": "/x"}, {"name": "b", "mountPath": "/x"}]}]}),
             "spec.podTemplate.spec.containers[0].volumeMounts[1]: another element of this list has the same mountPath",

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::merge::MAIN_CONTAINER;
+use crate::model::image_name::ImageName;
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
 const RECOMMENDED: &str = "app.kubernetes.io/component";
@@ -49,10 +50,15 @@ pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
         if !names.insert(name(container)) {
             found.push((at.clone(), "another container of the Pod has this name".to_owned()));
         }
-        if container["image"].as_str().is_none_or(str::is_empty) {
-            let reason = format!("it is missing; in a file the container of Flink is {MAIN_CONTAINER}");
-            found.push((format!("{at}.image"), reason));
-        }
+        let image = container["image"].as_str().filter(|image| !image.is_empty());
+        let wrong = match image.map(ImageName::parse) {
+            None => Some(format!(
+                "it is missing; in a file the container of Flink is {MAIN_CONTAINER}"
+            )),
+            Some(Err(error)) => Some(error.message),
+            Some(Ok(_)) => None,
+        };
+        found.extend(wrong.map(|reason| (format!("{at}.image"), reason)));
         found.extend(root(pod, container, &at));
         found.extend(ports(container, &at));
         found.extend(twice(container, "ports", "name", &at));
