@@ -77,6 +77,18 @@ fn an_image_of_a_flag_tells_its_flink_in_spite_of_the_file() {
 }
 
 #[test]
+fn numbers_that_mean_something_else_are_refused_with_what_they_must_be() {
+    let said = refused(&deployment("{name: x}", &format!("flinkVersion: 1.20\n  {JOB}")), &[]);
+    assert!(
+        said.contains("spec.flinkVersion: \"1.2\" is not possible, it must be like v1_20"),
+        "{said}"
+    );
+    let small = format!("jobManager: {{resource: {{memory: 2048, cpu: 1}}}}\n  {JOB}");
+    let said = refused(&deployment("{name: x}", &small), &[]);
+    assert!(said.contains("an amount without a unit counts bytes"), "{said}");
+}
+
+#[test]
 fn the_tag_of_ones_own_image_is_no_release_of_flink() {
     let (objects, said) = made(&["demo", "--image", "acme/orders:1.4.2", "--jar", "s3://b/a.jar"]);
     assert_eq!(container(&objects, 1)["args"][0], "standalone-job");

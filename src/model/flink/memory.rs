@@ -166,7 +166,13 @@ pub(crate) fn check(
     let (Some(outside), Some(inside)) = (options.outside(), options.inside()) else {
         return Ok(());
     };
-    let smaller = |error: Error| error.hint(format!("-D {role}.memory.… sets smaller sizes for these parts"));
+    let smaller = |error: Error| {
+        if process.bytes() < MIB {
+            error.hint("an amount without a unit counts bytes; 2048m and 2g are mebibytes and gibibytes")
+        } else {
+            error.hint(format!("-D {role}.memory.… sets smaller sizes for these parts"))
+        }
+    };
     let flink = options
         .has("flink.size")
         .then(|| options.part("flink.size", 0))

@@ -106,7 +106,9 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         .text("imagePullPolicy", faults)
         .filter(is_said)
         .and_then(|text| faults.check("spec.imagePullPolicy", PullPolicy::parse(&text)));
-    layer.flink_version = section.text("flinkVersion", faults).and_then(|text| {
+    layer.flink_version = section.take("flinkVersion").and_then(|value| {
+        // In quotes a number would be as wrong.
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         let version = text.parse::<FlinkVersion>().ok();
         let version = version.filter(|version| text == format!("v{}_{}", version.major, version.minor));
         let wrong = || Error::usage(format!("{text:?} is not possible, it must be like v1_20 or v2_3"));
