@@ -76,6 +76,23 @@ fn an_image_of_a_flag_tells_its_flink_in_spite_of_the_file() {
     assert_eq!(version("v1_15", "acme/orders:1.20"), "1.15");
 }
 
+/// Argo CD would prune the objects: its application does not have them.
+#[test]
+fn marks_of_the_tools_that_applied_a_file_do_not_get_onto_the_objects() {
+    let metadata = "{name: x, labels: {argocd.argoproj.io/instance: x, kustomize.toolkit.fluxcd.io/name: apps, team: a}, \
+        annotations: {meta.helm.sh/release-name: x, argocd.argoproj.io/tracking-id: 'x:y', argocd.argoproj.io/sync-wave: '3'}}";
+    let (objects, said) = of_file(&deployment(metadata, JOB), &[]);
+    let text = objects.to_string();
+    for mark in ["argoproj.io/instance", "tracking-id", "fluxcd", "meta.helm.sh"] {
+        assert!(!text.contains(mark) && said.contains(mark), "{mark}: {said}");
+    }
+    assert_eq!(objects[1]["metadata"]["labels"]["team"], "a");
+    assert_eq!(
+        objects[1]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"],
+        "3"
+    );
+}
+
 #[test]
 fn numbers_that_mean_something_else_are_refused_with_what_they_must_be() {
     let said = refused(&deployment("{name: x}", &format!("flinkVersion: 1.20\n  {JOB}")), &[]);

@@ -1,5 +1,7 @@
 //! Reads `metadata` and `spec` of a FlinkDeployment.
 
+use std::collections::BTreeMap;
+
 use super::fields::{Faults, Section};
 use super::{POD_TEMPLATE, annotations, configuration, overruled, resources};
 use crate::error::Error;
@@ -24,6 +26,16 @@ const SERVER_METADATA: &[&str] = &[
 
 /// The annotation in which `kubectl apply` stores the last applied configuration.
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Starts of labels and annotations by which a tool knows the objects that it applied: on the objects of a cluster, which
+/// it did not apply, they say the untruth, and Argo CD would prune these.
+const TRACKING: &[&str] = &[
+    "argocd.argoproj.io/instance",
+    "argocd.argoproj.io/tracking-id",
+    "helm.toolkit.fluxcd.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+];
 
 /// Reads a FlinkDeployment whose `apiVersion` and `kind` were taken.
 pub(super) fn layer(mut root: Section, faults: &mut Faults) -> Config {
@@ -69,8 +81,26 @@ fn metadata(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     own_labels(layer, faults);
     layer.annotations = section.text_map("annotations", faults);
     layer.annotations.remove(LAST_APPLIED);
+    if faults.by_hand {
+        for (field, pairs) in [("labels", &mut layer.labels), ("annotations", &mut layer.annotations)] {
+            leave_out_tracking(field, pairs, faults);
+        }
+    }
     annotations::take(layer, faults);
     section.finish(faults);
+}
+
+fn leave_out_tracking(field: &str, pairs: &mut BTreeMap<String, String>, faults: &mut Faults) {
+    pairs.retain(|key, _| {
+        let tracks = TRACKING.iter().any(|start| key.starts_with(start));
+        if tracks {
+            faults.warn(
+                &format!("metadata.{field}.{key}"),
+                "left out: by it another tool knows the objects that it applied, and those of the cluster are not",
+            );
+        }
+        !tracks
+    });
 }
 
 /// Labels with which the plugin finds a cluster's objects. They are ignored, since charts and other tools set them
