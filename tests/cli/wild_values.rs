@@ -94,6 +94,18 @@ fn marks_of_the_tools_that_applied_a_file_do_not_get_onto_the_objects() {
 }
 
 #[test]
+fn the_memory_follows_from_the_old_size_of_a_heap() {
+    let (objects, _) = made(&["demo", "--image", "flink:1.17", "-D", "taskmanager.heap.size=2g"]);
+    has(&objects, 2, "-Dtaskmanager.memory.process.size=2560m");
+    let limit = &container(&objects, 2)["resources"]["limits"]["memory"];
+    assert_eq!(limit, "2560Mi");
+    // Flink 2.0 does not read it.
+    let (objects, said) = made(&["demo", "--image", "flink:2.0", "-D", "taskmanager.heap.size=2g"]);
+    has(&objects, 2, "-Dtaskmanager.memory.process.size=1728m");
+    assert!(said.contains("does not read taskmanager.heap.size"), "{said}");
+}
+
+#[test]
 fn numbers_that_mean_something_else_are_refused_with_what_they_must_be() {
     let said = refused(&deployment("{name: x}", &format!("flinkVersion: 1.20\n  {JOB}")), &[]);
     assert!(

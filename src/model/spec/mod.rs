@@ -72,18 +72,19 @@ impl Spec {
         validate_sql(&layer)?;
         validate_high_availability(&layer)?;
         validate_script_keys(&layer)?;
+        let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
         for (role, memory) in [
             ("jobmanager", layer.job_manager.memory),
             ("taskmanager", layer.task_manager.memory),
         ] {
             if let Some(memory) = memory {
-                memory::check(role, &format!("--{role}-memory"), memory, &layer.configuration)?;
+                let what = format!("--{role}-memory");
+                memory::check(role, &what, memory, &layer.configuration, flink_version)?;
             }
         }
         if let Some(JobId::Fixed(id)) = &layer.job_id {
             job_id::parse(id)?;
         }
-        let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
         if layer.sql.is_some()
             && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(2, 0))
         {
