@@ -119,7 +119,7 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
             "--tolerations",
             "--volume",
         ],
-        "the podTemplate of a FlinkDeployment says it: -f FILE, see docs/operator.md",
+        "the podTemplate of a FlinkDeployment sets it: -f FILE, see docs/operator.md",
     ),
     (
         "create",

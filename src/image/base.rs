@@ -51,9 +51,9 @@ impl Pick<'_> {
     /// Whether it takes the image for `platform`, one of `there`.
     fn takes(self, platform: &Platform, there: &[Platform]) -> bool {
         match self {
-            Pick::All => true,
-            Pick::Each(wanted) => wanted.iter().any(|wanted| platform.is(wanted)),
-            Pick::One(preferred) => there.iter().find(|one| one.is(preferred)).or(there.first()) == Some(platform),
+            Self::All => true,
+            Self::Each(wanted) => wanted.iter().any(|wanted| platform.is(wanted)),
+            Self::One(preferred) => there.iter().find(|one| one.is(preferred)).or(there.first()) == Some(platform),
         }
     }
 }

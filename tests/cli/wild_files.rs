@@ -90,7 +90,7 @@ fn what_is_no_flink_deployment_is_reported_as_what_it_is() {
             "below spec.flinkConfiguration of a FlinkDeployment",
         ),
         ("image: {tag: a}\nreplicaCount: 1\n", "`helm template RELEASE CHART"),
-        ("- a\n", "it is no object of Kubernetes"),
+        ("- a\n", "it is not an object of Kubernetes"),
         (
             "kind: Pod\nspec: {containers: [{name: flink-main-container}]}\n",
             "below spec.podTemplate of a FlinkDeployment",

@@ -1,4 +1,4 @@
-//! Documents that are no FlinkDeployment: why they are rejected, and what reads them.
+//! Documents that are not FlinkDeployments: why they are rejected, and what reads them.
 
 use serde_json::{Map, Value};
 
@@ -56,11 +56,11 @@ fn is_of_flink(fields: &Map<String, Value>) -> bool {
         .any(|one| one["name"] == MAIN_CONTAINER)
 }
 
-/// Why a document is rejected that is no object of Kubernetes; `None`: it is one, with or without its kind.
+/// Why a document is rejected that is not an object of Kubernetes; `None`: it is one, with or without its kind.
 pub(super) fn document(document: &Value) -> Option<String> {
     let Some(fields) = document.as_object() else {
         return Some(
-            "it is no object of Kubernetes: it must be a map with apiVersion, kind, metadata and spec".to_owned(),
+            "it is not an object of Kubernetes: it must be a map with apiVersion, kind, metadata and spec".to_owned(),
         );
     };
     let has = |keys: &[&str]| keys.iter().any(|key| fields.contains_key(*key));
@@ -72,7 +72,7 @@ pub(super) fn document(document: &Value) -> Option<String> {
     } else if is_configuration("", document) {
         "it is a configuration of Flink: its keys belong below spec.flinkConfiguration of a FlinkDeployment, or behind -D".to_owned()
     } else {
-        "it is no object of Kubernetes, which has apiVersion, kind, metadata and spec; a chart of Helm is filled in by \
+        "it is not an object of Kubernetes, which has apiVersion, kind, metadata and spec; a chart of Helm is filled in by \
          `helm template RELEASE CHART | kubectl flink create -f -`"
             .to_owned()
     };
