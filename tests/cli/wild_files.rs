@@ -124,6 +124,21 @@ fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
 }
 
 #[test]
+fn a_field_in_the_wrong_place_is_reported_with_the_right_one() {
+    let more = "    className: a.B\n  env: []\n  nodeSelector: {a: b}\n  parallelism: 2\n  taskManager: {slots: 2}\n";
+    let said = refused(&deployment("x", more));
+    for expected in [
+        "spec.job.className: unknown field; spec.job.entryClass has it",
+        "spec.env: unknown field; it belongs to the container flink-main-container",
+        "spec.nodeSelector: unknown field; it belongs below spec.podTemplate.spec",
+        "spec.parallelism: unknown field; it belongs below spec.job",
+        "spec.taskManager.slots: unknown field; taskmanager.numberOfTaskSlots below spec.flinkConfiguration",
+    ] {
+        assert!(said.contains(expected), "{expected:?} is not in {said}");
+    }
+}
+
+#[test]
 fn aliases_without_end_are_refused_in_words() {
     let ten = |from: char, to: char| format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(", "));
     let levels: String = ('a'..='f').zip('b'..='g').map(|(from, to)| ten(from, to)).collect();
