@@ -22,10 +22,9 @@ pub(crate) fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
         }),
     };
     let text = text.map_err(|why| wrong(&why).hint("save it in UTF-8"))?;
-    Ok(match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    })
+    // Files that were put together have a mark each.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(text.replace("\n\u{feff}", "\n"))
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {

@@ -48,6 +48,9 @@ fn files_in_utf_16_and_with_byte_order_marks_are_read() {
     ] {
         assert_eq!(names(&[mark, bytes].concat()), plain);
     }
+    let two = format!("\u{feff}{text}---\n\u{feff}{}", deployment("y", ""));
+    let both = names(two.as_bytes());
+    assert!(both.contains("x-master") && both.contains("y-master"), "{both}");
 }
 
 #[test]
