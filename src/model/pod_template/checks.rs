@@ -150,6 +150,7 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
                 ));
             }
         }
+        found.extend(late(container, &at));
         let writes = |folder: &str| {
             let mut mounts = list(container, "volumeMounts");
             mounts.any(|mount| mount["mountPath"] == folder && mount["readOnly"] != true)
@@ -177,6 +178,34 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
         }
         for term in list(affinity, "preferredDuringSchedulingIgnoredDuringExecution") {
             select(at.clone(), &term["podAffinityTerm"]["labelSelector"]);
+        }
+    }
+    found
+}
+
+/// Variables that refer to themselves or to one after them: Kubernetes fills in only those before them, and leaves the text
+/// of others as it is. Variables of `envFrom` may have any name.
+fn late(container: &Value, at: &str) -> Vec<String> {
+    let variables: Vec<&Value> = list(container, "env").collect();
+    let mut found = Vec::new();
+    if list(container, "envFrom").next().is_some() {
+        return found;
+    }
+    for (index, variable) in variables.iter().enumerate() {
+        let value = variable["value"].as_str().unwrap_or_default();
+        let (before, after) = variables.split_at(index);
+        for later in after.iter().map(|later| name(later)) {
+            let reference = format!("$({later})");
+            // `$$` is a dollar sign.
+            let mut places = value.match_indices(&reference).map(|(place, _)| &value[..place]);
+            let dollars = |text: &str| text.len() - text.trim_end_matches('$').len();
+            let refers = places.any(|text| dollars(text).is_multiple_of(2));
+            if refers && before.iter().all(|earlier| name(earlier) != later) {
+                found.push(format!(
+                    "{at}.env[{}]: {reference} stays as it is: Kubernetes fills in only variables before it",
+                    name(variable)
+                ));
+            }
         }
     }
     found
@@ -338,6 +367,29 @@ mod tests {
         // Another application's Pods may be meant.
         assert_eq!(doubt(json!({"matchLabels": {"app": "kafka"}}), &[&master]), None);
         assert_eq!(doubt(json!({"matchLabels": {"component": "master"}}), &[&master]), None);
+    }
+
+    #[test]
+    fn variables_are_filled_in_by_those_before_them() {
+        let said = |env: Value, from: Value| {
+            let template = json!({"spec": {"containers": [{"name": "a", "env": env, "envFrom": from}]}});
+            doubts(&template, "a", &[])
+        };
+        let env = json!([
+            {"name": "URL", "value": "http://$(HOST)/$$(PORT)$(OTHER)"},
+            {"name": "HOST", "value": "h"},
+            {"name": "PORT", "valueFrom": {}},
+            {"name": "PATH", "value": "$(PATH):/x"},
+            {"name": "LAST", "value": "$(HOST)"},
+        ]);
+        let found = said(env.clone(), json!([]));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("spec.containers[a].env[URL]: $(HOST) stays as it is"),
+            "{found:?}"
+        );
+        assert!(found[1].contains("env[PATH]: $(PATH)"), "{found:?}");
+        assert!(said(env, json!([{"secretRef": {"name": "s"}}])).is_empty());
     }
 
     #[test]
