@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use futures::future::try_join_all;
 use serde_json::Value;
 
@@ -44,6 +45,17 @@ pub(crate) enum Pick<'a> {
     Each(&'a [Platform]),
     /// One: that of this platform, or else the first.
     One(&'a Platform),
+}
+
+impl Pick<'_> {
+    /// Whether it takes the image for `platform`, one of `there`.
+    fn takes(self, platform: &Platform, there: &[Platform]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Each(wanted) => wanted.iter().any(|wanted| platform.is(wanted)),
+            Self::One(preferred) => there.iter().find(|one| one.is(preferred)).or(there.first()) == Some(platform),
+        }
+    }
 }
 
 /// Whether a base is given by a file name.
@@ -93,20 +105,23 @@ impl Base {
             Document::Index(entries) => {
                 let platforms: Vec<Platform> = entries.iter().map(|(platform, _)| platform.clone()).collect();
                 check(name, &platforms, wanted)?;
-                let one = match pick {
-                    Pick::One(preferred) => platforms.iter().find(|there| there.is(preferred)).or(platforms.first()),
-                    Pick::All | Pick::Each(_) => None,
-                };
-                let chosen = |platform: &Platform| match pick {
-                    Pick::All => true,
-                    Pick::Each(wanted) => wanted.iter().any(|wanted| platform.is(wanted)),
-                    Pick::One(_) => one == Some(platform),
-                };
                 let reads = entries
                     .iter()
-                    .filter(|(platform, _)| chosen(platform))
+                    .filter(|(platform, _)| pick.takes(platform, &platforms))
                     .map(|(platform, entry)| origin.of_index(platform, entry));
                 (try_join_all(reads).await.map_err(about)?, platforms)
+            }
+            Document::Unnamed(entries) => {
+                let reads = entries.iter().map(|entry| origin.unnamed(entry));
+                let found = try_join_all(reads).await.map_err(about)?;
+                let mut images: Vec<PlatformImage> = found.into_iter().flatten().collect();
+                if images.is_empty() {
+                    return Err(about(manifest::no_image()));
+                }
+                let platforms: Vec<Platform> = images.iter().map(|image| image.platform.clone()).collect();
+                check(name, &platforms, wanted)?;
+                images.retain(|image| pick.takes(&image.platform, &platforms));
+                (images, platforms)
             }
         };
         Ok(Self {
@@ -145,24 +160,47 @@ fn check(name: &str, there: &[Platform], wanted: &[Platform]) -> Result<()> {
 }
 
 impl BaseOrigin {
-    async fn of_index(&self, platform: &Platform, entry: &Descriptor) -> Result<PlatformImage> {
-        let bytes = match self {
-            Self::Repository(repository) => repository.manifest(entry.digest.as_str()).await?.bytes,
-            Self::Archive(archive) => archive.small(&entry.digest)?,
-        };
-        match manifest::read(&bytes, &entry.media_type).map_err(|error| error.context(platform))? {
-            Document::Image(manifest) => self.image(manifest, Some(platform)).await,
-            Document::Index(_) => Err(Error::failure(format!("its index has an index for {platform}"))),
+    async fn entry(&self, entry: &Descriptor) -> Result<Bytes> {
+        match self {
+            Self::Repository(repository) => Ok(repository.manifest(entry.digest.as_str()).await?.bytes),
+            Self::Archive(archive) => archive.small(&entry.digest),
         }
     }
 
-    async fn image(&self, manifest: Manifest, platform: Option<&Platform>) -> Result<PlatformImage> {
+    async fn of_index(&self, platform: &Platform, entry: &Descriptor) -> Result<PlatformImage> {
+        let bytes = self.entry(entry).await?;
+        match manifest::read(&bytes, &entry.media_type).map_err(|error| error.context(platform))? {
+            Document::Image(manifest) => self.image(manifest, Some(platform)).await,
+            Document::Index(_) | Document::Unnamed(_) => {
+                Err(Error::failure(format!("its index has an index for {platform}")))
+            }
+        }
+    }
+
+    /// The image of an entry whose platform the index does not name; `None`: it is none, such as a signature.
+    async fn unnamed(&self, entry: &Descriptor) -> Result<Option<PlatformImage>> {
+        let Ok(Document::Image(manifest)) = manifest::read(&self.entry(entry).await?, &entry.media_type) else {
+            return Ok(None);
+        };
+        let config = self.config(&manifest).await?;
+        let platform = Platform::of(&config).filter(|platform| platform.os != "unknown");
+        Ok(platform.map(|platform| PlatformImage {
+            platform,
+            manifest,
+            config,
+        }))
+    }
+
+    async fn config(&self, manifest: &Manifest) -> Result<Value> {
         let bytes = match self {
             Self::Repository(repository) => repository.small_blob(&manifest.config.digest).await?,
             Self::Archive(archive) => archive.small(&manifest.config.digest)?,
         };
-        let config: Value = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::failure("its configuration cannot be read").because(e))?;
+        serde_json::from_slice(&bytes).map_err(|e| Error::failure("its configuration cannot be read").because(e))
+    }
+
+    async fn image(&self, manifest: Manifest, platform: Option<&Platform>) -> Result<PlatformImage> {
+        let config = self.config(&manifest).await?;
         let none = || Error::failure("its configuration names no platform");
         let platform = platform.cloned().or_else(|| Platform::of(&config)).ok_or_else(none)?;
         Ok(PlatformImage {

@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::platform::Platform;
 use crate::model::config::{Config, Entrypoint};
 use crate::model::flink::FlinkVersion;
+use crate::model::flink::file_systems::FileSystem;
 use crate::model::keyword::Keyword;
 
 /// A jar that is built for a newer Java than the image has: the JVM rejects its classes.
@@ -43,51 +44,26 @@ pub(crate) fn spec(facts: &Facts, layer: &Config) -> Vec<String> {
         );
     }
     let folders = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha];
-    let plugins = layer.env.get("ENABLE_BUILT_IN_PLUGINS");
-    for (store, schemes, words, own) in FILE_SYSTEMS {
-        let is_there = |uri: &&String| {
-            let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);
-            schemes.contains(&scheme)
+    let enabled = layer.env.get("ENABLE_BUILT_IN_PLUGINS");
+    let mut missing = Vec::new();
+    for folder in folders.into_iter().flatten() {
+        let scheme = folder.split_once("://").map_or("", |(scheme, _)| scheme);
+        let Some(system) = FileSystem::of(scheme) else {
+            continue;
         };
-        if let Some(folder) = folders.into_iter().flatten().find(is_there)
-            && facts.has_plugin(words) == Some(false)
-            && !plugins.is_some_and(|plugins| words.iter().any(|word| plugins.contains(word)))
+        let (store, plugin) = (system.store, system.plugins[0]);
+        if facts.has_plugin(|name| system.is_opened_by(name)) == Some(false)
+            && !enabled.is_some_and(|jars| jars.split(';').any(|jar| system.is_opened_by(jar)))
+            && !missing.contains(&plugin)
         {
+            missing.push(plugin);
             found.push(format!(
-                "{folder} needs a plugin for {store}, and the image has none; --env ENABLE_BUILT_IN_PLUGINS={own}-VERSION.jar brings in the official images' own"
+                "{folder} needs a plugin for {store}, and the image has none; --env ENABLE_BUILT_IN_PLUGINS={plugin}-VERSION.jar brings in the official images' own"
             ));
         }
     }
     found
 }
-
-/// A store, the schemes of its URIs, words in the names of plugins and libraries that can read it, and the plugin in
-/// official images.
-type FileSystem = (
-    &'static str,
-    &'static [&'static str],
-    &'static [&'static str],
-    &'static str,
-);
-
-/// The file systems that are not in Flink's class path. Hadoop's own library reads all but S3 too, if its connectors are
-/// there. Source: the modules of flink-filesystems.
-const FILE_SYSTEMS: [FileSystem; 4] = [
-    ("S3", &["s3", "s3a", "s3p"], &["s3"], "flink-s3-fs-presto"),
-    (
-        "Google Cloud Storage",
-        &["gs"],
-        &["gs-fs", "gcs", "hadoop"],
-        "flink-gs-fs-hadoop",
-    ),
-    (
-        "Azure",
-        &["abfs", "abfss", "wasb", "wasbs"],
-        &["azure", "abfs", "hadoop"],
-        "flink-azure-fs-hadoop",
-    ),
-    ("OSS", &["oss"], &["oss", "hadoop"], "flink-oss-fs-hadoop"),
-];
 
 pub(crate) fn nodes(image: &[Platform], nodes: &[Platform]) -> Option<String> {
     if image.is_empty() || nodes.is_empty() || nodes.iter().all(|node| runs(image, node)) {
@@ -175,6 +151,13 @@ mod tests {
             ("gs://bucket/x", "Google Cloud Storage", "gs-fs-hadoop"),
             ("abfss://box@account.dfs.core.windows.net/x", "Azure", "azure-fs-hadoop"),
             ("oss://bucket/x", "OSS", "oss-fs-hadoop"),
+            ("s3://bucket/x", "S3", "s3-fs-presto"),
+            ("s3a://bucket/x", "S3", "s3-fs-hadoop"),
+            (
+                "wasbs://box@account.blob.core.windows.net/x",
+                "Azure",
+                "azure-fs-hadoop",
+            ),
         ] {
             let layer = Config {
                 checkpoint_dir: Some(folder.to_owned()),
@@ -182,7 +165,9 @@ mod tests {
             };
             let faults = spec(&facts(), &layer);
             assert!(
-                faults.len() == 1 && faults[0].contains(&format!("a plugin for {store}")),
+                faults.len() == 1
+                    && faults[0].contains(&format!("a plugin for {store}"))
+                    && faults[0].contains(&format!("=flink-{plugin}-VERSION.jar")),
                 "{faults:?}"
             );
             let with_plugin = Facts {
@@ -205,6 +190,20 @@ mod tests {
                 "what is unknown is no fault"
             );
         }
+        // Each of two schemes of a store has its own plugin.
+        let both = Config {
+            checkpoint_dir: Some("s3p://bucket/x".to_owned()),
+            savepoint_dir: Some("s3a://bucket/x".to_owned()),
+            ha: Some("s3p://bucket/ha".to_owned()),
+            ..Config::default()
+        };
+        assert_eq!(spec(&facts(), &both).len(), 2);
+        let presto = Facts {
+            plugins: Some(vec!["s3-fs-presto".to_owned()]),
+            ..facts()
+        };
+        let faults = spec(&presto, &both);
+        assert!(faults.len() == 1 && faults[0].starts_with("s3a://"), "{faults:?}");
         let layer = Config {
             checkpoint_dir: Some("file:///x".to_owned()),
             savepoint_dir: Some("/x".to_owned()),

@@ -162,12 +162,10 @@ impl Facts {
         }
     }
 
-    /// Whether the image has a plugin or library with one of `words` in its name, as that of a file system has: `None` if
-    /// that is unknown.
-    pub(crate) fn has_plugin(&self, words: &[&str]) -> Option<bool> {
-        let is_meant = |name: &String| words.iter().any(|word| name.contains(word));
+    /// Whether the image has a plugin or library whose name `is_meant`, as that of a file system: `None` if that is unknown.
+    pub(crate) fn has_plugin(&self, is_meant: impl Fn(&str) -> bool) -> Option<bool> {
         let known = [&self.plugins, &self.libraries];
-        if known.into_iter().flatten().flatten().any(is_meant) {
+        if known.into_iter().flatten().flatten().any(|name| is_meant(name)) {
             return Some(true);
         }
         // Flink's own archive has no file system's plugin where it would be loaded: they are in `opt`.
@@ -240,17 +238,20 @@ mod tests {
         assert_eq!(facts.java_version, Some(17));
         assert_eq!(facts.plugins, Some(vec!["s3-fs-presto".to_owned()]));
         assert_eq!(facts.jars.as_ref().unwrap()[0].entry_class.as_deref(), Some("a.Job"));
-        assert_eq!(facts.has_plugin(&["s3"]), Some(true));
+        assert_eq!(facts.has_plugin(|name| name == "s3-fs-presto"), Some(true));
     }
 
     #[test]
     fn what_was_not_looked_at_stays_unknown() {
         let mut facts = Facts::of_config(&json!({}), None);
         facts.add_files(&BTreeMap::new(), false);
-        assert_eq!((facts.jars.clone(), facts.has_plugin(&["s3"])), (None, None));
+        assert_eq!(
+            (facts.jars.clone(), facts.has_plugin(|name| name == "s3")),
+            (None, None)
+        );
         facts.add_files(&BTreeMap::new(), true);
         assert_eq!(
-            (facts.jars.clone(), facts.has_plugin(&["s3"])),
+            (facts.jars.clone(), facts.has_plugin(|name| name == "s3")),
             (Some(Vec::new()), Some(false))
         );
         assert_eq!(scala_dist("flink-dist_2.12-1.14.6.jar").as_deref(), Some("1.14.6"));

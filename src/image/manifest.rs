@@ -69,6 +69,8 @@ impl Descriptor {
 pub(crate) enum Document {
     Image(Manifest),
     Index(Vec<(Platform, Descriptor)>),
+    /// An index that names no platform, as OCI allows: the configuration of each image does.
+    Unnamed(Vec<Descriptor>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +98,7 @@ pub(crate) fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
         .as_str()
         .unwrap_or(media_type.split(';').next().unwrap_or_default());
     if value["manifests"].is_array() || said == OCI_INDEX || said == DOCKER_INDEX {
-        return Ok(Document::Index(platforms(&value)?));
+        return platforms(&value);
     }
     let untyped = said.is_empty() && value["config"].is_object();
     if !matches!(said, OCI_MANIFEST | DOCKER_MANIFEST) && !untyped {
@@ -128,21 +130,29 @@ fn or_unknown(media_type: &str) -> String {
 }
 
 /// The runnable images of an index: it also has attestations and signatures, for the platform `unknown`.
-fn platforms(value: &Value) -> Result<Vec<(Platform, Descriptor)>> {
-    let mut found = Vec::new();
+fn platforms(value: &Value) -> Result<Document> {
+    let (mut found, mut unnamed) = (Vec::new(), Vec::new());
     for entry in value["manifests"].as_array().into_iter().flatten() {
         match Platform::of(&entry["platform"]) {
             Some(platform) if platform.os != "unknown" => found.push((platform, Descriptor::read(entry)?)),
-            _ => {}
+            Some(_) => {}
+            None => unnamed.push(Descriptor::read(entry)?),
         }
     }
-    if found.is_empty() {
-        return Err(Error::failure("it is an index without an image for any platform"));
+    let count = if found.is_empty() { unnamed.len() } else { found.len() };
+    if count > MOST_PARTS {
+        return Err(Error::failure(format!("it is an index of {count} images")));
     }
-    if found.len() > MOST_PARTS {
-        return Err(Error::failure(format!("it is an index of {} images", found.len())));
+    match (found.is_empty(), unnamed.is_empty()) {
+        (false, _) => Ok(Document::Index(found)),
+        (true, false) => Ok(Document::Unnamed(unnamed)),
+        (true, true) => Err(no_image()),
     }
-    Ok(found)
+}
+
+/// The error of an index that has only other things, such as signatures.
+pub(crate) fn no_image() -> Error {
+    Error::failure("it is an index without an image for any platform")
 }
 
 impl Manifest {
@@ -313,6 +323,16 @@ mod tests {
             panic!("no index")
         };
         assert_eq!(second, found);
+        // Signatures and the like may have no platform where the images have one.
+        let mixed = json!({ "schemaVersion": 2, "manifests": [descriptor(OCI_MANIFEST), entry("linux", "amd64")] });
+        assert!(
+            matches!(read(mixed.to_string().as_bytes(), OCI_INDEX), Ok(Document::Index(found)) if found.len() == 1)
+        );
+        let unnamed =
+            json!({ "schemaVersion": 2, "manifests": [descriptor(OCI_MANIFEST), entry("unknown", "unknown")] });
+        assert!(
+            matches!(read(unnamed.to_string().as_bytes(), OCI_INDEX), Ok(Document::Unnamed(found)) if found.len() == 1)
+        );
         let empty = json!({ "schemaVersion": 2, "manifests": [entry("unknown", "unknown")] });
         assert!(refusal(&empty, OCI_INDEX).contains("without an image"));
     }

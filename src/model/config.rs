@@ -14,6 +14,9 @@ use super::keyword::Keyword;
 use super::quantity::{Cpu, Memory};
 use crate::error::{Error, Result};
 
+/// Start of the URI of a jar in Flink's directory for the jars of a job, where its entrypoint finds them.
+pub(crate) const USRLIB: &str = "local:///opt/flink/usrlib/";
+
 /// How the job ID is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum JobId {
@@ -139,7 +142,7 @@ pub struct Config {
     pub(crate) job_class: Option<String>,
     /// A SQL script that Flink runs as the job, instead of an entry class (Flink 2.0+).
     pub(crate) sql: Option<String>,
-    /// Jars to fetch before the job starts (Flink 1.19+).
+    /// Jars that Flink fetches before the job starts, or takes from the image (Flink 1.19+).
     pub(crate) jars: Option<Vec<String>>,
     pub(crate) job_id: Option<JobId>,
     /// Path of the savepoint or checkpoint to start from.
@@ -263,6 +266,12 @@ impl Config {
         }
         merged!(
             {
+                // What the lower one says of its own image does not hold for another one that tells its Flink.
+                flink_version: self.flink_version.or_else(|| {
+                    let image = self.image.as_ref().filter(|_| self.image != lower.image);
+                    let of_image = image.and_then(|image| FlinkVersion::of_flinks_tag(image));
+                    lower.flink_version.map(|said| of_image.unwrap_or(said))
+                }),
                 // A script and a class with its arguments displace each other.
                 sql: self.sql.clone().or(lower.sql.filter(|_| self.job_class.is_none())),
                 job_class: self.job_class.or(lower.job_class.filter(|_| self.sql.is_none())),
@@ -278,7 +287,7 @@ impl Config {
                 log_configuration: map(lower.log_configuration, self.log_configuration),
                 suspended: self.suspended || lower.suspended,
             }
-            name namespace image flink_version parallelism slots task_managers jars job_id from_savepoint
+            name namespace image parallelism slots task_managers jars job_id from_savepoint
             allow_non_restored_state entrypoint service_account image_pull_policy image_pull_secrets
             pod_template savepoint_dir checkpoint_dir ha zookeeper zookeeper_root ha_create_rbac job_managers
             ttl_after_finished node_port restart keep_sidecars direct_start nonce rpc_port

@@ -22,10 +22,9 @@ pub(crate) fn decode(bytes: Vec<u8>, source: &str) -> Result<String> {
         }),
     };
     let text = text.map_err(|why| wrong(&why).hint("save it in UTF-8"))?;
-    Ok(match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    })
+    // Files that were put together have a mark each.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(text.replace("\n\u{feff}", "\n"))
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
@@ -44,6 +43,10 @@ pub(crate) fn yaml_fault(error: &serde_yaml::Error) -> String {
     let why = match error {
         serde_yaml::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key {key} occurs twice"),
         serde_yaml::Error::DuplicateMappingKey { key: None, .. } => "a key occurs twice".to_owned(),
+        serde_yaml::Error::UnknownAnchor { .. } => {
+            "the alias (*NAME) has no anchor (&NAME) before it in the same document".to_owned()
+        }
+        other if is_too_large(other) => "it is too large when its aliases are filled in".to_owned(),
         other => {
             let mut options = serde_yaml::RenderOptions::default();
             options.formatter = &serde_yaml::UserMessageFormatter;
@@ -63,6 +66,17 @@ pub(crate) fn yaml_fault(error: &serde_yaml::Error) -> String {
             .replace(&format!(" at line {line}, column {column}"), "")
             .replace(&format!("line {line} column {column}: "), ""),
         None => first,
+    }
+}
+
+fn is_too_large(error: &serde_yaml::Error) -> bool {
+    match error {
+        serde_yaml::Error::AliasError { error, .. } => is_too_large(error),
+        serde_yaml::Error::Budget { .. }
+        | serde_yaml::Error::AliasReplayLimitExceeded { .. }
+        | serde_yaml::Error::AliasExpansionLimitExceeded { .. }
+        | serde_yaml::Error::AliasReplayStackDepthExceeded { .. } => true,
+        _ => false,
     }
 }
 
@@ -160,6 +174,7 @@ mod tests {
     fn faults_of_yaml_speak_of_the_text() {
         let fault = |text: &str| yaml_fault(&serde_yaml::from_str::<serde_json::Value>(text).unwrap_err());
         assert_eq!(fault("a: 1\nb: {c: 1, c: 2}"), "the key c occurs twice");
+        assert!(fault("a: *b").contains("has no anchor (&NAME)"));
         for text in [
             "a: 1\na: 2",
             "a: [",

@@ -16,7 +16,7 @@ use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use crate::image::registry::RegistryOptions;
 use crate::image::registry::registries::Registries;
-use crate::model::config::Config;
+use crate::model::config::{Config, USRLIB};
 use crate::model::flink::FlinkVersion;
 use crate::operations::push_progress;
 use crate::progress;
@@ -110,6 +110,10 @@ pub(crate) async fn prepare(
         .or_else(|| FlinkVersion::of_image(&base))
         .or(layer.flink_version);
     layer.job_class = Some(class);
+    // The new jar takes the place of the cluster's, and of the one that a file names in the image.
+    let beside = stated.jars.iter().flatten().filter(|jar| !jar.starts_with(USRLIB));
+    let beside: Vec<String> = beside.cloned().collect();
+    layer.jars = (!beside.is_empty()).then_some(beside);
     layer.image = Some(target.pinned(&built.digest).to_string());
     Ok(Some(JobImage {
         registries,

@@ -140,6 +140,12 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
         ("upgrade demo --install", "`kubectl flink apply -f FILE`"),
         ("create demo --class com.example.Job", "--job-class"),
         (
+            "create demo --pod-template pod.yaml",
+            "podTemplate of a FlinkDeployment",
+        ),
+        ("create demo --config config.yaml", "-D KEY=VALUE"),
+        ("create demo --set a=b", "helm template RELEASE CHART"),
+        (
             "create demo --image a:1 input.txt",
             "arguments of the program come after --: `-- input.txt`",
         ),

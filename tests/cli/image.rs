@@ -215,6 +215,37 @@ fn an_index_stays_one_and_a_platform_is_chosen_out_of_it() {
     );
 }
 
+/// As tools write them that keep OCI layouts: the field is optional.
+#[test]
+fn the_platforms_of_an_index_that_names_none_are_those_of_its_images() {
+    let (sandbox, registry) = place(1);
+    let entries = ["amd64", "arm64"].map(|name| registry.base("flink", name, name, &layers(2)));
+    assert!(entries.iter().all(|entry| entry["platform"].is_null()));
+    let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+    registry.put("flink", "2.3.0", OCI_INDEX, &index);
+    works(&build(&sandbox, &registry, &[]));
+    let made = registry.manifest("team/app", "1").unwrap();
+    let architectures: Vec<&Value> = made["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["platform"]["architecture"])
+        .collect();
+    assert_eq!(architectures, ["amd64", "arm64"], "{made}");
+    let push = registry.image("arm/app:1");
+    works(&build(
+        &sandbox,
+        &registry,
+        &["--platform", "linux/arm64", "--push", &push],
+    ));
+    whole(&registry, "arm/app", "1");
+    fails(
+        &build(&sandbox, &registry, &["--platform", "linux/s390x"]),
+        3,
+        &["not for linux/s390x", "linux/amd64, linux/arm64"],
+    );
+}
+
 #[test]
 fn what_is_no_image_is_refused() {
     let (sandbox, registry) = place(1);

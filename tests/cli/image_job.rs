@@ -102,6 +102,26 @@ fn the_entry_class_of_a_file_is_kept_when_a_jar_is_put_on_its_image() {
 }
 
 #[test]
+fn a_jar_that_is_put_on_the_image_takes_the_place_of_the_one_that_a_file_names_there() {
+    let (sandbox, registry) = place(1);
+    let (base, push) = (registry.image("flink:2.3.0"), registry.image("team/app"));
+    let file = format!(
+        "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {{name: demo}}\nspec:\n  image: {base}\n  \
+         flinkVersion: v2_3\n  job: {{jarURI: 'local:///opt/flink/usrlib/old.jar', parallelism: 1}}\n"
+    );
+    sandbox.file("demo.yaml", &file);
+    let flags = ["--dry-run=client", "-o", "yaml"];
+    let outcome = sandbox.run(&[&["create", "-f", "demo.yaml"], &flags[..]].concat());
+    works(&outcome);
+    assert!(outcome.stdout.contains("usrlib/old.jar"), "{outcome}");
+    let jar = ["--jar", "app.jar", "--push-to", &push];
+    let outcome = sandbox.run(&[&["create", "-f", "demo.yaml"], &jar[..], &flags[..]].concat());
+    works(&outcome);
+    assert!(outcome.stdout.contains("com.example.Job"), "{outcome}");
+    assert!(!outcome.stdout.contains("old.jar"), "{outcome}");
+}
+
+#[test]
 fn a_jar_beside_a_sql_script_is_refused_with_the_way_to_add_it() {
     let (sandbox, registry) = place(1);
     sandbox.file("job.sql", "SELECT 1;");

@@ -41,6 +41,29 @@ fn a_missing_login_is_reported_with_the_way_to_log_in() {
     }
 }
 
+/// As `podman login REGISTRY/FOLDER` writes them: the base and the target have each their own.
+#[test]
+fn a_login_for_a_part_of_a_registry_counts_before_the_one_for_all_of_it() {
+    for kind in ["Basic", "Bearer"] {
+        let (sandbox, registry) = place(1);
+        registry.ask_for(kind);
+        // tester:s3cret and tester:wrong
+        let (good, wrong) = ("dGVzdGVyOnMzY3JldA==", "dGVzdGVyOndyb25n");
+        let host = registry.host();
+        let auths = json!({ "auths": {
+            host.clone(): { "auth": wrong },
+            format!("{host}/flink"): { "auth": good },
+            format!("{host}/team"): { "auth": wrong },
+            format!("{host}/team/app"): { "auth": good },
+        } });
+        sandbox.file(".config/containers/auth.json", &auths.to_string());
+        works(&build(&sandbox, &registry, &[]));
+        whole(&registry, "team/app", "1");
+        let push = registry.image("team/other:1");
+        fails(&build(&sandbox, &registry, &["--push", &push]), 4, &["docker login"]);
+    }
+}
+
 #[test]
 fn a_token_server_that_fails_for_a_moment_is_asked_again() {
     let (sandbox, registry) = place(1);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::sandbox::{Outcome, Sandbox};
 
 fn file(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/savepoints");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/savepoints/recorded");
     folder.join(name).display().to_string()
 }
 

@@ -78,7 +78,11 @@ fn prints(server: &Server, log: &str) {
 }
 
 fn file(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/cli/savepoints/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read(format!(
+        "{}/tests/savepoints/recorded/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap()
 }
 
 fn printed(names: &[&str]) -> String {
@@ -121,7 +125,7 @@ fn a_savepoint_in_a_claim_is_read_by_a_job_that_is_deleted() {
     prints(server, "kubectl-flink: begin\n");
     prints(server, &printed(&["with-extra"]));
     let outcome = sandbox.run(&INSPECT);
-    let here = format!("{}/tests/cli/savepoints/with-extra", env!("CARGO_MANIFEST_DIR"));
+    let here = format!("{}/tests/savepoints/recorded/with-extra", env!("CARGO_MANIFEST_DIR"));
     let local = Sandbox::bare().run(&["savepoint", "inspect", &here]);
     assert_eq!((outcome.code, &outcome.stdout), (Some(0), &local.stdout), "{outcome}");
     deleted(&outcome, 1);

@@ -121,6 +121,24 @@ fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
             json!({"containers": [{"name": "flink-main-container", "ports": [{"name": "ui", "containerPort": 9999}]}]}),
             "spec.containers[flink-master].ports[ui]: this name occurs twice",
         ),
+        // As the operator names the port.
+        (
+            json!({"containers": [{"name": "flink-main-container", "readinessProbe": {"httpGet": {"path": "/config", "port": "rest"}}}]}),
+            "spec.containers[flink-master].readinessProbe.httpGet.port: no port of the container is named \"rest\": they are rpc, blob, query, ui",
+        ),
+        (
+            json!({"containers": [{"name": "flink-main", "env": [{"name": "A", "value": "b"}]}]}),
+            "[flink-main].image: it is missing; in a file the container of Flink is flink-main-container",
+        ),
+        (
+            json!({"initContainers": [{"name": "fetch", "image": "busybox:${TAG}"}]}),
+            "spec.initContainers[fetch].image: invalid image \"busybox:${TAG}\"",
+        ),
+        (
+            json!({"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}], "containers": [{"name": "flink-main-container",
+                "volumeMounts": [{"name": "a", "mountPath": "/x"}, {"name": "b", "mountPath": "/x"}]}]}),
+            "spec.podTemplate.spec.containers[0].volumeMounts[1]: another element of this list has the same mountPath",
+        ),
     ] {
         let outcome = tried(&json!({ "spec": spec }), "");
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");

@@ -48,6 +48,9 @@ fn files_in_utf_16_and_with_byte_order_marks_are_read() {
     ] {
         assert_eq!(names(&[mark, bytes].concat()), plain);
     }
+    let two = format!("\u{feff}{text}---\n\u{feff}{}", deployment("y", ""));
+    let both = names(two.as_bytes());
+    assert!(both.contains("x-master") && both.contains("y-master"), "{both}");
 }
 
 #[test]
@@ -71,6 +74,49 @@ fn json_one_after_the_other_is_read() {
 }
 
 #[test]
+fn what_is_no_flink_deployment_is_reported_as_what_it_is() {
+    for (text, expected) in [
+        (
+            "kind: Kustomization\nresources: [a.yaml]\n",
+            "`kubectl kustomize FOLDER | kubectl flink create -f -`",
+        ),
+        (
+            "resources: [a.yaml]\n",
+            "it is a kustomization: `kubectl kustomize FOLDER",
+        ),
+        (
+            "state.backend: rocksdb\n",
+            "below spec.flinkConfiguration of a FlinkDeployment",
+        ),
+        (
+            "jobmanager: {rpc: {address: a}}\n",
+            "below spec.flinkConfiguration of a FlinkDeployment",
+        ),
+        ("image: {tag: a}\nreplicaCount: 1\n", "`helm template RELEASE CHART"),
+        ("- a\n", "it is not an object of Kubernetes"),
+        (
+            "kind: Pod\nspec: {containers: [{name: flink-main-container}]}\n",
+            "below spec.podTemplate of a FlinkDeployment",
+        ),
+    ] {
+        let said = refused(text);
+        assert!(
+            said.contains(expected) && said.trim_end().lines().count() == 1,
+            "{said}"
+        );
+    }
+    // The job beside it would be created without the changes of the kustomization.
+    let both = format!("{}---\nkind: Kustomization\nresources: [a.yaml]\n", deployment("x", ""));
+    assert!(refused(&both).contains("a.yaml: document 2: kind: Kustomization is not supported"));
+    let flux = "kind: Kustomization\napiVersion: kustomize.toolkit.fluxcd.io/v1\nmetadata: {name: a}\n";
+    assert!(names(format!("{}---\n{flux}", deployment("x", "")).as_bytes()).contains("x-master"));
+    let others = "kind: Secret\nmetadata: {name: a}\n---\n".repeat(7);
+    let said = refused(&others);
+    assert!(said.contains("document 5: Secret a and 2 more"), "{said}");
+    assert!(!said.contains("document 6"), "{said}");
+}
+
+#[test]
 fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
     let said = refused(&deployment("x", "    parallelism: 2\n    parallelism: 4\n"));
     assert!(
@@ -78,6 +124,38 @@ fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
         "{said}"
     );
     assert!(!said.contains("Options") && !said.contains("Policy"), "{said}");
+}
+
+#[test]
+fn a_field_in_the_wrong_place_is_reported_with_the_right_one() {
+    let more = "    className: a.B\n  env: []\n  nodeSelector: {a: b}\n  parallelism: 2\n  taskManager: {slots: 2}\n";
+    let said = refused(&deployment("x", more));
+    for expected in [
+        "spec.job.className: unknown field; spec.job.entryClass has it",
+        "spec.env: unknown field; it belongs to the container flink-main-container",
+        "spec.nodeSelector: unknown field; it belongs below spec.podTemplate.spec",
+        "spec.parallelism: unknown field; it belongs below spec.job",
+        "spec.taskManager.slots: unknown field; taskmanager.numberOfTaskSlots below spec.flinkConfiguration",
+    ] {
+        assert!(said.contains(expected), "{expected:?} is not in {said}");
+    }
+}
+
+#[test]
+fn aliases_without_end_are_refused_in_words() {
+    let ten = |from: char, to: char| format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(", "));
+    let levels: String = ('a'..='f').zip('b'..='g').map(|(from, to)| ten(from, to)).collect();
+    let said = refused(&format!("a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]\n{levels}"));
+    assert!(
+        said.contains("it is too large when its aliases are filled in"),
+        "{said}"
+    );
+    assert!(!said.contains("events"), "{said}");
+    let said = refused("kind: FlinkDeployment\nspec: *common\n");
+    assert!(
+        said.contains("a.yaml:2:") && said.contains("has no anchor (&NAME)"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -64,6 +64,60 @@ fn has(made: &Value, object: usize, argument: &str) {
 }
 
 #[test]
+fn an_image_of_a_flag_tells_its_flink_in_spite_of_the_file() {
+    let version = |file: &str, image: &str| {
+        let text = deployment("{name: x}", &format!("flinkVersion: {file}\n  {JOB}"));
+        let (objects, _) = of_file(&text, &["--image", image]);
+        objects[1]["metadata"]["annotations"]["kubectl-flink/flink-version"].clone()
+    };
+    assert_eq!(version("v1_15", "flink:1.20.1-java17"), "1.20");
+    assert_eq!(version("v2_0", "flink:1.18"), "1.18");
+    // Tags of one's own images count something else.
+    assert_eq!(version("v1_15", "acme/orders:1.20"), "1.15");
+}
+
+/// Argo CD would prune the objects: its application does not have them.
+#[test]
+fn marks_of_the_tools_that_applied_a_file_do_not_get_onto_the_objects() {
+    let metadata = "{name: x, labels: {argocd.argoproj.io/instance: x, kustomize.toolkit.fluxcd.io/name: apps, team: a}, \
+        annotations: {meta.helm.sh/release-name: x, argocd.argoproj.io/tracking-id: 'x:y', argocd.argoproj.io/sync-wave: '3'}}";
+    let (objects, said) = of_file(&deployment(metadata, JOB), &[]);
+    let text = objects.to_string();
+    for mark in ["argoproj.io/instance", "tracking-id", "fluxcd", "meta.helm.sh"] {
+        assert!(!text.contains(mark) && said.contains(mark), "{mark}: {said}");
+    }
+    assert_eq!(objects[1]["metadata"]["labels"]["team"], "a");
+    assert_eq!(
+        objects[1]["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"],
+        "3"
+    );
+}
+
+#[test]
+fn the_memory_follows_from_the_old_size_of_a_heap() {
+    let (objects, _) = made(&["demo", "--image", "flink:1.17", "-D", "taskmanager.heap.size=2g"]);
+    has(&objects, 2, "-Dtaskmanager.memory.process.size=2560m");
+    let limit = &container(&objects, 2)["resources"]["limits"]["memory"];
+    assert_eq!(limit, "2560Mi");
+    // Flink 2.0 does not read it.
+    let (objects, said) = made(&["demo", "--image", "flink:2.0", "-D", "taskmanager.heap.size=2g"]);
+    has(&objects, 2, "-Dtaskmanager.memory.process.size=1728m");
+    assert!(said.contains("does not read taskmanager.heap.size"), "{said}");
+}
+
+#[test]
+fn numbers_that_mean_something_else_are_refused_with_what_they_must_be() {
+    let said = refused(&deployment("{name: x}", &format!("flinkVersion: 1.20\n  {JOB}")), &[]);
+    assert!(
+        said.contains("spec.flinkVersion: \"1.2\" is not possible, it must be like v1_20"),
+        "{said}"
+    );
+    let small = format!("jobManager: {{resource: {{memory: 2048, cpu: 1}}}}\n  {JOB}");
+    let said = refused(&deployment("{name: x}", &small), &[]);
+    assert!(said.contains("an amount without a unit counts bytes"), "{said}");
+}
+
+#[test]
 fn the_tag_of_ones_own_image_is_no_release_of_flink() {
     let (objects, said) = made(&["demo", "--image", "acme/orders:1.4.2", "--jar", "s3://b/a.jar"]);
     assert_eq!(container(&objects, 1)["args"][0], "standalone-job");

@@ -135,7 +135,7 @@ pub fn flink_deployment(name: &str, state: &str, savepoint: &str) -> Value {
                 "containers": [{"name": "flink-main-container", "volumeMounts": [{"name": "data", "mountPath": "/storage"}]}],
                 "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "storage"}}]}},
             "jobManager": {"resource": {"memory": "800m"}}, "taskManager": {"resource": {"memory": "1g"}},
-            "job": {"jarURI": "local:///opt/flink/usrlib/job.jar", "args": ["--rate", "50"], "parallelism": 1,
+            "job": {"jarURI": "local:///opt/flink/usrlib/counting-job.jar", "args": ["--rate", "50"], "parallelism": 1,
                 "state": state, "upgradeMode": "savepoint"}},
         "status": {"jobManagerDeploymentStatus": "MISSING", "jobStatus": {"upgradeSavepointPath": savepoint}}})
 }

@@ -122,7 +122,7 @@ fn files_of_savepoints_and_checkpoints_are_read_as_flink_reads_them() {
 #[test]
 fn a_savepoint_in_a_claim_is_read_by_a_job_without_flink() {
     let place = Place::with_storage("reader");
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/savepoints");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/savepoints/recorded");
     for name in ["counting", "with-extra"] {
         let folder = storage(&place).join(name);
         std::fs::create_dir(&folder).unwrap();

@@ -500,7 +500,9 @@ fn missing(name: &str) -> Reply {
 /// What the Job that reads savepoints prints of a file.
 fn printed_savepoint() -> String {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(include_bytes!("../cli/savepoints/counting")).unwrap();
+    packed
+        .write_all(include_bytes!("../savepoints/recorded/counting"))
+        .unwrap();
     let encoded = STANDARD.encode(packed.finish().unwrap());
     format!("kubectl-flink: begin\n{encoded}\nkubectl-flink: end\nkubectl-flink: done\n")
 }

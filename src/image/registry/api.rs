@@ -272,7 +272,9 @@ impl Repository {
         if !self.is_own(uri)? {
             return Ok(None);
         }
-        self.login.header(&self.http, &self.scopes).await
+        self.login
+            .header(&self.http, &self.reference.repository, &self.scopes)
+            .await
     }
 
     fn is_own(&self, uri: &Uri) -> Result<bool> {
@@ -346,7 +348,7 @@ impl Repository {
                 "{}, to which registry {registry} redirects for {name}, refuses it: {why}",
                 origin(at)
             )),
-            StatusCode::UNAUTHORIZED if self.login.is_known().await => {
+            StatusCode::UNAUTHORIZED if self.login.is_known(&self.reference.repository).await => {
                 Error::forbidden(format!("registry {registry} does not take the login for {name}: {why}"))
                     .hint(self.login.hint())
             }

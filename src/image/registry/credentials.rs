@@ -6,6 +6,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use docker_credential::{CredentialRetrievalError as Fault, DockerCredential, get_credential_from_reader};
+use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 
@@ -20,21 +21,45 @@ pub(crate) enum Credentials {
     Identity(String),
 }
 
-/// Finds credentials; `None`: there are none, and the registry may allow anonymous access.
-pub(crate) fn find(registry: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
+/// The name under which the files have the login for a repository: the longest part of `registry/folder/repository`, such
+/// as `quay.io/team`, and the registry where they have none for a part of it. Source: containers-auth.json(5).
+pub(crate) fn name(registry: &str, repository: &str, named: Option<&Path>) -> String {
+    let whole = format!("{registry}/{repository}");
+    let files: Vec<PathBuf> = named.map_or_else(places, |path| vec![path.to_owned()]);
+    let files: Vec<Value> = files.iter().filter_map(|path| read(path)).collect();
+    let ends = whole.rmatch_indices('/').map(|(end, _)| end);
+    let mut parts = std::iter::once(whole.len())
+        .chain(ends)
+        .take_while(|end| *end > registry.len())
+        .map(|end| &whole[..end]);
+    let found = parts.find(|part| files.iter().any(|file| has(file, part)));
+    found.unwrap_or(registry).to_owned()
+}
+
+/// `None`: it is not there, or not understood, which [`find`] reports.
+fn read(path: &Path) -> Option<Value> {
+    serde_json::from_reader(BufReader::new(File::open(path).ok()?)).ok()
+}
+
+fn has(file: &Value, name: &str) -> bool {
+    file["auths"].get(name).is_some()
+}
+
+/// Finds the credentials of this [`name`]; `None`: there are none, and the registry may allow anonymous access.
+pub(crate) fn find(registry: &str, name: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
     if let Some(path) = named {
         let wrong = |why: &str| Error::usage(format!("--registry-config {}: {why}", path.display()));
         if let Err(e) = File::open(path) {
             return Err(wrong(&e.to_string()));
         }
-        return look(path, registry).map_err(|error| match error.kind {
+        return look(path, registry, name).map_err(|error| match error.kind {
             Kind::Usage => wrong("it is not a configuration file of Docker"),
             _ => error,
         });
     }
     for path in places() {
         if path.is_file()
-            && let Some(found) = look(&path, registry)?
+            && let Some(found) = look(&path, registry, name)?
         {
             return Ok(Some(found));
         }
@@ -67,7 +92,16 @@ fn places() -> Vec<PathBuf> {
     .collect()
 }
 
-fn look(path: &Path, registry: &str) -> Result<Option<Credentials>> {
+fn look(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials>> {
+    if name != registry {
+        // A program that keeps credentials knows registries only.
+        let is_there = read(path).is_some_and(|file| has(&file, name));
+        return if is_there {
+            look_for(path, registry, name)
+        } else {
+            Ok(None)
+        };
+    }
     if registry != "docker.io" {
         return look_for(path, registry, registry);
     }
@@ -112,6 +146,10 @@ fn look_for(path: &Path, registry: &str, name: &str) -> Result<Option<Credential
 mod tests {
     use super::*;
 
+    fn of_quay(path: &Path) -> Result<Option<Credentials>> {
+        find("quay.io", "quay.io", Some(path))
+    }
+
     #[test]
     fn docker_hub_has_a_name_in_each_configuration() {
         let folder = tempfile::tempdir().unwrap();
@@ -119,17 +157,46 @@ mod tests {
         // a:b
         for key in ["https://index.docker.io/v1/", "docker.io", "index.docker.io"] {
             std::fs::write(&path, format!(r#"{{"auths": {{"{key}": {{"auth": "YTpi"}}}}}}"#)).unwrap();
-            let found = find("docker.io", Some(&path)).unwrap();
+            let found = find("docker.io", "docker.io", Some(&path)).unwrap();
             assert!(
                 matches!(found, Some(Credentials::Password(user, word)) if user == "a" && word == "b"),
                 "{key}"
             );
-            assert!(find("quay.io", Some(&path)).unwrap().is_none());
+            assert!(of_quay(&path).unwrap().is_none());
         }
         std::fs::write(&path, r#"{"auths": {"quay.io": {"identitytoken": "t"}}}"#).unwrap();
-        assert!(matches!(find("quay.io", Some(&path)).unwrap(), Some(Credentials::Identity(token)) if token == "t"));
+        assert!(matches!(of_quay(&path).unwrap(), Some(Credentials::Identity(token)) if token == "t"));
         std::fs::write(&path, "no json").unwrap();
-        assert!(find("quay.io", Some(&path)).is_err_and(|error| error.kind == Kind::Usage));
-        assert!(find("quay.io", Some(&folder.path().join("missing"))).is_err());
+        assert!(of_quay(&path).is_err_and(|error| error.kind == Kind::Usage));
+        assert!(of_quay(&folder.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn the_longest_part_of_a_repository_with_a_login_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("auth.json");
+        let auths = r#"{"auths": {"quay.io": {"auth": "YTpi"}, "quay.io/team": {"auth": "Yzpk"}, "quay.io/team/app/x": {}, "docker.io/acme": {}}}"#;
+        std::fs::write(&path, auths).unwrap();
+        for (registry, repository, expected) in [
+            ("quay.io", "team/app", "quay.io/team"),
+            ("quay.io", "team/app/x", "quay.io/team/app/x"),
+            ("quay.io", "team", "quay.io/team"),
+            ("quay.io", "teams/app", "quay.io"),
+            ("docker.io", "acme/job", "docker.io/acme"),
+            ("docker.io", "library/flink", "docker.io"),
+            ("ghcr.io", "team/app", "ghcr.io"),
+        ] {
+            assert_eq!(
+                name(registry, repository, Some(&path)),
+                expected,
+                "{registry}/{repository}"
+            );
+        }
+        let user = |name: &str| match find("quay.io", name, Some(&path)).unwrap() {
+            Some(Credentials::Password(user, _)) => user,
+            _ => String::new(),
+        };
+        assert_eq!((user("quay.io").as_str(), user("quay.io/team").as_str()), ("a", "c"));
+        assert_eq!(name("quay.io", "team", Some(&folder.path().join("missing"))), "quay.io");
     }
 }

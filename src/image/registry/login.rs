@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::credentials::{Credentials, find};
+use super::credentials::{self, Credentials};
 use super::http::{Http, collect, full};
 use crate::error::{Error, Kind, Result};
 use crate::image::registry::challenge::Challenge;
@@ -36,18 +36,11 @@ pub(crate) struct Login {
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    /// Read once, when they are needed.
-    credentials: LoginState,
+    /// The name of the login for each repository, see [`credentials::name`].
+    names: HashMap<String, String>,
+    /// By these names. They are read once, when they are needed.
+    credentials: HashMap<String, Option<Credentials>>,
     tokens: HashMap<String, (HeaderValue, Instant)>,
-}
-
-/// Credentials, read once.
-#[derive(Default)]
-enum LoginState {
-    #[default]
-    Not,
-    None,
-    Found(Credentials),
 }
 
 #[derive(Deserialize)]
@@ -75,28 +68,34 @@ impl Login {
         state.tokens.remove(&scopes.join(" "));
     }
 
-    pub(crate) async fn is_known(&self) -> bool {
-        matches!(self.state.lock().await.credentials, LoginState::Found(_))
+    pub(crate) async fn is_known(&self, repository: &str) -> bool {
+        let state = self.state.lock().await;
+        let name = state.names.get(repository);
+        name.and_then(|name| state.credentials.get(name))
+            .is_some_and(Option::is_some)
     }
 
-    /// The header `Authorization` for requests of these scopes; `None` before the registry has required one.
-    pub(crate) async fn header(&self, http: &Http, scopes: &[String]) -> Result<Option<HeaderValue>> {
+    /// The header `Authorization` for requests of these scopes, about a repository; `None` before the registry has
+    /// required one.
+    pub(crate) async fn header(&self, http: &Http, repository: &str, scopes: &[String]) -> Result<Option<HeaderValue>> {
         let mut state = self.state.lock().await;
         let Some(challenge) = state.challenge.clone() else {
             return Ok(None);
         };
-        if matches!(state.credentials, LoginState::Not) {
+        let named = || credentials::name(&self.registry, repository, self.config.as_deref());
+        let name = state.names.entry(repository.to_owned()).or_insert_with(named).clone();
+        let credentials = if let Some(known) = state.credentials.get(&name) {
+            known.clone()
+        } else {
             // The credential helper may take time, and parallel work must not wait for it.
             let (registry, config) = (self.registry.clone(), self.config.clone());
-            let looking = tokio::task::spawn_blocking(move || find(&registry, config.as_deref()));
+            let wanted = name.clone();
+            let looking = tokio::task::spawn_blocking(move || credentials::find(&registry, &wanted, config.as_deref()));
             let found = looking
                 .await
                 .map_err(|e| Error::failure("credentials are not looked for").because(e))??;
-            state.credentials = found.map_or(LoginState::None, LoginState::Found);
-        }
-        let credentials = match &state.credentials {
-            LoginState::Found(known) => Some(known.clone()),
-            LoginState::Not | LoginState::None => None,
+            state.credentials.insert(name, found.clone());
+            found
         };
         let Challenge::Bearer { realm, service } = challenge else {
             return match credentials {

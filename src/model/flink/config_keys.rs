@@ -91,6 +91,10 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         .map(|key| key.name)
 }
 
+/// The parameters of a program, which have keys of its own: Flink takes a map also as one key for each of its entries, as
+/// nested YAML becomes. Source: `ConfigurationUtils.canBePrefixMap`.
+const PARAMETERS: &str = "pipeline.global-job-parameters.";
+
 /// The probable mistake in a key, for the release if it is known; `None`: there is none, or it is the user's own key.
 #[must_use]
 pub fn doubt(name: &str, version: Option<FlinkVersion>) -> Option<String> {
@@ -115,6 +119,9 @@ pub fn doubt(name: &str, version: Option<FlinkVersion>) -> Option<String> {
         } else {
             None
         };
+    }
+    if name.starts_with(PARAMETERS) {
+        return None;
     }
     let most = if name.len() < 20 { 2 } else { 3 };
     let plain = |text: &str| text.to_lowercase().replace(['-', '_', '.'], "");
@@ -214,6 +221,7 @@ mod tests {
         }
         for own in [
             "my.company.setting",
+            "pipeline.global-job-parameters.a",
             "metrics.reporter.prom.factory.class",
             "containerized.master.env.FOO",
             "fs.s3a.endpoint",

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::config_keys;
+use super::{FlinkVersion, config_keys};
 use crate::error::{Error, Result};
 use crate::model::quantity::{Memory, memory_flink};
 
@@ -20,11 +20,22 @@ struct Options<'a> {
     role: &'static str,
 }
 
+/// The present name of an option. Up to 1.20 the old size of a heap is read for the one that it would be now, unless that is
+/// there too. Source: Flink's `BashJavaUtils` and `MemoryBackwardsCompatibilityUtils`.
+pub(crate) fn present(written: &str, version: Option<FlinkVersion>) -> &str {
+    let is_old = version.is_none_or(|version| version < FlinkVersion::new(2, 0));
+    match written {
+        "jobmanager.heap.size" if is_old => "jobmanager.memory.heap.size",
+        "taskmanager.heap.size" if is_old => "taskmanager.memory.flink.size",
+        _ => config_keys::current(written),
+    }
+}
+
 impl<'a> Options<'a> {
-    fn of(role: &'static str, configuration: &'a BTreeMap<String, String>) -> Self {
+    fn of(role: &'static str, configuration: &'a BTreeMap<String, String>, version: Option<FlinkVersion>) -> Self {
         let mut known = BTreeMap::new();
         for (written, value) in configuration {
-            let key = config_keys::current(written);
+            let key = present(written, version);
             let Some(rest) = key.strip_prefix(role).and_then(|rest| rest.strip_prefix(".memory.")) else {
                 continue;
             };
@@ -161,12 +172,19 @@ pub(crate) fn check(
     what: &str,
     process: Memory,
     configuration: &BTreeMap<String, String>,
+    version: Option<FlinkVersion>,
 ) -> Result<()> {
-    let options = Options::of(role, configuration);
+    let options = Options::of(role, configuration, version);
     let (Some(outside), Some(inside)) = (options.outside(), options.inside()) else {
         return Ok(());
     };
-    let smaller = |error: Error| error.hint(format!("-D {role}.memory.… sets smaller sizes for these parts"));
+    let smaller = |error: Error| {
+        if process.bytes() < MIB {
+            error.hint("an amount without a unit counts bytes; 2048m and 2g are mebibytes and gibibytes")
+        } else {
+            error.hint(format!("-D {role}.memory.… sets smaller sizes for these parts"))
+        }
+    };
     let flink = options
         .has("flink.size")
         .then(|| options.part("flink.size", 0))
@@ -204,8 +222,12 @@ pub(crate) fn check(
 }
 
 /// The size of the process that follows from the sizes of its parts, in whole MiB if they are; `None`: it does not.
-pub(crate) fn derived(role: &'static str, configuration: &BTreeMap<String, String>) -> Option<Memory> {
-    let options = Options::of(role, configuration);
+pub(crate) fn derived(
+    role: &'static str,
+    configuration: &BTreeMap<String, String>,
+    version: Option<FlinkVersion>,
+) -> Option<Memory> {
+    let options = Options::of(role, configuration, version);
     let ([(_, metaspace), (_, least)], (_, own)) = (options.outside()?, options.own()?);
     let most = options.size("jvm-overhead.max", 1024 * MIB)?;
     let share = beside(own + metaspace, options.fraction("jvm-overhead.fraction", 0.1)?);
@@ -227,6 +249,7 @@ mod tests {
             &format!("--{role}-memory"),
             memory_flink(process).unwrap(),
             &configuration,
+            None,
         )
         .err()
         .map(|error| error.message)
@@ -347,6 +370,22 @@ mod tests {
     }
 
     #[test]
+    fn the_old_size_of_a_heap_counts_where_flink_reads_it() {
+        let size = |role: &'static str, more: &[&str], version: &str| {
+            let keys = more.iter().map(|key| (*key).to_owned());
+            let keys = keys.chain([format!("{role}.heap.size")]);
+            let sizes = ["4g", "2g"].iter().skip(1 - more.len()).map(|size| (*size).to_owned());
+            let size = derived(role, &keys.zip(sizes).collect(), version.parse().ok());
+            size.map(Memory::to_flink).unwrap_or_default()
+        };
+        assert_eq!(size("jobmanager", &[], "1.17"), "2703m");
+        assert_eq!(size("taskmanager", &[], "1.20"), "2560m");
+        assert_eq!(size("jobmanager", &[], "2.0"), "");
+        // The present name comes first.
+        assert_eq!(size("taskmanager", &["taskmanager.memory.flink.size"], "1.20"), "4836m");
+    }
+
+    #[test]
     fn the_size_of_the_process_follows_from_its_parts() {
         for (role, options, process) in [
             ("taskmanager", &[("flink.size", "4g")][..], Some("4836m")),
@@ -359,7 +398,7 @@ mod tests {
             let configuration = pairs
                 .map(|(key, value)| (format!("{role}.memory.{key}"), (*value).to_owned()))
                 .collect();
-            let size = derived(role, &configuration);
+            let size = derived(role, &configuration, None);
             assert_eq!(size.map(Memory::to_flink).as_deref(), process, "{options:?}");
         }
     }

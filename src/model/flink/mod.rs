@@ -5,6 +5,7 @@ pub(crate) mod checkpoints;
 pub(crate) mod config_keys;
 pub(crate) mod effective_config;
 pub(crate) mod exceptions;
+pub(crate) mod file_systems;
 pub(crate) mod job_id;
 pub(crate) mod live;
 pub(crate) mod memory;
@@ -58,6 +59,11 @@ pub struct FlinkVersion {
 impl FlinkVersion {
     pub(crate) const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
+    }
+
+    /// Whether its entrypoint knows `--jars`. Source: FLIP-366.
+    pub(crate) fn takes_jars(self) -> bool {
+        self >= Self::new(1, 19)
     }
 
     /// The version of Flink in an image's tag, such as 2.3 of `registry:5000/flink:2.3.0-scala_2.12-java17`. `None` for a

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::read_all;
+use crate::model::config::Config;
 use crate::model::manifests::{self, Manifests};
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
@@ -339,6 +340,37 @@ fn a_jar_of_the_image_is_on_the_class_path_of_releases_that_fetch_none() {
         let new = file(version, "");
         assert!(has(&new.job, "--jars") && has(&new.job, "local:///opt/flink/examples/A.jar"));
     }
+}
+
+/// Beside other jars with a program Flink finds the job's only by its class or by its path.
+#[test]
+fn a_jar_below_usrlib_is_named_where_no_class_is() {
+    const JAR: &str = "local:///opt/flink/usrlib/a.jar";
+    let file = |version: &str, class: &str| {
+        made(&format!(
+            "image: 'acme/job:7', flinkVersion: {version}, job: {{jarURI: '{JAR}'{class}}}"
+        ))
+        .0
+    };
+    for version in ["v1_19", "v2_3"] {
+        let named = file(version, "").job;
+        assert!(has(&named, "--jars") && has(&named, JAR), "{named:#}");
+        assert!(!has(&file(version, ", entryClass: a.B").job, "--jars"));
+    }
+    let old = file("v1_18", "").job;
+    assert!(!old.to_string().contains("usrlib"), "{old:#}");
+    // Flags may name another release than the file.
+    let layer = Config {
+        image: Some("flink:1.18".to_owned()),
+        name: Some("x".to_owned()),
+        jars: Some(vec![JAR.to_owned()]),
+        ..Config::default()
+    };
+    let spec = Spec::resolve(layer).unwrap();
+    let old = manifests::build(&spec, &Templates::built_in().unwrap(), "ns", 1)
+        .unwrap()
+        .job;
+    assert!(!old.to_string().contains("usrlib"), "{old:#}");
 }
 
 #[test]

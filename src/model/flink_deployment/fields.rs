@@ -243,13 +243,42 @@ impl Section {
     /// Rejects the fields that were not taken.
     pub(super) fn finish(self, faults: &mut Faults) {
         for key in self.fields.keys() {
-            let reason = match nearest(key, self.known.iter().copied()) {
-                Some(known) => format!("unknown field; did you mean {known}?"),
-                None => "unknown field".to_owned(),
+            let reason = match (belongs(key), nearest(key, self.known.iter().copied())) {
+                (Some(place), _) => format!("unknown field; {place}"),
+                (None, Some(known)) => format!("unknown field; did you mean {known}?"),
+                (None, None) => "unknown field".to_owned(),
             };
             faults.refuse(&self.path(key), reason);
         }
     }
+}
+
+/// Where a field that people write in other places belongs, and what it is called there.
+fn belongs(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "affinity"
+        | "containers"
+        | "imagePullSecrets"
+        | "initContainers"
+        | "nodeSelector"
+        | "priorityClassName"
+        | "securityContext"
+        | "tolerations"
+        | "topologySpreadConstraints"
+        | "volumes" => "it belongs below spec.podTemplate.spec",
+        "env" | "envFrom" | "ports" | "volumeMounts" => {
+            "it belongs to the container flink-main-container below spec.podTemplate.spec.containers"
+        }
+        "args" | "entryClass" | "jarURI" | "parallelism" => "it belongs below spec.job",
+        "replicas" | "resource" | "resources" => "it belongs below spec.jobManager or spec.taskManager",
+        "numberOfTaskSlots" | "slots" | "taskSlots" => {
+            "taskmanager.numberOfTaskSlots below spec.flinkConfiguration sets it"
+        }
+        "arguments" => "spec.job.args has them",
+        "className" | "mainClass" => "spec.job.entryClass has it",
+        "fromSavepoint" | "savepoint" | "savepointPath" => "spec.job.initialSavepointPath has it",
+        _ => return None,
+    })
 }
 
 /// `value` as a string. Numbers and booleans are rejected: the API server would reject them in a FlinkDeployment too,

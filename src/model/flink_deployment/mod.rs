@@ -11,6 +11,7 @@
 mod annotations;
 mod configuration;
 mod fields;
+mod foreign;
 mod json;
 mod native_keys;
 pub(crate) mod operator;
@@ -28,7 +29,6 @@ use serde_json::Value;
 
 use self::fields::{Faults, Section};
 use super::file_text;
-use super::nearest::nearest;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::pod_template::checks;
@@ -40,9 +40,8 @@ pub use self::write::write;
 const API_VERSION: &str = "flink.apache.org/v1beta1";
 const KIND: &str = "FlinkDeployment";
 const POD_TEMPLATE: &str = "podTemplate";
-
-/// Flink's directory for jars in the image. Its entrypoint finds the job there without a setting.
-const USRLIB: &str = "local:///opt/flink/usrlib/";
+/// How many of the objects of other kinds a hint names.
+const MOST_SHOWN: usize = 5;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Documents {
@@ -108,10 +107,17 @@ pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
     let error = Error::usage(format!("{source}: there is no {KIND} in it"));
     match passed_over {
         [] => error,
-        others => error.hint(format!(
-            "it has objects of other kinds, which kubectl apply creates: {}",
-            others.join(", ")
-        )),
+        others => {
+            let shown = &others[..others.len().min(MOST_SHOWN)];
+            let more = match others.len() - shown.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            error.hint(format!(
+                "it has objects of other kinds, which kubectl apply creates: {}{more}",
+                shown.join(", ")
+            ))
+        }
     }
 }
 
@@ -212,6 +218,12 @@ fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
 
 fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut Documents) {
     faults.within(source);
+    if faults.by_hand
+        && let Some(reason) = foreign::document(&document)
+    {
+        faults.refuse("", reason);
+        return;
+    }
     let mut root = Section::new("", document, faults);
     let kind = root.text("kind", faults);
     let list = matches!(kind.as_deref(), Some("List" | "FlinkDeploymentList"));
@@ -231,7 +243,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
         Some(KIND) => {}
         Some(other) => {
             // Its fields have another meaning: a list of them as unknown would only hide the reason.
-            match foreign_kind(other) {
+            match foreign::kind(other, root.fields()) {
                 Some(reason) => faults.refuse("kind", reason),
                 None => {
                     let mut selectors = Vec::new();
@@ -262,21 +274,6 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     }
     found.layers.push(read::layer(root, faults));
     found.sources.push(faults.document());
-}
-
-/// Why a document of another kind is rejected; `None`: it is skipped, as it is unrelated to Flink.
-fn foreign_kind(kind: &str) -> Option<String> {
-    let reason = match kind {
-        "FlinkSessionJob" => "it runs in a session cluster, and the plugin runs application clusters only",
-        "FlinkBlueGreenDeployment" => "the plugin runs one cluster at a time; write its template as a FlinkDeployment",
-        "FlinkCluster" | "FlinkApplication" => "it belongs to another operator; write it as a FlinkDeployment",
-        _ => {
-            let meant = nearest(kind, [KIND, "FlinkStateSnapshot"])?;
-            return (meant == KIND && kind != "FlinkStateSnapshot")
-                .then(|| format!("{kind:?} is not known; did you mean {KIND}?"));
-        }
-    };
-    Some(format!("{kind} is not supported: {reason}"))
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Reads `metadata` and `spec` of a FlinkDeployment.
 
+use std::collections::BTreeMap;
+
 use super::fields::{Faults, Section};
-use super::{POD_TEMPLATE, USRLIB, annotations, configuration, overruled, resources};
+use super::{POD_TEMPLATE, annotations, configuration, overruled, resources};
 use crate::error::Error;
-use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig};
+use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
 use crate::model::flink::{FlinkVersion, Role, same_key};
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
@@ -24,6 +26,16 @@ const SERVER_METADATA: &[&str] = &[
 
 /// The annotation in which `kubectl apply` stores the last applied configuration.
 pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Starts of labels and annotations by which a tool knows the objects that it applied: on the objects of a cluster, which
+/// it did not apply, they say the untruth, and Argo CD would prune these.
+const TRACKING: &[&str] = &[
+    "argocd.argoproj.io/instance",
+    "argocd.argoproj.io/tracking-id",
+    "helm.toolkit.fluxcd.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "meta.helm.sh/",
+];
 
 /// Reads a FlinkDeployment whose `apiVersion` and `kind` were taken.
 pub(super) fn layer(mut root: Section, faults: &mut Faults) -> Config {
@@ -69,8 +81,26 @@ fn metadata(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     own_labels(layer, faults);
     layer.annotations = section.text_map("annotations", faults);
     layer.annotations.remove(LAST_APPLIED);
+    if faults.by_hand {
+        for (field, pairs) in [("labels", &mut layer.labels), ("annotations", &mut layer.annotations)] {
+            leave_out_tracking(field, pairs, faults);
+        }
+    }
     annotations::take(layer, faults);
     section.finish(faults);
+}
+
+fn leave_out_tracking(field: &str, pairs: &mut BTreeMap<String, String>, faults: &mut Faults) {
+    pairs.retain(|key, _| {
+        let tracks = TRACKING.iter().any(|start| key.starts_with(start));
+        if tracks {
+            faults.warn(
+                &format!("metadata.{field}.{key}"),
+                "left out: by it another tool knows the objects that it applied, and those of the cluster are not",
+            );
+        }
+        !tracks
+    });
 }
 
 /// Labels with which the plugin finds a cluster's objects. They are ignored, since charts and other tools set them
@@ -106,7 +136,9 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         .text("imagePullPolicy", faults)
         .filter(is_said)
         .and_then(|text| faults.check("spec.imagePullPolicy", PullPolicy::parse(&text)));
-    layer.flink_version = section.text("flinkVersion", faults).and_then(|text| {
+    layer.flink_version = section.take("flinkVersion").and_then(|value| {
+        // In quotes a number would be as wrong.
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         let version = text.parse::<FlinkVersion>().ok();
         let version = version.filter(|version| text == format!("v{}_{}", version.major, version.minor));
         let wrong = || Error::usage(format!("{text:?} is not possible, it must be like v1_20 or v2_3"));
@@ -263,8 +295,10 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
 
 /// Reads the job; returns whether the operator would restart it from its last state.
 fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
-    if let Some(uri) = section.text("jarURI", faults) {
-        match jar(&uri) {
+    let uri = section.text("jarURI", faults);
+    layer.job_class = section.text("entryClass", faults);
+    if let Some(uri) = uri {
+        match jar(&uri, layer) {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
             Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
                 "spec.job.jarURI",
@@ -274,7 +308,6 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
             Ok(None) => {}
         }
     }
-    layer.job_class = section.text("entryClass", faults);
     layer.arguments = section.texts("args", faults);
     layer.parallelism = section.count("parallelism", faults);
     layer.from_savepoint = section.text("initialSavepointPath", faults);
@@ -318,12 +351,17 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     mode.as_deref() == Some("last-state")
 }
 
-/// The jar to fetch for a `jarURI`: none if the entrypoint finds it in the image.
+/// The jar that the entrypoint gets for a `jarURI`: none if it finds the job below `usrlib` by itself, by its class. Without
+/// a class it finds the only jar with a program, and from Flink 1.19 on it takes the one that it gets.
 ///
 /// Other paths in the image are passed on: from Flink 1.19 the entrypoint supports `local://` like `https://` and
-/// `s3://`. For earlier versions such a jar is added to the class path when the objects are built.
-pub(super) fn jar(uri: &str) -> Result<Option<String>, String> {
-    if uri.starts_with(USRLIB) && !uri.contains("/../") {
+/// `s3://`. For earlier versions such a jar is added to the class path when the objects are built. Source: Flink's
+/// `DefaultPackagedProgramRetriever`.
+pub(super) fn jar(uri: &str, layer: &Config) -> Result<Option<String>, String> {
+    let of_image = || FlinkVersion::of_image(layer.image.as_deref()?);
+    let version = layer.flink_version.or_else(of_image);
+    let is_taken = layer.job_class.is_none() && version.is_some_and(FlinkVersion::takes_jars);
+    if uri.starts_with(USRLIB) && !uri.contains("/../") && !is_taken {
         return Ok(None);
     }
     let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme);

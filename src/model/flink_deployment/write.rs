@@ -18,7 +18,7 @@ use crate::model::quantity::{Cpu, Memory};
 pub fn write(layer: &Config) -> Value {
     // One jar has a field in the format, unless that field would be read as a jar in the image.
     let uri = match layer.jars.as_deref() {
-        Some([jar]) if read::jar(jar).is_ok_and(|jar| jar.is_some()) => Some(jar.clone()),
+        Some([jar]) if read::jar(jar, layer).is_ok_and(|jar| jar.is_some()) => Some(jar.clone()),
         _ => None,
     };
     let jars = layer.jars.as_ref().filter(|_| uri.is_none());

@@ -17,16 +17,13 @@ pub(crate) fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u6
         dynamic.push(("jobmanager.memory.process.size".to_owned(), memory.to_flink()));
     }
     let mut class_path = spec.jars_on_class_path();
-    let jars = if class_path.is_empty() {
-        layer.jars.clone().unwrap_or_default()
-    } else {
+    if !class_path.is_empty() {
         let (said, others) = dynamic.into_iter().partition(|(key, _)| key == CLASS_PATHS);
         let said: Vec<(String, String)> = said;
         dynamic = others;
         class_path.extend(said.into_iter().map(|(_, value)| value));
         dynamic.push((CLASS_PATHS.to_owned(), class_path.join(";")));
-        Vec::new()
-    };
+    }
     JobManagerArguments {
         job_class: layer
             .sql
@@ -37,7 +34,7 @@ pub(crate) fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u6
         job_id_seed: None,
         from_savepoint: layer.from_savepoint.clone(),
         allow_non_restored_state: layer.allow_non_restored_state.unwrap_or(false),
-        jars,
+        jars: layer.jars.clone().filter(|_| spec.takes_jars()).unwrap_or_default(),
         dynamic,
         other: Vec::new(),
         program: match &layer.sql {

@@ -22,7 +22,8 @@ pub(super) fn fit(spec: &mut Spec, templates: &Templates) -> Result<()> {
     ] {
         let parts = format!("{name}.memory.");
         let said = &spec.layer.configuration;
-        let is_part = |key: &String| config_keys::current(key).starts_with(&parts);
+        let version = spec.flink_version;
+        let is_part = |key: &String| memory::present(key, version).starts_with(&parts);
         if spec.layer.role(role).memory.is_some() || !said.keys().any(is_part) {
             continue;
         }
@@ -34,14 +35,14 @@ pub(super) fn fit(spec: &mut Spec, templates: &Templates) -> Result<()> {
         all.retain(|key, _| !said.keys().any(|upper| config_keys::same(key, upper)));
         all.extend(said.clone());
         let what = format!("{process} of the template");
-        let fits = |size| memory::check(name, &what, size, &all);
+        let fits = |size| memory::check(name, &what, size, &all, version);
         if let Err(error) = fits(size) {
             let file = if role == Role::JobManager {
                 "jobManager"
             } else {
                 "taskManager"
             };
-            let follows = memory::derived(name, &all).filter(|size| fits(*size).is_ok());
+            let follows = memory::derived(name, &all, version).filter(|size| fits(*size).is_ok());
             spec.layer.role_mut(role).memory = Some(follows.ok_or_else(|| {
                 error.hint(format!(
                     "--{name}-memory sets another size, and so does spec.{file}.resource.memory of a file"

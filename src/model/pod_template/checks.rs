@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::merge::MAIN_CONTAINER;
+use crate::model::image_name::ImageName;
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
 const RECOMMENDED: &str = "app.kubernetes.io/component";
@@ -48,7 +50,17 @@ pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
         if !names.insert(name(container)) {
             found.push((at.clone(), "another container of the Pod has this name".to_owned()));
         }
+        let image = container["image"].as_str().filter(|image| !image.is_empty());
+        let wrong = match image.map(ImageName::parse) {
+            None => Some(format!(
+                "it is missing; in a file the container of Flink is {MAIN_CONTAINER}"
+            )),
+            Some(Err(error)) => Some(error.message),
+            Some(Ok(_)) => None,
+        };
+        found.extend(wrong.map(|reason| (format!("{at}.image"), reason)));
         found.extend(root(pod, container, &at));
+        found.extend(ports(container, &at));
         found.extend(twice(container, "ports", "name", &at));
         for mount in list(container, "volumeMounts").filter(|mount| !volumes.contains(name(mount))) {
             let path = mount["mountPath"].as_str().unwrap_or_default();
@@ -77,6 +89,36 @@ fn root(pod: &Value, container: &Value, at: &str) -> Option<(String, String)> {
             ),
         )
     })
+}
+
+/// Probes and hooks at a port by a name that no port of the container has. The kubelet looks for a number in other texts.
+fn ports(container: &Value, at: &str) -> Vec<(String, String)> {
+    let names: Vec<&str> = list(container, "ports")
+        .map(name)
+        .filter(|name| !name.is_empty())
+        .collect();
+    let handlers = [
+        ("livenessProbe", &container["livenessProbe"]),
+        ("readinessProbe", &container["readinessProbe"]),
+        ("startupProbe", &container["startupProbe"]),
+        ("lifecycle.postStart", &container["lifecycle"]["postStart"]),
+        ("lifecycle.preStop", &container["lifecycle"]["preStop"]),
+    ];
+    let mut found = Vec::new();
+    for (handler, value) in handlers {
+        for kind in ["httpGet", "tcpSocket"] {
+            let port = value[kind]["port"].as_str();
+            if let Some(port) = port.filter(|port| !names.contains(port) && port.parse::<u16>().is_err()) {
+                let there = match names.as_slice() {
+                    [] => "none has a name".to_owned(),
+                    names => format!("they are {}", names.join(", ")),
+                };
+                let reason = format!("no port of the container is named {port:?}: {there}; a number works too");
+                found.push((format!("{at}.{handler}.{kind}.port"), reason));
+            }
+        }
+    }
+    found
 }
 
 /// Elements of a list that have the same key.
@@ -108,6 +150,7 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
                 ));
             }
         }
+        found.extend(late(container, &at));
         let writes = |folder: &str| {
             let mut mounts = list(container, "volumeMounts");
             mounts.any(|mount| mount["mountPath"] == folder && mount["readOnly"] != true)
@@ -135,6 +178,34 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
         }
         for term in list(affinity, "preferredDuringSchedulingIgnoredDuringExecution") {
             select(at.clone(), &term["podAffinityTerm"]["labelSelector"]);
+        }
+    }
+    found
+}
+
+/// Variables that refer to themselves or to one after them: Kubernetes fills in only those before them, and leaves the text
+/// of others as it is. Variables of `envFrom` may have any name.
+fn late(container: &Value, at: &str) -> Vec<String> {
+    let variables: Vec<&Value> = list(container, "env").collect();
+    let mut found = Vec::new();
+    if list(container, "envFrom").next().is_some() {
+        return found;
+    }
+    for (index, variable) in variables.iter().enumerate() {
+        let value = variable["value"].as_str().unwrap_or_default();
+        let (before, after) = variables.split_at(index);
+        for later in after.iter().map(|later| name(later)) {
+            let reference = format!("$({later})");
+            // `$$` is a dollar sign.
+            let mut places = value.match_indices(&reference).map(|(place, _)| &value[..place]);
+            let dollars = |text: &str| text.len() - text.trim_end_matches('$').len();
+            let refers = places.any(|text| dollars(text).is_multiple_of(2));
+            if refers && before.iter().all(|earlier| name(earlier) != later) {
+                found.push(format!(
+                    "{at}.env[{}]: {reference} stays as it is: Kubernetes fills in only variables before it",
+                    name(variable)
+                ));
+            }
         }
     }
     found
@@ -208,7 +279,33 @@ mod tests {
     use super::*;
 
     fn paths(template: &Value) -> Vec<String> {
-        refusals(template).into_iter().map(|(path, _)| path).collect()
+        let mut template = template.clone();
+        for field in ["containers", "initContainers"] {
+            for container in template["spec"][field].as_array_mut().into_iter().flatten() {
+                container["image"] = json!("a:1");
+            }
+        }
+        refusals(&template).into_iter().map(|(path, _)| path).collect()
+    }
+
+    #[test]
+    fn a_probe_finds_its_port_by_number_or_by_a_name_of_the_container() {
+        for (port, found) in [
+            (json!(8081), false),
+            (json!("8081"), false),
+            (json!("ui"), false),
+            (json!("rest"), true),
+        ] {
+            let container = json!({"name": "a", "ports": [{"name": "ui", "containerPort": 8081}],
+                "readinessProbe": {"httpGet": {"path": "/config", "port": port}},
+                "lifecycle": {"preStop": {"tcpSocket": {"port": port}}}});
+            let want = [
+                "spec.containers[a].readinessProbe.httpGet.port",
+                "spec.containers[a].lifecycle.preStop.tcpSocket.port",
+            ];
+            let want = if found { &want[..] } else { &[] };
+            assert_eq!(paths(&json!({"spec": {"containers": [container]}})), want, "{port}");
+        }
     }
 
     #[test]
@@ -270,6 +367,29 @@ mod tests {
         // Another application's Pods may be meant.
         assert_eq!(doubt(json!({"matchLabels": {"app": "kafka"}}), &[&master]), None);
         assert_eq!(doubt(json!({"matchLabels": {"component": "master"}}), &[&master]), None);
+    }
+
+    #[test]
+    fn variables_are_filled_in_by_those_before_them() {
+        let said = |env: Value, from: Value| {
+            let template = json!({"spec": {"containers": [{"name": "a", "env": env, "envFrom": from}]}});
+            doubts(&template, "a", &[])
+        };
+        let env = json!([
+            {"name": "URL", "value": "http://$(HOST)/$$(PORT)$(OTHER)"},
+            {"name": "HOST", "value": "h"},
+            {"name": "PORT", "valueFrom": {}},
+            {"name": "PATH", "value": "$(PATH):/x"},
+            {"name": "LAST", "value": "$(HOST)"},
+        ]);
+        let found = said(env.clone(), json!([]));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].starts_with("spec.containers[a].env[URL]: $(HOST) stays as it is"),
+            "{found:?}"
+        );
+        assert!(found[1].contains("env[PATH]: $(PATH)"), "{found:?}");
+        assert!(said(env, json!([{"secretRef": {"name": "s"}}])).is_empty());
     }
 
     #[test]

@@ -31,6 +31,16 @@ const SILENT_METADATA: &[&str] = &[
     "uid",
 ];
 
+/// Lists in which the API server refuses two elements with one key. A merge would keep a mixture of both, unseen.
+const UNIQUE: &[&str] = &[
+    "containers",
+    "initContainers",
+    "topologySpreadConstraints",
+    "volumeDevices",
+    "volumeMounts",
+    "volumes",
+];
+
 /// Merges `patch`, a PodTemplateSpec, into `base`, the pod template of our Job or Deployment.
 ///
 /// Maps are merged, `null` deletes, lists with a key are merged element by element, other lists are replaced. The
@@ -204,7 +214,8 @@ fn amount_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl F
     }
 }
 
-/// Errors in the keyed lists of a PodSpec or Container: not a list, elements that are not maps or lack their key.
+/// Errors in the keyed lists of a PodSpec or Container: not a list, elements that are not maps, lack their key or have that
+/// of another one.
 fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
     for (field, value) in fields {
         let Some(keys) = merge_keys(field) else { continue };
@@ -216,6 +227,8 @@ fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(
         };
         for (index, element) in elements.iter().enumerate() {
             let path = format!("{path}.{field}[{index}]");
+            let is_alone = |element: &Value| element.get(DIRECTIVE).is_none();
+            let same = |other: &Value| is_alone(other) && keys.iter().all(|key| part(other, key) == part(element, key));
             match element.as_object() {
                 None => refuse(&path, "it must be a map"),
                 Some(map) if map.get(keys[0]).is_none_or(Value::is_null) && map.get(DIRECTIVE).is_none() => {
@@ -223,6 +236,12 @@ fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(
                 }
                 Some(map) if field == "containers" && map.get(DIRECTIVE).is_some_and(|d| d == "replace") => {
                     refuse(&path, "it would delete the container that runs Flink");
+                }
+                Some(_)
+                    if UNIQUE.contains(&field.as_str()) && is_alone(element) && elements[..index].iter().any(same) =>
+                {
+                    let keys = keys.join(" and ");
+                    refuse(&path, &format!("another element of this list has the same {keys}"));
                 }
                 Some(_) => {}
             }

@@ -6,7 +6,7 @@ use super::flink::FlinkVersion;
 use super::image_name::ImageName;
 use super::names::{ClusterName, MAX_LENGTH};
 use crate::error::{Error, Result};
-use crate::model::config::{Config, Entrypoint, JobId};
+use crate::model::config::{Config, Entrypoint, JobId, USRLIB};
 use crate::model::flink::{job_id, memory};
 use validation::{validate_high_availability, validate_script_keys, validate_sql, validate_texts};
 
@@ -72,18 +72,19 @@ impl Spec {
         validate_sql(&layer)?;
         validate_high_availability(&layer)?;
         validate_script_keys(&layer)?;
+        let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
         for (role, memory) in [
             ("jobmanager", layer.job_manager.memory),
             ("taskmanager", layer.task_manager.memory),
         ] {
             if let Some(memory) = memory {
-                memory::check(role, &format!("--{role}-memory"), memory, &layer.configuration)?;
+                let what = format!("--{role}-memory");
+                memory::check(role, &what, memory, &layer.configuration, flink_version)?;
             }
         }
         if let Some(JobId::Fixed(id)) = &layer.job_id {
             job_id::parse(id)?;
         }
-        let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
         if layer.sql.is_some()
             && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(2, 0))
         {
@@ -96,7 +97,7 @@ impl Spec {
         // Jars in the image are added to the class path, see `manifests`.
         let fetched = |jar: &String| !jar.starts_with(LOCAL);
         if layer.jars.iter().flatten().any(fetched)
-            && let Some(version) = flink_version.filter(|version| *version < FlinkVersion::new(1, 19))
+            && let Some(version) = flink_version.filter(|version| !version.takes_jars())
         {
             let error = Error::usage(format!("Flink {version} cannot fetch jars, that came with 1.19"));
             let error = error.hint("put the jar into the image, under /opt/flink/usrlib");
@@ -114,14 +115,17 @@ impl Spec {
         })
     }
 
+    /// Whether Flink gets jars by `--jars`, as it does where its version is not known.
+    pub(crate) fn takes_jars(&self) -> bool {
+        self.flink_version.is_none_or(FlinkVersion::takes_jars)
+    }
+
     /// The jars of the image that a release before 1.19 finds in its class path: it does not support `--jars`.
     ///
     /// Source: the operator's `FlinkConfigBuilder.getStandaloneJarURI`.
     pub(crate) fn jars_on_class_path(&self) -> Vec<String> {
-        let old = self
-            .flink_version
-            .is_some_and(|version| version < FlinkVersion::new(1, 19));
-        let jars = self.layer.jars.iter().flatten().filter(|_| old);
+        let jars = self.layer.jars.iter().flatten();
+        let jars = jars.filter(|jar| !self.takes_jars() && !jar.starts_with(USRLIB));
         jars.filter_map(|jar| Some(format!("file://{}", jar.strip_prefix(LOCAL)?)))
             .collect()
     }

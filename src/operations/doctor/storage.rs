@@ -4,19 +4,9 @@ use k8s_openapi::api::core::v1::{PodTemplateSpec, Volume};
 
 use super::Finding;
 use crate::model::diagnosis::Severity;
+use crate::model::flink::file_systems::FileSystem;
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
-
-/// Schemes of paths, and the plugins in /opt/flink/opt of the official images that handle them.
-const PLUGINS: [(&str, &[&str]); 7] = [
-    ("s3", &["flink-s3-fs-hadoop", "flink-s3-fs-presto"]),
-    ("s3a", &["flink-s3-fs-hadoop"]),
-    ("s3p", &["flink-s3-fs-presto"]),
-    ("gs", &["flink-gs-fs-hadoop"]),
-    ("oss", &["flink-oss-fs-hadoop"]),
-    ("abfs", &["flink-azure-fs-hadoop"]),
-    ("abfss", &["flink-azure-fs-hadoop"]),
-];
 
 pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
     let settings = Settings::of(template);
@@ -54,7 +44,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
         )
         .mend("mount a volume there by --mount CLAIM:PATH, or use an object store");
     }
-    let Some((_, plugins)) = PLUGINS.iter().find(|(known, _)| *known == scheme) else {
+    let Some(system) = FileSystem::of(scheme) else {
         return Finding::new(
             Severity::Notice,
             "storage",
@@ -62,7 +52,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
         );
     };
     let enabled = settings.env("ENABLE_BUILT_IN_PLUGINS").unwrap_or_default();
-    if plugins.iter().any(|plugin| enabled.contains(plugin)) {
+    if enabled.split(';').any(|jar| system.is_opened_by(jar)) {
         return Finding::ok("storage", format!("{flag} {path} of the {role}: its plugin is enabled"));
     }
     Finding::new(
@@ -70,12 +60,12 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
         "storage",
         format!(
             "{flag} {path} of the {role} needs the plugin {}, and none is enabled",
-            plugins.join(" or ")
+            system.plugins.join(" or ")
         ),
     )
     .mend(format!(
         "--env ENABLE_BUILT_IN_PLUGINS={}-VERSION.jar; nothing to do where the image has it under /opt/flink/plugins",
-        plugins[0]
+        system.plugins[0]
     ))
 }
 
@@ -105,6 +95,9 @@ mod tests {
             ("s3://b/c", "flink-s3-fs-presto-2.3.0.jar", "ok"),
             ("s3a://b/c", "flink-s3-fs-presto-2.3.0.jar", "warning"),
             ("gs://b/c", "", "warning"),
+            ("wasbs://b@a/c", "", "warning"),
+            ("wasb://b@a/c", "flink-azure-fs-hadoop-2.3.0.jar", "ok"),
+            ("s3://b/c", "flink-s3-fs-native-2.3.0.jar", "ok"),
             ("hdfs://n/c", "", "notice"),
         ] {
             assert_eq!(severity(path, env), want, "{path} {env}");

@@ -229,7 +229,7 @@ fn operators_are_compared_by_their_ids() {
 /// The files that each release has written, for the comparison with Flink's own loader.
 #[test]
 fn each_release_writes_one_version_of_the_format() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/savepoints");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/savepoints/recorded");
     let mut releases = 0;
     for release in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let Ok(flink) = release.file_name().unwrap().to_string_lossy().parse::<FlinkVersion>() else {
