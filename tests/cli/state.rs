@@ -125,6 +125,18 @@ fn status_keeps_the_cause_that_create_reported() {
     assert_eq!(sandbox.run(&["status", "demo", path]).stdout, why);
 }
 
+/// The last failure ends the Job: no other start follows.
+#[test]
+fn the_failure_that_ends_a_job_is_no_restart() {
+    for (failed, restarts) in [(1, 0), (3, 2)] {
+        let sandbox = running();
+        sandbox.end("Failed", "2026-01-01T00:00:00Z");
+        sandbox.edit(JOB, |job| job["status"]["failed"] = tree!(failed));
+        let printed: Value = serde_json::from_str(&sandbox.run(&["status", "demo", "-ojson"]).stdout).unwrap();
+        assert_eq!(printed["cluster"]["jobManagerRestarts"], restarts, "{printed}");
+    }
+}
+
 /// Which, since when, at which step, and what to do: before all else, and in every form.
 #[test]
 fn status_and_why_begin_with_the_operation_in_progress() {
