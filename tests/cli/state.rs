@@ -125,6 +125,18 @@ fn status_keeps_the_cause_that_create_reported() {
     assert_eq!(sandbox.run(&["status", "demo", path]).stdout, why);
 }
 
+/// The first `resume` was interrupted while it waited; the second one has seen that all tasks run.
+#[test]
+fn a_repeated_resume_records_that_the_job_came_up() {
+    let sandbox = running();
+    sandbox.edit_entry("revision.1", |revision| {
+        revision["outcome"] = tree!({"state": "pending", "at": "2026-01-01T00:00:00Z"});
+    });
+    let outcome = sandbox.run(&["resume", "demo"]);
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    assert_eq!(sandbox.entry("revision.1")["outcome"]["state"], "running", "{outcome}");
+}
+
 /// The last failure ends the Job: no other start follows.
 #[test]
 fn the_failure_that_ends_a_job_is_no_restart() {
