@@ -137,6 +137,16 @@ fn a_repeated_resume_records_that_the_job_came_up() {
     assert_eq!(sandbox.entry("revision.1")["outcome"]["state"], "running", "{outcome}");
 }
 
+#[test]
+fn a_wait_for_a_suspended_cluster_says_how_it_runs_again() {
+    let sandbox = running();
+    let suspended = sandbox.run(&["suspend", "demo"]);
+    assert_eq!(suspended.code, Some(0), "{suspended}");
+    let outcome = sandbox.run(&["wait", "demo", "--for", "running", "--timeout", "20s"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    assert!(outcome.stderr.contains("`kubectl flink resume demo`"), "{outcome}");
+}
+
 /// The last failure ends the Job: no other start follows.
 #[test]
 fn the_failure_that_ends_a_job_is_no_restart() {
