@@ -54,6 +54,18 @@ fn delete_deletes_what_it_has_shown() {
     }
 }
 
+/// While the prompt waits, the terminal has no cursor, and Ctrl-C is a key.
+#[test]
+fn ctrl_c_at_a_prompt_changes_nothing_and_gives_the_cursor_back() {
+    let waits = |_: &Server| std::thread::sleep(std::time::Duration::from_secs(1));
+    let outcome = running().run_in_terminal(&["delete", "demo"], "delete cluster demo?", waits, "\u{3}");
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    assert!(outcome.stdout.contains("nothing was changed"), "{outcome}");
+    let (hidden, shown) = (outcome.stdout.rfind("\u{1b}[?25l"), outcome.stdout.rfind("\u{1b}[?25h"));
+    assert!(hidden.is_some() && hidden < shown, "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// A cluster that others made: its Service has only the name.
 fn by_hand() -> Sandbox {
     let sandbox = running();
