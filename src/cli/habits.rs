@@ -170,6 +170,26 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
         "-p N is the parallelism; there are as many TaskManagers as it needs",
     ),
     (
+        "create",
+        &["--replicas"],
+        "-p N is the parallelism; there are as many TaskManagers as it needs",
+    ),
+    (
+        "run",
+        &["--replicas"],
+        "-p N is the parallelism; there are as many TaskManagers as it needs",
+    ),
+    (
+        "upgrade",
+        &["--replicas"],
+        "-p N is the parallelism; there are as many TaskManagers as it needs",
+    ),
+    (
+        "resume",
+        &["-p", "--parallelism", "--image", "--env", "-D", "-f", "--filename"],
+        "`kubectl flink savepoint-resume NAME` starts a cluster with changes, from its last savepoint",
+    ),
+    (
         "delete",
         &["-f", "--filename", "--file"],
         "delete takes the names of clusters, or -l LABELS",

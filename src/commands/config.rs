@@ -100,6 +100,9 @@ async fn show(context: &Context, args: ShowArgs) -> Result<()> {
         Format::Table if settings.len() == 1 => Format::Wide,
         given => given,
     };
+    if settings.is_empty() && format.is_for_people() {
+        terminal::note(&format!("no key of {name} contains {wanted:?}"));
+    }
     let cut = format == Format::Table;
     let lines = settings
         .iter()

@@ -41,7 +41,7 @@ async fn resume_one(context: &Context, name: &ClusterName, args: &PlainResumeArg
     let wanted = args.resume(Command::Resume)?;
     match Box::pin(resume_stopped(&context.connect()?, &wanted)).await? {
         Resumed::Changed(report) => args.deploy.output.print(&report),
-        Resumed::Runs(handle) => args.deploy.wait_after(&handle, true).await,
-        Resumed::Started(handle) => args.deploy.wait_after(&handle, false).await,
+        Resumed::Runs(mut handle) => args.deploy.wait_after(&mut handle, true).await,
+        Resumed::Started(mut handle) => args.deploy.wait_after(&mut handle, false).await,
     }
 }

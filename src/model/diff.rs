@@ -32,19 +32,35 @@ impl fmt::Display for Difference {
                     (false, false) => write!(f, "{path}: {more} instead of {less}"),
                 }
             }
+            _ => {
+                let (live, wanted) = self.sides();
+                write!(f, "{path}: {live} instead of {wanted}")
+            }
+        }
+    }
+}
+
+impl Difference {
+    /// The present and the wanted value in short: of two lists the items that differ, of two long texts what is near
+    /// their first difference. The two would look the same if only their starts were shown.
+    pub(crate) fn sides(&self) -> (String, String) {
+        let absent = || "absent".to_owned();
+        match (&self.live, &self.wanted) {
+            (Some(Value::Array(live)), Value::Array(wanted)) if !live.is_empty() && !wanted.is_empty() => {
+                let items =
+                    |list: &[Value], other: &[Value]| Some(only_in(list, other)).filter(|text| !text.is_empty());
+                (
+                    items(live, wanted).unwrap_or_else(absent),
+                    items(wanted, live).unwrap_or_else(absent),
+                )
+            }
             (Some(live), wanted) => {
                 let (live, wanted) = (live.to_string(), wanted.to_string());
                 let same = live.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count();
-                // The two would look the same if only their starts were shown.
                 let skipped = if same > WIDTH / 2 { same - WIDTH / 4 } else { 0 };
-                write!(
-                    f,
-                    "{path}: {} instead of {}",
-                    short(&live, skipped),
-                    short(&wanted, skipped)
-                )
+                (short(&live, skipped), short(&wanted, skipped))
             }
-            (None, wanted) => write!(f, "{path}: absent instead of {}", short(&wanted.to_string(), 0)),
+            (None, wanted) => (absent(), short(&wanted.to_string(), 0)),
         }
     }
 }

@@ -162,7 +162,7 @@ fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
     Err(Error::conflict(format!(
         "the objects of {name} have changed since they were shown, and are not touched"
     ))
-    .hint(format!("repeat `kubectl flink adopt {name}` to decide again")))
+    .hint("repeat the command to decide again"))
 }
 
 /// Rejects an object with a controller, which would revert the changes.

@@ -79,10 +79,14 @@ impl ClusterHandle {
     pub(crate) async fn load(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.is_unknown() {
-            let error = no_cluster(name, cluster.namespace());
-            return Err(error.and("no history of one").hint(LIST_ALL));
+            return Err(handle.unknown());
         }
         Ok(handle)
+    }
+
+    fn unknown(&self) -> Error {
+        let error = no_cluster(&self.name, self.cluster.namespace());
+        error.and("no history of one").hint(LIST_ALL)
     }
 
     /// Reports the state of an unfinished operation, for commands that it does not block.
@@ -287,6 +291,9 @@ impl ClusterHandle {
             ..
         } = &self.live
         else {
+            if self.is_unknown() {
+                return Err(self.unknown());
+            }
             return Err(Error::not_found(format!(
                 "{} has no history, and not all of its Service, Job and Deployment exist",
                 self.name

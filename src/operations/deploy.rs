@@ -54,9 +54,9 @@ pub(crate) async fn wait_until_running(
     Ok(outcome.into_job_id())
 }
 
-/// Records whether the job of a created cluster came up, for whom the wait ended with `outcome`: once, since this is only
-/// informative.
-pub(crate) async fn record_outcome<T>((store, number): &mut (HistoryStore, u64), outcome: &Result<T>) {
+/// Records whether the job of a created or resumed cluster came up, for whom the wait ended with `outcome`: once, since
+/// this is only informative.
+pub(crate) async fn record_outcome<T>(store: &mut HistoryStore, number: u64, outcome: &Result<T>) {
     let (state, why) = match outcome {
         Ok(_) => (RevisionState::Running, None),
         Err(error) if matches!(error.kind, Kind::JobFailed | Kind::TimedOut) => {
@@ -65,12 +65,11 @@ pub(crate) async fn record_outcome<T>((store, number): &mut (HistoryStore, u64),
         Err(_) => return,
     };
     // A revision that has run once is never one that did not come up.
-    match store.history().revision(*number) {
+    match store.history().revision(number) {
         Some(revision) if revision.state() != Some(RevisionState::Running) => {}
         _ => return,
     }
     let outcome = RevisionOutcome::new(state, &clock::now().to_string(), why);
-    let number = *number;
     if let Err(error) = store.offer(|history| history.conclude(number, outcome)).await {
         tracing::debug!(%error, "the outcome is not in the history");
     }

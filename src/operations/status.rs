@@ -258,6 +258,8 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
     };
     let in_place = observed.pods_of(Role::JobManager).map(restarts).max().unwrap_or(0);
     let failed = job.and_then(|job| job.status.as_ref()?.failed).unwrap_or(0);
+    // The failure that ends the Job is followed by no start.
+    let started_again = failed - i32::from(observed.job_end() == Some(JobPhase::Failed));
     ClusterPart {
         phase: if stops { phase.stopping() } else { phase },
         revision: meta.and_then(revision_of),
@@ -270,7 +272,7 @@ fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Tim
         high_availability: template
             .map(Settings::of)
             .and_then(|settings| settings.high_availability().map(|kind| kind.as_str().to_owned())),
-        job_manager_restarts: in_place.max(u32::try_from(failed).unwrap_or(0)),
+        job_manager_restarts: in_place.max(u32::try_from(started_again).unwrap_or(0)),
     }
 }
 

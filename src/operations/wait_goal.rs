@@ -91,7 +91,10 @@ pub(crate) async fn reach(
             let parallelism = ClusterHandle::existing(cluster, name).await?.parallelism();
             match wait::until_running(cluster, name, parallelism, limit, Failures::of_old_job(), report).await? {
                 wait::WaitOutcome::Running { .. } => "running",
-                wait::WaitOutcome::Finished => return Err(never(name, "run: its job has finished")),
+                wait::WaitOutcome::Finished => {
+                    let hint = format!("`kubectl flink resume {name}` starts it from its last savepoint");
+                    return Err(never(name, "run: its job has ended").hint(hint));
+                }
             }
         }
         Goal::Finished | Goal::Failed | Goal::Stopped => {

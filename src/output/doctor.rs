@@ -12,7 +12,7 @@ const MARGIN: usize = 31;
 /// A narrower terminal has no room for the margin beside the rest of a message.
 const ROOMY: usize = 80;
 
-/// One line for each finding, and one below it with what to do, broken between their words into so many columns.
+/// One line for each finding, and one below those with the same hint, broken between their words into so many columns.
 pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
     let margin = if width.is_some_and(|width| width < ROOMY) {
         4
@@ -20,7 +20,8 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
         MARGIN
     };
     let mut out = String::new();
-    for finding in findings {
+    let mut left = findings.iter().peekable();
+    while let Some(finding) = left.next() {
         let style = severity_style(finding.severity);
         let line = format!(
             "{style}{:<8}{style:#}   {:<17}   {}",
@@ -29,7 +30,9 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
             clean(&finding.message)
         );
         let _ = writeln!(out, "{}", wrapped(&line, width, margin));
-        if let Some(mend) = &finding.mend {
+        // What mends several findings is below the last of them.
+        let next = left.peek().and_then(|next| next.mend.as_ref());
+        if let Some(mend) = finding.mend.as_ref().filter(|mend| next != Some(*mend)) {
             let line = format!("{:margin$}{HINT}hint:{HINT:#} {}", "", clean(&with_place(mend)));
             let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         }

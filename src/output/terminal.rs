@@ -404,12 +404,26 @@ pub(crate) fn ask(question: &str) -> Result<()> {
         .with_prompt(prompt)
         .default(false)
         .interact()
-        .map_err(|e| Error::new(Kind::Interrupted, format!("no answer: {e}")))?;
+        .map_err(|error| unanswered(&error))?;
     if answer {
         Ok(())
     } else {
         Err(Error::new(Kind::Interrupted, "nothing was changed"))
     }
+}
+
+/// The error of a prompt that got no answer: its line has not ended, and the cursor is hidden.
+fn unanswered(error: &dialoguer::Error) -> Error {
+    let terminal = console::Term::stderr();
+    // A terminal that is gone needs neither.
+    let _ = terminal.show_cursor().and_then(|()| terminal.write_line(""));
+    let dialoguer::Error::IO(error) = error;
+    let text = match error.kind() {
+        // Ctrl-C.
+        ErrorKind::Interrupted => "nothing was changed".to_owned(),
+        _ => format!("no answer: {error}"),
+    };
+    Error::new(Kind::Interrupted, text)
 }
 
 /// Whether progress is drawn in place: on a terminal, without `--plain`.

@@ -22,3 +22,16 @@ fn a_single_setting_is_not_cut() {
         assert_eq!(session.too_wide().is_none(), !is_whole, "{session}");
     }
 }
+
+/// A key of Flink that is not set has its default, which Flink does not report.
+#[test]
+fn a_text_that_is_in_no_key_is_said() {
+    let sandbox = demo::running();
+    let configuration = get(&format!("{FLINK}/jobmanager/config"));
+    let pairs = tree!([{"key": "parallelism.default", "value": "1"}]);
+    sandbox.server.expect(configuration).answer(json(&pairs));
+    let outcome = sandbox.run(&["config", "demo", "absent.key"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{outcome}");
+    let said = "no key of demo contains \"absent.key\"";
+    assert!(outcome.stderr.contains(said), "{outcome}");
+}

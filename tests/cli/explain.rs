@@ -277,7 +277,12 @@ fn doctor_works_without_any_right() {
     may_read_nothing(server);
     let outcome = sandbox.run(&["doctor"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
-    assert!(outcome.stdout.contains("you may not create jobs.batch"), "{outcome}");
+    assert!(
+        outcome.stdout.contains("you may not create jobs.batch: needed by "),
+        "{outcome}"
+    );
+    // One hint mends all of them.
+    assert_eq!(outcome.stdout.matches("doctor --rbac").count(), 1, "{outcome}");
     assert!(
         outcome.stdout.contains("may not be read, and is not checked"),
         "{outcome}"

@@ -71,6 +71,10 @@ fn the_exit_codes_of_diff_are_those_of_diff() {
     let outcome = sandbox.run(&["diff", "demo"]);
     assert_eq!(outcome.code, Some(9), "{outcome}");
     assert_eq!(Sandbox::new().run(&["diff"]).code, Some(2));
+
+    let outcome = running().run(&["diff", "absent", "-p", "2"]);
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    assert!(outcome.stderr.contains("there is no cluster \"absent\""), "{outcome}");
 }
 
 #[test]

@@ -32,10 +32,13 @@ fn delete_leaves_alone_what_was_replaced_while_it_asked() {
     for meanwhile in [&is_replaced as &dyn Fn(&Server), &is_changed] {
         let outcome = running().run_in_terminal(&["delete", "demo"], "delete cluster demo?", meanwhile, "y");
         assert_eq!(outcome.code, Some(8), "{outcome}");
-        assert!(
-            outcome.stdout.contains("demo has changed since it was shown"),
-            "{outcome}"
-        );
+        // The flags are not known there.
+        for said in [
+            "demo has changed since it was shown",
+            "repeat the command to decide again",
+        ] {
+            assert!(outcome.stdout.contains(said), "{said}: {outcome}");
+        }
         assert!(outcome.changes().is_empty(), "{outcome}");
     }
 }
@@ -49,6 +52,18 @@ fn delete_deletes_what_it_has_shown() {
     for path in [JOB, DEPLOYMENT, SERVICE] {
         assert_eq!(sandbox.object(path), Value::Null, "{outcome}");
     }
+}
+
+/// While the prompt waits, the terminal has no cursor, and Ctrl-C is a key.
+#[test]
+fn ctrl_c_at_a_prompt_changes_nothing_and_gives_the_cursor_back() {
+    let waits = |_: &Server| std::thread::sleep(std::time::Duration::from_secs(1));
+    let outcome = running().run_in_terminal(&["delete", "demo"], "delete cluster demo?", waits, "\u{3}");
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    assert!(outcome.stdout.contains("nothing was changed"), "{outcome}");
+    let (hidden, shown) = (outcome.stdout.rfind("\u{1b}[?25l"), outcome.stdout.rfind("\u{1b}[?25h"));
+    assert!(hidden.is_some() && hidden < shown, "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 /// A cluster that others made: its Service has only the name.

@@ -125,6 +125,40 @@ fn status_keeps_the_cause_that_create_reported() {
     assert_eq!(sandbox.run(&["status", "demo", path]).stdout, why);
 }
 
+/// The first `resume` was interrupted while it waited; the second one has seen that all tasks run.
+#[test]
+fn a_repeated_resume_records_that_the_job_came_up() {
+    let sandbox = running();
+    sandbox.edit_entry("revision.1", |revision| {
+        revision["outcome"] = tree!({"state": "pending", "at": "2026-01-01T00:00:00Z"});
+    });
+    let outcome = sandbox.run(&["resume", "demo"]);
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    assert_eq!(sandbox.entry("revision.1")["outcome"]["state"], "running", "{outcome}");
+}
+
+#[test]
+fn a_wait_for_a_suspended_cluster_says_how_it_runs_again() {
+    let sandbox = running();
+    let suspended = sandbox.run(&["suspend", "demo"]);
+    assert_eq!(suspended.code, Some(0), "{suspended}");
+    let outcome = sandbox.run(&["wait", "demo", "--for", "running", "--timeout", "20s"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    assert!(outcome.stderr.contains("`kubectl flink resume demo`"), "{outcome}");
+}
+
+/// The last failure ends the Job: no other start follows.
+#[test]
+fn the_failure_that_ends_a_job_is_no_restart() {
+    for (failed, restarts) in [(1, 0), (3, 2)] {
+        let sandbox = running();
+        sandbox.end("Failed", "2026-01-01T00:00:00Z");
+        sandbox.edit(JOB, |job| job["status"]["failed"] = tree!(failed));
+        let printed: Value = serde_json::from_str(&sandbox.run(&["status", "demo", "-ojson"]).stdout).unwrap();
+        assert_eq!(printed["cluster"]["jobManagerRestarts"], restarts, "{printed}");
+    }
+}
+
 /// Which, since when, at which step, and what to do: before all else, and in every form.
 #[test]
 fn status_and_why_begin_with_the_operation_in_progress() {

@@ -183,8 +183,8 @@ impl DeployArgs {
                 Failures::default()
             };
             let waited = self.wait(cluster, &name, *parallelism, failures).await;
-            if let Some(record) = record.as_mut().filter(|_| !self.does_not_wait()) {
-                record_outcome(record, &waited).await;
+            if let Some((store, number)) = record.as_mut().filter(|_| !self.does_not_wait()) {
+                record_outcome(store, *number, &waited).await;
             }
             waited.map_err(|error| with_way_on(error, &name, outcome))
         };
@@ -206,7 +206,7 @@ impl DeployArgs {
     }
 
     /// Prints that a cluster is unchanged, or resumed without new objects, and waits until the job runs.
-    pub(crate) async fn wait_after(&self, handle: &ClusterHandle, has_run: bool) -> Result<()> {
+    pub(crate) async fn wait_after(&self, handle: &mut ClusterHandle, has_run: bool) -> Result<()> {
         let (outcome, failures) = if has_run {
             (Outcome::Unchanged, Failures::of_old_job())
         } else {
@@ -216,7 +216,21 @@ impl DeployArgs {
             dry_run: self.is_dry_run(),
             ..handle.result(outcome)
         };
-        let waiting = self.wait(&handle.cluster, &handle.name, handle.parallelism(), failures);
+        let number = handle
+            .live_revision()
+            .filter(|_| !self.does_not_wait() && !self.is_dry_run());
+        let state = |number: u64| handle.store.history().revision(number).and_then(Revision::state);
+        // The command that began it was interrupted before the end of its wait.
+        let pending = number.filter(|number| state(*number) == Some(RevisionState::Pending));
+        let waiting = async {
+            let waited = self
+                .wait(&handle.cluster, &handle.name, handle.parallelism(), failures)
+                .await;
+            if let Some(number) = pending {
+                record_outcome(&mut handle.store, number, &waited).await;
+            }
+            waited
+        };
         self.around(result, waiting).await
     }
 

@@ -22,7 +22,7 @@ use crate::model::flink::settings::Settings;
 use crate::model::main_container;
 use crate::model::manifests::surge;
 
-/// Time for a TaskManager to register after its container started.
+/// Time for a TaskManager to register after its container started, and after the JobManager came up.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
 /// How long a JobManager may run without answering.
 const SILENCE: SignedDuration = SignedDuration::from_mins(3);
@@ -256,8 +256,10 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
         .deployment
         .as_ref()
         .and_then(|deployment| deployment.spec.as_ref());
-    if spec.is_some_and(|spec| surge::holds(spec.min_ready_seconds)) {
-        // Those of a new version wait for its JobManager.
+    let is_new = |pod| pods::is_newly_ready(pod, now, REGISTRATION);
+    let waits = spec.is_some_and(|spec| surge::holds(spec.min_ready_seconds));
+    if waits || observed.pods_of(Role::JobManager).any(is_new) {
+        // Those of a new version wait for its JobManager, and register some seconds after it has come up.
         return None;
     }
     let old_enough: Vec<_> = observed

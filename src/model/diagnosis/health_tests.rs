@@ -343,6 +343,22 @@ fn taskmanagers_that_are_not_registered() {
     assert_eq!(with("wrong-master"), CauseKind::RpcAddress);
 }
 
+/// They started before it, as those of a new version do.
+#[test]
+fn taskmanagers_register_after_the_jobmanager_has_come_up() {
+    let unregistered = |ready_since: i64| {
+        let (mut observed, _) = healthy();
+        let ready = json!([{"type": "Ready", "status": "True", "lastTransitionTime": at(ready_since)}]);
+        let status = json!({"name": "jobmanager", "image": "x", "imageID": "", "ready": true, "restartCount": 0, "state": started(-90)});
+        let patch = json!({"status": {"phase": "Running", "conditions": ready, "containerStatuses": [status]}});
+        pod(&mut observed, JM, patch);
+        let snapshot = answer(flink("RUNNING", json!({"total": 4, "running": 0}), 0, (0, 0)));
+        kinds(&judge(observed, &snapshot)).contains(&CauseKind::Unregistered)
+    };
+    assert!(!unregistered(-5));
+    assert!(unregistered(-60));
+}
+
 #[test]
 fn a_node_that_does_not_answer() {
     let (mut observed, snapshot) = healthy();

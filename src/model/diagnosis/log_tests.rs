@@ -364,6 +364,16 @@ fn failures_of_the_image_and_its_java_are_known() {
         );
         assert_eq!(root_cause(&log).unwrap().kind, Some(kind), "{line}");
     }
+    // A jar that was named is not one that Flink looks for.
+    for (line, hint) in [
+        ("JAR file does not exist '/opt/flink/x.jar'", "correct its path"),
+        ("No JAR found", "/opt/flink/usrlib"),
+    ] {
+        let log =
+            format!("2026-01-01 10:00:00,000 ERROR x [] - a\njava.io.IOException: {line}\n\tat a.B.c(B.java:1)\n");
+        let hints = root_cause(&log).unwrap().hints;
+        assert!(hints[0].contains(hint), "{hints:?}");
+    }
     // A file of the program's own.
     let own = "2026-01-01 10:00:00,000 ERROR x [] - a\njava.io.FileNotFoundException: /in/savepoint-list.csv (No such file or directory)\n\tat a.B.c(B.java:1)\n";
     assert_ne!(root_cause(own).unwrap().kind, Some(CauseKind::SavepointMissing));

@@ -164,6 +164,13 @@ pub(super) fn runs_for(pod: &Pod, now: Timestamp, least: SignedDuration) -> bool
     running.is_some_and(|running| older(running.started_at.as_ref().map(|at| at.0), now, least))
 }
 
+/// Whether a Pod became ready less than `least` ago.
+pub(super) fn is_newly_ready(pod: &Pod, now: Timestamp, least: SignedDuration) -> bool {
+    let ready = condition(pod, "Ready").filter(|condition| condition.status == "True");
+    let since = ready.and_then(|condition| condition.last_transition_time.as_ref());
+    since.is_some_and(|since| !older(Some(since.0), now, least))
+}
+
 /// What keeps a Pod from running; nothing for a Pod that has ended, see [`crate::model::diagnosis::exits`].
 pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     if has_ended(pod) {

@@ -38,7 +38,7 @@ impl Stage {
     pub(crate) fn describe(&self) -> (u8, String, String) {
         let of = |order, waits: &str, goal: &str| (order, waits.to_owned(), goal.to_owned());
         match self {
-            Self::Submitted => of(0, "waiting for a node for the JobManager", "JobManager scheduled"),
+            Self::Submitted => of(0, "waiting for a Pod of the JobManager", "JobManager scheduled"),
             Self::Scheduled => of(0, "waiting for the container of the JobManager", "JobManager scheduled"),
             Self::ImagePulling { image } => (1, self.to_string(), format!("image {image} pulled")),
             Self::JobManagerStarting => of(2, "waiting for the JVM of the JobManager", "JobManager started"),

@@ -158,6 +158,15 @@ fn a_complete_job_is_success_only_if_something_ran() {
     assert!(finished(&observed).is_some());
 }
 
+/// It had a node, and another one may follow.
+#[test]
+fn after_the_end_of_a_pod_no_node_is_awaited() {
+    let mut observed = cluster();
+    pod_with(&mut observed, JM, "Failed", terminated(1, "Error"), json!({}), 0);
+    let (_, waits, _) = stage(&observed).describe();
+    assert_eq!(waits, "waiting for a Pod of the JobManager");
+}
+
 #[test]
 fn stages_in_their_order() {
     let mut observed = cluster();

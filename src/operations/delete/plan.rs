@@ -153,7 +153,7 @@ impl Plan {
         Err(Error::conflict(format!(
             "{name} has changed since it was shown, and is not deleted; now it is {now}"
         ))
-        .hint(format!("repeat `kubectl flink delete {name}` to decide again")))
+        .hint("repeat the command to decide again"))
     }
 
     fn state(&self) -> String {

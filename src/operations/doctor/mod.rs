@@ -125,7 +125,7 @@ pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<
                 severity,
                 "rights",
                 format!(
-                    "you may not {} {}{group}: {} need it",
+                    "you may not {} {}{group}: needed by {}",
                     right.verb, right.resource, right.commands
                 ),
             )

@@ -2,16 +2,13 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use crate::history::transaction::Ending;
-use crate::kubernetes::objects::LiveObjects;
-use crate::model::diff::Difference;
+use crate::model::diff::differences;
 use crate::model::flink::savepoint_metadata;
 use crate::model::manifests::Manifests;
 use crate::model::manifests::savepoint_reader::path_in_pods;
 use crate::model::names::ClusterName;
-use crate::model::shortened::shortened;
+use crate::model::secrets::hide;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint_file;
 use crate::operations::upgrade::ChangeOptions;
@@ -102,16 +99,84 @@ pub(crate) fn states(handle: &ClusterHandle, plan: &Plan) -> String {
 
 /// The description of the differences between two versions.
 pub(crate) fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
-    let live = LiveObjects {
-        service: Some(before.service),
-        job: Some(before.job),
-        deployment: Some(before.deployment),
-        ..LiveObjects::default()
-    };
-    let short = |value: &Value| shortened(&value.to_string(), 81);
-    let described = |difference: &Difference| {
-        let before = difference.live.as_ref().map_or_else(|| "absent".to_owned(), short);
-        format!("{}: {before} becomes {}", difference.path, short(&difference.wanted))
-    };
-    live.reported_differences(new).iter().map(described).collect()
+    let objects = [
+        (before.service, &new.service),
+        (before.job, &new.job),
+        (before.deployment, &new.deployment),
+    ];
+    let mut lines = Vec::new();
+    for (mut old, new) in objects {
+        let mut new = new.clone();
+        hide(&mut old, &mut new);
+        let kind = new["kind"].as_str().unwrap_or_default();
+        // Fields and named items that only the old version has: a comparison looks at those of the wanted one alone.
+        let mut gone = differences(&old, &new);
+        gone.retain(|difference| difference.live.is_none());
+        let has_gone = |path: &str| gone.iter().any(|item| item.path.starts_with(&format!("{path}[")));
+        let changed = differences(&new, &old);
+        for difference in changed.iter().filter(|difference| !has_gone(&difference.path)) {
+            let (before, after) = difference.sides();
+            lines.push(format!("{kind} {}: {before} becomes {after}", difference.path));
+        }
+        for difference in &gone {
+            let (absent, before) = difference.sides();
+            lines.push(format!("{kind} {}: {before} becomes {absent}", difference.path));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn made(env: &Value, args: &Value) -> Manifests {
+        let container = json!({"name": "main", "env": env, "args": args});
+        Manifests {
+            service: json!({"kind": "Service"}),
+            job: json!({"kind": "Job", "spec": {"containers": [container]}}),
+            deployment: json!({"kind": "Deployment"}),
+            access: Vec::new(),
+            native_sidecars: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_change_removes_is_described_too() {
+        let common: Vec<Value> = (0..20).map(|number| json!(format!("-Dkey.{number}=value"))).collect();
+        let more = [&common[..], &[json!("-Da.b=c")]].concat();
+        let (a, b, secret) = (
+            json!({"name": "A", "value": "1"}),
+            json!({"name": "B", "value": "2"}),
+            json!({"name": "PASSWORD", "value": "hush"}),
+        );
+        let described = |before: Manifests, new: &Manifests| changes(before, new).join("\n");
+        let both = made(&json!([a, b]), &json!(more));
+        let one = made(&json!([a]), &json!(common));
+        assert_eq!(
+            described(both.clone(), &one),
+            "Job spec.containers[main].args: \"-Da.b=c\" becomes absent\n\
+             Job spec.containers[main].env[B]: {\"name\":\"B\",\"value\":\"2\"} becomes absent"
+        );
+        assert_eq!(
+            described(one.clone(), &both),
+            "Job spec.containers[main].args: absent becomes \"-Da.b=c\"\n\
+             Job spec.containers[main].env[B]: absent becomes {\"name\":\"B\",\"value\":\"2\"}"
+        );
+        // As many as before, and none at all.
+        let other = made(&json!([b]), &json!(common));
+        assert_eq!(
+            described(one.clone(), &other),
+            "Job spec.containers[main].env[B]: absent becomes {\"name\":\"B\",\"value\":\"2\"}\n\
+             Job spec.containers[main].env[A]: {\"name\":\"A\",\"value\":\"1\"} becomes absent"
+        );
+        let mut none = one.clone();
+        none.job["spec"]["containers"] = json!([{"name": "main", "args": common}]);
+        assert_eq!(
+            described(made(&json!([secret]), &json!(common)), &none),
+            "Job spec.containers[main].env: [{\"name\":\"PASSWORD\",\"value\":\"***\"}] becomes absent"
+        );
+    }
 }

@@ -23,8 +23,8 @@ const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Time between two reads of the checkpoints that Flink triggers itself.
 const CHECKPOINT_POLL: Duration = Duration::from_millis(500);
 
-/// The stage after those of [`Stage`](crate::model::diagnosis::Stage).
-const CHECKPOINT_STAGE: u8 = 6;
+/// The place of the last [`Stage`](crate::model::diagnosis::Stage): a job that runs is no step before its checkpoint.
+const CHECKPOINT_STAGE: u8 = 5;
 
 /// A version that works.
 #[derive(Clone, Debug)]
@@ -262,5 +262,18 @@ async fn with_cause(cluster: &Cluster, name: &ClusterName, error: Error) -> Erro
         hints,
         absent: None,
         ..error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CHECKPOINT_STAGE;
+    use crate::model::diagnosis::Stage;
+
+    /// Otherwise a line says that the job runs, after 0.0 s, above the one with its result.
+    #[test]
+    fn the_first_checkpoint_belongs_to_the_stage_of_the_running_job() {
+        let (running, ..) = Stage::Running { total: 3 }.describe();
+        assert_eq!(CHECKPOINT_STAGE, running);
     }
 }

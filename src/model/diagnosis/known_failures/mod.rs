@@ -237,13 +237,22 @@ const PROGRAM: &[KnownFailure] = &[
             &["could not find any jar"],
             &["Failed to find job"],
             &["Multiple JAR archives with entry classes found"],
-            // Source: JarUtils.checkJarFile and CliFrontend.getJarFile.
+        ],
+        hints: &[
+            "the jar with the program must be in /opt/flink/usrlib of the image, or given by --jar; name its class by --job-class",
+        ],
+    },
+    KnownFailure {
+        // Source: JarUtils.checkJarFile and CliFrontend.getJarFile.
+        kind: CauseKind::JarMissing,
+        when: &[
             &["JAR file does not exist"],
             &["JAR file is not a file"],
             &["JAR file can't be read"],
         ],
         hints: &[
-            "the jar with the program must be in /opt/flink/usrlib of the image, or given by --jar; name its class by --job-class",
+            "--jar local:///… names a file of the image: correct its path, or take an image that has it",
+            "--jar FILE --push-to REPOSITORY puts a jar of this machine on the image",
         ],
     },
     KnownFailure {
