@@ -234,7 +234,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_no_jar_is_said_to_be_none() {
-        assert!(read(Cursor::new(b"#!/bin/sh\n")).unwrap_err().contains("no jar"));
+        assert!(read(Cursor::new(b"#!/bin/sh\n")).unwrap_err().contains("not a jar"));
         assert!(read(Cursor::new(b"")).is_err());
         assert_eq!(entry_class_of_start(b"#!/bin/sh\n"), None);
         let cut = jar(&[(MANIFEST, MAIN)]);

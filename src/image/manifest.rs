@@ -293,11 +293,11 @@ mod tests {
         assert!(read(b"<html>", "text/html").is_err());
         let mut broken = image(OCI_CONFIG, OCI_LAYER);
         broken["layers"][0]["digest"] = json!("md5:0");
-        assert!(refusal(&broken, OCI_MANIFEST).contains("not understood"));
+        assert!(refusal(&broken, OCI_MANIFEST).contains("cannot be parsed"));
         for size in [json!(u64::MAX), json!(-1), json!(1.5), json!("1"), json!(null)] {
             let mut broken = image(OCI_CONFIG, OCI_LAYER);
             broken["layers"][0]["size"] = size;
-            assert!(refusal(&broken, OCI_MANIFEST).contains("not understood"));
+            assert!(refusal(&broken, OCI_MANIFEST).contains("cannot be parsed"));
         }
         let mut endless = image(OCI_CONFIG, OCI_LAYER);
         endless["layers"] = json!(vec![descriptor(OCI_LAYER); 1001]);

@@ -170,13 +170,14 @@ fn replacing(refused: Call, flags: &[&str]) -> Sandbox {
 }
 
 const CORRECTED: &[&str] = &["create", "demo", "--image", "flink:2.3.1", "--no-wait"];
+const REPLACED: &[&str] = &["create", "demo", "--image", "flink:2.3.1", "--replace"];
 
 #[test]
 fn a_replacement_that_stopped_halfway_is_repeated_with_other_flags() {
     for refused in [patch(JOB).no_query("dryRun"), delete(JOB)] {
-        for more in [&[][..], &["--replace"]] {
+        for corrected in [CORRECTED, REPLACED] {
             let sandbox = replacing(refused.clone(), &[]);
-            let outcome = sandbox.run(&[CORRECTED, more].concat());
+            let outcome = sandbox.run(corrected);
             assert_eq!(outcome.code, Some(0), "{outcome}");
             let job = sandbox.object(JOB);
             assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "flink:2.3.1");
@@ -247,7 +248,7 @@ fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
     let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
     let none = tree!({"counts": {"completed": 0}});
     sandbox.server.expect(checkpoints).answer(json(&none));
-    let outcome = sandbox.run(&[CORRECTED, &["--replace"]].concat());
+    let outcome = sandbox.run(REPLACED);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains("demo never came up and keeps no state"),

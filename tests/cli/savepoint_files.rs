@@ -92,7 +92,7 @@ fn unreadable_savepoints_are_refused_with_a_hint() {
     refused(&["inspect"], &["required"]);
     refused(&["diff", "sp-1"], &["required"]);
     refused(
-        &["inspect", &file("../main.rs")],
+        &["inspect", &file("../../cli/main.rs")],
         &["not a _metadata file of a savepoint"],
     );
     refused(&["diff", "-", "-"], &["one of the two only"]);
