@@ -288,7 +288,13 @@ mod tests {
             let configuration = pairs
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect();
-            let outcome = check("taskmanager", "memory", memory_flink(process).unwrap(), &configuration, None);
+            let outcome = check(
+                "taskmanager",
+                "memory",
+                memory_flink(process).unwrap(),
+                &configuration,
+                None,
+            );
             outcome.err().map(|error| error.message)
         };
         assert!(refused("902m", &[]).is_some());
