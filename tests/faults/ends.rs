@@ -81,7 +81,7 @@ impl Command {
         let gone = matches!(self.then, Then::Deleted | Then::Purged) && again.code == Some(3);
         // There is one by now, and it is left alone.
         let cloned = self.then == Then::Cloned
-            && again.stderr.contains("there is a cluster copy")
+            && again.stderr.contains("cluster copy already exists")
             && !world.pods("copy", "master").is_empty();
         // The operation has ended.
         let over =
