@@ -234,6 +234,31 @@ fn a_creation_is_not_replaced_if_the_age_of_the_statistics_is_not_known() {
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
+/// The image of the first version came after the replacement had begun.
+#[test]
+fn a_first_version_that_came_up_since_is_not_replaced() {
+    let sandbox = replacing(delete(JOB), &[]);
+    sandbox.edit(JOB, |job| {
+        job["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("flink:2.3.0");
+    });
+    let mut world = sandbox.world();
+    let is_master = |object: &Value| object["kind"] == "Pod" && object["metadata"]["labels"]["component"] == "master";
+    let waiting: Vec<String> = world
+        .objects
+        .iter()
+        .filter(|(_, object)| is_master(object))
+        .map(|(path, _)| path.clone())
+        .collect();
+    waiting.iter().for_each(|path| world.remove(path));
+    world.tick();
+    assert_eq!(world.pods("demo", "master").len(), 1);
+    drop(world);
+    let outcome = sandbox.run(CORRECTED);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+    assert_eq!(sandbox.world().pods("demo", "master").len(), 1, "{outcome}");
+}
+
 /// It never came up: a savepoint of its job would not be possible.
 #[test]
 fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
