@@ -71,6 +71,21 @@ fn what_admission_changes_does_not_restart_the_job_where_a_quota_is_used_up() {
     is_applied(&sandbox);
 }
 
+#[test]
+fn a_job_does_not_restart_if_it_is_not_known_what_admission_changes() {
+    let sandbox = applied();
+    sandbox.edit(JOB, |object| {
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("mirror.example/flink:2.3.0");
+    });
+    let refused = "admission webhook \"mirror\" denied the request: try again";
+    let dry_run = post(JOBS).query("dryRun", "All");
+    sandbox.server.expect(dry_run).answer(status(403, "Forbidden", refused));
+    let outcome = sandbox.run(&["upgrade", "-f", "demo.yaml", "--yes"]);
+    assert_ne!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("try again"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// Nobody else would bring back what was changed by hand.
 #[test]
 fn what_was_changed_by_hand_is_changed_back() {

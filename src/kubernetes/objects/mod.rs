@@ -204,23 +204,23 @@ pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Liv
 ///
 /// A webhook that changes objects when they are written would do the same again, and no change of the cluster would take
 /// that away.
-pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manifests) -> bool {
+///
+/// # Errors
+/// Those of the dry run: without its answer it is not known, and the job does not restart because of that.
+pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manifests) -> Result<bool> {
     let made = live.as_it_runs(made);
     let found = live.differences(&made);
     let is_missing = live.service.is_none() || live.deployment.is_none();
     if found.is_empty() && !is_missing {
-        return false;
+        return Ok(false);
     }
     if is_missing || live.job.is_none() {
-        return true;
+        return Ok(true);
     }
-    // The checks of the change that follows report why it is refused.
-    let Ok(admitted) = dry_run(cluster, &made, live).await else {
-        return true;
-    };
+    let admitted = dry_run(cluster, &made, live).await?;
     let [service, mut job, deployment] = admitted.map(|applied| applied.object);
     job["metadata"]["name"] = made.job["metadata"]["name"].clone();
-    // A quota that has no room for a second Job: admission was not asked. Nobody can change the Pods of a Job.
+    // Where a quota has no room for a second Job it is not known what admission makes of it, and nobody changes its Pods.
     let is_admitted = job["metadata"]["uid"].is_string();
     let admitted = live.differences(&Manifests {
         service,
@@ -229,11 +229,11 @@ pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manife
         ..made
     });
     // The server fills in more than was made.
-    found.iter().any(|Difference { path, .. }| {
-        let may_be = is_admitted || !path.starts_with("Job ");
+    Ok(found.iter().any(|Difference { path, .. }| {
+        let is_known = is_admitted || !path.starts_with("Job ");
         let is_here = |other: &Difference| other.path.starts_with(path) || path.starts_with(&other.path);
-        may_be && admitted.iter().any(is_here)
-    })
+        is_known && admitted.iter().any(is_here)
+    }))
 }
 
 /// Whether a quota has no room for a Job only because it counts the Job that is replaced, which it also does for a moment
