@@ -4,7 +4,7 @@ use serde_json::json as tree;
 
 use crate::demo::{DEPLOYMENT, FLINK, ID, revision, running_with};
 use crate::scale::{TWO, detail};
-use crate::server::{get, json};
+use crate::server::{get, json, status};
 
 const STATELESS: &[&str] = &["upgrade", "demo", "-p", "129", "--strategy", "stateless", "--dry-run"];
 const OTHER_PROGRAM: &[&str] = &["upgrade", "demo", "-p", "129", "--image", "flink:2.3.1", "--dry-run"];
@@ -63,6 +63,27 @@ fn a_change_provides_the_slots_of_all_slot_sharing_groups() {
         assert_eq!(outcome.code, Some(0), "{outcome}");
         assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 3, "{outcome}");
     }
+}
+
+/// Their number comes from the vertices of the job, and the file or the flags do not give it.
+#[test]
+fn the_same_parallelism_keeps_its_taskmanagers_where_flink_does_not_show_the_job() {
+    let mut groups = detail(2);
+    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
+    let sandbox = running_with(TWO);
+    let details = get(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(details).answer(json(&groups));
+    let upgrade = ["upgrade", "demo", "-p", "4", "--surge=never"];
+    let outcome = sandbox.run(&upgrade);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 5, "{outcome}");
+    let id = sandbox.with_flink(|flink| flink.job_id.clone());
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    let details = get(&format!("{FLINK}/jobs/{id}"));
+    sandbox.server.expect(details).answer(away);
+    let outcome = sandbox.run(&upgrade);
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 5, "{outcome}");
 }
 
 /// The repetition does not read the job that has ended.

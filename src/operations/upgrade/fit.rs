@@ -40,6 +40,10 @@ pub(crate) async fn fit(
         return Ok(());
     }
     let Ok(Reply::Answer(job)) = handle.flink.job(&job.jid).await else {
+        if (new.parallelism, new.slots) == (old.parallelism, old.slots) {
+            // It may come from the vertices of the job, and what is not known is no reason to restart it.
+            wanted.layer.task_managers = wanted.layer.task_managers.or(old.layer.task_managers);
+        }
         return Ok(());
     };
     let known = ScaleInput {
