@@ -187,9 +187,14 @@ impl Command {
         )
     }
 
-    /// Whether its clusters are in two namespaces or contexts, of which the connection flags name one.
-    fn is_of_two_places(&self) -> bool {
-        matches!(self, Self::Clone(args) if args.goes_elsewhere())
+    /// Whether its messages do not repeat the connection flags: its clusters are in two namespaces or contexts, of which these
+    /// name one, or its texts are for other people, who have other kubeconfigs.
+    fn keeps_place(&self) -> bool {
+        match self {
+            Self::Clone(args) => args.goes_elsewhere(),
+            Self::Report(_) => true,
+            _ => false,
+        }
     }
 
     /// Whether the command uses defaults of the configuration file. If not, an invalid file does not prevent it.
@@ -218,7 +223,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
     } else if cli.root.color != Color::Auto {
         terminal::use_colors(cli.root.color == Color::Always);
     }
-    if !cli.command.is_of_two_places() {
+    if !cli.command.keeps_place() {
         place::set(cli.root.connection.place());
     }
     trace(cli.root.verbose);
@@ -460,16 +465,17 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// What `-n` names is the place of one of its clusters: the commands in its hints may be about the other one.
+    /// What `-n` names is the place of one of the clusters of a clone: the commands in its hints may be about the other one.
     #[test]
-    fn a_clone_into_another_namespace_is_of_two_places() {
-        let is_of_two = |typed: &str| {
+    fn a_clone_into_another_namespace_and_a_report_keep_their_place() {
+        let keeps = |typed: &str| {
             let matches = Cli::command().try_get_matches_from(typed.split(' ')).unwrap();
-            Cli::from_arg_matches(&matches).unwrap().command.is_of_two_places()
+            Cli::from_arg_matches(&matches).unwrap().command.keeps_place()
         };
-        assert!(is_of_two("kubectl-flink -n a clone demo demo --to-namespace b"));
-        assert!(is_of_two("kubectl-flink -n a clone demo demo --to-context b"));
-        assert!(!is_of_two("kubectl-flink -n a clone demo copy"));
-        assert!(!is_of_two("kubectl-flink -n a stop demo"));
+        assert!(keeps("kubectl-flink -n a clone demo demo --to-namespace b"));
+        assert!(keeps("kubectl-flink -n a clone demo demo --to-context b"));
+        assert!(keeps("kubectl-flink --context a report demo"));
+        assert!(!keeps("kubectl-flink -n a clone demo copy"));
+        assert!(!keeps("kubectl-flink -n a stop demo"));
     }
 }

@@ -370,8 +370,8 @@ impl ClusterHandle {
     }
 
     /// Whether the objects were changed since they were created as `made`, which is from the history.
-    pub(crate) async fn drifted(&self, made: &Manifests) -> bool {
-        self.known_revision().is_some() && Box::pin(objects::drifted(&self.cluster, &self.live, made)).await
+    pub(crate) async fn drifted(&self, made: &Manifests) -> Result<bool> {
+        Ok(self.known_revision().is_some() && Box::pin(objects::drifted(&self.cluster, &self.live, made)).await?)
     }
 
     /// Number of the next Kubernetes Job.

@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 
 /// Commands of the plugin that use no connection.
 const LOCAL: [&str; 6] = ["COMMAND", "completion", "defaults", "image", "manifests", "options"];
-/// Commands of kubectl that messages name, and that work in a namespace.
-const OF_KUBECTL: [&str; 8] = [
-    "create", "delete", "describe", "edit", "exec", "get", "patch", "rollout",
+/// Commands of kubectl that messages name.
+const OF_KUBECTL: [&str; 9] = [
+    "auth", "create", "delete", "describe", "edit", "exec", "get", "patch", "rollout",
 ];
-/// Kinds of objects that are in no namespace.
-const CLUSTER_WIDE: [&str; 3] = ["namespace", "node", "nodes"];
+/// What they name that is in no namespace.
+const CLUSTER_WIDE: [&str; 4] = ["namespace", "node", "nodes", "whoami"];
 
 /// The flags that say where the command works; each is empty if it was not typed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,11 @@ fn put_in(text: &str, place: &Place) -> String {
         if works_somewhere(command) {
             // A flag is not given twice.
             let names_its_own = command.contains(" -n ") || command.contains(" -A");
-            let namespace = Some(place.namespace.as_str()).filter(|_| !names_its_own);
+            let is_cluster_wide = command
+                .split_whitespace()
+                .nth(1)
+                .is_some_and(|kind| CLUSTER_WIDE.contains(&kind));
+            let namespace = Some(place.namespace.as_str()).filter(|_| !names_its_own && !is_cluster_wide);
             let flags = [Some(place.cluster.as_str()), namespace];
             for flag in flags.into_iter().flatten().filter(|flag| !flag.is_empty()) {
                 placed.push_str(flag);
@@ -60,13 +64,13 @@ fn put_in(text: &str, place: &Place) -> String {
     placed
 }
 
-/// Whether it is a command that works in a cluster and a namespace; `command` begins after `kubectl`.
+/// Whether it is a command that uses the connection; `command` begins after `kubectl`.
 fn works_somewhere(command: &str) -> bool {
     let mut words = command.split_whitespace();
     match (words.next(), words.next()) {
         (Some("flink"), Some(name)) => !LOCAL.contains(&name),
         (Some("apply"), Some(flag)) => flag == "-f",
-        (Some(verb), Some(kind)) => OF_KUBECTL.contains(&verb) && !CLUSTER_WIDE.contains(&kind),
+        (Some(verb), Some(_)) => OF_KUBECTL.contains(&verb),
         _ => false,
     }
 }
@@ -116,6 +120,24 @@ mod tests {
             "",
         ] {
             assert_eq!(placed(same, ""), same);
+        }
+    }
+
+    #[test]
+    fn what_is_in_no_namespace_is_in_a_cluster() {
+        for (text, expected) in [
+            (
+                "`kubectl create namespace shop`",
+                "`kubectl --context prod create namespace shop`",
+            ),
+            (
+                "kubectl get nodes shows which",
+                "kubectl --context prod get nodes shows which",
+            ),
+            ("`kubectl auth whoami`", "`kubectl --context prod auth whoami`"),
+            ("kubectl runs it", "kubectl runs it"),
+        ] {
+            assert_eq!(placed(text, "--context prod"), expected);
         }
     }
 

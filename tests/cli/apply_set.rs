@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, JOB, JOBS, empty};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty};
 use crate::objects::{deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
-use crate::server::{get, json, patch, post};
+use crate::server::{get, json, patch, post, status};
 
 const FILE: &str = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
     spec: {image: 'flink:2.3.0', flinkVersion: v2_3, job: {jarURI: 'local:///opt/flink/usrlib/a.jar', parallelism: 1}}\n";
@@ -53,13 +53,52 @@ fn what_admission_changes_does_not_restart_the_job() {
     is_applied(&sandbox);
 }
 
+/// A quota without room for a second Job refuses the dry run after admission has changed it.
+#[test]
+fn what_admission_changes_does_not_restart_the_job_where_a_quota_is_used_up() {
+    let sandbox = applied();
+    sandbox.edit(JOB, |object| {
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("mirror.example/flink:2.3.0");
+    });
+    let full = "jobs.batch \"demo-mastex\" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, \
+         used: count/jobs.batch=1, limited: count/jobs.batch=1";
+    let dry_run = post(JOBS).query("dryRun", "All");
+    sandbox
+        .server
+        .expect(dry_run)
+        .often()
+        .answer(status(403, "Forbidden", full));
+    is_applied(&sandbox);
+}
+
+#[test]
+fn a_job_does_not_restart_if_it_is_not_known_what_admission_changes() {
+    let sandbox = applied();
+    sandbox.edit(JOB, |object| {
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("mirror.example/flink:2.3.0");
+    });
+    let refused = "admission webhook \"mirror\" denied the request: try again";
+    let dry_run = post(JOBS).query("dryRun", "All");
+    sandbox.server.expect(dry_run).answer(status(403, "Forbidden", refused));
+    let outcome = sandbox.run(&["upgrade", "-f", "demo.yaml", "--yes"]);
+    assert_ne!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("try again"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// Nobody else would bring back what was changed by hand.
 #[test]
 fn what_was_changed_by_hand_is_changed_back() {
-    let sandbox = applied();
-    sandbox.edit(DEPLOYMENT, |object| object["spec"]["replicas"] = tree!(3));
-    let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--dry-run=server", "--exit-code"]);
-    assert_eq!(outcome.code, Some(1), "{outcome}");
+    for (path, field, value) in [
+        (DEPLOYMENT, "replicas", tree!(3)),
+        // The value before is the one that the server fills in, too.
+        (SERVICE, "type", tree!("LoadBalancer")),
+    ] {
+        let sandbox = applied();
+        sandbox.edit(path, |object| object["spec"][field] = value);
+        let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--dry-run=server", "--exit-code"]);
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+    }
 }
 
 #[test]

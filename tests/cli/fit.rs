@@ -4,20 +4,27 @@ use serde_json::json as tree;
 
 use crate::demo::{DEPLOYMENT, FLINK, ID, revision, running_with};
 use crate::scale::{TWO, detail};
-use crate::server::{get, json};
+use crate::server::{get, json, status};
 
 const STATELESS: &[&str] = &["upgrade", "demo", "-p", "129", "--strategy", "stateless", "--dry-run"];
+const OTHER_PROGRAM: &[&str] = &["upgrade", "demo", "-p", "129", "--image", "flink:2.3.1", "--dry-run"];
 
 /// Otherwise the job would be stopped, and the new version could not start from its savepoint.
 #[test]
 fn a_change_to_more_than_the_state_can_be_divided_by_is_refused_while_the_job_runs() {
-    for (command, refused) in [
-        (&["upgrade", "demo", "-p", "129"][..], true),
-        (&["upgrade", "demo", "-p", "129", "--strategy", "last-checkpoint"], true),
-        (&["savepoint-resume", "demo", "-p", "129"], true),
-        (&["upgrade", "demo", "-p", "128", "--dry-run"], false),
+    for (command, code, said) in [
+        (&["upgrade", "demo", "-p", "129"][..], 2, true),
+        (
+            &["upgrade", "demo", "-p", "129", "--strategy", "last-checkpoint"],
+            2,
+            true,
+        ),
+        (&["savepoint-resume", "demo", "-p", "129"], 2, true),
+        (&["upgrade", "demo", "-p", "128", "--dry-run"], 0, false),
         // Its state is not used.
-        (STATELESS, false),
+        (STATELESS, 0, false),
+        // Its vertex of that name may have fewer tasks, or be gone.
+        (OTHER_PROGRAM, 0, true),
     ] {
         let sandbox = running_with(TWO);
         sandbox
@@ -25,9 +32,9 @@ fn a_change_to_more_than_the_state_can_be_divided_by_is_refused_while_the_job_ru
             .expect(get(&format!("{FLINK}/jobs/{ID}")))
             .answer(json(&detail(2)));
         let outcome = sandbox.run(command);
-        assert_eq!(outcome.code, Some(if refused { 2 } else { 0 }), "{outcome}");
+        assert_eq!(outcome.code, Some(code), "{outcome}");
         let expected = "among 128 tasks at most (its max parallelism, of vertex keys), and 129 are wanted";
-        assert_eq!(outcome.stderr.contains(expected), refused, "{outcome}");
+        assert_eq!(outcome.stderr.contains(expected), said, "{outcome}");
         assert!(outcome.changes().is_empty(), "{outcome}");
     }
 }
@@ -56,6 +63,27 @@ fn a_change_provides_the_slots_of_all_slot_sharing_groups() {
         assert_eq!(outcome.code, Some(0), "{outcome}");
         assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 3, "{outcome}");
     }
+}
+
+/// Their number comes from the vertices of the job, and the file or the flags do not give it.
+#[test]
+fn the_same_parallelism_keeps_its_taskmanagers_where_flink_does_not_show_the_job() {
+    let mut groups = detail(2);
+    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
+    let sandbox = running_with(TWO);
+    let details = get(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(details).answer(json(&groups));
+    let upgrade = ["upgrade", "demo", "-p", "4", "--surge=never"];
+    let outcome = sandbox.run(&upgrade);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 5, "{outcome}");
+    let id = sandbox.with_flink(|flink| flink.job_id.clone());
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    let details = get(&format!("{FLINK}/jobs/{id}"));
+    sandbox.server.expect(details).answer(away);
+    let outcome = sandbox.run(&upgrade);
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 5, "{outcome}");
 }
 
 /// The repetition does not read the job that has ended.

@@ -26,9 +26,16 @@ fn has_another_job(sandbox: &Sandbox, ended: &str) {
     sandbox.server.expect(jobs()).often().answer(json(&then));
 }
 
-/// Takes as long as a JobManager may have to end after its job. One answer without a leader does not say that there is no
-/// next job.
+/// It takes as long as a JobManager may have to end after its job, so both commands run at once.
 #[test]
+fn a_jobmanager_that_has_another_job_is_left() {
+    std::thread::scope(|scope| {
+        scope.spawn(suspend_leaves_the_taskmanagers_to_the_next_job_of_the_program);
+        scope.spawn(cancel_leaves_a_jobmanager_that_has_another_job);
+    });
+}
+
+/// One answer without a leader does not say that there is no next job.
 fn suspend_leaves_the_taskmanagers_to_the_next_job_of_the_program() {
     let sandbox = running();
     has_another_job(&sandbox, "FINISHED");
@@ -48,8 +55,6 @@ fn suspend_leaves_the_taskmanagers_to_the_next_job_of_the_program() {
     assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
 }
 
-/// Takes as long as a JobManager may have to end after its job.
-#[test]
 fn cancel_leaves_a_jobmanager_that_has_another_job() {
     let sandbox = running();
     has_another_job(&sandbox, "CANCELED");

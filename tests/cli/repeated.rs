@@ -209,6 +209,14 @@ fn a_replacement_whose_jobmanager_may_have_run_is_not_replaced() {
         "step": "replacing", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
     sandbox.put_entry("journal", &journal);
     is_refused(&sandbox);
+    // The first version runs again under another ID: its JobManager was restarted when the job was to be canceled.
+    let sandbox = running();
+    let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
+        "step": "replacing", "ending": {"by": "cancel", "jobId": "2".repeat(32)}, "oldRevision": 1, "newRevision": 2,
+        "rollsBack": false, "back": false});
+    sandbox.put_entry("journal", &journal);
+    sandbox.put_entry("revision.2", &revision(2, "flink:2.3.9", 1));
+    is_refused(&sandbox);
 }
 
 /// Its tasks do not run.
@@ -233,6 +241,31 @@ fn a_creation_is_not_replaced_if_the_age_of_the_statistics_is_not_known() {
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("with a different spec"), "{outcome}");
     assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// The image of the first version came after the replacement had begun.
+#[test]
+fn a_first_version_that_came_up_since_is_not_replaced() {
+    let sandbox = replacing(delete(JOB), &[]);
+    sandbox.edit(JOB, |job| {
+        job["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("flink:2.3.0");
+    });
+    let mut world = sandbox.world();
+    let is_master = |object: &Value| object["kind"] == "Pod" && object["metadata"]["labels"]["component"] == "master";
+    let waiting: Vec<String> = world
+        .objects
+        .iter()
+        .filter(|(_, object)| is_master(object))
+        .map(|(path, _)| path.clone())
+        .collect();
+    waiting.iter().for_each(|path| world.remove(path));
+    world.tick();
+    assert_eq!(world.pods("demo", "master").len(), 1);
+    drop(world);
+    let outcome = sandbox.run(CORRECTED);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+    assert_eq!(sandbox.world().pods("demo", "master").len(), 1, "{outcome}");
 }
 
 /// It never came up: a savepoint of its job would not be possible.

@@ -82,7 +82,10 @@ pub(crate) struct ConnectionArgs {
 impl ConnectionArgs {
     /// The flags that name the kubeconfig, the context and the namespace, as a shell reads them.
     pub(crate) fn place(&self) -> Place {
-        let flag = |flag: &str, value: Option<&str>| value.map(|value| format!("{flag} {}", quoted(value)));
+        let flag = |flag: &str, value: Option<&str>| {
+            let value = value.filter(|value| !value.is_empty());
+            value.map(|value| format!("{flag} {}", quoted(value)))
+        };
         let file = self.kubeconfig.as_ref().map(|path| path.to_string_lossy());
         let cluster = [
             flag("--kubeconfig", file.as_deref()),
@@ -137,6 +140,9 @@ mod tests {
     #[test]
     fn the_place_is_what_was_typed() {
         let mut args = ConnectionArgs::default();
+        assert_eq!(args.place(), Place::default());
+        // As `-n "$UNSET"` gives it.
+        args.namespace = Some(String::new());
         assert_eq!(args.place(), Place::default());
         args.namespace = Some("shop".to_owned());
         args.context = Some("it's mine".to_owned());

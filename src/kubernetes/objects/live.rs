@@ -241,9 +241,4 @@ impl LiveObjects {
         }
         made
     }
-
-    /// Whether an object is missing or differs from `made`.
-    pub(super) fn differs(&self, made: &Manifests) -> bool {
-        self.service.is_none() || self.deployment.is_none() || !self.differences(made).is_empty()
-    }
 }

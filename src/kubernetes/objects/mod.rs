@@ -26,11 +26,11 @@ use super::errors::Status;
 use super::pods;
 use super::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, JOBS, Resource, SERVICES, Target};
 use crate::error::{Error, Kind, Result};
+use crate::model::diff::Difference;
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
-use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 
 pub(crate) use finalizers::job_gone;
@@ -204,26 +204,36 @@ pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Liv
 ///
 /// A webhook that changes objects when they are written would do the same again, and no change of the cluster would take
 /// that away.
-pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manifests) -> bool {
+///
+/// # Errors
+/// Those of the dry run: without its answer it is not known, and the job does not restart because of that.
+pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manifests) -> Result<bool> {
     let made = live.as_it_runs(made);
-    if !live.differs(&made) {
-        return false;
+    let found = live.differences(&made);
+    let is_missing = live.service.is_none() || live.deployment.is_none();
+    if found.is_empty() && !is_missing {
+        return Ok(false);
     }
-    if live.service.is_none() || live.job.is_none() || live.deployment.is_none() {
-        return true;
+    if is_missing || live.job.is_none() {
+        return Ok(true);
     }
-    // The checks of the change that follows report why it is refused.
-    let Ok(admitted) = dry_run(cluster, &made, live).await else {
-        return true;
-    };
-    let [service, mut job, deployment] = admitted.map(|applied| strip_server_fields(&applied.object));
+    let admitted = dry_run(cluster, &made, live).await?;
+    let [service, mut job, deployment] = admitted.map(|applied| applied.object);
     job["metadata"]["name"] = made.job["metadata"]["name"].clone();
-    live.differs(&Manifests {
+    // Where a quota has no room for a second Job it is not known what admission makes of it, and nobody changes its Pods.
+    let is_admitted = job["metadata"]["uid"].is_string();
+    let admitted = live.differences(&Manifests {
         service,
         job,
         deployment,
         ..made
-    })
+    });
+    // The server fills in more than was made.
+    Ok(found.iter().any(|Difference { path, .. }| {
+        let is_known = is_admitted || !path.starts_with("Job ");
+        let is_here = |other: &Difference| other.path.starts_with(path) || path.starts_with(&other.path);
+        is_known && admitted.iter().any(is_here)
+    }))
 }
 
 /// Whether a quota has no room for a Job only because it counts the Job that is replaced, which it also does for a moment

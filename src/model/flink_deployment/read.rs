@@ -286,7 +286,12 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
             }
         }
     }
-    for (below, reason) in pod_template::faults(&template) {
+    let mut found = pod_template::faults(&template);
+    if faults.by_hand {
+        // They were merged by earlier versions of the plugin, and run.
+        found.extend(pod_template::repeated(&template));
+    }
+    for (below, reason) in found {
         let dot = if below.is_empty() { "" } else { "." };
         faults.refuse(&format!("{path}{dot}{below}"), reason);
     }

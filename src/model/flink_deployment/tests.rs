@@ -396,6 +396,16 @@ fn annotations_of_the_plugin() {
     }
 }
 
+/// Earlier versions of the plugin merged them, so a revision in the history may have them.
+#[test]
+fn elements_with_one_key_are_refused_in_files_only() {
+    let text = with_spec("  podTemplate: {spec: {volumes: [{name: a, emptyDir: {}}, {name: a, emptyDir: {}}]}}");
+    let error = read_all(&text, "job.yaml").unwrap_err();
+    let expected = "spec.podTemplate.spec.volumes[1]: another element of this list has the same name";
+    assert!(error.message.contains(expected), "{error}");
+    assert!(one(&text).pod_template.is_some());
+}
+
 #[test]
 fn written_for_the_operator() {
     let layer = Config {

@@ -214,8 +214,7 @@ fn amount_faults(container: &Map<String, Value>, path: &str, refuse: &mut impl F
     }
 }
 
-/// Errors in the keyed lists of a PodSpec or Container: not a list, elements that are not maps, lack their key or have that
-/// of another one.
+/// Errors in the keyed lists of a PodSpec or Container: not a list, elements that are not maps or lack their key.
 fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(&str, &str)) {
     for (field, value) in fields {
         let Some(keys) = merge_keys(field) else { continue };
@@ -227,8 +226,6 @@ fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(
         };
         for (index, element) in elements.iter().enumerate() {
             let path = format!("{path}.{field}[{index}]");
-            let is_alone = |element: &Value| element.get(DIRECTIVE).is_none();
-            let same = |other: &Value| is_alone(other) && keys.iter().all(|key| part(other, key) == part(element, key));
             match element.as_object() {
                 None => refuse(&path, "it must be a map"),
                 Some(map) if map.get(keys[0]).is_none_or(Value::is_null) && map.get(DIRECTIVE).is_none() => {
@@ -237,16 +234,41 @@ fn list_faults(fields: &Map<String, Value>, path: &str, refuse: &mut impl FnMut(
                 Some(map) if field == "containers" && map.get(DIRECTIVE).is_some_and(|d| d == "replace") => {
                     refuse(&path, "it would delete the container that runs Flink");
                 }
-                Some(_)
-                    if UNIQUE.contains(&field.as_str()) && is_alone(element) && elements[..index].iter().any(same) =>
-                {
-                    let keys = keys.join(" and ");
-                    refuse(&path, &format!("another element of this list has the same {keys}"));
-                }
                 Some(_) => {}
             }
         }
     }
+}
+
+/// Elements of lists with the key of another one, as [`faults`] gives errors. A revision in the history may have them.
+pub(crate) fn repeated(patch: &Value) -> Vec<(String, String)> {
+    let spec = &patch["spec"];
+    let mut found = repeated_in(spec, "spec");
+    for field in ["containers", "initContainers"] {
+        let containers = spec[field].as_array().into_iter().flatten();
+        for (index, container) in containers.enumerate() {
+            found.extend(repeated_in(container, &format!("spec.{field}[{index}]")));
+        }
+    }
+    found
+}
+
+fn repeated_in(fields: &Value, path: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for field in UNIQUE {
+        let (Some(keys), Some(elements)) = (merge_keys(field), fields[*field].as_array()) else {
+            continue;
+        };
+        let is_alone = |element: &Value| !element[keys[0]].is_null() && element.get(DIRECTIVE).is_none();
+        for (index, element) in elements.iter().enumerate() {
+            let same = |other: &Value| is_alone(other) && keys.iter().all(|key| part(other, key) == part(element, key));
+            if is_alone(element) && elements[..index].iter().any(same) {
+                let reason = format!("another element of this list has the same {}", keys.join(" and "));
+                found.push((format!("{path}.{field}[{index}]"), reason));
+            }
+        }
+    }
+    found
 }
 
 /// Directives of a strategic merge patch that are not supported.

@@ -16,7 +16,7 @@ use super::quantity;
 use crate::error::{Error, Result};
 use crate::model::config::{Mount, RoleConfig};
 
-pub(crate) use merge::{MAIN_CONTAINER, faults, merge, replaced_lists};
+pub(crate) use merge::{MAIN_CONTAINER, faults, merge, repeated, replaced_lists};
 
 /// Flink's configuration directory in official images.
 const CONF: &str = "/opt/flink/conf";

@@ -71,7 +71,12 @@ impl FirstAttempt {
     pub(crate) async fn of_replacement(handle: &mut ClusterHandle, left: &Journal) -> Result<Option<Self>> {
         let live = handle.live_revision();
         let is_gone = handle.live.job.is_none();
-        if left.step != Step::Replacing || !(is_gone || live.is_some() && live == left.old_revision) {
+        // The first job may have come up since, unless it was canceled, and its JobManager has ended.
+        let has_ended = live.is_some()
+            && live == left.old_revision
+            && left.ending != Ending::Nothing
+            && matches!(handle.job_status().await?, JobStatus::Stopped);
+        if left.step != Step::Replacing || !(is_gone || has_ended) {
             return Self::find(handle).await;
         }
         // The Job of the new version is not there, and was not there before if nothing can have deleted it.

@@ -13,6 +13,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
+use crate::progress;
 
 /// Gives `wanted` as many TaskManagers as the vertices of the running job need, and checks that the job's state can be divided
 /// among its tasks: the new version would not come up, but only after the job was stopped. `keeps_state`: it starts from the
@@ -21,7 +22,8 @@ use crate::operations::upgrade::plan::Plan;
 /// It sends a request only if parallelism, slots or TaskManagers change.
 ///
 /// # Errors
-/// Usage error for a parallelism above the max parallelism of the job. Without an answer there is none.
+/// Usage error for a parallelism above the max parallelism of the job. Without an answer, or for another program, there is
+/// none.
 pub(crate) async fn fit(
     handle: &ClusterHandle,
     job_status: &JobStatus,
@@ -38,6 +40,10 @@ pub(crate) async fn fit(
         return Ok(());
     }
     let Ok(Reply::Answer(job)) = handle.flink.job(&job.jid).await else {
+        if (new.parallelism, new.slots) == (old.parallelism, old.slots) {
+            // It may come from the vertices of the job, and what is not known is no reason to restart it.
+            wanted.layer.task_managers = wanted.layer.task_managers.or(old.layer.task_managers);
+        }
         return Ok(());
     };
     let known = ScaleInput {
@@ -46,10 +52,22 @@ pub(crate) async fn fit(
         wanted: new.parallelism,
         ..ScaleInput::default()
     };
-    if keeps_state {
-        scale::check_limit(&known)?;
+    if keeps_state && let Err(error) = scale::check_limit(&known) {
+        if is_same_program(&old.layer, &new.layer) {
+            return Err(error);
+        }
+        progress::warn(&format!(
+            "{}: {error}; the new version only comes up if its program has no such vertex, or fewer tasks for it",
+            handle.name
+        ));
     }
     wanted.provide(scale::slots(&known))
+}
+
+/// Whether both have the same vertices, as far as this is known without running them.
+fn is_same_program(old: &Config, new: &Config) -> bool {
+    let (arguments, class) = (old.arguments == new.arguments, old.job_class == new.job_class);
+    old.image == new.image && old.jars == new.jars && old.sql == new.sql && arguments && class
 }
 
 /// Whether the job takes all slots that there are, up to its max parallelism.

@@ -68,7 +68,7 @@ impl Plan {
             let new = wanted.build_as(old, namespace, *number)?;
             let before = old.build(None, namespace, *number)?;
             let asks_for_more = wanted.restore_from.is_some() || wanted.restart_if_unchanged;
-            if !asks_for_more && new == before && !handle.drifted(&new).await {
+            if !asks_for_more && new == before && !handle.drifted(&new).await? {
                 return Ok(Err(NoPlan::NothingDiffers(Box::new(new))));
             }
             differences = changes(before, &new);
