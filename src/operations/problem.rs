@@ -54,7 +54,7 @@ pub(crate) struct OperationPart {
     pub(crate) started_at: String,
     pub(crate) step: Step,
     /// Its state, in a sentence.
-    pub(crate) stand: String,
+    pub(crate) message: String,
     pub(crate) revision: Option<u64>,
     /// The commands to run if it has no running process, one per line.
     pub(crate) hints: Vec<String>,
@@ -68,7 +68,7 @@ impl OperationPart {
             by: journal.holder.as_ref().map(|holder| holder.who.clone()),
             started_at: journal.started_at.clone(),
             step: journal.step,
-            stand: journal.status_text(),
+            message: journal.status_text(),
             revision: journal.new_revision,
             hints: journal.next_steps(name),
         })

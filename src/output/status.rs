@@ -283,7 +283,7 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
     let text = format!(
         "{}{revision}{by}, {when} ago: {}",
         clean(&operation.command),
-        clean(&operation.stand)
+        clean(&operation.message)
     );
     line(&mut out, "Unfinished", &beside_label(&text, width));
     for hint in &operation.hints {

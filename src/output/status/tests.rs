@@ -130,7 +130,7 @@ fn unfinished(by: &str) -> OperationPart {
         by: Some(by.into()),
         started_at: at(-96).to_string(),
         step: Step::Saved,
-        stand: "the job has ended".into(),
+        message: "the job has ended".into(),
         revision: Some(4),
         hints: vec!["`kubectl flink upgrade demo --continue` continues it".into()],
     }
