@@ -21,7 +21,7 @@ pub(crate) async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
     if let Some(None) = preflight_answers.namespace {
         let text = format!("namespace {namespace:?} does not exist");
         found.push(
-            Finding::new(Severity::Critical, "namespace", text).mend(format!("kubectl create namespace {namespace}")),
+            Finding::new(Severity::Critical, "namespace", text).hint(format!("kubectl create namespace {namespace}")),
         );
     }
     found.extend(super::missing_rights(&preflight_answers.rights, namespace));
