@@ -197,8 +197,8 @@ impl History {
     pub(crate) fn drop_revision_of(&mut self, left: Option<&Journal>, live: Option<u64>, now: &str) {
         let left = left.filter(|left| left.kind == Kind::Resume && left.new_revision != live);
         if let Some(number) = left.and_then(|left| left.new_revision) {
-            let why = Some("it was interrupted");
-            self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, why));
+            let failure = Some("it was interrupted");
+            self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, failure));
         }
     }
 

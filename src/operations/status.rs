@@ -173,7 +173,7 @@ pub(crate) struct SavepointPart {
 pub(crate) struct OutcomePart {
     pub(crate) state: RevisionState,
     pub(crate) at: String,
-    pub(crate) why: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 impl ClusterStatus {
@@ -230,7 +230,7 @@ fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
     Some(OutcomePart {
         state: outcome.state,
         at: outcome.at.clone(),
-        why: outcome.why.clone(),
+        failure: outcome.failure.clone(),
     })
 }
 

@@ -300,13 +300,18 @@ fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, 
         .outcome
         .as_ref()
         .filter(|outcome| outcome.state == RevisionState::Failed);
-    let Some((why, outcome)) = failed.and_then(|outcome| Some((outcome.why.as_ref()?, outcome))) else {
+    let Some((failure, outcome)) = failed.and_then(|outcome| Some((outcome.failure.as_ref()?, outcome))) else {
         return;
     };
     let runs = status.job.as_ref().is_some_and(JobPart::all_run);
-    if !runs && !status.problems.iter().any(|problem| why.ends_with(&problem.message)) {
+    if !runs
+        && !status
+            .problems
+            .iter()
+            .any(|problem| failure.ends_with(&problem.message))
+    {
         let when = since(outcome.at.parse().ok(), now);
-        let text = format!("{when} ago: {}", clean(why));
+        let text = format!("{when} ago: {}", clean(failure));
         line(out, "Did not start", &beside_label(&text, width));
     }
 }

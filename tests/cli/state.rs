@@ -113,16 +113,16 @@ fn stopping(holder: &Value) -> Sandbox {
 #[test]
 fn status_keeps_the_cause_that_create_reported() {
     let sandbox = running();
-    let why = "cluster demo does not run: the class com.example.Absent is missing";
+    let failure = "cluster demo does not run: the class com.example.Absent is missing";
     sandbox.edit_entry("revision.1", |revision| {
-        revision["outcome"] = tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "why": why});
+        revision["outcome"] = tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "failure": failure});
     });
     sandbox.with_flink(|flink| flink.state = "FAILED");
     let printed: Value = serde_json::from_str(&sandbox.run(&["status", "demo", "-ojson"]).stdout).unwrap();
-    assert_eq!(printed["outcome"]["why"], why, "{printed}");
+    assert_eq!(printed["outcome"]["failure"], failure, "{printed}");
     assert_eq!(printed["outcome"]["state"], "failed", "{printed}");
-    let path = "-ojsonpath={.outcome.why}";
-    assert_eq!(sandbox.run(&["status", "demo", path]).stdout, why);
+    let path = "-ojsonpath={.outcome.failure}";
+    assert_eq!(sandbox.run(&["status", "demo", path]).stdout, failure);
 }
 
 /// The first `resume` was interrupted while it waited; the second one has seen that all tasks run.
