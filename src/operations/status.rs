@@ -126,7 +126,7 @@ pub(crate) struct CheckpointPart {
     pub(crate) failed: u64,
     pub(crate) in_progress: u64,
     /// Number of failed checkpoints since the last completed one.
-    pub(crate) failed_in_a_row: u64,
+    pub(crate) consecutive_failures: u64,
     pub(crate) last: Option<LastCheckpoint>,
     pub(crate) last_failure: Option<String>,
     /// Durations of the last checkpoints, oldest first.
@@ -350,7 +350,7 @@ fn checkpoints(snapshot: &Snapshot) -> Option<CheckpointPart> {
         completed: statistics.counts.completed,
         failed: statistics.counts.failed,
         in_progress: statistics.counts.in_progress,
-        failed_in_a_row: statistics.failed_in_a_row(),
+        consecutive_failures: statistics.consecutive_failures(),
         last: statistics.latest.completed.as_ref().map(|last| LastCheckpoint {
             id: last.id,
             completed_at: time(last.latest_ack_timestamp),

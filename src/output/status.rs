@@ -224,7 +224,7 @@ fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, 
         Some(interval) => format!("every {}", charts::millis(interval)),
         None => "off, or at an interval that is not known".to_owned(),
     };
-    let row = match part.failed_in_a_row {
+    let row = match part.consecutive_failures {
         0 => String::new(),
         row => format!(" ({BAD}{row} in a row{BAD:#})"),
     };

@@ -37,7 +37,7 @@ pub(super) fn backpressured(mut cause: Cause, snapshot: &Snapshot) -> Cause {
 
 pub(super) fn checkpoints(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
     let statistics = snapshot.checkpoints.as_ref()?;
-    let failed = statistics.failed_in_a_row();
+    let failed = statistics.consecutive_failures();
     if failed > 0 {
         return Some(failed_checkpoints(observed, snapshot, statistics, failed));
     }

@@ -80,7 +80,7 @@ fn whole() -> ClusterStatus {
             completed: 16,
             failed: 3,
             in_progress: 1,
-            failed_in_a_row: 2,
+            consecutive_failures: 2,
             last: Some(LastCheckpoint {
                 id: 16,
                 completed_at: Some(at(-12)),
