@@ -205,7 +205,7 @@ fn a_replacement_whose_jobmanager_may_have_run_is_not_replaced() {
     ));
     let sandbox = running();
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "replacing", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
+        "step": "replacing", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "rollingBack": false});
     sandbox.put_entry("journal", &journal);
     is_refused(&sandbox);
 }
@@ -240,7 +240,7 @@ fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
     let sandbox = running();
     sandbox.world().gives_up = true;
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
+        "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "rollingBack": false});
     sandbox.put_entry("journal", &journal);
     let overview = get(&format!("{FLINK}/jobs/overview"));
     sandbox.server.expect(overview).times(2).answer(json(&restarting()));

@@ -23,7 +23,7 @@ fn canceled() -> Sandbox {
     let sandbox = unfinished("stopping", &Value::Null);
     sandbox.edit_entry("journal", |journal| {
         journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
-        journal["saved"] = tree!("s3://b/job/chk-15");
+        journal["savedState"] = tree!("s3://b/job/chk-15");
     });
     sandbox.put_entry("savepoints", &tree!([]));
     sandbox.with_flink(|flink| flink.job_id = "f".repeat(32));
@@ -72,7 +72,10 @@ fn a_change_continues_from_the_named_state() {
     let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--from-savepoint", NAMED]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let journal = sandbox.entry("journal");
-    assert_eq!((&journal["start"], &journal["saved"]), (&tree!(NAMED), &tree!(NAMED)));
+    assert_eq!(
+        (&journal["start"], &journal["savedState"]),
+        (&tree!(NAMED), &tree!(NAMED))
+    );
     assert!(sandbox.object(JOB).to_string().contains(NAMED), "{outcome}");
 }
 
@@ -82,7 +85,7 @@ fn a_rollback_without_state_is_repeated_from_the_named_state() {
     let sandbox = unfinished("returning", &Value::Null);
     names_state(&sandbox);
     sandbox.edit_entry("journal", |journal| {
-        journal["back"] = tree!(true);
+        journal["rollingBack"] = tree!(true);
         journal["lost"] = tree!("the newest folder chk-N in s3://b/job");
     });
     has_revision(&sandbox, 3);
@@ -101,7 +104,7 @@ fn a_rollback_without_state_is_repeated_from_the_named_state() {
 fn stopping(holder: &Value) -> Sandbox {
     let sandbox = unfinished("stopping", holder);
     sandbox.edit_entry("journal", |journal| {
-        journal["kind"] = tree!("halt");
+        journal["kind"] = tree!("stop");
         journal["command"] = tree!("stop");
     });
     sandbox.edit_entry("savepoints", |savepoints| savepoints[0]["reason"] = tree!("stop"));

@@ -177,7 +177,7 @@ fn an_upgrade_that_runs_but_does_not_work_rolls_back() {
     });
     place.flink(&["restart", "demo", "--strategy=last-checkpoint"]).ok();
     assert_eq!(place.savepoints("demo").len(), known);
-    let saved = place.journal()["saved"].as_str().unwrap().to_owned();
+    let saved = place.journal()["savedState"].as_str().unwrap().to_owned();
     assert!(saved.starts_with("file:/storage/checkpoints/"), "{saved}");
     place.continued("demo", before);
     place.flink(&["delete", "demo", "--yes"]).ok();

@@ -38,7 +38,7 @@ pub(crate) struct Journal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) back_revision: Option<u64>,
     /// The state of the old version at its end, once it is known.
-    #[serde(default, rename = "saved", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) saved_state: Option<String>,
     /// The state that the new version starts from; `None`: it starts empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub(crate) struct Journal {
     #[serde(default)]
     pub(crate) rolls_back: bool,
     /// Whether it is rolling back to the old version.
-    #[serde(default, rename = "back")]
+    #[serde(default)]
     pub(crate) rolling_back: bool,
     /// The state as named by the user, because the saved one is not in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,6 @@ pub(crate) enum Kind {
     /// The cluster starts again from a savepoint, as another revision. There is no rollback.
     Resume,
     /// The job is ended, and has no successor.
-    #[serde(rename = "halt")]
     Stop,
     /// The job is scaled in place. If it is left unfinished, the job runs, and no harm is done.
     Scale,
