@@ -171,7 +171,7 @@ impl History {
     /// The unfinished operation that starts a version from `path`, or may have to.
     pub(crate) fn operation_with(&self, path: &str) -> Option<&Journal> {
         let journal = self.open_journal()?;
-        let numbers = [journal.old_revision, journal.new_revision, journal.back_revision];
+        let numbers = [journal.old_revision, journal.new_revision, journal.rollback_revision];
         let revisions = numbers.into_iter().flatten().filter_map(|number| self.revision(number));
         let mut starts = revisions.filter_map(|revision| revision.spec["spec"]["job"]["initialSavepointPath"].as_str());
         (journal.needs(path) || starts.any(|start| is_same_place(start, path))).then_some(journal)

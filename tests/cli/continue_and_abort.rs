@@ -342,7 +342,7 @@ fn no_command_closes_an_incomplete_resume_of_another_version() {
 fn an_aborted_resume_ends_without_a_rollback() {
     let sandbox = resume("replacing");
     sandbox.edit_entry("journal", |journal| {
-        journal.as_object_mut().unwrap().remove("backRevision");
+        journal.as_object_mut().unwrap().remove("rollbackRevision");
     });
     let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
     assert_eq!(outcome.code, Some(6), "{outcome}");

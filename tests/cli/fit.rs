@@ -65,7 +65,7 @@ fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() 
     let journal = tree!({
         "version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z", "step": "waiting",
         "ending": {"by": "savepoint", "triggerId": "1".repeat(32), "jobId": ID, "format": "CANONICAL"},
-        "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "rollingBack": false,
+        "oldRevision": 1, "newRevision": 2, "rollbackRevision": 3, "rollsBack": true, "rollingBack": false,
         "savedState": "s3://b/sp-1", "start": "s3://b/sp-1",
     });
     sandbox.put_entry("journal", &journal);

@@ -101,7 +101,7 @@ fn a_repeated_rollback_picks_the_same_revision() {
             journal["command"] = tree!("rollback");
             journal["oldRevision"] = tree!(3);
             journal["newRevision"] = tree!(4);
-            journal["backRevision"] = tree!(5);
+            journal["rollbackRevision"] = tree!(5);
         });
         sandbox.put_entry("revision.3", &revision(3, "flink:2.3.2", 1));
         sandbox.put_entry("revision.4", &revision(4, "flink:2.3.1", 1));

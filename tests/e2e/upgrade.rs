@@ -63,7 +63,7 @@ impl Place {
         assert_eq!(journal["step"], "rolled-back", "{journal}");
         let failed = self.revision(journal["newRevision"].as_u64().unwrap());
         assert_eq!(failed["outcome"]["state"], "rolled-back", "{failed}");
-        let back = journal["backRevision"].as_u64().unwrap();
+        let back = journal["rollbackRevision"].as_u64().unwrap();
         assert_eq!(self.running_revision(), back.to_string());
         assert_eq!(self.revision(back)["outcome"]["state"], "running");
         run

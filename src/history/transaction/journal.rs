@@ -36,7 +36,7 @@ pub(crate) struct Journal {
     pub(crate) new_revision: Option<u64>,
     /// Number of the revision with which the old one is started again in a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) back_revision: Option<u64>,
+    pub(crate) rollback_revision: Option<u64>,
     /// The state of the old version at its end, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) saved_state: Option<String>,
@@ -252,7 +252,7 @@ impl Journal {
     }
 
     /// Whether the previous version can be started again.
-    pub(crate) fn can_go_back(&self) -> bool {
+    pub(crate) fn can_roll_back(&self) -> bool {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
@@ -386,7 +386,7 @@ impl Journal {
                     "`kubectl flink upgrade {name} --continue --from-savepoint PATH` starts revision {new} from it"
                 ));
             }
-            if let Some(old) = self.old_revision.filter(|_| self.can_go_back()) {
+            if let Some(old) = self.old_revision.filter(|_| self.can_roll_back()) {
                 let flag = if self.rolling_back { "continue" } else { "abort" };
                 ways.push(format!(
                     "`kubectl flink upgrade {name} --{flag} --from-savepoint PATH` starts revision {old} again from it"
@@ -409,7 +409,7 @@ impl Journal {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` removes the new TaskManagers; the job has not been touched"
             ));
-        } else if self.kind == Kind::Change && !self.rolling_back && self.can_go_back() {
+        } else if self.kind == Kind::Change && !self.rolling_back && self.can_roll_back() {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` goes back to the previous version"
             ));
