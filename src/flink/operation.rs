@@ -83,7 +83,10 @@ async fn details(flink: &Flink, job_id: &str, id: u64) -> Result<Option<Checkpoi
     let begun = Instant::now();
     loop {
         match flink.checkpoint(job_id, id).await? {
-            Reply::Answer(checkpoint) if checkpoint.external_path.is_some() => return Ok(Some(checkpoint)),
+            // One that is only in memory has no path.
+            Reply::Answer(checkpoint) if checkpoint.external_path.is_some() || checkpoint.status == "COMPLETED" => {
+                return Ok(Some(checkpoint));
+            }
             Reply::Away => return Ok(None),
             Reply::Answer(_) | Reply::Refused(..) => {}
         }
