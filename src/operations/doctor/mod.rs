@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod image;
 pub(crate) mod image_lookup;
+mod pod_security;
 mod pods;
 mod storage;
 
@@ -194,23 +195,6 @@ fn amount(value: &Value) -> Option<u128> {
     quantity::memory_kubernetes(text)
         .ok()
         .map(|memory| u128::from(memory.bytes()) * 1000)
-}
-
-/// The Pod Security level that the namespace enforces.
-pub(crate) fn pod_security(namespace: &Value) -> Finding {
-    let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str();
-    match level {
-        None => Finding::ok("pod security", "the namespace enforces no level by a label"),
-        Some(level @ ("privileged" | "baseline" | "restricted")) => Finding::ok(
-            "pod security",
-            format!("the namespace enforces {level}, which the Pods of `create` pass"),
-        ),
-        Some(level) => Finding::new(
-            Severity::Notice,
-            "pod security",
-            format!("the namespace enforces {level:?}, a level that is not known"),
-        ),
-    }
 }
 
 /// Sidecars that the namespace's admission webhooks add to each Pod.
@@ -443,13 +427,5 @@ mod tests {
         assert!(node_port(&[service], true).message.contains("Service a in namespace b"));
         assert_eq!(node_port(&[], true).severity, Severity::Ok);
         assert_eq!(node_port(&[], false).severity, Severity::Notice);
-    }
-
-    #[test]
-    fn a_level_of_pod_security_that_is_not_known_is_not_ok() {
-        let level = |level: &str| {
-            pod_security(&json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}})).severity
-        };
-        assert_eq!((level("restricted"), level("strict")), (Severity::Ok, Severity::Notice));
     }
 }
