@@ -58,6 +58,26 @@ fn a_change_provides_the_slots_of_all_slot_sharing_groups() {
     }
 }
 
+/// Otherwise it would show fewer than the change then starts.
+#[test]
+fn diff_shows_the_taskmanagers_of_all_slot_sharing_groups() {
+    let mut groups = detail(2);
+    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
+    let sandbox = running_with(TWO);
+    let details = get(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(details).answer(json(&groups));
+    let outcome = sandbox.run(&["diff", "demo", "-p", "4"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stdout.contains("replicas: 5\n"), "{outcome}");
+    // Where the size stays, Flink is not asked.
+    let outcome = sandbox.run(&["diff", "demo", "--env", "A=2"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(
+        !outcome.requests.iter().any(|request| request.contains("/proxy/")),
+        "{outcome}"
+    );
+}
+
 /// The repetition does not read the job that has ended.
 #[test]
 fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() {
