@@ -46,7 +46,7 @@ fn an_upgrade_killed_at_any_step_can_be_aborted() {
         let sandbox = unfinished(step, &Value::Null);
         let server = &sandbox.server;
         sandbox.edit_entry("journal", |journal| {
-            journal["rollingBack"] = tree!(step == "rolling-back")
+            journal["rollingBack"] = tree!(step == "rolling-back");
         });
         // The old JobManager waits for the new version's TaskManagers, which may be too young to handle a signal. One
         // that is not deleted yet is left to its controller, which would replace it.
