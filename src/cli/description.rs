@@ -17,6 +17,7 @@ use crate::model::template::Templates;
 use crate::operations::config_keys::warn_of_keys;
 use crate::operations::create::{CreateOptions, Created, create};
 use crate::operations::report::Outcome;
+use crate::output::place::set_namespace_of_file;
 
 pub(crate) struct Description<'a> {
     /// The name in the command line.
@@ -106,12 +107,16 @@ impl Description<'_> {
     }
 }
 
-/// The Kubernetes cluster, in the namespace of a described cluster.
+/// The Kubernetes cluster, in the namespace of a described cluster. Commands in messages work there from now on.
 pub(crate) fn place(cluster: &Cluster, spec: &Spec) -> Cluster {
-    match &spec.layer.namespace {
-        Some(namespace) => cluster.in_namespace(namespace),
-        None => cluster.clone(),
-    }
+    in_namespace_of_file(cluster, spec.layer.namespace.as_deref())
+}
+
+/// The same for the namespace that a file names.
+pub(crate) fn in_namespace_of_file(cluster: &Cluster, namespace: Option<&str>) -> Cluster {
+    let other = namespace.filter(|namespace| *namespace != cluster.namespace());
+    set_namespace_of_file(other);
+    other.map_or_else(|| cluster.clone(), |namespace| cluster.in_namespace(namespace))
 }
 
 impl Described {

@@ -8,7 +8,7 @@ use crate::cli::args::files::FileArgs;
 use crate::cli::args::output::as_diff;
 use crate::cli::args::values;
 use crate::cli::context::Context;
-use crate::cli::description::place;
+use crate::cli::description::{in_namespace_of_file, place};
 use crate::commands::create::CreateArgs;
 use crate::commands::delete::{self, DeleteArgs};
 use crate::error::{Error, Result};
@@ -95,7 +95,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> Result<bool> {
     failure.end()?;
     if let Some(set) = apply_set.filter(|_| prune) {
         for (namespace, applied) in known {
-            let there = all.in_namespace(&namespace);
+            let there = in_namespace_of_file(&all, Some(&namespace));
             let names = names_of(&there, Some(format!("{APPLY_SET}={set}"))).await?;
             let names: Vec<String> = names.filter(|name| !applied.contains(name)).collect();
             differs |= !names.is_empty();

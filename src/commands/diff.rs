@@ -4,6 +4,7 @@ use crate::cli::args::files::{self, FileArgs};
 use crate::cli::args::output::as_diff;
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::context::Context;
+use crate::cli::description::in_namespace_of_file;
 use crate::error::{Error, Result};
 use crate::kubernetes::connect::check_namespace;
 use crate::model::config::Config;
@@ -71,10 +72,9 @@ async fn compare(context: &Context, args: DiffArgs) -> Result<bool> {
     for file in versions {
         let named = args.name.as_deref().or_else(|| file.as_ref()?.name.as_deref());
         let name = ClusterName::new(named.ok_or_else(|| Error::usage("the cluster has no name"))?)?;
-        let cluster = match file.as_ref().and_then(|file| file.namespace.as_deref()) {
-            Some(namespace) if context.connection.namespace.is_none() => cluster.in_namespace(namespace),
-            _ => cluster.clone(),
-        };
+        let namespace = file.as_ref().and_then(|file| file.namespace.as_deref());
+        let namespace = namespace.filter(|_| context.connection.namespace.is_none());
+        let cluster = in_namespace_of_file(&cluster, namespace);
         check_namespace(cluster.namespace())?;
         let wanted = ComparedVersion {
             flags: Config {

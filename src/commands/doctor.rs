@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ClusterName;
 use crate::model::rights;
 use crate::operations::doctor::Finding;
-use crate::operations::doctor::check::{check_cluster, check_namespace};
+use crate::operations::doctor::check::check;
 use crate::output::{Format, documents, findings, list, terminal};
 
 /// Check what may keep clusters from running
@@ -44,14 +44,7 @@ pub(crate) async fn run(context: &Context, args: &DoctorArgs) -> Result<()> {
     }
     let name = args.name.as_deref().map(ClusterName::new).transpose()?;
     let cluster = context.connect()?;
-    let of_cluster = async {
-        match &name {
-            Some(name) => check_cluster(&cluster, name, &args.registry.options()).await,
-            None => Ok(Vec::new()),
-        }
-    };
-    let (mut found, special) = futures::try_join!(check_namespace(&cluster), of_cluster)?;
-    found.extend(special);
+    let found = check(&cluster, name.as_ref(), &args.registry.options()).await?;
     match args.output.document() {
         None => terminal::data(&findings(&found, terminal::width()))?,
         Some(format) => list(format, "DoctorReport", &found, terminal::data)?,

@@ -18,6 +18,8 @@ use crate::output::terminal;
 #[command(after_help = "Examples:\n  \
     kubectl flink run nightly --image registry/my-batch:1.0 --rm\n  \
     kubectl flink run -f flinkdeployment.yaml --rm --limit 2h")]
+// It always waits, and refuses --wait=false.
+#[command(mut_arg("wait", |arg| arg.hide(true)))]
 pub(crate) struct RunArgs {
     /// Delete the cluster when the job has ended in any state, or the time limit has passed
     #[arg(long)]

@@ -18,7 +18,7 @@ const MAX_POLL: Duration = Duration::from_secs(1);
 /// `web.refresh-interval`, 3 s.
 pub(crate) const CACHED: Duration = Duration::from_millis(3500);
 /// Time between two reads of statistics that may be old.
-pub(crate) const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How often an operation may be unknown. Only the REST server that accepted it knows it: if there are standby
 /// JobManagers, a request for its result may reach another one. Source: Flink's
 /// `AbstractAsynchronousOperationHandlers`.
@@ -83,14 +83,17 @@ async fn details(flink: &Flink, job_id: &str, id: u64) -> Result<Option<Checkpoi
     let begun = Instant::now();
     loop {
         match flink.checkpoint(job_id, id).await? {
-            Reply::Answer(checkpoint) if checkpoint.external_path.is_some() => return Ok(Some(checkpoint)),
+            // One that is only in memory has no path.
+            Reply::Answer(checkpoint) if checkpoint.external_path.is_some() || checkpoint.status == "COMPLETED" => {
+                return Ok(Some(checkpoint));
+            }
             Reply::Away => return Ok(None),
             Reply::Answer(_) | Reply::Refused(..) => {}
         }
         if begun.elapsed() > CACHED {
             return Ok(None);
         }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

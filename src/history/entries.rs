@@ -39,7 +39,7 @@ pub(crate) struct RevisionOutcome {
     pub(crate) at: String,
     /// The cause, if it is not successful.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) why: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,11 +59,11 @@ pub(crate) enum RevisionState {
 
 impl RevisionOutcome {
     /// An outcome at `at`; a cause is cut after 500 characters.
-    pub(crate) fn new(state: RevisionState, at: &str, why: Option<&str>) -> Self {
+    pub(crate) fn new(state: RevisionState, at: &str, failure: Option<&str>) -> Self {
         Self {
             state,
             at: at.to_owned(),
-            why: why.map(|why| why.chars().take(500).collect()),
+            failure: failure.map(|text| text.chars().take(500).collect()),
         }
     }
 }

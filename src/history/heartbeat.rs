@@ -14,12 +14,12 @@ use crate::kubernetes::resource::Identity;
 use crate::progress;
 
 /// Time between two heartbeats.
-const BEAT: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 /// The history that the last heartbeat returned, and whether this process has ended its operation.
 #[derive(Clone, Default)]
-pub(crate) struct Beats(Arc<(Mutex<Option<Value>>, AtomicBool)>);
+pub(crate) struct LastHeartbeat(Arc<(Mutex<Option<Value>>, AtomicBool)>);
 
-impl Beats {
+impl LastHeartbeat {
     /// Takes that history, unless it was already taken.
     pub(crate) fn take(&self) -> Option<Value> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -49,17 +49,22 @@ pub(crate) struct Heartbeat {
     /// The history's ConfigMap; `None`: it cannot be written.
     history: Option<Identity>,
     token: String,
-    beats: Beats,
+    last_heartbeat: LastHeartbeat,
 }
 
 impl Heartbeat {
-    pub(super) fn new(cluster: &Cluster, history: Option<Identity>, token: &str, beats: &Beats) -> Self {
-        beats.begin();
+    pub(super) fn new(
+        cluster: &Cluster,
+        history: Option<Identity>,
+        token: &str,
+        last_heartbeat: &LastHeartbeat,
+    ) -> Self {
+        last_heartbeat.begin();
         Self {
             cluster: cluster.clone(),
             history,
             token: token.to_owned(),
-            beats: beats.clone(),
+            last_heartbeat: last_heartbeat.clone(),
         }
     }
 
@@ -81,7 +86,7 @@ impl Heartbeat {
         };
         let mut count = 0_u64;
         loop {
-            tokio::time::sleep(BEAT).await;
+            tokio::time::sleep(INTERVAL).await;
             count += 1;
             let beat = json!({ "data": { HEARTBEAT: format!("{}-{count}", self.token) } });
             let known = SystemTime::now();
@@ -95,11 +100,11 @@ impl Heartbeat {
                 beaten => beaten,
             };
             match beaten {
-                Ok(_) if self.beats.has_ended() => return std::future::pending().await,
+                Ok(_) if self.last_heartbeat.has_ended() => return std::future::pending().await,
                 Ok(object) => match History::from_config_map(&object).map(|history| history.journal) {
                     Ok(Some(journal)) if journal.is_held_by(&self.token) => {
                         self.cluster.fence().confirm(known);
-                        self.beats.put(object);
+                        self.last_heartbeat.put(object);
                     }
                     Ok(other) => return taken_over(other.as_ref()),
                     Err(error) => tracing::debug!(%error, "the history cannot be parsed"),

@@ -54,7 +54,7 @@ impl History {
                 .map_or(0, Revision::bytes)
         };
         // A rollback writes the old version again, and no longer needs the new one.
-        let back = match journal.back_revision {
+        let back = match journal.rollback_revision {
             Some(back) if self.revision(back).is_none() => {
                 size(journal.old_revision).saturating_sub(size(journal.new_revision))
             }
@@ -139,7 +139,7 @@ impl History {
         let open = self.open_journal();
         let new = |journal: &Journal| journal.new_revision.filter(|_| !journal.rolling_back);
         open.into_iter()
-            .flat_map(|journal| [journal.old_revision, new(journal), journal.back_revision])
+            .flat_map(|journal| [journal.old_revision, new(journal), journal.rollback_revision])
             .flatten()
             .chain(self.last_wanted().map(|revision| revision.number))
             .collect()
@@ -236,7 +236,7 @@ mod tests {
         Journal {
             old_revision: Some(old),
             new_revision: Some(old + 1),
-            back_revision: Some(old + 2),
+            rollback_revision: Some(old + 2),
             rolls_back: true,
             ..Journal::begin(
                 Kind::Change,
@@ -311,7 +311,7 @@ mod tests {
             history.upsert_revision(revision(2, size));
             history.journal = Some(Journal {
                 new_revision: Some(2),
-                back_revision: None,
+                rollback_revision: None,
                 kind: Kind::Resume,
                 ..upgrade(1)
             });

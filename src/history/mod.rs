@@ -171,7 +171,7 @@ impl History {
     /// The unfinished operation that starts a version from `path`, or may have to.
     pub(crate) fn operation_with(&self, path: &str) -> Option<&Journal> {
         let journal = self.open_journal()?;
-        let numbers = [journal.old_revision, journal.new_revision, journal.back_revision];
+        let numbers = [journal.old_revision, journal.new_revision, journal.rollback_revision];
         let revisions = numbers.into_iter().flatten().filter_map(|number| self.revision(number));
         let mut starts = revisions.filter_map(|revision| revision.spec["spec"]["job"]["initialSavepointPath"].as_str());
         (journal.needs(path) || starts.any(|start| is_same_place(start, path))).then_some(journal)
@@ -197,8 +197,8 @@ impl History {
     pub(crate) fn drop_revision_of(&mut self, left: Option<&Journal>, live: Option<u64>, now: &str) {
         let left = left.filter(|left| left.kind == Kind::Resume && left.new_revision != live);
         if let Some(number) = left.and_then(|left| left.new_revision) {
-            let why = Some("it was interrupted");
-            self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, why));
+            let failure = Some("it was interrupted");
+            self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, failure));
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct RevisionRow<'a> {
     pub(crate) command: &'a str,
     pub(crate) outcome: Option<RevisionState>,
     /// The cause, if it is not successful.
-    pub(crate) why: Option<&'a str>,
+    pub(crate) failure: Option<&'a str>,
     pub(crate) image: Option<&'a str>,
     pub(crate) parallelism: Option<u64>,
     pub(crate) flink_version: Option<&'a str>,
@@ -40,7 +40,7 @@ impl<'a> RevisionRow<'a> {
             by: revision.by.as_deref(),
             command: &revision.command,
             outcome: revision.state(),
-            why: revision.outcome.as_ref().and_then(|outcome| outcome.why.as_deref()),
+            failure: revision.outcome.as_ref().and_then(|outcome| outcome.failure.as_deref()),
             image: text(&spec["image"]),
             parallelism: spec["job"]["parallelism"].as_u64(),
             flink_version: text(&spec["flinkVersion"]),
@@ -67,7 +67,7 @@ pub(crate) const fn headers(wide: bool) -> &'static [&'static str] {
         "OUTCOME",
         "FLINK",
         "FROM",
-        "WHY",
+        "FAILURE",
     ];
     if wide { &ALL } else { ALL.split_at(7).0 }
 }
@@ -85,7 +85,7 @@ pub(crate) fn row(view: &RevisionRow<'_>, wide: bool, now: Timestamp) -> Vec<Str
         view.outcome.map(|state| state.to_string()).unwrap_or_default(),
     ];
     if wide {
-        row.extend([text(view.flink_version), text(view.from_savepoint), text(view.why)]);
+        row.extend([text(view.flink_version), text(view.from_savepoint), text(view.failure)]);
     }
     row
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use std::time::SystemTime;
 
-use super::heartbeat::{Beats, Heartbeat};
+use super::heartbeat::{Heartbeat, LastHeartbeat};
 use super::holder::{check_held, taken_over};
 pub(crate) use super::plan_basis::Entry;
 use crate::error::{Error, Kind, Result};
@@ -38,7 +38,7 @@ pub(crate) struct HistoryStore {
     /// Token under which this process holds the operation in progress.
     token: Option<String>,
     limits: Option<Limits>,
-    beats: Beats,
+    last_heartbeat: LastHeartbeat,
 }
 
 impl HistoryStore {
@@ -101,7 +101,7 @@ impl HistoryStore {
             unreadable: None,
             token: None,
             limits: None,
-            beats: Beats::default(),
+            last_heartbeat: LastHeartbeat::default(),
         }
     }
 
@@ -130,7 +130,7 @@ impl HistoryStore {
     /// Conflict when this process held the operation in progress, and another process took it over.
     pub(crate) async fn update(&mut self, change: impl Fn(&mut History)) -> Result<()> {
         let token = self.token.clone();
-        let beats = self.beats.clone();
+        let last_heartbeat = self.last_heartbeat.clone();
         let held = |history: &History| {
             let by = |token: &String| {
                 history
@@ -147,7 +147,7 @@ impl HistoryStore {
             change(history);
             if !held(history) {
                 // This process ends the operation: later reads of its heartbeat are not needed.
-                beats.end();
+                last_heartbeat.end();
             }
             Ok(())
         };
@@ -212,7 +212,12 @@ impl HistoryStore {
             let fence = self.cluster.fence();
             fence.raise(self.target("get"), entry.token(), known, check_held);
         }
-        Ok(Heartbeat::new(&self.cluster, stored, entry.token(), &self.beats))
+        Ok(Heartbeat::new(
+            &self.cluster,
+            stored,
+            entry.token(),
+            &self.last_heartbeat,
+        ))
     }
 
     /// Checks that the cluster is unchanged since it was read: before reporting an error that a change may have caused.
@@ -261,7 +266,7 @@ impl HistoryStore {
     /// Forgets the token: the operation has ended.
     pub(crate) fn release(&mut self) {
         self.token = None;
-        self.beats.end();
+        self.last_heartbeat.end();
         self.cluster.fence().lower();
     }
 
@@ -271,7 +276,7 @@ impl HistoryStore {
         change: impl Fn(&mut History) -> Result<()>,
         room: impl Fn() -> usize,
     ) -> Result<()> {
-        if let Some(object) = self.beats.take() {
+        if let Some(object) = self.last_heartbeat.take() {
             self.history = History::from_config_map(&object)?;
             self.stored = Some(object);
         }
@@ -372,7 +377,7 @@ impl HistoryStore {
         self.stored = Some(written);
         self.cluster.fence().confirm(known);
         // An answer to a heartbeat meanwhile is older than this.
-        self.beats.take();
+        self.last_heartbeat.take();
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use super::api::{Cluster, MAX_ANSWER};
 use super::clock;
+use super::in_pod::default_namespace;
 pub use super::kubeconfig::{ConnectionOptions, configure};
 use super::kubeconfig::{check_context, configuration, read_kubeconfig};
 use super::lines::ShortLines;
@@ -82,7 +83,7 @@ fn warn_of_plain_text(server: &http::Uri) {
     }
 }
 
-/// The namespace for a command that sends no request: `default` if there is no kubeconfig either.
+/// The namespace for a command that sends no request: the Pod's or `default` if there is no kubeconfig either.
 pub(crate) fn namespace(args: &ConnectionOptions) -> Result<String> {
     if let Some(namespace) = &args.namespace {
         return check_namespace(namespace).map(|()| namespace.clone());
@@ -97,7 +98,7 @@ pub(crate) fn namespace(args: &ConnectionOptions) -> Result<String> {
 pub(crate) fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)> {
     let given = args.namespace.clone();
     let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
-        return Ok((None, given.unwrap_or_else(|| "default".to_owned())));
+        return Ok((None, given.unwrap_or_else(default_namespace)));
     };
     let name = args.context.clone().or_else(|| kubeconfig.current_context.clone());
     if let Some(name) = &args.context {
@@ -109,7 +110,7 @@ pub(crate) fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)
         .find(|context| Some(&context.name) == name.as_ref());
     let namespace = given
         .or_else(|| context.and_then(|named| named.context?.namespace))
-        .unwrap_or_else(|| "default".to_owned());
+        .unwrap_or_else(default_namespace);
     Ok((name.filter(|name| !name.is_empty()), namespace))
 }
 

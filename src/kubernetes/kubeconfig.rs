@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::api::access::Access;
+use super::in_pod::default_namespace;
 use super::no_proxy;
 use crate::error::{Error, Result};
 use crate::model::nearest::nearest;
@@ -123,7 +124,7 @@ fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -
         None => no_proxy::proxy(&config.cluster_url, |name| std::env::var(name).ok())?,
     };
     config.root_cert = authorities(&cluster)?;
-    config.default_namespace = context.namespace.unwrap_or(config.default_namespace);
+    config.default_namespace = context.namespace.unwrap_or_else(default_namespace);
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
     config.disable_compression = cluster.disable_compression.unwrap_or(false);
     config.tls_server_name = cluster.tls_server_name;
@@ -314,14 +315,7 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
     for named in kubeconfig.auth_infos.iter_mut().filter(|named| named.name == user_name) {
         named.auth_info.iter_mut().try_for_each(trim_token_file)?;
     }
-    for (flag, file) in [
-        ("--client-certificate", &args.client_certificate),
-        ("--client-key", &args.client_key),
-    ] {
-        if let Some(file) = file {
-            readable(flag, file)?;
-        }
-    }
+    check_client_files(args)?;
     let overrides = user_flags(args);
     if overrides.is_empty() {
         return Ok(());
@@ -373,6 +367,18 @@ fn readable(flag: &str, file: &Path) -> Result<()> {
         .map_err(|e| Error::usage(format!("cannot read the file of {flag}, {}: {e}", file.display())))
 }
 
+fn check_client_files(args: &ConnectionOptions) -> Result<()> {
+    for (flag, file) in [
+        ("--client-certificate", &args.client_certificate),
+        ("--client-key", &args.client_key),
+    ] {
+        if let Some(file) = file {
+            readable(flag, file)?;
+        }
+    }
+    Ok(())
+}
+
 /// The user's fields that flags set, under their kubeconfig names; null removes a field that the flag replaces.
 fn user_flags(args: &ConnectionOptions) -> Vec<(&'static str, Value)> {
     let mut fields = Vec::new();
@@ -419,7 +425,22 @@ fn overridden(info: AuthInfo, fields: Vec<(&'static str, Value)>) -> Result<Auth
     serde_json::from_value(tree).map_err(failed)
 }
 
+/// The configuration of a Pod with the flags. kubectl takes only some of them there; none is ignored here.
 fn with_flags_in_cluster(mut config: Config, args: &ConnectionOptions) -> Result<Config> {
+    config.default_namespace = default_namespace();
+    if let Some(file) = &args.certificate_authority {
+        readable("--certificate-authority", file)?;
+        config.root_cert = authorities(&Cluster {
+            certificate_authority: Some(file.to_string_lossy().into_owned()),
+            ..Cluster::default()
+        })?;
+        // kube reads that of the service account again when it changes.
+        config.root_cert_file = None;
+    }
+    config.tls_server_name = args.tls_server_name.clone().or(config.tls_server_name);
+    config.accept_invalid_certs = args.insecure_skip_tls_verify.unwrap_or(config.accept_invalid_certs);
+    config.disable_compression = args.disable_compression.unwrap_or(config.disable_compression);
+    check_client_files(args)?;
     let fields = user_flags(args);
     if !fields.is_empty() {
         config.auth_info = overridden(config.auth_info, fields)?;
@@ -438,5 +459,39 @@ mod tests {
         assert_eq!(with_scheme("https://a".to_owned(), &cluster), "https://a");
         cluster.certificate_authority = Some("ca.crt".to_owned());
         assert_eq!(with_scheme("a:1".to_owned(), &cluster), "https://a:1");
+    }
+
+    #[test]
+    fn no_flag_is_ignored_in_a_pod() {
+        let mut config = Config::new("https://10.0.0.1".parse().unwrap());
+        config.root_cert_file = Some("/ca.crt".into());
+        config.auth_info.token_file = Some("/token".to_owned());
+        let mut args = ConnectionOptions {
+            token: Some("t".to_owned()),
+            impersonate: Some("ci".to_owned()),
+            tls_server_name: Some("kubernetes".to_owned()),
+            insecure_skip_tls_verify: Some(true),
+            disable_compression: Some(true),
+            ..ConnectionOptions::default()
+        };
+        let with = with_flags_in_cluster(config.clone(), &args).unwrap();
+        assert_eq!(
+            (with.auth_info.token.is_some(), with.auth_info.token_file),
+            (true, None)
+        );
+        assert_eq!(with.auth_info.impersonate.as_deref(), Some("ci"));
+        assert_eq!(with.tls_server_name.as_deref(), Some("kubernetes"));
+        assert!(with.accept_invalid_certs && with.disable_compression);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.crt");
+        args.certificate_authority = Some(file.clone());
+        let error = with_flags_in_cluster(config.clone(), &args).unwrap_err();
+        assert!(error.message.contains("--certificate-authority"), "{error}");
+        std::fs::write(file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        let with = with_flags_in_cluster(config, &args).unwrap();
+        assert_eq!(
+            (with.root_cert.map(|all| all.len()), with.root_cert_file),
+            (Some(1), None)
+        );
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod connect;
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod field_ownership;
+mod in_pod;
 pub(crate) mod kubeconfig;
 mod lines;
 pub(crate) mod logs;

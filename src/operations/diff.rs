@@ -15,6 +15,7 @@ use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::upgrade::fit;
 
 /// The version to compare with the existing objects.
 pub(crate) struct ComparedVersion {
@@ -40,7 +41,7 @@ pub(crate) async fn compare_objects(
     wanted: ComparedVersion,
 ) -> Result<Vec<ComparedObject>> {
     let handle = ClusterHandle::read(cluster, name).await?;
-    let made = wanted.build(&handle)?;
+    let made = Box::pin(wanted.build(&handle)).await?;
     let applied = objects::dry_run(cluster, &made, &handle.live).await?;
     let live = [&handle.live.service, &handle.live.job, &handle.live.deployment];
     let mut compared = Vec::new();
@@ -89,7 +90,8 @@ fn without_number(object: &mut Value) {
 }
 
 impl ComparedVersion {
-    fn build(self, handle: &ClusterHandle) -> Result<Manifests> {
+    /// The objects as a change would make them, with the slots that the running job needs.
+    async fn build(self, handle: &ClusterHandle) -> Result<Manifests> {
         let own = self.own;
         let running = handle.live_revision();
         let history = handle.store.history();
@@ -123,6 +125,10 @@ impl ComparedVersion {
         };
         let layer = base.changed_by(self.flags);
         let number = running.unwrap_or(1);
-        manifests::build(&Spec::resolve(layer)?, &templates, handle.namespace(), number)
+        let mut spec = Spec::resolve(layer)?;
+        if let Some(number) = fit::task_managers(handle, &spec).await {
+            spec.task_managers = number;
+        }
+        manifests::build(&spec, &templates, handle.namespace(), number)
     }
 }

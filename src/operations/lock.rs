@@ -76,7 +76,7 @@ pub(crate) async fn begin(handle: &mut ClusterHandle, command: Command, ending: 
         step: Step::Stopping,
         ..Journal::begin(Kind::Stop, command, this_process(), &now, ending)
     };
-    enter(handle, &journal, savepoint).await
+    acquire(handle, &journal, savepoint).await
 }
 
 /// A cluster that is being created, or whose objects the plugin takes over.
@@ -128,7 +128,7 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parall
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
     };
-    enter(handle, &journal, None).await
+    acquire(handle, &journal, None).await
 }
 
 /// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
@@ -155,7 +155,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
             ..Journal::begin(Kind::Stop, command, this_process(), &now, Ending::Nothing)
         },
     };
-    let heartbeat = enter(handle, &journal, None).await?;
+    let heartbeat = acquire(handle, &journal, None).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -169,7 +169,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
     applied
 }
 
-async fn enter(handle: &mut ClusterHandle, journal: &Journal, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
+async fn acquire(handle: &mut ClusterHandle, journal: &Journal, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
     let basis = Basis::of(&handle.live);
     let left = handle.left_behind.take();
     let live = handle.live_revision();
@@ -236,7 +236,7 @@ pub(crate) async fn close(handle: &mut ClusterHandle, failure: Option<&str>) -> 
 
 /// Deletes the history of a cluster without any objects, if `purge` requests it or the history has only this operation.
 /// This releases the lock.
-pub(crate) async fn forget(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
+pub(crate) async fn purge_history(handle: &mut ClusterHandle, purge: bool) -> Result<()> {
     let store = &mut handle.store;
     let history = store.history();
     // A history that may not be read counts as missing, unless its deletion was requested.

@@ -198,8 +198,8 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
 
 /// How often a log without a cause is read again, and the time between two reads: Flink's REST reports a failed job
 /// before the log has the trace.
-const LOOKS: u32 = 10;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+const POLLS: u32 = 10;
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node.
 pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
@@ -226,20 +226,20 @@ pub(crate) async fn without_job(cluster: &Cluster, mut cause: Cause) -> Option<C
 
 /// Adds the cause in the log to a `cause` that names the log.
 pub(crate) async fn with_log(cluster: &Cluster, cause: Cause) -> Cause {
-    with_looks(cluster, cause, 1).await
+    with_log_read(cluster, cause, 1).await
 }
 
 /// Like [`with_log`], for a failure that was just observed: the log is read again for some seconds.
 pub(crate) async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
-    with_looks(cluster, cause, LOOKS).await
+    with_log_read(cluster, cause, POLLS).await
 }
 
-async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
+async fn with_log_read(cluster: &Cluster, cause: Cause, polls: u32) -> Cause {
     let Some(container) = &cause.log_of else {
         return cause;
     };
     let mut last = None;
-    for look in 1..=looks {
+    for poll in 1..=polls {
         let Some(log) = log_end(cluster, container).await else {
             break;
         };
@@ -247,8 +247,8 @@ async fn with_looks(cluster: &Cluster, cause: Cause, looks: u32) -> Cause {
             return cause.with_log(&found);
         }
         last = last_line(&log);
-        if look < looks {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+        if poll < polls {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
     match last {

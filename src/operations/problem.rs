@@ -9,7 +9,7 @@ use crate::model::diagnosis::{Cause, Severity, with_name};
 use crate::model::names::ClusterName;
 
 /// Commands that change nothing, of `kubectl` and of this plugin.
-const LOOKS: [&str; 21] = [
+const READ_ONLY: [&str; 21] = [
     "auth",
     "config",
     "describe",
@@ -54,7 +54,7 @@ pub(crate) struct OperationPart {
     pub(crate) started_at: String,
     pub(crate) step: Step,
     /// Its state, in a sentence.
-    pub(crate) stand: String,
+    pub(crate) message: String,
     pub(crate) revision: Option<u64>,
     /// The commands to run if it has no running process, one per line.
     pub(crate) hints: Vec<String>,
@@ -68,7 +68,7 @@ impl OperationPart {
             by: journal.holder.as_ref().map(|holder| holder.who.clone()),
             started_at: journal.started_at.clone(),
             step: journal.step,
-            stand: journal.status_text(),
+            message: journal.status_text(),
             revision: journal.new_revision,
             hints: journal.next_steps(name),
         })
@@ -80,7 +80,7 @@ impl OperationPart {
 pub(crate) fn problems(causes: &[Cause], name: &ClusterName, history: &History) -> Vec<Problem> {
     let is_open = history.open_journal().is_some();
     let problem = |cause: &Cause| {
-        let hints = cause.hints.iter().filter(|hint| !is_open || only_looks(hint));
+        let hints = cause.hints.iter().filter(|hint| !is_open || is_read_only(hint));
         Problem {
             cause: cause.kind.id(),
             severity: cause.severity(),
@@ -93,7 +93,7 @@ pub(crate) fn problems(causes: &[Cause], name: &ClusterName, history: &History) 
 }
 
 /// Whether no command in a hint changes anything.
-fn only_looks(hint: &str) -> bool {
+fn is_read_only(hint: &str) -> bool {
     let mut words = hint
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
         .filter(|word| !word.is_empty())
@@ -103,7 +103,7 @@ fn only_looks(hint: &str) -> bool {
             continue;
         }
         words.next_if_eq(&"flink");
-        if words.next().is_some_and(|verb| !LOOKS.contains(&verb)) {
+        if words.next().is_some_and(|verb| !READ_ONLY.contains(&verb)) {
             return false;
         }
     }
@@ -140,13 +140,13 @@ mod tests {
 
     #[test]
     fn what_changes_a_cluster_is_no_hint_during_an_operation() {
-        for looks in [
+        for reads in [
             "the root exception is in the JobManager's log: kubectl flink logs",
             "raise --slots, or lower --parallelism",
             "the nodes are short of memory: kubectl get nodes shows which",
             "`kubectl flink exceptions demo` shows the whole traces",
         ] {
-            assert!(only_looks(looks), "{looks}");
+            assert!(is_read_only(reads), "{reads}");
         }
         for changes in [
             "or delete the rest of it: kubectl flink delete",
@@ -154,7 +154,7 @@ mod tests {
             "kubectl flink savepoint-resume creates it again; so does kubectl apply",
             "kubectl flink logs shows it, `kubectl delete node` frees its Pods at once",
         ] {
-            assert!(!only_looks(changes), "{changes}");
+            assert!(!is_read_only(changes), "{changes}");
         }
     }
 }

@@ -80,7 +80,7 @@ async fn close(cluster: &Cluster, key: &Key, how: &PruneOptions) {
                 ));
                 pods_gone(&handle.cluster, &name, None, Gone::Deleted, how.limit).await?;
             }
-            lock::forget(&mut handle, false).await?;
+            lock::purge_history(&mut handle, false).await?;
             lock::close(&mut handle, None).await?;
         }
         Ok::<_, Error>(())
@@ -190,7 +190,7 @@ impl EndedCluster {
         let heartbeat = lock::begin(&mut handle, Command::Delete, Ending::Nothing).await?;
         let removing = Box::pin(removal.carry_out_ended(&cluster, &name, how.limit, how.no_wait));
         let removed = match heartbeat.beside(removing).await {
-            Ok(()) => lock::forget(&mut handle, false).await,
+            Ok(()) => lock::purge_history(&mut handle, false).await,
             failed => failed,
         };
         lock::end(&mut handle, &removed).await;

@@ -99,7 +99,16 @@ fn of(handle: &ClusterHandle) -> ShortJob<'_> {
 
 fn job(handle: &ClusterHandle, wanted: &TargetRevision, path: Option<&str>, limit: Option<Duration>) -> Result<Value> {
     let frame = short_job::frame(handle, limit)?;
-    rehearsal::job(&wanted.layer, &wanted.templates, handle.namespace(), path, &frame)
+    let live = &handle.live;
+    let class = rehearsal::priority_class(live.job.as_ref(), live.deployment.as_ref());
+    rehearsal::job(
+        &wanted.layer,
+        &wanted.templates,
+        handle.namespace(),
+        path,
+        class,
+        &frame,
+    )
 }
 
 /// Checks that the Job can be created, read and deleted, and its Flink reached, before anything is started.

@@ -131,7 +131,7 @@ impl Removal {
 
     /// Deletes the objects that the JobManager needs until it ends.
     pub(crate) async fn extras(&self, cluster: &Cluster) -> Result<()> {
-        ha_config_maps::forget(cluster, &self.leaders).await?;
+        ha_config_maps::delete_all(cluster, &self.leaders).await?;
         try_join_all(self.rights.iter().map(|object| delete(cluster, Some(object)))).await?;
         Ok(())
     }

@@ -21,8 +21,8 @@ use crate::progress;
 
 /// How often a log without its end is read again, and the time between two reads: the container runtime may write it
 /// after the container's end.
-const LOOKS: u32 = 10;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(300);
+const POLLS: u32 = 10;
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Reads the file of `path` on this machine: a directory or a file, or `-` for standard input.
 pub(crate) fn local(path: &str) -> Result<Metadata> {
@@ -109,7 +109,7 @@ async fn in_volumes(handle: &ClusterHandle, paths: &[&str], limit: Option<Durati
             savepoint_reader::CONTAINER,
             savepoint_reader::MAX_LOG
         );
-        for _ in 0..LOOKS {
+        for _ in 0..POLLS {
             let log = cluster.text(&target, &query).await?;
             if let Some(files) = savepoint_reader::files(&log, paths)? {
                 let files = files.iter().zip(paths);
@@ -117,7 +117,7 @@ async fn in_volumes(handle: &ClusterHandle, paths: &[&str], limit: Option<Durati
                     .map(|(packed, path)| unpacked(packed, path))
                     .collect::<Result<Vec<_>>>();
             }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Err(Error::failure(format!(
             "the log of Pod {pod} has no end: repeat the command"

@@ -126,7 +126,7 @@ pub(crate) struct CheckpointPart {
     pub(crate) failed: u64,
     pub(crate) in_progress: u64,
     /// Number of failed checkpoints since the last completed one.
-    pub(crate) failed_in_a_row: u64,
+    pub(crate) consecutive_failures: u64,
     pub(crate) last: Option<LastCheckpoint>,
     pub(crate) last_failure: Option<String>,
     /// Durations of the last checkpoints, oldest first.
@@ -173,7 +173,7 @@ pub(crate) struct SavepointPart {
 pub(crate) struct OutcomePart {
     pub(crate) state: RevisionState,
     pub(crate) at: String,
-    pub(crate) why: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 impl ClusterStatus {
@@ -230,7 +230,7 @@ fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
     Some(OutcomePart {
         state: outcome.state,
         at: outcome.at.clone(),
-        why: outcome.why.clone(),
+        failure: outcome.failure.clone(),
     })
 }
 
@@ -350,7 +350,7 @@ fn checkpoints(snapshot: &Snapshot) -> Option<CheckpointPart> {
         completed: statistics.counts.completed,
         failed: statistics.counts.failed,
         in_progress: statistics.counts.in_progress,
-        failed_in_a_row: statistics.failed_in_a_row(),
+        consecutive_failures: statistics.consecutive_failures(),
         last: statistics.latest.completed.as_ref().map(|last| LastCheckpoint {
             id: last.id,
             completed_at: time(last.latest_ack_timestamp),

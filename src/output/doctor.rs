@@ -30,10 +30,10 @@ pub(crate) fn findings(findings: &[Finding], width: Option<usize>) -> String {
             clean(&finding.message)
         );
         let _ = writeln!(out, "{}", wrapped(&line, width, margin));
-        // What mends several findings is below the last of them.
-        let next = left.peek().and_then(|next| next.mend.as_ref());
-        if let Some(mend) = finding.mend.as_ref().filter(|mend| next != Some(*mend)) {
-            let line = format!("{:margin$}{HINT}hint:{HINT:#} {}", "", clean(&with_place(mend)));
+        // A hint of several findings is below the last of them.
+        let next = left.peek().and_then(|next| next.hint.as_ref());
+        if let Some(hint) = finding.hint.as_ref().filter(|hint| next != Some(*hint)) {
+            let line = format!("{:margin$}{HINT}hint:{HINT:#} {}", "", clean(&with_place(hint)));
             let _ = writeln!(out, "{}", wrapped(&line, width, margin));
         }
     }

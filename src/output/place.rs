@@ -1,7 +1,7 @@
 //! Commands in messages have the flags that say where the command that prints them works: they can be copied.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Commands of the plugin that use no connection.
 const LOCAL: [&str; 6] = ["COMMAND", "completion", "defaults", "image", "manifests", "options"];
@@ -28,11 +28,30 @@ pub(crate) fn set(place: Place) {
     let _ = PLACE.set(place);
 }
 
+/// The flag for the namespace of the cluster at work, where a file names it and the command line does not.
+static OF_FILE: Mutex<Option<String>> = Mutex::new(None);
+
+/// Sets the namespace that a file names for the cluster at work; `None`: that of the command line is its own.
+pub(crate) fn set_namespace_of_file(namespace: Option<&str>) {
+    *OF_FILE.lock().unwrap_or_else(PoisonError::into_inner) = namespace.map(|namespace| format!("-n {namespace}"));
+}
+
 /// The text with these flags in its commands.
 pub(super) fn with_place(text: &str) -> Cow<'_, str> {
-    match PLACE.get() {
-        Some(place) if *place != Place::default() => Cow::Owned(put_in(text, place)),
+    let of_file = OF_FILE.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = PLACE.get().map(|typed| with_namespace(typed, of_file.as_deref()));
+    match place {
+        Some(place) if place != Place::default() => Cow::Owned(put_in(text, &place)),
         _ => Cow::Borrowed(text),
+    }
+}
+
+/// What was typed, with the namespace of a file where none was.
+fn with_namespace(typed: &Place, of_file: Option<&str>) -> Place {
+    let namespace = Some(typed.namespace.as_str()).filter(|flag| !flag.is_empty());
+    Place {
+        cluster: typed.cluster.clone(),
+        namespace: namespace.or(of_file).unwrap_or_default().to_owned(),
     }
 }
 
@@ -77,7 +96,7 @@ fn works_somewhere(command: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, put_in};
+    use super::{Place, put_in, with_namespace};
 
     fn placed(text: &str, cluster: &str) -> String {
         let place = Place {
@@ -139,6 +158,23 @@ mod tests {
         ] {
             assert_eq!(placed(text, "--context prod"), expected);
         }
+    }
+
+    #[test]
+    fn the_namespace_of_a_file_is_that_of_its_commands() {
+        let mut typed = Place {
+            cluster: "--context prod".to_owned(),
+            namespace: String::new(),
+        };
+        let text = "kubectl flink resume demo";
+        for (of_file, expected) in [
+            (Some("-n jobs"), "kubectl flink --context prod -n jobs resume demo"),
+            (None, "kubectl flink --context prod resume demo"),
+        ] {
+            assert_eq!(put_in(text, &with_namespace(&typed, of_file)), expected);
+        }
+        typed.namespace = "-n shop".to_owned();
+        assert_eq!(with_namespace(&typed, Some("-n jobs")), typed);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn optional(kind: &str) -> &'static [&'static str] {
             "AGE",
             "TASKMANAGERS",
         ],
-        "RevisionList" => &["WHY", "FROM", "FLINK", "BY", "PARALLELISM", "IMAGE", "AGE"],
+        "RevisionList" => &["FAILURE", "FROM", "FLINK", "BY", "PARALLELISM", "IMAGE", "AGE"],
         "SavepointList" => &[
             "FAILURE", "IMAGE", "JOB", "FLINK", "FORMAT", "REVISION", "SIZE", "TAKEN BY",
         ],

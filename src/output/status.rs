@@ -224,7 +224,7 @@ fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, 
         Some(interval) => format!("every {}", charts::millis(interval)),
         None => "off, or at an interval that is not known".to_owned(),
     };
-    let row = match part.failed_in_a_row {
+    let row = match part.consecutive_failures {
         0 => String::new(),
         row => format!(" ({BAD}{row} in a row{BAD:#})"),
     };
@@ -283,7 +283,7 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
     let text = format!(
         "{}{revision}{by}, {when} ago: {}",
         clean(&operation.command),
-        clean(&operation.stand)
+        clean(&operation.message)
     );
     line(&mut out, "Unfinished", &beside_label(&text, width));
     for hint in &operation.hints {
@@ -300,13 +300,18 @@ fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, 
         .outcome
         .as_ref()
         .filter(|outcome| outcome.state == RevisionState::Failed);
-    let Some((why, outcome)) = failed.and_then(|outcome| Some((outcome.why.as_ref()?, outcome))) else {
+    let Some((failure, outcome)) = failed.and_then(|outcome| Some((outcome.failure.as_ref()?, outcome))) else {
         return;
     };
     let runs = status.job.as_ref().is_some_and(JobPart::all_run);
-    if !runs && !status.problems.iter().any(|problem| why.ends_with(&problem.message)) {
+    if !runs
+        && !status
+            .problems
+            .iter()
+            .any(|problem| failure.ends_with(&problem.message))
+    {
         let when = since(outcome.at.parse().ok(), now);
-        let text = format!("{when} ago: {}", clean(why));
+        let text = format!("{when} ago: {}", clean(failure));
         line(out, "Did not start", &beside_label(&text, width));
     }
 }

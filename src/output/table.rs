@@ -11,14 +11,13 @@ use super::wrap::end_of;
 /// Spaces between columns, as in kubectl.
 const GAP: usize = 3;
 /// Columns that are cut first: names and paths are copied.
-const TEXTS: [&str; 16] = [
+const TEXTS: [&str; 15] = [
     "VERTEX",
     "TASK",
     "JOB NAME",
     "MESSAGE",
     "CAUSE",
     "FAILURE",
-    "WHY",
     IMAGE,
     "SOURCE",
     "BY",

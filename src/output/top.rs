@@ -50,8 +50,8 @@ pub(crate) struct TopView {
 impl TopView {
     pub(crate) fn of(opened: Option<Key>, everywhere: bool) -> Self {
         Self {
-            opened,
             everywhere,
+            opened,
             ..Self::default()
         }
     }

@@ -59,7 +59,7 @@ pub(crate) struct WhyDocument<'a> {
     operation: Option<&'a OperationPart>,
     summary: &'a str,
     cause: Option<&'a Problem>,
-    others: &'a [Problem],
+    other_problems: &'a [Problem],
     remarks: &'a [String],
 }
 
@@ -77,8 +77,8 @@ impl<'a> WhyDocument<'a> {
         remarks: &'a [String],
         now: Timestamp,
     ) -> Self {
-        let (cause, others) = match explanation.problems.split_first() {
-            Some((first, others)) if explanation.is_wrong => (Some(first), others),
+        let (cause, other_problems) = match explanation.problems.split_first() {
+            Some((first, rest)) if explanation.is_wrong => (Some(first), rest),
             _ => (None, &explanation.problems[..]),
         };
         let name = name.as_str();
@@ -93,7 +93,7 @@ impl<'a> WhyDocument<'a> {
             operation: explanation.operation.as_ref(),
             summary: cause.map_or(&explanation.healthy, |cause| &cause.message),
             cause,
-            others,
+            other_problems,
             remarks,
         }
     }

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty};
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, JOBS, SERVICE, empty, running};
 use crate::objects::{deployment_table, job_row, job_table};
 use crate::sandbox::Sandbox;
-use crate::server::{get, json, patch, post, status};
+use crate::server::{get, json, patch, post, put, status};
 
 const FILE: &str = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
     spec: {image: 'flink:2.3.0', flinkVersion: v2_3, job: {jarURI: 'local:///opt/flink/usrlib/a.jar', parallelism: 1}}\n";
@@ -172,4 +172,31 @@ fn a_name_that_is_none_of_ours_is_skipped() {
     let outcome = sandbox.run(&["wait", "-l", "team=a", "--for=deleted"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(outcome.stderr.contains("aaa is skipped: "), "{outcome}");
+}
+
+/// A set of files may have clusters of several namespaces.
+#[test]
+fn commands_in_messages_have_the_namespace_that_the_file_names() {
+    let sandbox = running();
+    let savepoint = tree!({"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed", "path": "s3://b/sp-1",
+        "format": "CANONICAL", "reason": "delete", "requestedAt": "2026-01-01T00:00:00Z"});
+    sandbox.put_entry("savepoints", &tree!([savepoint]));
+    let mut history = sandbox.object(HISTORY);
+    history["metadata"]["namespace"] = tree!("shop");
+    let path = "/api/v1/namespaces/shop/configmaps/demo-history";
+    sandbox.world().store(path, history);
+    sandbox.file(
+        "demo.yaml",
+        &FILE.replace("{name: demo}", "{name: demo, namespace: shop}"),
+    );
+    // It is not created after that: the lock cannot be acquired.
+    for call in [patch(path), put(path)] {
+        let broken = status(500, "InternalError", "the webhook is broken");
+        sandbox.server.expect(call).often().answer(broken);
+    }
+    let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--no-wait"]);
+    assert!(
+        outcome.stderr.contains("`kubectl flink -n shop resume demo`"),
+        "{outcome}"
+    );
 }

@@ -35,7 +35,7 @@ fn is_named_first(want: &str, scene: &Scene) {
     let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let notice = ["starting", "terminating", "no-checkpoints"].contains(&want);
     let first = if notice {
-        &printed["others"][0]
+        &printed["otherProblems"][0]
     } else {
         &printed["cause"]
     };

@@ -354,3 +354,21 @@ fn the_configuration_is_asked_for_again_before_the_last_checkpoint_is_read() {
         .filter(|request| request.ends_with("/jobmanager/config"));
     assert_eq!(asked.count(), 2, "{outcome}");
 }
+
+/// Flink has a text instead of the path of such a checkpoint, and cancels the job all the same.
+#[test]
+fn a_checkpoint_in_memory_is_no_state_to_resume_from() {
+    let sandbox = running();
+    let path = "<checkpoint-not-externally-addressable>";
+    let newest = tree!({"id": 3, "status": "COMPLETED", "is_savepoint": false, "external_path": path});
+    let statistics = tree!({"counts": {"completed": 1}, "latest": {"completed": newest}, "history": [newest]});
+    let asked = sandbox.server.expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")));
+    asked.often().answer(json(&statistics));
+    let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2", "--strategy", "last-checkpoint"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(
+        outcome.stderr.contains("only in the memory of its JobManager"),
+        "{outcome}"
+    );
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}

@@ -21,7 +21,7 @@ fn an_upgrade_killed_at_any_step_can_be_continued() {
         assert_eq!(outcome.stdout, "cluster/demo upgraded\n", "{step}");
         let journal = sandbox.entry("journal");
         assert_eq!(journal["step"], "done", "{step}: {journal}");
-        assert_eq!(journal["saved"], SAVED, "{step}: {journal}");
+        assert_eq!(journal["savedState"], SAVED, "{step}: {journal}");
         assert_eq!(sandbox.entry("revision.2")["outcome"]["state"], "running", "{step}");
         // It was requested: its result is read, and no request is repeated.
         assert!(
@@ -45,7 +45,9 @@ fn an_upgrade_killed_at_any_step_can_be_aborted() {
     for step in ["saved", "replacing", "waiting", "rolling-back"] {
         let sandbox = unfinished(step, &Value::Null);
         let server = &sandbox.server;
-        sandbox.edit_entry("journal", |journal| journal["back"] = tree!(step == "rolling-back"));
+        sandbox.edit_entry("journal", |journal| {
+            journal["rollingBack"] = tree!(step == "rolling-back");
+        });
         // The old JobManager waits for the new version's TaskManagers, which may be too young to handle a signal. One
         // that is not deleted yet is left to its controller, which would replace it.
         let young = |phase: &str, grace: Option<u32>| {
@@ -129,7 +131,7 @@ fn a_rollback_that_was_killed_continues_with_either_flag() {
     for step in ["rolling-back", "returning"] {
         for flag in ["--continue", "--abort"] {
             let sandbox = unfinished(step, &Value::Null);
-            sandbox.edit_entry("journal", |journal| journal["back"] = tree!(true));
+            sandbox.edit_entry("journal", |journal| journal["rollingBack"] = tree!(true));
             // The old version is made again: it is found out, and not made twice.
             has_revision(&sandbox, 3);
             if step == "rolling-back" {
@@ -229,7 +231,7 @@ fn a_flink_that_is_briefly_unreachable_is_waited_for() {
         let outcome = sandbox.run(&["upgrade", "demo", way]);
         assert_eq!(outcome.code, Some(if way == "--abort" { 6 } else { 0 }), "{outcome}");
         let journal = sandbox.entry("journal");
-        assert_eq!(journal["saved"], SAVED, "{way}: {journal}");
+        assert_eq!(journal["savedState"], SAVED, "{way}: {journal}");
     }
 }
 
@@ -239,7 +241,7 @@ fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
         let sandbox = unfinished("stopping", &Value::Null);
         sandbox.edit_entry("journal", |journal| {
             journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
-            journal["saved"] = tree!(format!("{CHECKPOINTS}1"));
+            journal["savedState"] = tree!(format!("{CHECKPOINTS}1"));
         });
         sandbox.put_entry("savepoints", &tree!([]));
         away(&sandbox, "jobs/overview");
@@ -257,8 +259,8 @@ fn a_job_is_not_taken_for_canceled_while_flink_is_unreachable() {
     let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let journal = sandbox.entry("journal");
-    assert_eq!(journal["saved"], format!("{CHECKPOINTS}2"), "{journal}");
-    assert_eq!(journal["start"], journal["saved"], "{journal}");
+    assert_eq!(journal["savedState"], format!("{CHECKPOINTS}2"), "{journal}");
+    assert_eq!(journal["start"], journal["savedState"], "{journal}");
 }
 
 /// Flink does not take a cancel back, so the job ends, and the old version is started again.
@@ -340,7 +342,7 @@ fn no_command_closes_an_incomplete_resume_of_another_version() {
 fn an_aborted_resume_ends_without_a_rollback() {
     let sandbox = resume("replacing");
     sandbox.edit_entry("journal", |journal| {
-        journal.as_object_mut().unwrap().remove("backRevision");
+        journal.as_object_mut().unwrap().remove("rollbackRevision");
     });
     let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
     assert_eq!(outcome.code, Some(6), "{outcome}");

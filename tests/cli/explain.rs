@@ -281,7 +281,7 @@ fn doctor_works_without_any_right() {
         outcome.stdout.contains("you may not create jobs.batch: needed by "),
         "{outcome}"
     );
-    // One hint mends all of them.
+    // All of them have one hint.
     assert_eq!(outcome.stdout.matches("doctor --rbac").count(), 1, "{outcome}");
     assert!(
         outcome.stdout.contains("may not be read, and is not checked"),

@@ -86,6 +86,26 @@ fn the_same_parallelism_keeps_its_taskmanagers_where_flink_does_not_show_the_job
     assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 5, "{outcome}");
 }
 
+/// Otherwise it would show fewer than the change then starts.
+#[test]
+fn diff_shows_the_taskmanagers_of_all_slot_sharing_groups() {
+    let mut groups = detail(2);
+    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
+    let sandbox = running_with(TWO);
+    let details = get(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(details).answer(json(&groups));
+    let outcome = sandbox.run(&["diff", "demo", "-p", "4"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stdout.contains("replicas: 5\n"), "{outcome}");
+    // Where the size stays, Flink is not asked.
+    let outcome = sandbox.run(&["diff", "demo", "--env", "A=2"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(
+        !outcome.requests.iter().any(|request| request.contains("/proxy/")),
+        "{outcome}"
+    );
+}
+
 /// The repetition does not read the job that has ended.
 #[test]
 fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() {
@@ -93,8 +113,8 @@ fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() 
     let journal = tree!({
         "version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z", "step": "waiting",
         "ending": {"by": "savepoint", "triggerId": "1".repeat(32), "jobId": ID, "format": "CANONICAL"},
-        "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "back": false,
-        "saved": "s3://b/sp-1", "start": "s3://b/sp-1",
+        "oldRevision": 1, "newRevision": 2, "rollbackRevision": 3, "rollsBack": true, "rollingBack": false,
+        "savedState": "s3://b/sp-1", "start": "s3://b/sp-1",
     });
     sandbox.put_entry("journal", &journal);
     let mut second = revision(2, "flink:2.3.0", 4);

@@ -36,6 +36,17 @@ fn every_command_has_help() {
 }
 
 #[test]
+fn run_does_not_offer_the_flag_that_it_refuses() {
+    for (command, shows) in [("run", false), ("create", true)] {
+        let outcome = Sandbox::bare().run(&[command, "--help"]);
+        assert_eq!(outcome.stdout.contains("--wait"), shows, "{outcome}");
+    }
+    let outcome = Sandbox::bare().run(&["run", "demo", "--image", "flink:2.3.0", "--wait=false"]);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    assert!(outcome.stderr.contains("--wait=false contradicts it"), "{outcome}");
+}
+
+#[test]
 fn help_of_a_command_begins_with_examples_and_leaves_the_flags_of_all_commands_out() {
     let outcome = Sandbox::bare().run(&["help", "upgrade"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");

@@ -395,8 +395,8 @@ fn a_cluster_that_is_being_changed_is_not_pruned() {
     let sandbox = running();
     sandbox.end("Complete", &minutes_ago(90));
     let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "replacing", "ending": {"by": "cancel", "jobId": ID}, "rollsBack": true, "back": false,
-        "oldRevision": 1, "newRevision": 2, "saved": "s3://b/sp-1"});
+        "step": "replacing", "ending": {"by": "cancel", "jobId": ID}, "rollsBack": true, "rollingBack": false,
+        "oldRevision": 1, "newRevision": 2, "savedState": "s3://b/sp-1"});
     sandbox.put_entry("journal", &journal);
     let outcome = sandbox.run(&["prune", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");

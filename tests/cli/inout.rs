@@ -181,7 +181,7 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
 fn nothing_is_edited_in_the_midst_of_a_change() {
     let sandbox = running().variable("KUBE_EDITOR", "touch edited");
     let journal = tree!({"version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "stopping", "ending": {"by": "nothing"}, "oldRevision": 1, "newRevision": 2, "backRevision": 3});
+        "step": "stopping", "ending": {"by": "nothing"}, "oldRevision": 1, "newRevision": 2, "rollbackRevision": 3});
     sandbox.put_entry("journal", &journal);
     let outcome = sandbox.run(&["edit", "demo"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");

@@ -15,7 +15,7 @@ fn elsewhere() -> Value {
 /// Left behind by a command that ends no job, or that ends it without a successor.
 fn interrupted(command: &str, step: &str, holder: &Value) -> Sandbox {
     let sandbox = running();
-    let journal = tree!({"version": 1, "kind": "halt", "command": command, "startedAt": "2026-01-01T00:00:00Z",
+    let journal = tree!({"version": 1, "kind": "stop", "command": command, "startedAt": "2026-01-01T00:00:00Z",
         "step": step, "ending": {"by": "nothing"}, "holder": holder});
     sandbox.put_entry("journal", &journal);
     sandbox

@@ -139,7 +139,7 @@ fn a_cluster_that_runs_when_it_is_read_is_not_pruned() {
 fn is_ended_after_an_interruption(flags: &[&str], left: Option<&Value>) -> Outcome {
     let sandbox = running();
     sandbox.delete_objects();
-    let journal = tree!({"version": 1, "kind": "halt", "command": "delete", "startedAt": "2026-01-01T00:00:00Z",
+    let journal = tree!({"version": 1, "kind": "stop", "command": "delete", "startedAt": "2026-01-01T00:00:00Z",
         "step": "stopping", "ending": {"by": "nothing"}});
     sandbox.put_entry("journal", &journal);
     sandbox.edit(HISTORY, |history| {

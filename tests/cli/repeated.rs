@@ -101,7 +101,7 @@ fn a_repeated_rollback_picks_the_same_revision() {
             journal["command"] = tree!("rollback");
             journal["oldRevision"] = tree!(3);
             journal["newRevision"] = tree!(4);
-            journal["backRevision"] = tree!(5);
+            journal["rollbackRevision"] = tree!(5);
         });
         sandbox.put_entry("revision.3", &revision(3, "flink:2.3.2", 1));
         sandbox.put_entry("revision.4", &revision(4, "flink:2.3.1", 1));
@@ -206,7 +206,7 @@ fn a_replacement_whose_jobmanager_may_have_run_is_not_replaced() {
     ));
     let sandbox = running();
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "replacing", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
+        "step": "replacing", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "rollingBack": false});
     sandbox.put_entry("journal", &journal);
     is_refused(&sandbox);
     // The first version runs again under another ID: its JobManager was restarted when the job was to be canceled.
@@ -274,7 +274,7 @@ fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
     let sandbox = running();
     sandbox.world().gives_up = true;
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
-        "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "back": false});
+        "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "rollingBack": false});
     sandbox.put_entry("journal", &journal);
     let overview = get(&format!("{FLINK}/jobs/overview"));
     sandbox.server.expect(overview).times(2).answer(json(&restarting()));

@@ -384,8 +384,8 @@ fn scale_continues_its_own_unfinished_change_and_refuses_others() {
         let journal = tree!({
             "version": 1, "kind": "change", "command": command, "startedAt": "2026-01-01T00:00:00Z", "step": "waiting",
             "ending": {"by": "savepoint", "triggerId": "1".repeat(32), "jobId": ID, "format": "CANONICAL"},
-            "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "back": false,
-            "saved": "s3://b/sp-1", "start": "s3://b/sp-1",
+            "oldRevision": 1, "newRevision": 2, "rollbackRevision": 3, "rollsBack": true, "rollingBack": false,
+            "savedState": "s3://b/sp-1", "start": "s3://b/sp-1",
         });
         sandbox.put_entry("journal", &journal);
         sandbox.put_entry("revision.2", &revision(2, "flink:2.3.0", parallelism));

@@ -37,3 +37,26 @@ fn a_document_that_does_not_fit_is_rejected() {
     }
     assert!(fits("Nothing", &json!({})).is_err());
 }
+
+/// The names of fields stay after a release: they are words of Kubernetes and Flink, and one word for one thing.
+#[test]
+fn no_field_has_a_name_of_our_own() {
+    fn names(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(map) => {
+                if let Some(Value::Object(properties)) = map.get("properties") {
+                    found.extend(properties.keys().cloned());
+                }
+                map.values().for_each(|value| names(value, found));
+            }
+            Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    names(&serde_json::from_str(SCHEMA).unwrap(), &mut found);
+    assert!(found.iter().any(|name| name == "hint"), "{found:?}");
+    for word in ["stand", "mend", "why", "failedInARow", "others"] {
+        assert!(!found.iter().any(|name| name == word), "{word} is a field");
+    }
+}

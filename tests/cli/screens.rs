@@ -202,7 +202,7 @@ fn two_revisions() -> Made {
     let mut second = revision(2, IMAGE, 4);
     second["by"] = tree!("a-user-with-a-name@a-machine-of-the-continuous-integration");
     second["outcome"] =
-        tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "why": "the class is missing ".repeat(9)});
+        tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "failure": "the class is missing ".repeat(9)});
     made.history["data"]["revision.2"] = tree!(second.to_string());
     made
 }
@@ -234,7 +234,7 @@ fn wide_lists_are_not_cut() {
     for (command, words) in [
         (
             "history demo -o wide",
-            &["FLINK", "FROM", "WHY", IMAGE, "the-continuous-integration"][..],
+            &["FLINK", "FROM", "FAILURE", IMAGE, "the-continuous-integration"][..],
         ),
         (
             "savepoint list demo -o wide",

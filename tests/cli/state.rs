@@ -23,7 +23,7 @@ fn canceled() -> Sandbox {
     let sandbox = unfinished("stopping", &Value::Null);
     sandbox.edit_entry("journal", |journal| {
         journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
-        journal["saved"] = tree!("s3://b/job/chk-15");
+        journal["savedState"] = tree!("s3://b/job/chk-15");
     });
     sandbox.put_entry("savepoints", &tree!([]));
     sandbox.with_flink(|flink| flink.job_id = "f".repeat(32));
@@ -72,7 +72,10 @@ fn a_change_continues_from_the_named_state() {
     let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--from-savepoint", NAMED]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let journal = sandbox.entry("journal");
-    assert_eq!((&journal["start"], &journal["saved"]), (&tree!(NAMED), &tree!(NAMED)));
+    assert_eq!(
+        (&journal["start"], &journal["savedState"]),
+        (&tree!(NAMED), &tree!(NAMED))
+    );
     assert!(sandbox.object(JOB).to_string().contains(NAMED), "{outcome}");
 }
 
@@ -82,7 +85,7 @@ fn a_rollback_without_state_is_repeated_from_the_named_state() {
     let sandbox = unfinished("returning", &Value::Null);
     names_state(&sandbox);
     sandbox.edit_entry("journal", |journal| {
-        journal["back"] = tree!(true);
+        journal["rollingBack"] = tree!(true);
         journal["lost"] = tree!("the newest folder chk-N in s3://b/job");
     });
     has_revision(&sandbox, 3);
@@ -101,7 +104,7 @@ fn a_rollback_without_state_is_repeated_from_the_named_state() {
 fn stopping(holder: &Value) -> Sandbox {
     let sandbox = unfinished("stopping", holder);
     sandbox.edit_entry("journal", |journal| {
-        journal["kind"] = tree!("halt");
+        journal["kind"] = tree!("stop");
         journal["command"] = tree!("stop");
     });
     sandbox.edit_entry("savepoints", |savepoints| savepoints[0]["reason"] = tree!("stop"));
@@ -113,16 +116,16 @@ fn stopping(holder: &Value) -> Sandbox {
 #[test]
 fn status_keeps_the_cause_that_create_reported() {
     let sandbox = running();
-    let why = "cluster demo does not run: the class com.example.Absent is missing";
+    let failure = "cluster demo does not run: the class com.example.Absent is missing";
     sandbox.edit_entry("revision.1", |revision| {
-        revision["outcome"] = tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "why": why});
+        revision["outcome"] = tree!({"state": "failed", "at": "2026-01-01T00:00:00Z", "failure": failure});
     });
     sandbox.with_flink(|flink| flink.state = "FAILED");
     let printed: Value = serde_json::from_str(&sandbox.run(&["status", "demo", "-ojson"]).stdout).unwrap();
-    assert_eq!(printed["outcome"]["why"], why, "{printed}");
+    assert_eq!(printed["outcome"]["failure"], failure, "{printed}");
     assert_eq!(printed["outcome"]["state"], "failed", "{printed}");
-    let path = "-ojsonpath={.outcome.why}";
-    assert_eq!(sandbox.run(&["status", "demo", path]).stdout, why);
+    let path = "-ojsonpath={.outcome.failure}";
+    assert_eq!(sandbox.run(&["status", "demo", path]).stdout, failure);
 }
 
 /// The first `resume` was interrupted while it waited; the second one has seen that all tasks run.

@@ -19,12 +19,12 @@ pub fn unfinished(step: &str, holder: &Value) -> Sandbox {
     let mut journal = tree!({
         "version": 1, "kind": "change", "command": "upgrade", "startedAt": "2026-01-01T00:00:00Z", "step": step,
         "ending": {"by": "savepoint", "triggerId": TRIGGER, "jobId": ID, "format": "CANONICAL"},
-        "oldRevision": 1, "newRevision": 2, "backRevision": 3, "rollsBack": true, "back": false,
+        "oldRevision": 1, "newRevision": 2, "rollbackRevision": 3, "rollsBack": true, "rollingBack": false,
     });
     let mut second = revision(2, "flink:2.3.1", 1);
     if let Some(path) = saved {
         second["spec"]["spec"]["job"]["initialSavepointPath"] = tree!(path);
-        journal["saved"] = tree!(path);
+        journal["savedState"] = tree!(path);
         journal["start"] = tree!(path);
         let written = Written {
             path: path.to_owned(),

@@ -221,7 +221,7 @@ fn looks(place: &Place, job: &str) {
             .contains("/chk-"),
         "{status}"
     );
-    assert_eq!(status["checkpoints"]["failedInARow"], 0, "{status}");
+    assert_eq!(status["checkpoints"]["consecutiveFailures"], 0, "{status}");
     assert!(
         !status["checkpoints"]["recentDurationsMillis"]
             .as_array()

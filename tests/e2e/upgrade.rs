@@ -63,7 +63,7 @@ impl Place {
         assert_eq!(journal["step"], "rolled-back", "{journal}");
         let failed = self.revision(journal["newRevision"].as_u64().unwrap());
         assert_eq!(failed["outcome"]["state"], "rolled-back", "{failed}");
-        let back = journal["backRevision"].as_u64().unwrap();
+        let back = journal["rollbackRevision"].as_u64().unwrap();
         assert_eq!(self.running_revision(), back.to_string());
         assert_eq!(self.revision(back)["outcome"]["state"], "running");
         run
@@ -177,7 +177,7 @@ fn an_upgrade_that_runs_but_does_not_work_rolls_back() {
     });
     place.flink(&["restart", "demo", "--strategy=last-checkpoint"]).ok();
     assert_eq!(place.savepoints("demo").len(), known);
-    let saved = place.journal()["saved"].as_str().unwrap().to_owned();
+    let saved = place.journal()["savedState"].as_str().unwrap().to_owned();
     assert!(saved.starts_with("file:/storage/checkpoints/"), "{saved}");
     place.continued("demo", before);
     place.flink(&["delete", "demo", "--yes"]).ok();

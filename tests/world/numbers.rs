@@ -105,7 +105,7 @@ fn operation(history: &Value) -> Operation {
     let journal: Value = serde_json::from_str(journal).unwrap_or_default();
     Operation {
         started_at: journal["startedAt"].clone(),
-        revisions: [journal["newRevision"].clone(), journal["backRevision"].clone()],
+        revisions: [journal["newRevision"].clone(), journal["rollbackRevision"].clone()],
         scales: journal["kind"] == "scale",
     }
 }

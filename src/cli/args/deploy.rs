@@ -250,7 +250,7 @@ impl DeployArgs {
     }
 }
 
-/// Adds how a cluster is mended with this outcome whose job did not come up.
+/// Adds how to repair a cluster with this outcome, whose job did not come up.
 pub(crate) fn with_way_on(error: Error, name: &ClusterName, outcome: Outcome) -> Error {
     if !matches!(error.kind, Kind::JobFailed | Kind::TimedOut) {
         return error;

@@ -36,9 +36,9 @@ pub(crate) struct Journal {
     pub(crate) new_revision: Option<u64>,
     /// Number of the revision with which the old one is started again in a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) back_revision: Option<u64>,
+    pub(crate) rollback_revision: Option<u64>,
     /// The state of the old version at its end, once it is known.
-    #[serde(default, rename = "saved", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) saved_state: Option<String>,
     /// The state that the new version starts from; `None`: it starts empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub(crate) struct Journal {
     #[serde(default)]
     pub(crate) rolls_back: bool,
     /// Whether it is rolling back to the old version.
-    #[serde(default, rename = "back")]
+    #[serde(default)]
     pub(crate) rolling_back: bool,
     /// The state as named by the user, because the saved one is not in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,6 @@ pub(crate) enum Kind {
     /// The cluster starts again from a savepoint, as another revision. There is no rollback.
     Resume,
     /// The job is ended, and has no successor.
-    #[serde(rename = "halt")]
     Stop,
     /// The job is scaled in place. If it is left unfinished, the job runs, and no harm is done.
     Scale,
@@ -253,7 +252,7 @@ impl Journal {
     }
 
     /// Whether the previous version can be started again.
-    pub(crate) fn can_go_back(&self) -> bool {
+    pub(crate) fn can_roll_back(&self) -> bool {
         self.kind == Kind::Change && self.old_revision.is_some()
     }
 
@@ -387,7 +386,7 @@ impl Journal {
                     "`kubectl flink upgrade {name} --continue --from-savepoint PATH` starts revision {new} from it"
                 ));
             }
-            if let Some(old) = self.old_revision.filter(|_| self.can_go_back()) {
+            if let Some(old) = self.old_revision.filter(|_| self.can_roll_back()) {
                 let flag = if self.rolling_back { "continue" } else { "abort" };
                 ways.push(format!(
                     "`kubectl flink upgrade {name} --{flag} --from-savepoint PATH` starts revision {old} again from it"
@@ -410,7 +409,7 @@ impl Journal {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` removes the new TaskManagers; the job has not been touched"
             ));
-        } else if self.kind == Kind::Change && !self.rolling_back && self.can_go_back() {
+        } else if self.kind == Kind::Change && !self.rolling_back && self.can_roll_back() {
             ways.push(format!(
                 "`kubectl flink upgrade {name} --abort` goes back to the previous version"
             ));

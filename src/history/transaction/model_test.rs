@@ -124,7 +124,7 @@ impl World {
             journal: Journal {
                 old_revision: (kind != Kind::Change || !stopped).then_some(OLD),
                 new_revision: kind.deploys().then_some(NEW),
-                back_revision: (kind == Kind::Change).then_some(BACK),
+                rollback_revision: (kind == Kind::Change).then_some(BACK),
                 start: savepoint.filter(|_| kind.deploys()).map(|count| count.to_string()),
                 rolls_back: plan.rolls_back,
                 step: match kind {
@@ -146,8 +146,8 @@ impl World {
         self.journal.new_revision.unwrap()
     }
 
-    fn back_revision(&self) -> u64 {
-        self.journal.back_revision.unwrap()
+    fn rollback_revision(&self) -> u64 {
+        self.journal.rollback_revision.unwrap()
     }
 
     /// The user finds the newest state in the storage.
@@ -245,7 +245,7 @@ impl World {
                 let revision = if side == Version::Target {
                     self.new_revision()
                 } else {
-                    self.back_revision()
+                    self.rollback_revision()
                 };
                 assert_eq!(self.jobmanager.map(|(number, _)| number), Some(revision));
                 let up = side == Version::Previous || self.works;
@@ -330,7 +330,7 @@ impl World {
         let revision = if side == Version::Target {
             self.new_revision()
         } else {
-            self.back_revision()
+            self.rollback_revision()
         };
         if self.job == Some(revision) {
             return;
@@ -440,7 +440,7 @@ proptest! {
         let Some((running, FlinkJob::Running)) = world.jobmanager else {
             // Nothing was to take the place of the job, or it was given up when the job had ended, or its objects were
             // refused and it was not to be rolled back.
-            let given_up = (aborted && !journal.can_go_back()) || (plan.kind == Kind::Stop && journal.lost.is_some());
+            let given_up = (aborted && !journal.can_roll_back()) || (plan.kind == Kind::Stop && journal.lost.is_some());
             match journal.step {
                 Step::Done => prop_assert!(plan.kind == Kind::Stop && world.cleaned_up),
                 Step::Failed => prop_assert!(given_up || (plan.kind.deploys() && !plan.rolls_back || plan.stopped)),
@@ -454,7 +454,7 @@ proptest! {
             Step::Done => prop_assert!(Some(running) == new && (works || !plan.waits)),
             Step::RolledBack => {
                 prop_assert!(plan.kind == Kind::Change);
-                prop_assert!(running == world.back_revision() && (aborted || plan.rolls_back));
+                prop_assert!(running == world.rollback_revision() && (aborted || plan.rolls_back));
             }
             // Nothing was changed, or it was not to be rolled back.
             Step::Failed => prop_assert!(

@@ -83,7 +83,7 @@ pub(crate) fn next(journal: &Journal, seen: ObservedState) -> Action {
         Step::Stopping => Action::StopJob,
         Step::Saved | Step::Replacing if journal.kind.deploys() => replace(Version::Target, journal.new_revision),
         Step::Waiting => Action::WaitUntilHealthy(Version::Target),
-        Step::RollingBack => replace(Version::Previous, journal.back_revision),
+        Step::RollingBack => replace(Version::Previous, journal.rollback_revision),
         Step::Returning => Action::WaitUntilHealthy(Version::Previous),
         Step::Saved => Action::CleanUp,
         Step::Replacing | Step::Done | Step::RolledBack | Step::Failed => Action::Nothing,
@@ -121,7 +121,7 @@ pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
                 next.start = next.start.or_else(|| next.saved_state.clone());
             }
             next.step = match (next.rolling_back, next.kind.deploys()) {
-                (true, _) if next.can_go_back() => Step::RollingBack,
+                (true, _) if next.can_roll_back() => Step::RollingBack,
                 (true, _) => without_surge(&next),
                 (false, true) => Step::Replacing,
                 (false, false) => Step::Saved,
@@ -174,7 +174,7 @@ pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
 /// Gives the new version up: the old one starts again if `rolls_back` and it can.
 fn fail(next: &mut Journal, why: &str, rolls_back: bool) {
     next.failure = Some(why.to_owned());
-    if rolls_back && next.can_go_back() {
+    if rolls_back && next.can_roll_back() {
         next.rolling_back = true;
         next.step = Step::RollingBack;
     } else {
@@ -210,7 +210,7 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
         Step::RollingBack | Step::Returning => {
             journal.saved_state = journal.named.clone();
             journal.step = Step::RollingBack;
-            journal.back_revision = Some(number);
+            journal.rollback_revision = Some(number);
         }
         // First find out whether the job has ended.
         Step::Surging | Step::Stopping if journal.rolling_back => {}
@@ -219,7 +219,7 @@ fn named(journal: &mut Journal, path: &str, number: u64) {
             journal.start = journal.named.clone();
             journal.step = Step::Replacing;
             journal.new_revision = Some(number);
-            journal.back_revision = journal.back_revision.map(|_| number + 1);
+            journal.rollback_revision = journal.rollback_revision.map(|_| number + 1);
         }
         Step::Done | Step::RolledBack | Step::Failed => {}
     }

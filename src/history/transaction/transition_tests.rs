@@ -53,7 +53,7 @@ fn a_state_that_is_named_is_started_from_once_more() {
     world.journal = after(&world.journal, Event::Deployed);
     let forward = after(&world.journal, Event::Named("16", 7));
     assert_eq!((forward.step, forward.start.as_deref()), (Step::Replacing, Some("16")));
-    assert_eq!((forward.new_revision, forward.back_revision), (Some(7), Some(8)));
+    assert_eq!((forward.new_revision, forward.rollback_revision), (Some(7), Some(8)));
     let mut back = after(&world.journal, Event::Unhealthy("FileNotFoundException"));
     back = after(&back, Event::Deployed);
     back = after(&back, Event::Lost("chk-N in file:/c"));
@@ -63,7 +63,7 @@ fn a_state_that_is_named_is_started_from_once_more() {
         (named.step, named.saved_state.as_deref()),
         (Step::RollingBack, Some("16"))
     );
-    assert_eq!((named.back_revision, named.lost), (Some(7), None));
+    assert_eq!((named.rollback_revision, named.lost), (Some(7), None));
     let seen = ObservedState {
         job: Some(Some(BACK)),
         alone: false,

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::http::{Body, Http, collect, full};
 use super::login::Login;
-use super::retry::{Trouble, asked_wait, try_up_to};
+use super::retry::{AttemptError, asked_wait, try_up_to};
 use super::trust::{self, origin, same_origin};
 use crate::error::{Error, Kind, Result};
 use crate::image::digest::Digest;
@@ -58,7 +58,7 @@ pub(crate) struct Call {
 }
 
 impl Repository {
-    async fn persist<T>(&self, attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+    async fn persist<T>(&self, attempt: impl AsyncFnMut() -> Result<T, AttemptError>) -> Result<T> {
         try_up_to(self.tries, attempt).await
     }
 
@@ -104,8 +104,8 @@ impl Repository {
         self.persist(
             async || match self.call(self.manifest_call(Method::HEAD, selector)?).await {
                 Ok(response) => Ok(header(response.headers(), "docker-content-digest").parse().ok()),
-                Err(trouble) if trouble.error.kind == Kind::NotFound => Ok(None),
-                Err(trouble) => Err(trouble),
+                Err(failure) if failure.error.kind == Kind::NotFound => Ok(None),
+                Err(failure) => Err(failure),
             },
         )
         .await
@@ -148,8 +148,8 @@ impl Repository {
                 .await
             {
                 Ok(_) => Ok(true),
-                Err(trouble) if trouble.error.kind == Kind::NotFound => Ok(false),
-                Err(trouble) => Err(trouble),
+                Err(failure) if failure.error.kind == Kind::NotFound => Ok(false),
+                Err(failure) => Err(failure),
             }
         })
         .await
@@ -241,7 +241,7 @@ impl Repository {
     }
 
     /// Sends one request, with a login if the registry requires one. An unsuccessful status is an error.
-    pub(crate) async fn call(&self, call: Call) -> Result<Response<Incoming>, Trouble> {
+    pub(crate) async fn call(&self, call: Call) -> Result<Response<Incoming>, AttemptError> {
         let mut logged_in = false;
         loop {
             let mut request = Request::builder().method(call.method.clone()).uri(call.uri.clone());
@@ -288,7 +288,7 @@ impl Repository {
         uri: &Uri,
         mut headers: HeaderMap,
         body: Body,
-    ) -> Result<Response<Incoming>, Trouble> {
+    ) -> Result<Response<Incoming>, AttemptError> {
         if let Some(header) = self.authorization(uri).await.map_err(of_connection)? {
             headers.insert(AUTHORIZATION, header);
         }
@@ -298,7 +298,7 @@ impl Repository {
         if self.note_challenge(&response, uri).await? {
             // The token has expired: the next attempt gets a new one.
             let error = Error::forbidden(format!("registry {} asks for a login", self.reference.registry));
-            return Err(Trouble::passing(error));
+            return Err(AttemptError::transient(error));
         }
         self.judge(response, uri).await
     }
@@ -332,7 +332,7 @@ impl Repository {
     }
 
     /// Success, or the registry's error.
-    async fn judge(&self, response: Response<Incoming>, at: &Uri) -> Result<Response<Incoming>, Trouble> {
+    async fn judge(&self, response: Response<Incoming>, at: &Uri) -> Result<Response<Incoming>, AttemptError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -369,11 +369,11 @@ impl Repository {
                 status.as_u16()
             )),
         };
-        let passing = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+        let is_transient = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
             || status == StatusCode::TOO_MANY_REQUESTS;
-        Err(Trouble {
+        Err(AttemptError {
             error,
-            passing,
+            is_transient,
             wait,
             status: Some(status),
         })
@@ -421,15 +421,15 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-async fn small(response: Response<Incoming>, most: usize) -> Result<Bytes, Trouble> {
+async fn small(response: Response<Incoming>, most: usize) -> Result<Bytes, AttemptError> {
     collect(response.into_body(), most).await.map_err(of_connection)
 }
 
 /// Only errors of the connection, and of a token server for now, are transient.
-fn of_connection(error: Error) -> Trouble {
+fn of_connection(error: Error) -> AttemptError {
     if error.kind == Kind::Unreachable {
-        Trouble::passing(error)
+        AttemptError::transient(error)
     } else {
-        Trouble::from(error)
+        AttemptError::from(error)
     }
 }

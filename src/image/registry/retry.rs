@@ -16,29 +16,29 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A failure, and whether a retry may help.
 #[derive(Debug)]
-pub(crate) struct Trouble {
+pub(crate) struct AttemptError {
     pub(crate) error: Error,
-    pub(crate) passing: bool,
+    pub(crate) is_transient: bool,
     /// How long to wait, if the registry states it.
     pub(crate) wait: Option<Duration>,
     /// The status of the registry's answer, if there was one.
     pub(crate) status: Option<StatusCode>,
 }
 
-impl Trouble {
-    pub(crate) fn passing(error: Error) -> Self {
+impl AttemptError {
+    pub(crate) fn transient(error: Error) -> Self {
         Self {
-            passing: true,
+            is_transient: true,
             ..Self::from(error)
         }
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for AttemptError {
     fn from(error: Error) -> Self {
         Self {
             error,
-            passing: false,
+            is_transient: false,
             wait: None,
             status: None,
         }
@@ -57,23 +57,23 @@ pub(crate) async fn pause(done: u32, asked: Option<Duration>) {
 }
 
 /// Retries until it succeeds, a failure is permanent, or there were enough attempts.
-pub(crate) async fn persist<T>(attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+pub(crate) async fn persist<T>(attempt: impl AsyncFnMut() -> Result<T, AttemptError>) -> Result<T> {
     try_up_to(TRIES, attempt).await
 }
 
 /// Like [`persist`], with at most `tries` attempts.
-pub(crate) async fn try_up_to<T>(tries: u32, mut attempt: impl AsyncFnMut() -> Result<T, Trouble>) -> Result<T> {
+pub(crate) async fn try_up_to<T>(tries: u32, mut attempt: impl AsyncFnMut() -> Result<T, AttemptError>) -> Result<T> {
     let mut done = 0;
     loop {
-        let trouble = match attempt().await {
+        let failure = match attempt().await {
             Ok(value) => return Ok(value),
-            Err(trouble) => trouble,
+            Err(failure) => failure,
         };
         done += 1;
-        if !trouble.passing || done >= tries {
-            return Err(trouble.error);
+        if !failure.is_transient || done >= tries {
+            return Err(failure.error);
         }
-        tracing::debug!(error = %trouble.error, "tried again");
-        pause(done, trouble.wait).await;
+        tracing::debug!(error = %failure.error, "tried again");
+        pause(done, failure.wait).await;
     }
 }

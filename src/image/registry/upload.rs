@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::api::{Call, Repository, header, insert};
 use super::http::{empty, full, resolve, streamed};
-use super::retry::{TRIES, Trouble, pause, persist};
+use super::retry::{AttemptError, TRIES, pause, persist};
 use crate::error::{Error, Kind, Result};
 use crate::image::manifest::Descriptor;
 use crate::image::reference::Reference;
@@ -107,7 +107,7 @@ impl Upload<'_> {
         // Only new bytes are progress: an upload that begins again after its last step would otherwise never be given up.
         let mut furthest = 0;
         loop {
-            let trouble = match self.step(&mut session, piece).await {
+            let failure = match self.step(&mut session, piece).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
                     if session.offset > furthest {
@@ -115,25 +115,25 @@ impl Upload<'_> {
                     }
                     continue;
                 }
-                Err(trouble) => trouble,
+                Err(failure) => failure,
             };
-            let too_large = trouble.status == Some(StatusCode::PAYLOAD_TOO_LARGE) && piece > PIECE;
+            let too_large = failure.status == Some(StatusCode::PAYLOAD_TOO_LARGE) && piece > PIECE;
             // A blob that was sent in pieces and does not match is sent again as a whole.
-            let mismatch = resumed && trouble.status == Some(StatusCode::BAD_REQUEST);
+            let mismatch = resumed && failure.status == Some(StatusCode::BAD_REQUEST);
             // The registry does not know the upload any more, or has it at another position: it is asked, below.
             let out_of_step = matches!(
-                trouble.status,
+                failure.status,
                 Some(StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE)
             );
             failures += 1;
-            if !(trouble.passing || too_large || mismatch || out_of_step) || failures >= TRIES {
-                return Err(trouble.error);
+            if !(failure.is_transient || too_large || mismatch || out_of_step) || failures >= TRIES {
+                return Err(failure.error);
             }
-            tracing::debug!(error = %trouble.error, "continues");
+            tracing::debug!(error = %failure.error, "continues");
             if too_large {
                 piece = PIECE;
             } else {
-                pause(failures, trouble.wait).await;
+                pause(failures, failure.wait).await;
             }
             session = match self.session_at(&session.at).await {
                 Some(session) if !mismatch => session,
@@ -148,7 +148,7 @@ impl Upload<'_> {
     }
 
     /// Sends the next piece, or completes the upload. Returns whether it is complete.
-    async fn step(&self, session: &mut Session, piece: u64) -> Result<bool, Trouble> {
+    async fn step(&self, session: &mut Session, piece: u64) -> Result<bool, AttemptError> {
         let size = self.blob.size;
         // Data in memory is sent with the final request.
         let small = match self.source {
@@ -176,10 +176,10 @@ impl Upload<'_> {
             return match ended {
                 Ok(_) => Ok(true),
                 // An answer may be lost after the upload was complete.
-                Err(trouble) if trouble.passing && self.to.has_blob(&self.blob.digest).await.unwrap_or(false) => {
+                Err(failure) if failure.is_transient && self.to.has_blob(&self.blob.digest).await.unwrap_or(false) => {
                     Ok(true)
                 }
-                Err(trouble) => Err(trouble),
+                Err(failure) => Err(failure),
             };
         }
         let length = piece.min(size - session.offset);
@@ -208,13 +208,13 @@ impl Upload<'_> {
         headers: HeaderMap,
         offset: u64,
         length: u64,
-    ) -> Result<http::Response<hyper::body::Incoming>, Trouble> {
+    ) -> Result<http::Response<hyper::body::Incoming>, AttemptError> {
         let (moved, unreadable) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let mut left = length;
         let (counter, flag) = (Arc::clone(&moved), Arc::clone(&unreadable));
         let chunks = self.source.open(offset).await.map_err(|error| match error.kind {
-            Kind::Unreachable => Trouble::passing(error),
-            _ => Trouble::from(error),
+            Kind::Unreachable => AttemptError::transient(error),
+            _ => AttemptError::from(error),
         })?;
         let chunks = chunks.map(move |chunk| {
             let mut chunk = chunk.inspect_err(|_| flag.store(true, Ordering::Relaxed))?;
@@ -231,20 +231,20 @@ impl Upload<'_> {
             }
         };
         tokio::select! {
-            answer = self.watched(sending, &moved) => answer.map_err(|trouble| {
+            answer = self.watched(sending, &moved) => answer.map_err(|failure| {
                 let local = matches!(self.source, BlobSource::Layer(_) | BlobSource::Part { .. });
-                if local && unreadable.load(Ordering::Relaxed) { Trouble::from(trouble.error) } else { trouble }
+                if local && unreadable.load(Ordering::Relaxed) { AttemptError::from(failure.error) } else { failure }
             }),
-            () = answer => Err(Trouble::from(Error::failure("the upload ended by itself"))),
+            () = answer => Err(AttemptError::from(Error::failure("the upload ended by itself"))),
         }
     }
 
     /// Aborts an upload that makes no progress.
     async fn watched<T>(
         &self,
-        sending: impl Future<Output = Result<T, Trouble>>,
+        sending: impl Future<Output = Result<T, AttemptError>>,
         moved: &AtomicU64,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, AttemptError> {
         let still = async {
             let mut last = u64::MAX;
             loop {
@@ -260,7 +260,7 @@ impl Upload<'_> {
             outcome = sending => outcome,
             () = still => {
                 let text = format!("registry {} accepts no data for {} s", self.to.reference.registry, STANDSTILL.as_secs());
-                Err(Trouble::passing(Error::unreachable(text)))
+                Err(AttemptError::transient(Error::unreachable(text)))
             }
         }
     }

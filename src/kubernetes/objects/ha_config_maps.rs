@@ -40,7 +40,7 @@ pub(crate) async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>
 
 /// Deletes them, and returns their number. The ConfigMaps of a native cluster, or of one of the operator, under a
 /// shared ID stay.
-pub(crate) async fn forget(cluster: &Cluster, ids: &Ids) -> Result<usize> {
+pub(crate) async fn delete_all(cluster: &Cluster, ids: &Ids) -> Result<usize> {
     let maps = read(cluster, &ids.own).await?;
     if maps.is_empty() {
         return Ok(0);

@@ -373,7 +373,7 @@ pub(crate) async fn delete_job(
     delete(cluster, job).await?;
     let gone = async {
         if given_up {
-            return pods_gone::given_up(cluster, name, MASTER, |_| true, pods_gone::Hurry::All, timeout).await;
+            return pods_gone::given_up(cluster, name, MASTER, |_| true, pods_gone::ShortGrace::All, timeout).await;
         }
         pods_gone(cluster, name, Some(MASTER), Gone::Ended, timeout).await
     };

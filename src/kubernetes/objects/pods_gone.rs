@@ -28,7 +28,7 @@ pub(crate) enum Gone {
 /// Which Pods get [`GRACE`], before another deletion gives them their own grace period, which the kubelet does not
 /// shorten any more. Without the right to delete Pods they take their own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hurry {
+pub(crate) enum ShortGrace {
     None,
     /// Only terminating Pods: if any other is deleted, its controller may replace it, as often as it is deleted.
     Ending,
@@ -45,7 +45,7 @@ pub(crate) async fn pods_gone(
 ) -> Result<()> {
     let meant = |pod: &Pod| is_pod_of(pod, name);
     let components = component.as_slice();
-    wait(cluster, name, components, meant, gone, Hurry::None, timeout).await
+    wait(cluster, name, components, meant, gone, ShortGrace::None, timeout).await
 }
 
 /// Waits until the `meant` Pods of a version that was given up have ended.
@@ -54,11 +54,11 @@ pub(crate) async fn given_up(
     name: &ClusterName,
     component: &str,
     meant: impl Fn(&Pod) -> bool,
-    hurry: Hurry,
+    short_grace: ShortGrace,
     timeout: Option<Duration>,
 ) -> Result<()> {
     let meant = |pod: &Pod| is_pod_of(pod, name) && meant(pod);
-    wait(cluster, name, &[component], meant, Gone::Ended, hurry, timeout).await
+    wait(cluster, name, &[component], meant, Gone::Ended, short_grace, timeout).await
 }
 
 async fn wait(
@@ -67,14 +67,14 @@ async fn wait(
     components: &[&str],
     meant: impl Fn(&Pod) -> bool,
     gone: Gone,
-    hurried: Hurry,
+    short_grace: ShortGrace,
     timeout: Option<Duration>,
 ) -> Result<()> {
     let mut known = BTreeSet::new();
     let mut may_linger = |pod: &Pod| {
-        let lingers = match (hurried, pod.metadata.deletion_grace_period_seconds) {
-            (Hurry::None, _) | (Hurry::Ending, None) => false,
-            (Hurry::All, None) => true,
+        let lingers = match (short_grace, pod.metadata.deletion_grace_period_seconds) {
+            (ShortGrace::None, _) | (ShortGrace::Ending, None) => false,
+            (ShortGrace::All, None) => true,
             (_, Some(grace)) => grace > GRACE,
         };
         let pod = Identity::of_typed(PODS, &pod.metadata).ok().filter(|_| lingers)?;
@@ -114,7 +114,7 @@ async fn wait(
                         running.filter(|pod| terminated.matters(pod))
                     };
                     for pod in there().filter_map(&mut may_linger) {
-                        hurry(cluster, &pod).await;
+                        shorten_grace(cluster, &pod).await;
                     }
                     left = there().filter_map(|pod| pod.metadata.name.clone()).collect();
                 }
@@ -125,7 +125,7 @@ async fn wait(
                             terminated.see(&pod);
                         }
                         if let Some(pod) = may_linger(&pod) {
-                            hurry(cluster, &pod).await;
+                            shorten_grace(cluster, &pod).await;
                         }
                         let name = pod.metadata.name.clone().filter(|_| terminated.matters(&pod));
                         left.extend(name.filter(|name| !left.contains(name)));
@@ -157,7 +157,7 @@ fn still_there(left: &[String], timeout: Option<Duration>) -> Error {
 }
 
 /// Shortens the grace period of a terminating Pod.
-async fn hurry(cluster: &Cluster, pod: &Identity) {
+async fn shorten_grace(cluster: &Cluster, pod: &Identity) {
     if let Err(error) = cluster.delete(pod, Some(GRACE)).await {
         tracing::debug!(%error, "a Pod takes its time");
     }

@@ -68,7 +68,7 @@ async fn gone(cluster: &Cluster, name: &ClusterName, meant: impl Fn(Option<u64>)
         name,
         TASK_MANAGER,
         meant,
-        pods_gone::Hurry::Ending,
+        pods_gone::ShortGrace::Ending,
         Some(LONGEST_WAIT),
     )
     .await

@@ -37,7 +37,7 @@ pub(super) fn backpressured(mut cause: Cause, snapshot: &Snapshot) -> Cause {
 
 pub(super) fn checkpoints(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
     let statistics = snapshot.checkpoints.as_ref()?;
-    let failed = statistics.failed_in_a_row();
+    let failed = statistics.consecutive_failures();
     if failed > 0 {
         return Some(failed_checkpoints(observed, snapshot, statistics, failed));
     }
@@ -70,8 +70,9 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
             .log_of(exits::log_of(observed, Role::JobManager));
     }
     let done = statistics.latest.completed.as_ref();
-    cause = cause.evidence(match done.and_then(|done| done.external_path.as_deref()) {
-        Some(path) => format!("the last one that was written is {path}"),
+    cause = cause.evidence(match done.map(|done| (done.id, done.external_path.as_deref())) {
+        Some((_, Some(path))) => format!("the last one that was written is {path}"),
+        Some((id, None)) => format!("the last one that was completed is {id}, without a path"),
         None => "none was written since the JobManager was started".to_owned(),
     });
     backpressured(cause, snapshot)

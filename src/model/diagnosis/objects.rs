@@ -95,14 +95,14 @@ pub(super) fn kept_pod(observed: &Observed) -> Option<Cause> {
 fn beside(observed: &Observed, pod: &Pod, names: &[&str]) -> Vec<String> {
     let job = serde_json::to_value(observed.current_job()).unwrap_or_default();
     let injected = flink_pod::injected(pod, &job);
-    let mend = |name: &&str| {
+    let hint = |name: &&str| {
         if injected.contains(name) {
             flink_pod::remedy(name)
         } else {
             format!("kubectl flink upgrade makes {name} a native sidecar, unless it is given --keep-sidecars")
         }
     };
-    names.iter().map(mend).collect()
+    names.iter().map(hint).collect()
 }
 
 /// A note on containers that admission webhooks added to the JobManager's Pod, and that will keep it after Flink has

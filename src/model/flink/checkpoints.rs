@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::numbers::lenient;
+
+/// What Flink reports instead of the path of a checkpoint that is only in the JobManager's memory. Source:
+/// `NonPersistentMetadataCheckpointStorageLocation`, of the `JobManagerCheckpointStorage` without a directory.
+const IN_MEMORY: &str = "<checkpoint-not-externally-addressable>";
 
 /// Maximum age of Flink's statistics if it is not configured: the default of `web.refresh-interval`.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
@@ -23,6 +27,11 @@ pub(crate) fn oldest_answer<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Durati
     .find_map(get)
     .and_then(duration)
     .unwrap_or(REFRESH_INTERVAL)
+}
+
+/// The path of a checkpoint or savepoint; `None` if there is none, because it is in memory.
+fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|path| path != IN_MEMORY))
 }
 
 /// Parses a duration like Flink: a number and a unit, milliseconds if it is missing. Source: `TimeUtils`.
@@ -85,6 +94,7 @@ pub(crate) struct Restored {
     #[serde(deserialize_with = "lenient")]
     pub(crate) restore_timestamp: Option<u64>,
     pub(crate) is_savepoint: bool,
+    #[serde(deserialize_with = "path")]
     pub(crate) external_path: Option<String>,
 }
 
@@ -117,7 +127,8 @@ pub struct Checkpoint {
     pub(crate) num_subtasks: Option<u64>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) num_acknowledged_subtasks: Option<u64>,
-    /// Its path, once it is written.
+    /// Its path, once it is written; `None` as well if it is only in memory.
+    #[serde(deserialize_with = "path")]
     pub(crate) external_path: Option<String>,
     /// Whether Flink has deleted its files, because newer ones replaced it.
     pub(crate) discarded: bool,
@@ -139,7 +150,8 @@ impl Checkpoints {
     /// The path of the newest state that Flink keeps of an ended job: its last checkpoint whose files exist.
     ///
     /// Up to Flink 1.14 a savepoint replaces the previous checkpoint, whose files are deleted. A job that was restored
-    /// and has completed no checkpoint since has the state that it was restored from.
+    /// and has completed no checkpoint since has the state that it was restored from. Nothing is kept of a checkpoint that was
+    /// only in memory, and an older state is not the last one.
     pub(crate) fn kept(&self) -> Option<&str> {
         let there = |savepoint: bool| {
             let known = self
@@ -151,11 +163,16 @@ impl Checkpoints {
             known
                 .filter(|entry| entry.is_savepoint == savepoint && !entry.discarded)
                 .filter(|entry| entry.status.is_empty() || entry.status == "COMPLETED")
-                .filter_map(|entry| Some((entry.id, entry.external_path.as_deref()?)))
-                .max_by_key(|(id, _)| *id)
+                .map(|entry| (entry.id, entry.external_path.as_deref()))
+                .max()
         };
-        let newest = there(false).or_else(|| there(true)).map(|(_, path)| path);
-        newest.or_else(|| self.latest.restored.as_ref()?.external_path.as_deref())
+        match (there(false), there(true)) {
+            (Some((_, Some(path))), _) => Some(path),
+            (Some((id, None)), Some((newer, path))) if newer > id => path,
+            (Some((_, None)), _) => None,
+            (None, Some((_, path))) => path,
+            (None, None) => self.latest.restored.as_ref()?.external_path.as_deref(),
+        }
     }
 
     /// The paths of the newest savepoints that were triggered at these times, in milliseconds since 1970, and still exist.
@@ -253,6 +270,24 @@ mod tests {
         let restored = r#"{"latest":{"restored":{"id":9,"external_path":"file:/c/chk-9"}}}"#;
         assert_eq!(kept(restored).as_deref(), Some("file:/c/chk-9"));
         assert_eq!(kept("{}"), None);
+    }
+
+    #[test]
+    fn a_checkpoint_in_memory_has_no_path_and_no_older_state_takes_its_place() {
+        let read = |newest: &str, savepoint: u64| {
+            let savepoint = serde_json::json!({"id": savepoint, "is_savepoint": true, "status": "COMPLETED",
+                "external_path": "file:/s/sp"});
+            let text = serde_json::json!({"latest": {"completed": {"id": 5, "status": "COMPLETED", "external_path": newest},
+                "savepoint": savepoint, "restored": {"id": 1, "is_savepoint": true, "external_path": IN_MEMORY}},
+                "history": [{"id": 5, "status": "COMPLETED", "external_path": newest}]});
+            serde_json::from_value::<Checkpoints>(text).unwrap()
+        };
+        let memory = read(IN_MEMORY, 4);
+        assert_eq!(memory.latest.completed.as_ref().unwrap().external_path, None);
+        assert_eq!(memory.latest.restored.as_ref().unwrap().external_path, None);
+        assert_eq!(memory.kept(), None);
+        assert_eq!(read(IN_MEMORY, 6).kept(), Some("file:/s/sp"));
+        assert_eq!(read("file:/c/chk-5", 4).kept(), Some("file:/c/chk-5"));
     }
 
     #[test]

@@ -38,12 +38,25 @@ const OF_A_CLUSTER: [&str; 10] = [
     "backoffLimitPerIndex",
 ];
 
-/// The Job that rehearses the version `layer`, which starts from `path`.
+/// Fields of a Pod that say which Pods it may preempt. Those of the new version may preempt running ones, and a rehearsal must
+/// not; `preemptionPolicy: Never` is refused unless the class has it. Source: Kubernetes' `admission/priority`.
+const PRIORITY: [&str; 3] = ["preemptionPolicy", "priority", "priorityClassName"];
+
+/// The PriorityClass with which a rehearsal preempts no TaskManager of a running cluster: theirs, or none if its JobManager has
+/// none either.
+pub(crate) fn priority_class<'a>(job: Option<&Value>, deployment: Option<&'a Value>) -> Option<&'a str> {
+    let of = |object: &Value| object["spec"]["template"]["spec"]["priorityClassName"].is_string();
+    let deployment = deployment.filter(|_| job.is_some_and(of))?;
+    deployment["spec"]["template"]["spec"]["priorityClassName"].as_str()
+}
+
+/// The Job that rehearses the version `layer`, which starts from `path`, with a PriorityClass.
 pub(crate) fn job(
     layer: &Config,
     templates: &Templates,
     namespace: &str,
     path: Option<&str>,
+    priority_class: Option<&str>,
     frame: &Frame,
 ) -> Result<Value> {
     let mut layer = Config {
@@ -76,6 +89,11 @@ pub(crate) fn job(
     }
     let body = map(&mut job, &["spec"])?;
     body.retain(|key, _| !OF_A_CLUSTER.contains(&key.as_str()));
+    let pod = map(&mut job, &["spec", "template", "spec"])?;
+    pod.retain(|key, _| !PRIORITY.contains(&key.as_str()));
+    if let Some(class) = priority_class {
+        pod.insert("priorityClassName".to_owned(), json!(class));
+    }
     short_job::frame(&mut job, &spec.name, REHEARSAL, frame)?;
     Ok(job)
 }
@@ -110,6 +128,10 @@ mod tests {
     use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
     fn rehearsal(layer: Config) -> Value {
+        rehearsal_with(layer, None)
+    }
+
+    fn rehearsal_with(layer: Config, class: Option<&str>) -> Value {
         let layer = Config {
             name: Some("demo".into()),
             image: Some("job:2.3.0".into()),
@@ -122,7 +144,7 @@ mod tests {
             holder: "{}".to_owned(),
             owner: Some(owner),
         };
-        job(&layer, &templates, "ns", Some("s3://b/sp-1"), &frame).unwrap()
+        job(&layer, &templates, "ns", Some("s3://b/sp-1"), class, &frame).unwrap()
     }
 
     fn arguments(job: &Value) -> Vec<&str> {
@@ -218,6 +240,30 @@ mod tests {
             assert!(!text.contains(word), "{word} in {text}");
         }
         assert_eq!(job["spec"]["ttlSecondsAfterFinished"], 120);
+    }
+
+    /// On a full node it would end running Pods, whose job restarts.
+    #[test]
+    fn a_rehearsal_preempts_no_taskmanager() {
+        let layer = || {
+            let mut layer = Config {
+                pod_template: Some(json!({"spec": {"priorityClassName": "low"}})),
+                ..Config::default()
+            };
+            let own = json!({"spec": {"priorityClassName": "high", "preemptionPolicy": "PreemptLowerPriority"}});
+            layer.job_manager.pod_template = Some(own);
+            layer
+        };
+        let pod = |class| rehearsal_with(layer(), class)["spec"]["template"]["spec"].clone();
+        assert_eq!(pod(None)["priorityClassName"], Value::Null);
+        assert_eq!(pod(None)["preemptionPolicy"], Value::Null);
+        assert_eq!(pod(Some("low"))["priorityClassName"], "low");
+        let of = |class: Value| json!({"spec": {"template": {"spec": {"priorityClassName": class}}}});
+        let (high, low, none) = (of(json!("high")), of(json!("low")), of(Value::Null));
+        assert_eq!(priority_class(Some(&high), Some(&low)), Some("low"));
+        assert_eq!(priority_class(Some(&high), Some(&none)), None);
+        assert_eq!(priority_class(Some(&none), Some(&high)), None);
+        assert_eq!(priority_class(None, None), None);
     }
 
     #[test]

@@ -33,13 +33,13 @@ pub(crate) const MAX_SIZE: u64 = 64 << 20;
 /// Maximum number of bytes of the log that are read: two files, with a margin.
 pub(crate) const MAX_LOG: usize = 12 << 20;
 
-/// Fields of the cluster's Pods that decide where a Pod may run, and as whom. Source: `PodSpec` in k8s.io/api/core/v1.
-const OF_THE_POD: [&str; 10] = [
+/// Fields of the cluster's Pods that decide where a Pod may run, and as whom; not their PriorityClass, with which it could preempt
+/// running Pods. Source: `PodSpec` in k8s.io/api/core/v1.
+const OF_THE_POD: [&str; 9] = [
     "hostUsers",
     "imagePullSecrets",
     "nodeSelector",
     "os",
-    "priorityClassName",
     "runtimeClassName",
     "schedulerName",
     "securityContext",

@@ -70,9 +70,9 @@ impl Spec {
         }
         validate_texts(&layer)?;
         validate_sql(&layer)?;
-        validate_high_availability(&layer)?;
-        validate_script_keys(&layer)?;
         let flink_version = layer.flink_version.or_else(|| FlinkVersion::of_image(&image));
+        validate_high_availability(&layer, flink_version)?;
+        validate_script_keys(&layer)?;
         for (role, memory) in [
             ("jobmanager", layer.job_manager.memory),
             ("taskmanager", layer.task_manager.memory),
@@ -251,6 +251,10 @@ mod tests {
             (|it| it.env = [("a=b".to_owned(), String::new())].into(), "\"a=b\""),
             // What only high availability can do needs it.
             (|it| it.job_managers = Some(2), "2 JobManagers need high availability"),
+            (
+                |it| (it.image, it.ha, it.job_managers) = (Some("flink:1.14".into()), Some("/ha".into()), Some(2)),
+                "Flink 1.14 cannot have 2 JobManagers",
+            ),
             (
                 |it| it.zookeeper = Some("zk:2181".into()),
                 "used by high availability only",

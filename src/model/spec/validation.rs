@@ -5,18 +5,37 @@ use serde_json::Value;
 use super::MAX_JOB_MANAGERS;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::flink::Role;
 use crate::model::flink::arguments::MAX_ARGUMENT;
 use crate::model::flink::script_keys;
+use crate::model::flink::{FlinkVersion, Role};
 use crate::model::pod_template::MAIN_CONTAINER;
 
+/// The first release whose JobManagers all know the result of a savepoint. In earlier ones only the REST server that took the
+/// request knows it, and the Service spreads requests over all JobManagers.
+///
+/// Source: `SavepointHandlers`, which extends `AbstractAsynchronousOperationHandlers` before 1.15, and asks the leader's
+/// `DispatcherCachedOperationsHandler` since.
+const SHARED_RESULTS: FlinkVersion = FlinkVersion::new(1, 15);
+
 /// Checks the settings that require high availability, or one kind of it.
-pub(super) fn validate_high_availability(layer: &Config) -> Result<()> {
+pub(super) fn validate_high_availability(layer: &Config, version: Option<FlinkVersion>) -> Result<()> {
     let managers = layer.job_managers.unwrap_or(1);
     if !(1..=MAX_JOB_MANAGERS).contains(&managers) {
         return Err(Error::usage(format!(
             "invalid number of JobManagers {managers}: it must be 1 to {MAX_JOB_MANAGERS}"
         )));
+    }
+    if managers > 1
+        && let Some(version) = version.filter(|version| *version < SHARED_RESULTS)
+    {
+        let error = Error::usage(format!(
+            "Flink {version} cannot have {managers} JobManagers: before {SHARED_RESULTS}, only the one that took the request for a savepoint knows its path"
+        ));
+        return Err(layer.because_of_version(
+            error.hint(
+                "--jobmanager-replicas 1: with --ha, a JobManager that fails is restarted, and its job continues",
+            ),
+        ));
     }
     let rbac = layer.ha_create_rbac == Some(true);
     let wanted = [

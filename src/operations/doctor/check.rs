@@ -1,7 +1,9 @@
 //! All checks of a namespace, and of a cluster.
 
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+
 use super::image_lookup::of_image;
-use super::{Finding, unknown};
+use super::{Finding, pod_security, unknown};
 use crate::error::Result;
 use crate::image::registry::RegistryOptions;
 use crate::kubernetes::api::Cluster;
@@ -14,14 +16,22 @@ use crate::model::manifests::FLINK_VERSION;
 use crate::model::names::ClusterName;
 use crate::operations::preflight::{account, preflight, roles};
 
-pub(crate) async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
+/// The findings of a cluster, and the templates of its Pods with their roles.
+#[derive(Default)]
+struct OfCluster {
+    found: Vec<Finding>,
+    templates: Vec<(&'static str, PodTemplateSpec)>,
+}
+
+/// Checks a namespace, and returns the Pod Security level that it enforces as well.
+async fn check_namespace(cluster: &Cluster) -> Result<(Vec<Finding>, Option<String>)> {
     let preflight_answers = Box::pin(preflight(cluster)).await?;
     let namespace = cluster.namespace();
     let mut found = vec![super::version(&preflight_answers.version)];
     if let Some(None) = preflight_answers.namespace {
         let text = format!("namespace {namespace:?} does not exist");
         found.push(
-            Finding::new(Severity::Critical, "namespace", text).mend(format!("kubectl create namespace {namespace}")),
+            Finding::new(Severity::Critical, "namespace", text).hint(format!("kubectl create namespace {namespace}")),
         );
     }
     found.extend(super::missing_rights(&preflight_answers.rights, namespace));
@@ -30,10 +40,14 @@ pub(crate) async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
             .quotas
             .map_or_else(|| vec![unknown("quota")], |items| super::quotas(&items)),
     );
-    found.push(match &preflight_answers.namespace {
-        Some(Some(namespace)) => super::pod_security(namespace),
-        _ => unknown("pod security"),
-    });
+    let (level, security) = match &preflight_answers.namespace {
+        Some(Some(namespace)) => (
+            pod_security::level(namespace).map(ToOwned::to_owned),
+            pod_security::pod_security(namespace),
+        ),
+        _ => (None, unknown("pod security")),
+    };
+    found.push(security);
     found.extend(
         preflight_answers
             .namespace
@@ -55,23 +69,46 @@ pub(crate) async fn check_namespace(cluster: &Cluster) -> Result<Vec<Finding>> {
             .histories
             .map_or_else(|| vec![unknown("history")], |maps| super::histories(&maps)),
     );
-    Ok(found)
+    Ok((found, level))
+}
+
+/// Checks a namespace, and the cluster `name` in it if one is given.
+pub(crate) async fn check(
+    cluster: &Cluster,
+    name: Option<&ClusterName>,
+    registry: &RegistryOptions,
+) -> Result<Vec<Finding>> {
+    let of_cluster = async {
+        match name {
+            Some(name) => check_cluster(cluster, name, registry).await,
+            None => Ok(OfCluster::default()),
+        }
+    };
+    let (general, special) = futures::try_join!(check_namespace(cluster), of_cluster)?;
+    Ok(together(general, special, name))
+}
+
+/// All findings, and those about both the namespace and the cluster.
+fn together(general: (Vec<Finding>, Option<String>), special: OfCluster, name: Option<&ClusterName>) -> Vec<Finding> {
+    let (mut found, level) = general;
+    found.extend(special.found);
+    for (role, template) in &special.templates {
+        let broken = level
+            .as_deref()
+            .and_then(|level| pod_security::broken(role, level, template));
+        found.extend(broken.zip(name).map(|(finding, name)| finding.of_cluster(name)));
+    }
+    found
 }
 
 /// Checks a namespace, and a cluster in it as far as that is possible.
 pub(crate) async fn check_both(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Finding>> {
     let registry = RegistryOptions::default();
     let (general, special) = futures::join!(check_namespace(cluster), check_cluster(cluster, name, &registry));
-    let mut found = general?;
-    found.extend(special.unwrap_or_default());
-    Ok(found)
+    Ok(together(general?, special.unwrap_or_default(), Some(name)))
 }
 
-pub(crate) async fn check_cluster(
-    cluster: &Cluster,
-    name: &ClusterName,
-    registry: &RegistryOptions,
-) -> Result<Vec<Finding>> {
+async fn check_cluster(cluster: &Cluster, name: &ClusterName, registry: &RegistryOptions) -> Result<OfCluster> {
     let (roles, pods) = futures::join!(roles(cluster, name), masters(cluster, name));
     let (job, deployment) = roles?;
     let noted = job
@@ -88,6 +125,9 @@ pub(crate) async fn check_cluster(
     if job.is_none() && deployment.is_none() {
         return Err(no_cluster(name, cluster.namespace()));
     }
+    let templates = [("JobManager", &job), ("TaskManagers", &deployment)];
+    let templates = templates.map(|(role, template)| Some((role, template.clone()?)));
+    let templates = templates.into_iter().flatten().collect();
     let images = super::images(job.as_ref(), deployment.as_ref());
     let named = images.into_iter().chain(sidecars);
     let mut found: Vec<Finding> = named.map(|finding| finding.of_cluster(name)).collect();
@@ -99,7 +139,7 @@ pub(crate) async fn check_cluster(
     }
     let Some(job) = job.filter(|job| Settings::of(job).high_availability() == Some(HighAvailability::Kubernetes))
     else {
-        return Ok(found);
+        return Ok(OfCluster { found, templates });
     };
     let id = Settings::of(&job).kubernetes_cluster_id().map(leader_map);
     let user = job.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
@@ -109,5 +149,5 @@ pub(crate) async fn check_cluster(
         cluster.namespace(),
         &account(cluster, &user, id.as_deref()).await,
     ));
-    Ok(found)
+    Ok(OfCluster { found, templates })
 }

@@ -45,7 +45,7 @@ pub(crate) fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> 
 /// Checks a registry's facts of the image. `nodes` are the platforms of the nodes, empty if they may not be read.
 pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = compatibility::nodes(platforms, nodes)
-        .map(|text| Finding::new(Severity::Critical, CHECK, text).mend("use an image for the nodes' platform"))
+        .map(|text| Finding::new(Severity::Critical, CHECK, text).hint("use an image for the nodes' platform"))
         .into_iter()
         .collect();
     found.extend(

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod image;
 pub(crate) mod image_lookup;
+mod pod_security;
 mod pods;
 mod storage;
 
@@ -36,7 +37,7 @@ pub(crate) struct Finding {
     pub(crate) check: &'static str,
     pub(crate) message: String,
     /// How to fix it: a command or an instruction.
-    pub(crate) mend: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl Finding {
@@ -49,21 +50,21 @@ impl Finding {
             severity,
             check,
             message: message.into(),
-            mend: None,
+            hint: None,
         }
     }
 
     /// Puts the name of its cluster into how to fix it.
     #[must_use]
     pub(crate) fn of_cluster(mut self, name: &ClusterName) -> Self {
-        self.mend = self.mend.map(|mend| with_name(&mend, name));
+        self.hint = self.hint.map(|hint| with_name(&hint, name));
         self
     }
 
     /// Adds how to fix it.
     #[must_use]
-    pub(crate) fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -82,7 +83,7 @@ pub(crate) fn version(server: &Value) -> Finding {
             "connection",
             format!("Kubernetes {version} ignores podFailurePolicy: a job that has failed is started again"),
         )
-        .mend("use Kubernetes 1.26 or later, or `create --restart on-failure`"),
+        .hint("use Kubernetes 1.26 or later, or `create --restart on-failure`"),
         (None, _) | (_, None) => Finding::new(
             Severity::Notice,
             "connection",
@@ -129,7 +130,7 @@ pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<
                     right.verb, right.resource, right.commands
                 ),
             )
-            .mend(format!(
+            .hint(format!(
                 "kubectl flink doctor --rbac -n {namespace} | kubectl apply -f -, run by an administrator"
             ))
         })
@@ -168,7 +169,7 @@ pub(crate) fn quotas(items: &[Value]) -> Vec<Finding> {
                 continue;
             };
             found.push(
-                Finding::new(severity, "quota", text).mend("delete what is not needed, or ask for a larger quota"),
+                Finding::new(severity, "quota", text).hint("delete what is not needed, or ask for a larger quota"),
             );
         }
     }
@@ -196,23 +197,6 @@ fn amount(value: &Value) -> Option<u128> {
         .map(|memory| u128::from(memory.bytes()) * 1000)
 }
 
-/// The Pod Security level that the namespace enforces.
-pub(crate) fn pod_security(namespace: &Value) -> Finding {
-    let level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"].as_str();
-    match level {
-        None => Finding::ok("pod security", "the namespace enforces no level by a label"),
-        Some(level @ ("privileged" | "baseline" | "restricted")) => Finding::ok(
-            "pod security",
-            format!("the namespace enforces {level}, which the Pods of `create` pass"),
-        ),
-        Some(level) => Finding::new(
-            Severity::Notice,
-            "pod security",
-            format!("the namespace enforces {level:?}, a level that is not known"),
-        ),
-    }
-}
-
 /// Sidecars that the namespace's admission webhooks add to each Pod.
 pub(crate) fn injection(namespace: &Value) -> Option<Finding> {
     let (labels, notes) = (&namespace["metadata"]["labels"], &namespace["metadata"]["annotations"]);
@@ -226,7 +210,7 @@ pub(crate) fn injection(namespace: &Value) -> Option<Finding> {
     let text = format!(
         "admission adds {container} to the Pods of the namespace: unless it is a native sidecar it keeps the JobManager's Pod when Flink has ended"
     );
-    Some(Finding::new(Severity::Notice, SIDECARS, text).mend(flink_pod::remedy(container)))
+    Some(Finding::new(Severity::Notice, SIDECARS, text).hint(flink_pod::remedy(container)))
 }
 
 /// Containers beside Flink's in the JobManager Pods of the cluster with this `job`.
@@ -236,7 +220,7 @@ pub(crate) fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
     let injected = flink_pod::injected(pod, job);
     let beside = flink_pod::containers(pod).filter(|name| *name != main);
     let finding = |name: &str| {
-        let (whence, mend) = if injected.contains(&name) {
+        let (origin, hint) = if injected.contains(&name) {
             ("added by admission", flink_pod::remedy(name))
         } else {
             (
@@ -244,8 +228,8 @@ pub(crate) fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
                 "`kubectl flink upgrade NAME --keep-sidecars=false` makes it a native sidecar".to_owned(),
             )
         };
-        let text = format!("container {name}, {whence}, keeps the JobManager's Pod and its Job when Flink has ended");
-        Finding::new(Severity::Warning, SIDECARS, text).mend(mend)
+        let text = format!("container {name}, {origin}, keeps the JobManager's Pod and its Job when Flink has ended");
+        Finding::new(Severity::Warning, SIDECARS, text).hint(hint)
     };
     beside.map(finding).collect()
 }
@@ -268,7 +252,7 @@ pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
                     text("namespace")
                 ),
             )
-            .mend("name another by --node-port=PORT")
+            .hint("name another by --node-port=PORT")
         }
         None if everywhere => Finding::ok("node port", format!("{NODE_PORT} is free")),
         None => Finding::new(
@@ -297,7 +281,7 @@ pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp
                     "left over",
                     format!("cluster {} is {status}, and has {wait}", key.name),
                 )
-                .mend(match status {
+                .hint(match status {
                     Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),
                     _ => format!("kubectl flink prune -n {}", key.namespace),
                 })
@@ -328,7 +312,7 @@ pub(crate) fn histories(config_maps: &[Value]) -> Vec<Finding> {
                     "history",
                     format!("ConfigMap {name} has {} KiB, and 1024 are the most", size >> 10),
                 )
-                .mend("shorten the program's arguments or files in the spec: each revision keeps them"),
+                .hint("shorten the program's arguments or files in the spec: each revision keeps them"),
             );
         }
     }
@@ -443,13 +427,5 @@ mod tests {
         assert!(node_port(&[service], true).message.contains("Service a in namespace b"));
         assert_eq!(node_port(&[], true).severity, Severity::Ok);
         assert_eq!(node_port(&[], false).severity, Severity::Notice);
-    }
-
-    #[test]
-    fn a_level_of_pod_security_that_is_not_known_is_not_ok() {
-        let level = |level: &str| {
-            pod_security(&json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}})).severity
-        };
-        assert_eq!((level("restricted"), level("strict")), (Severity::Ok, Severity::Notice));
     }
 }

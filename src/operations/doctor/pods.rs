@@ -17,8 +17,8 @@ pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTempl
             own.unwrap_or_default(),
             theirs.unwrap_or_default()
         );
-        let mend = "`kubectl flink savepoint-resume NAME` sets both";
-        return vec![Finding::new(Severity::Critical, "image", text).mend(mend)];
+        let hint = "`kubectl flink savepoint-resume NAME` sets both";
+        return vec![Finding::new(Severity::Critical, "image", text).hint(hint)];
     }
     let Some(image) = own.or(theirs) else { return Vec::new() };
     vec![match FlinkVersion::of_image(&image) {
@@ -49,13 +49,13 @@ pub(crate) fn high_availability(user: &str, namespace: &str, check: &AccountChec
             check_name,
             format!("there is no service account {user}"),
         )
-        .mend(format!("kubectl create serviceaccount {user}")),
+        .hint(format!("kubectl create serviceaccount {user}")),
         AccountCheck::Lacks(verbs) => Finding::new(
             Severity::Critical,
             check_name,
             format!("service account {user} may not {} ConfigMaps", verbs.join(", ")),
         )
-        .mend(format!(
+        .hint(format!(
             "kubectl create role flink-ha --resource=configmaps --verb={} && kubectl create rolebinding flink-ha \
              --role=flink-ha --serviceaccount={namespace}:{user}",
             rights::HIGH_AVAILABILITY.join(",")
@@ -83,9 +83,9 @@ mod tests {
         };
         let name = ClusterName::new("demo").unwrap();
         let found = images(Some(&template("a:1")), Some(&template("a:2"))).remove(0);
-        let mend = found.of_cluster(&name).mend.unwrap();
-        assert_eq!(mend, "`kubectl flink savepoint-resume demo` sets both");
+        let hint = found.of_cluster(&name).hint.unwrap();
+        assert_eq!(hint, "`kubectl flink savepoint-resume demo` sets both");
         let lacks = high_availability("flink", "shop", &AccountCheck::Lacks(vec!["patch"]));
-        assert!(lacks.mend.unwrap().ends_with("--serviceaccount=shop:flink"));
+        assert!(lacks.hint.unwrap().ends_with("--serviceaccount=shop:flink"));
     }
 }

@@ -42,7 +42,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
             "storage",
             format!("{flag} {path} of the {role} {inside}"),
         )
-        .mend("mount a volume there by --mount CLAIM:PATH, or use an object store");
+        .hint("mount a volume there by --mount CLAIM:PATH, or use an object store");
     }
     let Some(system) = FileSystem::of(scheme) else {
         return Finding::new(
@@ -63,7 +63,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
             system.plugins.join(" or ")
         ),
     )
-    .mend(format!(
+    .hint(format!(
         "--env ENABLE_BUILT_IN_PLUGINS={}-VERSION.jar; nothing to do where the image has it under /opt/flink/plugins",
         system.plugins[0]
     ))

@@ -39,13 +39,13 @@ const ENDS_TASKS: [&str; 3] = [
 ];
 
 /// Flink's answers after a failed savepoint.
-struct Sight {
+struct FlinkState {
     job: Option<JobOverview>,
     checkpoints: Checkpoints,
     exceptions: Option<Exceptions>,
 }
 
-impl Sight {
+impl FlinkState {
     async fn take(flink: &Flink, id: &str) -> Self {
         let (jobs, checkpoints, exceptions) =
             futures::join!(flink.jobs(), flink.checkpoints(id), flink.exceptions(id, EXCEPTIONS));
@@ -77,24 +77,24 @@ impl Sight {
 pub(crate) async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str) -> Error {
     let ends_tasks = ENDS_TASKS.iter().any(|words| cause.contains(words));
     let begun = Instant::now();
-    let (sight, root, failed) = loop {
+    let (state, root, failed) = loop {
         tokio::time::sleep(if begun.elapsed() < REACH { REACH } else { LOOK }).await;
-        let sight = Sight::take(flink, &savepoint.job_id).await;
-        let Some(job) = &sight.job else {
-            break (sight, None, true);
+        let state = FlinkState::take(flink, &savepoint.job_id).await;
+        let Some(job) = &state.job else {
+            break (state, None, true);
         };
         let asked = asked(savepoint, job);
-        let root = sight.root(asked).map(ToOwned::to_owned);
+        let root = state.root(asked).map(ToOwned::to_owned);
         let restarts = !matches!(job.state, JobState::Running);
         let failed = root.is_some() || restarts;
         // A task may have changed its state for its own reasons, such as being finished.
         let unsettled = restarts || ends_tasks || job.last_modification >= asked;
         if root.is_some() || job.state.is_terminal() || !unsettled || begun.elapsed() > LONGEST {
-            break (sight, root, failed || ends_tasks);
+            break (state, root, failed || ends_tasks);
         }
     };
-    let checkpoints = &sight.checkpoints;
-    let outcome = match sight.job.map(|job| job.state) {
+    let checkpoints = &state.checkpoints;
+    let outcome = match state.job.map(|job| job.state) {
         None => ", and what became of the job is not known",
         Some(state) if state.is_terminal() || state == JobState::Failing => ", and the job failed with it",
         Some(_) if !failed => ", the job keeps running",

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::flink::operation::{BETWEEN_LOOKS, CACHED};
+use crate::flink::operation::{CACHED, POLL_INTERVAL};
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::store::HistoryStore;
 use crate::history::transaction::{Holder, is_same_place};
@@ -368,7 +368,7 @@ pub(crate) async fn add_size(flink: &Flink, store: &mut HistoryStore, path: &str
     };
     let (begun, mut found) = (Instant::now(), savepoint.size);
     while found.is_none() && begun.elapsed() < CACHED {
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         found = size(flink, &savepoint.job_id, path).await;
     }
     if let Some(size) = found

@@ -82,7 +82,7 @@ impl Deletion {
             }
             removal.extras(cluster).await?;
         }
-        lock::forget(handle, self.purge).await?;
+        lock::purge_history(handle, self.purge).await?;
         step.end();
         Ok(())
     }
@@ -136,7 +136,7 @@ async fn task_managers_end(handle: &ClusterHandle) -> Result<()> {
 /// generation must not find the data of the previous one.
 pub(crate) async fn delete_ha_config_maps(handle: &ClusterHandle) -> Result<()> {
     let name = &handle.name;
-    let deleted = objects::ha_config_maps::forget(&handle.cluster, &handle.leaders()).await?;
+    let deleted = objects::ha_config_maps::delete_all(&handle.cluster, &handle.leaders()).await?;
     if deleted > 0 {
         let s = if deleted == 1 { "" } else { "s" };
         progress::note(&format!(

@@ -35,22 +35,15 @@ pub(crate) async fn fit(
     };
     let new = wanted.spec(None)?;
     let Ok(old) = old.spec(None) else { return Ok(()) };
-    let numbers = |spec: &Spec| (spec.parallelism, spec.slots, spec.task_managers);
-    if numbers(&new) == numbers(&old) || is_reactive(&new) {
+    if !changes_size(&old, &new) {
         return Ok(());
     }
-    let Ok(Reply::Answer(job)) = handle.flink.job(&job.jid).await else {
+    let Some(known) = known(handle, &job.jid, &old, &new).await else {
         if (new.parallelism, new.slots) == (old.parallelism, old.slots) {
             // It may come from the vertices of the job, and what is not known is no reason to restart it.
             wanted.layer.task_managers = wanted.layer.task_managers.or(old.layer.task_managers);
         }
         return Ok(());
-    };
-    let known = ScaleInput {
-        job,
-        present: old.parallelism,
-        wanted: new.parallelism,
-        ..ScaleInput::default()
     };
     if keeps_state && let Err(error) = scale::check_limit(&known) {
         if is_same_program(&old.layer, &new.layer) {
@@ -68,6 +61,43 @@ pub(crate) async fn fit(
 fn is_same_program(old: &Config, new: &Config) -> bool {
     let (arguments, class) = (old.arguments == new.arguments, old.job_class == new.job_class);
     old.image == new.image && old.jars == new.jars && old.sql == new.sql && arguments && class
+}
+
+/// The number of TaskManagers that a change to `new` starts for the running job; `None`: that of `new` itself.
+///
+/// It sends requests only if parallelism, slots or TaskManagers change, and no number is given.
+pub(crate) async fn task_managers(handle: &ClusterHandle, new: &Spec) -> Option<u32> {
+    handle.live.job.as_ref()?;
+    let (_, old) = handle.current().ok()?;
+    let old = old.spec(None).ok()?;
+    if new.layer.task_managers.is_some() || !changes_size(&old, new) {
+        return None;
+    }
+    let Ok(Reply::Answer(jobs)) = handle.flink.jobs().await else {
+        return None;
+    };
+    let job = jobs.main_job().filter(|job| !job.state.is_terminal())?;
+    let known = known(handle, &job.jid, &old, new).await?;
+    Some(scale::slots(&known).div_ceil(new.slots))
+}
+
+/// Whether the slots of the job may change with the version.
+fn changes_size(old: &Spec, new: &Spec) -> bool {
+    let numbers = |spec: &Spec| (spec.parallelism, spec.slots, spec.task_managers);
+    numbers(new) != numbers(old) && !is_reactive(new)
+}
+
+/// The running job, and the parallelism of both versions; `None`: Flink does not answer.
+async fn known(handle: &ClusterHandle, job_id: &str, old: &Spec, new: &Spec) -> Option<ScaleInput> {
+    let Ok(Reply::Answer(job)) = handle.flink.job(job_id).await else {
+        return None;
+    };
+    Some(ScaleInput {
+        job,
+        present: old.parallelism,
+        wanted: new.parallelism,
+        ..ScaleInput::default()
+    })
 }
 
 /// Whether the job takes all slots that there are, up to its max parallelism.

@@ -321,7 +321,7 @@ pub(crate) async fn execute(
     let journal = Journal {
         old_revision: if goes_back { old } else { live },
         new_revision: Some(plan.number),
-        back_revision: goes_back.then_some(plan.number + 1),
+        rollback_revision: goes_back.then_some(plan.number + 1),
         saved_state: plan.fallback.clone(),
         start: plan.start.clone(),
         chosen: wanted.restore_from.is_some(),

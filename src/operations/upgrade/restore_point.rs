@@ -37,10 +37,18 @@ pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Resul
         .hint("-D execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION makes it keep them, from its next start on")
         .hint("--strategy savepoint needs nothing of the kind"));
     }
-    let newest = statistics.latest.completed.and_then(|newest| newest.external_path);
-    newest.ok_or_else(|| {
-        Error::not_found(format!("the job of {name} has no completed checkpoint to resume from"))
-            .hint(format!("`kubectl flink wait {name} --for checkpoint` waits for one"))
+    let Some(newest) = statistics.latest.completed else {
+        return Err(
+            Error::not_found(format!("the job of {name} has no completed checkpoint to resume from"))
+                .hint(format!("`kubectl flink wait {name} --for checkpoint` waits for one")),
+        );
+    };
+    newest.external_path.ok_or_else(|| {
+        Error::conflict(format!(
+            "the checkpoints of the job of {name} are only in the memory of its JobManager, so there is none to resume from"
+        ))
+        .hint("--checkpoint-dir DIR makes it write them, from its next start on")
+        .hint("--strategy savepoint needs nothing of the kind")
     })
 }
 
@@ -160,8 +168,9 @@ pub(crate) async fn has_own_state(handle: &ClusterHandle, journal: &Journal) -> 
 /// and reports the checkpoint that it restored.
 fn completed_any(known: &Checkpoints, start: Option<&str>) -> bool {
     let restored = known.latest.restored.as_ref().filter(|restored| !restored.is_savepoint);
-    let path = restored.and_then(|restored| restored.external_path.as_deref());
-    known.counts.completed > 0 || path.is_some_and(|path| start.is_none_or(|start| !is_same_place(start, path)))
+    let is_start = |path: &str| start.is_some_and(|start| is_same_place(start, path));
+    let is_own = restored.is_some_and(|restored| !restored.external_path.as_deref().is_some_and(is_start));
+    known.counts.completed > 0 || is_own
 }
 
 #[cfg(test)]
@@ -179,6 +188,13 @@ mod tests {
             // `--strategy last-checkpoint`
             (0, "s3://b/chk-7", false, Some("s3://b/chk-7/"), false),
             (1, "s3://b/sp-1", true, Some("s3://b/sp-1"), true),
+            (
+                0,
+                "<checkpoint-not-externally-addressable>",
+                false,
+                Some("s3://b/sp-1"),
+                true,
+            ),
         ] {
             let restored = json!({"id": 7, "is_savepoint": is_savepoint, "external_path": restored});
             let known = json!({"counts": {"restored": 1, "completed": completed}, "latest": {"restored": restored}});

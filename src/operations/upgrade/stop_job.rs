@@ -310,8 +310,8 @@ pub(crate) fn renumber(history: &mut History, was: &Journal, now_is: &Journal, n
         history.conclude(old, given_up(RevisionState::Dropped));
         history.upsert_revision(Revision { number, ..revision });
     }
-    if was.back_revision != now_is.back_revision
-        && let Some(old) = was.back_revision
+    if was.rollback_revision != now_is.rollback_revision
+        && let Some(old) = was.rollback_revision
     {
         history.conclude(old, given_up(RevisionState::RolledBack));
     }
@@ -333,7 +333,7 @@ pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, s
             Step::RollingBack | Step::Returning => history.conclude(new, outcome(RevisionState::RolledBack)),
             Step::RolledBack => {
                 history.conclude(new, outcome(RevisionState::RolledBack));
-                if let Some(back) = journal.back_revision {
+                if let Some(back) = journal.rollback_revision {
                     history.conclude(back, RevisionOutcome::new(RevisionState::Running, now, None));
                 }
             }

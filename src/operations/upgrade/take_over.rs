@@ -92,7 +92,7 @@ pub(crate) async fn take_over(
     if let Some(path) = named {
         let number = handle
             .next_generation()
-            .max(journal.back_revision.unwrap_or_default() + 1);
+            .max(journal.rollback_revision.unwrap_or_default() + 1);
         taken = after(&taken, Event::Named(path, number));
     }
     handle.store.set_limits(how.history_limits);

@@ -25,7 +25,7 @@ impl VersionSpec {
     pub(crate) fn of(handle: &ClusterHandle, journal: &Journal, side: Version) -> Result<Self> {
         let (of, number) = match side {
             Version::Target => (journal.new_revision, journal.new_revision),
-            Version::Previous => (journal.old_revision, journal.back_revision),
+            Version::Previous => (journal.old_revision, journal.rollback_revision),
         };
         let history = handle.store.history();
         let revision = of.and_then(|of| history.revision(of));

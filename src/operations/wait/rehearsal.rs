@@ -16,7 +16,7 @@ use crate::operations::observe::with_fresh_log;
 /// How long a job may run without showing the state that it was restored from: Flink restores before the job runs.
 const SHOWN: Duration = Duration::from_secs(10);
 
-enum Seen {
+enum ObservedState {
     /// The job has its graph: the Pod, the job's ID, and whether Flink calls it running.
     Job(String, String, bool),
     Failed(Box<Cause>),
@@ -49,17 +49,18 @@ pub(crate) async fn until_restored(
         );
         let judge = |observed: &Observed| {
             if observed.job.is_none() {
-                return Some(Seen::Gone);
+                return Some(ObservedState::Gone);
             }
             match verdict(observed, clock::now(), &Grace::default()) {
-                Verdict::Failed(cause) => Some(Seen::Failed(cause)),
-                Verdict::Finished { .. } => Some(Seen::Finished),
+                Verdict::Failed(cause) => Some(ObservedState::Failed(cause)),
+                Verdict::Finished { .. } => Some(ObservedState::Finished),
                 Verdict::Going { .. } | Verdict::Running { .. } => {
                     report(&stage(observed).to_string());
                     let job = observed.flink_now().job()?;
                     let has_graph = job.state != JobState::Initializing;
                     let running = job.state == JobState::Running;
-                    has_graph.then(|| Seen::Job(master_pod(observed).unwrap_or_default(), job.jid.clone(), running))
+                    has_graph
+                        .then(|| ObservedState::Job(master_pod(observed).unwrap_or_default(), job.jid.clone(), running))
                 }
             }
         };
@@ -67,9 +68,9 @@ pub(crate) async fn until_restored(
             .until(judge, |observed| timed_out(name, observed, timeout))
             .await?;
         let (pod, job_id, running) = match seen {
-            Seen::Job(pod, job_id, running) => (pod, job_id, running),
+            ObservedState::Job(pod, job_id, running) => (pod, job_id, running),
             // It says nothing about the new version, which needs that room only when the running one has ended.
-            Seen::Failed(cause) if has_no_room(&cause) => {
+            ObservedState::Failed(cause) if has_no_room(&cause) => {
                 let error = Error {
                     kind: Kind::Conflict,
                     ..(*cause).into_error(name)
@@ -79,10 +80,12 @@ pub(crate) async fn until_restored(
                     "`kubectl flink upgrade {name} --rehearse=false …` needs no room for two JobManagers"
                 )));
             }
-            Seen::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error(name)),
-            Seen::Finished if state => return Err(Error::job_failed("its program ended without a job that resumes")),
-            Seen::Finished => return Ok(()),
-            Seen::Gone => return Err(Error::job_failed("its Job was deleted in the meantime")),
+            ObservedState::Failed(cause) => return Err(with_fresh_log(cluster, *cause).await.into_error(name)),
+            ObservedState::Finished if state => {
+                return Err(Error::job_failed("its program ended without a job that resumes"));
+            }
+            ObservedState::Finished => return Ok(()),
+            ObservedState::Gone => return Err(Error::job_failed("its Job was deleted in the meantime")),
         };
         match Reply::or_away(Flink::new(cluster, name).of_pod(&pod).checkpoints(&job_id).await)? {
             Reply::Answer(statistics) if !state || statistics.latest.restored.is_some() => return Ok(()),

@@ -13,7 +13,7 @@ use crate::model::names::ClusterName;
 use crate::operations::observe::with_fresh_log;
 
 /// How the Job ends.
-enum Seen {
+enum ObservedState {
     /// Its container has ended well, in this Pod.
     Printed(String),
     Failed(Box<Cause>),
@@ -33,15 +33,15 @@ pub(crate) async fn until_printed(
     let watching = Watching::of(cluster, name, timeout, Some(POLL), Scope::SavepointReader);
     let judge = |observed: &Observed| {
         if observed.job.is_none() {
-            return Some(Seen::Gone);
+            return Some(ObservedState::Gone);
         }
         // The container's end comes before that of the Job, which waits for all containers of the Pod.
         let mut pods = observed.pods_of(Role::JobManager);
         if pods.any(|pod| flink_pod::phase(pod) == Phase::Succeeded) {
-            return master_pod(observed).map(Seen::Printed);
+            return master_pod(observed).map(ObservedState::Printed);
         }
         match verdict(observed, clock::now(), &Grace::default()) {
-            Verdict::Failed(cause) => Some(Seen::Failed(cause)),
+            Verdict::Failed(cause) => Some(ObservedState::Failed(cause)),
             Verdict::Going { note, .. } => {
                 if let Some(note) = note {
                     report(&note.text);
@@ -57,8 +57,8 @@ pub(crate) async fn until_printed(
         timed_out_with(name, text, observed, "--timeout sets the limit")
     };
     match watching.until(judge, late).await? {
-        Seen::Printed(pod) => Ok(pod),
-        Seen::Failed(cause) => Err(with_fresh_log(cluster, *cause).await.into_error(name)),
-        Seen::Gone => Err(Error::conflict("the Job was deleted in the meantime")),
+        ObservedState::Printed(pod) => Ok(pod),
+        ObservedState::Failed(cause) => Err(with_fresh_log(cluster, *cause).await.into_error(name)),
+        ObservedState::Gone => Err(Error::conflict("the Job was deleted in the meantime")),
     }
 }

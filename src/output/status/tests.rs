@@ -80,7 +80,7 @@ fn whole() -> ClusterStatus {
             completed: 16,
             failed: 3,
             in_progress: 1,
-            failed_in_a_row: 2,
+            consecutive_failures: 2,
             last: Some(LastCheckpoint {
                 id: 16,
                 completed_at: Some(at(-12)),
@@ -130,7 +130,7 @@ fn unfinished(by: &str) -> OperationPart {
         by: Some(by.into()),
         started_at: at(-96).to_string(),
         step: Step::Saved,
-        stand: "the job has ended".into(),
+        message: "the job has ended".into(),
         revision: Some(4),
         hints: vec!["`kubectl flink upgrade demo --continue` continues it".into()],
     }
@@ -249,7 +249,7 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
     shown.outcome = Some(OutcomePart {
         state: RevisionState::Failed,
         at: at(-300).to_string(),
-        why: Some("the class is missing".into()),
+        failure: Some("the class is missing".into()),
     });
     let text = drawn(&shown, None, false);
     let first = "Unfinished      upgrade to revision 4 by bob@home, 96s ago: the job has ended\n\
@@ -274,7 +274,7 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
         shown.outcome = Some(OutcomePart {
             state: RevisionState::Failed,
             at: at(-300).to_string(),
-            why: Some("demo does not run: it ended: ClassNotFoundException".into()),
+            failure: Some("demo does not run: it ended: ClassNotFoundException".into()),
         });
         let text = drawn(&shown, None, false);
         assert_eq!(text.contains("Did not start"), is_shown, "{text}");

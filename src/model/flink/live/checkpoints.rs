@@ -7,7 +7,7 @@ use crate::model::flink::numbers::lenient;
 
 impl Checkpoints {
     /// Number of failed checkpoints since the last completed one; savepoints do not count.
-    pub(crate) fn failed_in_a_row(&self) -> u64 {
+    pub(crate) fn consecutive_failures(&self) -> u64 {
         let own = || self.history.iter().filter(|entry| !entry.is_savepoint);
         let failed = own()
             .take_while(|entry| entry.status != "COMPLETED")
@@ -127,12 +127,12 @@ mod tests {
             },
             ..Checkpoints::default()
         };
-        assert_eq!(checkpoints.failed_in_a_row(), 2);
+        assert_eq!(checkpoints.consecutive_failures(), 2);
         checkpoints.history.truncate(3);
         checkpoints.counts.completed = 0;
-        assert_eq!(checkpoints.failed_in_a_row(), 40);
+        assert_eq!(checkpoints.consecutive_failures(), 40);
         checkpoints.history.truncate(1);
-        assert_eq!(checkpoints.failed_in_a_row(), 0);
+        assert_eq!(checkpoints.consecutive_failures(), 0);
     }
 
     #[test]

@@ -14,12 +14,12 @@ const DEPTH: usize = 8;
 
 /// The kinds of the handles read so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct StateTraits {
     incremental: bool,
     savepoint: bool,
 }
 
-impl Seen {
+impl StateTraits {
     pub(super) const fn checkpoint(self) -> Kind {
         if self.incremental {
             Kind::IncrementalCheckpoint
@@ -44,7 +44,7 @@ pub(super) fn subtask(
     version: i32,
     operator: &mut Operator,
     files: &mut BTreeSet<StateFile>,
-    seen: &mut Seen,
+    seen: &mut StateTraits,
 ) -> Result<()> {
     if version == 2 {
         reader.long()?;
@@ -106,7 +106,12 @@ fn key_groups(reader: &mut Reader<'_>) -> Result<()> {
 }
 
 /// Keyed state. Returns its bytes.
-fn keyed(reader: &mut Reader<'_>, files: &mut BTreeSet<StateFile>, seen: &mut Seen, depth: usize) -> Result<u64> {
+fn keyed(
+    reader: &mut Reader<'_>,
+    files: &mut BTreeSet<StateFile>,
+    seen: &mut StateTraits,
+    depth: usize,
+) -> Result<u64> {
     if depth > DEPTH {
         return Err(reader.broken("handles are too deep in one another"));
     }

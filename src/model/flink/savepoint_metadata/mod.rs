@@ -162,7 +162,7 @@ impl Metadata {
             master_states.push(master_state(&mut reader)?);
         }
         let mut files = BTreeSet::new();
-        let mut seen = handles::Seen::default();
+        let mut seen = handles::StateTraits::default();
         let mut operators = Vec::new();
         for _ in 0..reader.count(16)? {
             operators.push(operator(&mut reader, version, &mut files, &mut seen)?);
@@ -212,7 +212,7 @@ fn operator(
     reader: &mut Reader<'_>,
     version: i32,
     files: &mut BTreeSet<StateFile>,
-    seen: &mut handles::Seen,
+    seen: &mut handles::StateTraits,
 ) -> Result<Operator> {
     let mut operator = Operator::default();
     if version >= 5 {
@@ -248,7 +248,7 @@ fn operator(
 /// The kind in the properties at the file's end: a `CheckpointProperties` in Java serialization, in which class names
 /// and names of constants are plain text. Its type is an enum up to 1.14 and a `SavepointType` or `CheckpointType`
 /// later.
-fn kind_of_properties(properties: &[u8], seen: handles::Seen) -> Kind {
+fn kind_of_properties(properties: &[u8], seen: handles::StateTraits) -> Kind {
     let has = |text: &str| properties.windows(text.len()).any(|window| window == text.as_bytes());
     let savepoint = [
         "checkpoint.SavepointType",
