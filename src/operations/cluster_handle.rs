@@ -14,7 +14,7 @@ use crate::model::adopt::adopt;
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::ha_config_maps::Ids;
-use crate::model::job_phase::{JobPhase, end_of_job};
+use crate::model::job_phase::{JobPhase, end_of_job, has_no_pods};
 use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
@@ -168,6 +168,11 @@ impl ClusterHandle {
     /// How the Kubernetes Job ended. `None`: it has not ended, or there is no Job.
     pub(crate) fn job_end(&self) -> Option<JobPhase> {
         self.live.job.as_ref().and_then(end_of_job)
+    }
+
+    /// Whether the Job was seen to have no Pod any more, and gets none: Flink need not be asked.
+    pub(crate) fn has_no_jobmanager(&self) -> bool {
+        self.live.job.as_ref().is_some_and(has_no_pods)
     }
 
     /// The desired number of TaskManagers.
