@@ -269,7 +269,7 @@ pub(crate) async fn execute(
         return Err(wait_is_needed(&name));
     }
     handle.refuse_other_jobs(&plan.ending)?;
-    fit::check_readable(&handle, &plan, &wanted.layer).await?;
+    fit::check(&handle, &plan, &wanted.layer).await?;
     let surge = surge::prepare(&handle, &mut plan, &mut wanted, how.surge)?;
     let before = handle.live.job.as_ref();
     let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
