@@ -375,7 +375,7 @@ fn wait_is_needed(name: &ClusterName) -> Error {
 /// The outcome of a change; `None`: by a command of another version of the plugin.
 fn outcome(command: Option<Command>) -> Outcome {
     match command {
-        Some(Command::Upgrade) => Outcome::Upgraded,
+        Some(Command::Upgrade | Command::Apply) => Outcome::Upgraded,
         Some(Command::Rollback) => Outcome::RolledBack,
         Some(Command::Restart) => Outcome::Restarted,
         Some(Command::Create) => Outcome::Replaced,
