@@ -75,7 +75,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
             cluster.get::<serde::de::IgnoredAny>(&service),
             cluster.get_with::<List<Pod>>(&pods, &pods_query),
             cluster.get_with::<List<Event>>(&events, &events_query),
-            HistoryStore::open(cluster, name),
+            HistoryStore::look(cluster, name),
         )
     };
     let asking = pin!(flink.snapshot(Depth::All));
