@@ -26,6 +26,7 @@ use crate::cli::config_file as preferences;
 use crate::cli::context::Context;
 use crate::commands;
 use crate::error::{Error, Kind, Result};
+use crate::kubernetes::api::fence;
 use crate::operations::{candidates, interruption};
 use crate::output::{live, place, terminal};
 use crate::progress;
@@ -374,21 +375,26 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
             return Error::new(Kind::Interrupted, "");
         }
         let at = live::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
-        let error = Error::new(
-            Kind::Interrupted,
-            format!("interrupted{at}; what was started continues in the cluster"),
-        )
-        .hint("the same command continues where this one stopped");
+        let error = if fence::has_written() {
+            let text = format!("interrupted{at}; what was started continues in the cluster");
+            Error::new(Kind::Interrupted, text).hint("the same command continues where this one stopped")
+        } else {
+            let text = format!("interrupted{at}; nothing was changed in the cluster");
+            Error::new(Kind::Interrupted, text)
+        };
         match interruption::kept() {
             Some(file) => error.hint(format!("what you wrote is in {}", file.display())),
             None => error,
         }
     };
     tokio::pin!(command);
-    tokio::select! {
+    let is_key = tokio::select! {
         outcome = &mut command => return outcome,
-        () = interruption::ctrl_c() => {}
-        () = terminated() => {}
+        () = interruption::ctrl_c() => true,
+        () = terminated() => false,
+    };
+    if is_key && !reads {
+        terminal::end_interrupted_line();
     }
     interruption::announce();
     tokio::select! {

@@ -12,8 +12,10 @@ use crate::cli::description::{in_namespace_of_file, place};
 use crate::commands::create::CreateArgs;
 use crate::commands::delete::{self, DeleteArgs};
 use crate::error::{Error, Result};
+use crate::history::command::Command;
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::names::APPLY_SET;
+use crate::operations::create::CreateOptions;
 use crate::operations::list_clusters::names_of;
 
 /// Create or change clusters so that they are as files describe them
@@ -82,7 +84,11 @@ async fn apply(context: &Context, args: ApplyArgs) -> Result<bool> {
             .entry(cluster.namespace().to_owned())
             .or_default()
             .insert(name.to_string());
-        let outcome = Box::pin(described.create(&cluster, spec, &create.options()?, &mut LiveObjects::default())).await;
+        let options = CreateOptions {
+            changed_by: Command::Apply,
+            ..create.options()?
+        };
+        let outcome = Box::pin(described.create(&cluster, spec, &options, &mut LiveObjects::default())).await;
         let outcome = match outcome {
             Ok(created) => {
                 differs |= !created.is_unchanged();

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::objects;
 use crate::model::flink::effective_config;
-use crate::operations::job_status::away;
+use crate::operations::job_status::{away, unless_ended};
 use crate::output::settings::row;
 use crate::output::{Format, Line, Printer, terminal};
 
@@ -70,7 +70,7 @@ async fn show(context: &Context, args: ShowArgs) -> Result<()> {
     let (cluster, name) = context.named(&args.name)?;
     let flink = Flink::new(&cluster, &name);
     let (job_manager, log) = futures::join!(
-        flink.configuration(),
+        unless_ended(&cluster, &name, flink.configuration()),
         objects::start_of_taskmanager_log(&cluster, &name)
     );
     let job_manager = match job_manager? {

@@ -78,17 +78,17 @@ pub(crate) async fn run(context: &Context, args: ReportArgs) -> Result<()> {
     let archive = Archive::new(output, &folder, u64::try_from(now.as_second()).unwrap_or_default());
     let made = bug_report::collect(&cluster, &name, parts, &head, archive).await?;
     step.done(&format!("{name}: the report has {} files", made.files));
-    if !made.has_cluster {
-        let error = no_cluster(&name, cluster.namespace()).and("nothing left of one");
-        terminal::warn(&error.message);
+    let absent = no_cluster(&name, cluster.namespace()).and("nothing left of one");
+    if !made.has_cluster && !made.is_absent {
+        terminal::warn(&absent.message);
     }
-    if made.missing > 0 {
-        terminal::note(&format!("{} items could not be read: see INDEX.md", made.missing));
+    if let Some(note) = made.note() {
+        terminal::note(&note);
     }
-    if is_stream {
-        return Ok(());
+    if !is_stream {
+        terminal::data(&format!("{}\n", path.display()))?;
     }
-    terminal::data(&format!("{}\n", path.display()))
+    if made.is_absent { Err(absent) } else { Ok(()) }
 }
 
 /// What other commands say for people.

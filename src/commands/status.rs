@@ -8,6 +8,7 @@ use crate::kubernetes::clock;
 use crate::model::diagnosis::Severity;
 use crate::operations::observe::observe;
 use crate::operations::status::ClusterStatus;
+use crate::output::keys::{Keys, heading};
 use crate::output::status::{ScreenStyle, status};
 use crate::output::{Format, Printer, terminal};
 
@@ -28,7 +29,7 @@ pub(crate) struct StatusArgs {
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    /// Repeat the output every --interval; JSON and YAML print one document after the other
+    /// Repeat the output every --interval, on a terminal until q; JSON and YAML print one document after the other
     #[arg(short, long)]
     watch: bool,
     /// Time between two requests with --watch
@@ -43,6 +44,9 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
     let (cluster, name) = context.named(&args.name)?;
     let for_people = args.output.is_for_people();
     let mut screen = terminal::Screen::new(args.watch && for_people);
+    let mut keys = screen.is_in_place().then(Keys::open).flatten();
+    let at = cluster.at();
+    let place = at.context.as_deref().unwrap_or(&at.server);
     let mut printer = Printer::of_object(args.output);
     let mut seen = false;
     let mut is_wrong = false;
@@ -61,7 +65,11 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
                         width: terminal::width().filter(|_| screen.is_in_place() || args.output != Format::Wide),
                         bars: terminal::is_terminal(),
                     };
-                    screen.show(&status(&shown, look, clock::now()))?;
+                    let now = clock::now();
+                    let head = keys
+                        .as_ref()
+                        .map(|_| heading(place, args.interval, "q quit", look.width, now));
+                    screen.show(&(head.unwrap_or_default() + &status(&shown, look, now)))?;
                 } else {
                     screen.answers();
                     printer.list(std::iter::once(&shown), args.watch, terminal::data)?;
@@ -78,7 +86,16 @@ pub(crate) async fn run(context: &Context, args: &StatusArgs) -> Result<()> {
         if !args.watch {
             return Ok(());
         }
-        tokio::time::sleep(args.interval).await;
+        let quits = match &mut keys {
+            Some(keys) => keys.quits_within(args.interval).await,
+            None => {
+                tokio::time::sleep(args.interval).await;
+                false
+            }
+        };
+        if quits {
+            return Ok(());
+        }
     }
 }
 

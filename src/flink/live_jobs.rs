@@ -38,15 +38,20 @@ pub(crate) async fn live_jobs<'a>(
     live.collect()
 }
 
+/// Whether a cluster can have a JobManager.
+pub(crate) fn may_answer(parts: &Parts) -> bool {
+    let state = parts.job.as_ref().map(|job| job.state);
+    matches!(state, Some(JobPhase::Running | JobPhase::Unknown))
+}
+
 /// Like [`live_jobs`], but returns whole snapshots, for `top`.
 pub(crate) async fn snapshots<'a>(
     cluster: &Cluster,
     clusters: impl IntoIterator<Item = (&'a Key, &'a Parts)>,
 ) -> BTreeMap<Key, Snapshot> {
     let asked = clusters.into_iter().filter_map(|(key, parts)| {
-        let state = parts.job.as_ref()?.state;
         let name = ClusterName::new(&key.name).ok()?;
-        matches!(state, JobPhase::Running | JobPhase::Unknown).then(|| (key.clone(), name))
+        may_answer(parts).then(|| (key.clone(), name))
     });
     let turns = Semaphore::new(AT_A_TIME);
     let ask = |(key, name): (Key, ClusterName)| {

@@ -9,6 +9,7 @@ use crate::flink::port_forward::{self, Slot};
 use crate::flink::{Exchange, Question, service_proxy};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::api::access::Access;
+use crate::kubernetes::api::fence;
 use crate::model::names::ClusterName;
 
 /// The connections that a command has found, shared by all its requests: no connection is made twice.
@@ -39,6 +40,7 @@ pub(super) async fn exchange(
 ) -> Result<Exchange> {
     if question.method != http::Method::GET {
         cluster.fence().pass(cluster, question.path).await?;
+        fence::note_write();
     }
     let ways: TransportCache = cluster.shared();
     let slot = ways.slot(cluster, pod.unwrap_or(name.as_str()));

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Adopt,
+    /// The change of a cluster that exists; `apply` creates as `create` does.
+    Apply,
     Cancel,
     Clone,
     Create,
@@ -25,8 +27,9 @@ pub(crate) enum Command {
 }
 
 /// The names are stored, so they stay.
-const NAMES: [(Command, &str); 18] = [
+const NAMES: [(Command, &str); 19] = [
     (Command::Adopt, "adopt"),
+    (Command::Apply, "apply"),
     (Command::Cancel, "cancel"),
     (Command::Clone, "clone"),
     (Command::Create, "create"),

@@ -27,7 +27,8 @@ pub(crate) struct DeletedCluster {
 
 impl DeletedCluster {
     pub(crate) fn new(namespace: &str, name: &str, history: &History) -> Self {
-        let revision = history.revisions.last();
+        // The one that a resume starts.
+        let revision = history.last_wanted().or(history.revisions.last());
         let spec = revision.map(|revision| &revision.spec["spec"]);
         let savepoint = history.last_savepoint();
         let (name, namespace) = (name.to_owned(), namespace.to_owned());

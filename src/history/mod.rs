@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Event, after};
-use crate::history::transaction::{Ending, Journal, Kind, is_same_place};
+use crate::history::transaction::{Ending, Journal, Kind, Step, is_same_place};
 
 pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
 pub(crate) use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
@@ -193,9 +193,18 @@ impl History {
         }
     }
 
-    /// Drops the revision of an unfinished resume if it was not created yet: `live` is the existing one.
+    /// Drops the revision of an unfinished resume or change if it was not created yet: `live` is the existing one.
     pub(crate) fn drop_revision_of(&mut self, left: Option<&Journal>, live: Option<u64>, now: &str) {
-        let left = left.filter(|left| left.kind == Kind::Resume && left.new_revision != live);
+        let not_created = |left: &&Journal| match left.kind {
+            Kind::Resume => true,
+            // At any other step it was created, and may have run.
+            Kind::Change => matches!(
+                left.step,
+                Step::Surging | Step::Stopping | Step::Saved | Step::Replacing
+            ),
+            Kind::Stop | Kind::Scale => false,
+        };
+        let left = left.filter(|left| left.new_revision != live).filter(not_created);
         if let Some(number) = left.and_then(|left| left.new_revision) {
             let failure = Some("it was interrupted");
             self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, failure));

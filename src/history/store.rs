@@ -49,6 +49,17 @@ impl HistoryStore {
         Ok(store)
     }
 
+    /// Reads a history for a command that only looks.
+    ///
+    /// # Errors
+    /// Those of reading, also when it may not be read.
+    pub(crate) async fn look(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
+        let mut store = Self::unread(cluster, name);
+        store.read().await?;
+        store.ground = store.history.clone();
+        Ok(store)
+    }
+
     /// Reads a history that will be deleted: it may be unreadable then, and is never written.
     ///
     /// # Errors

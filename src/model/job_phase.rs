@@ -71,6 +71,21 @@ pub(crate) fn end_of_job(job: &Value) -> Option<JobPhase> {
     matches!(phase, JobPhase::Complete | JobPhase::Failed).then_some(phase)
 }
 
+/// Whether a Job has no Pod, not even one that is ending, and gets none: no JobManager of it answers. What is asked of the
+/// address of a Pod that is gone waits, on some networks for half a minute.
+///
+/// Complete and Failed come when all Pods have ended. A suspended Job may have Pods that are ending, and only servers that
+/// count them say that there are none. Source: `syncJob`, `manageJob` and `trackTerminatingPods` of the Job controller.
+pub(crate) fn has_no_pods(job: &Value) -> bool {
+    let count = |key: &str| job["status"][key].as_u64();
+    let is = |kind: &str| conditions(job).any(|condition| condition["type"] == *kind);
+    let suspended = job["spec"]["suspend"] == true && is("Suspended") && count("terminating").is_some();
+    (is("Complete") || is("Failed") || suspended)
+        && ["active", "ready", "terminating"]
+            .into_iter()
+            .all(|key| count(key).unwrap_or_default() == 0)
+}
+
 /// When the Job ended, successfully or not, or was suspended because Flink's job had ended; `None`: it has not ended.
 pub(crate) fn ended_at(job: &Value) -> Option<Timestamp> {
     let ends = if is_noted(job) {
@@ -126,6 +141,34 @@ mod tests {
         assert_eq!(job("FailureTarget", "True"), None);
         let noted = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": true}});
         assert_eq!(end_of_job(&noted), Some(JobPhase::Complete));
+    }
+
+    #[test]
+    fn a_job_without_pods_says_so_itself() {
+        let job = |suspend: bool, kind: &str, counts: &Value| {
+            let mut job = json!({"metadata": {"annotations": {JOB_ENDED: "true"}}, "spec": {"suspend": suspend},
+                "status": counts});
+            job["status"]["conditions"] = json!([{"type": kind, "status": "True"}]);
+            has_no_pods(&job)
+        };
+        let none = json!({"terminating": 0, "ready": 0});
+        assert!(job(false, "Complete", &json!({})) && job(false, "Failed", &none));
+        assert!(job(true, "Suspended", &none));
+        // Pods may be ending.
+        for kind in ["SuccessCriteriaMet", "FailureTarget"] {
+            assert!(!job(false, kind, &none), "{kind}");
+        }
+        for counts in [
+            json!({}),
+            json!({"terminating": 1}),
+            json!({"terminating": 0, "active": 1}),
+        ] {
+            assert!(!job(true, "Suspended", &counts), "{counts}");
+        }
+        assert!(!job(false, "Failed", &json!({"terminating": 1})));
+        // It was just resumed, or just suspended.
+        assert!(!job(false, "Suspended", &none));
+        assert!(!has_no_pods(&json!({"spec": {"suspend": true}, "status": none})));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::adopt::adopt;
 use crate::model::config::Config;
-use crate::model::flink::settings::{ConfigMaps, Settings};
+use crate::model::flink::settings::{ConfigMaps, SAVEPOINT_DIR, Settings};
 use crate::model::ha_config_maps::Ids;
-use crate::model::job_phase::{JobPhase, end_of_job};
+use crate::model::job_phase::{JobPhase, end_of_job, has_no_pods};
 use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
@@ -170,6 +170,11 @@ impl ClusterHandle {
         self.live.job.as_ref().and_then(end_of_job)
     }
 
+    /// Whether the Job was seen to have no Pod any more, and gets none: Flink need not be asked.
+    pub(crate) fn has_no_jobmanager(&self) -> bool {
+        self.live.job.as_ref().is_some_and(has_no_pods)
+    }
+
     /// The desired number of TaskManagers.
     pub(crate) fn replicas(&self) -> u64 {
         let deployment = self.live.deployment.as_ref();
@@ -214,6 +219,12 @@ impl ClusterHandle {
     pub(crate) fn is_highly_available(&self) -> bool {
         self.settings()
             .is_some_and(|settings| settings.high_availability().is_some())
+    }
+
+    /// Whether the objects say where savepoints are written. Where they do not, a file in the image may.
+    pub(crate) fn says_savepoint_dir(&self) -> bool {
+        self.settings()
+            .is_some_and(|settings| settings.get(SAVEPOINT_DIR).is_some())
     }
 
     /// The ID under which the existing objects keep high-availability data in ConfigMaps.

@@ -9,7 +9,7 @@ use crate::model::diagnosis::trace_summary;
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::overview::JobOverview;
 use crate::model::names::ClusterName;
-use crate::operations::job_status::away;
+use crate::operations::job_status::{away, unless_ended};
 
 /// Number of jobs that are read in parallel.
 const AT_A_TIME: usize = 8;
@@ -26,7 +26,7 @@ pub(crate) struct Found {
 /// At most `max` exceptions, the newest ones; `None`: there is no job yet. Minimum of requests: one, and one for each job.
 pub(crate) async fn exceptions(cluster: &Cluster, name: &ClusterName, max: u32) -> Result<Option<Found>> {
     let flink = Flink::new(cluster, name);
-    let jobs = match flink.jobs().await? {
+    let jobs = match unless_ended(cluster, name, flink.jobs()).await? {
         Reply::Away => return Err(away(cluster, name).await),
         reply => flink.answered(reply)?.jobs,
     };

@@ -1,7 +1,11 @@
 //! The ways to keep the state of a job that a command changes or ends.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use http::StatusCode;
-use tokio::time::Instant;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, Kind, Result};
 use crate::flink::Reply;
@@ -11,7 +15,9 @@ use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Step};
 use crate::history::{History, Progress, Savepoint};
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::overview::{JobOverview, JobsOverview};
+use crate::model::job_phase::has_no_pods;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint::{self, Held, Wait};
@@ -66,8 +72,8 @@ impl ClusterHandle {
         if self.live.job.is_none() {
             return self.without_job().await;
         }
-        if self.only_looks {
-            // A result that can be read only once stays for the command that records it.
+        if self.only_looks || self.has_no_jobmanager() {
+            // A result that can be read only once stays for the command that records it; without a JobManager there is none.
             let reply = self.jobs().await?;
             return self.judge(reply).await;
         }
@@ -112,6 +118,9 @@ impl ClusterHandle {
 
     /// Flink's jobs. An answer that takes too long says that Flink is there.
     async fn jobs(&self) -> Result<Reply<JobsOverview>> {
+        if self.has_no_jobmanager() {
+            return Ok(Reply::Away);
+        }
         match self.flink.jobs().await {
             Err(error) if error.kind == Kind::TimedOut => {
                 Ok(Reply::Refused(StatusCode::GATEWAY_TIMEOUT, error.message))
@@ -223,6 +232,32 @@ impl ClusterHandle {
                 "the job of {name} does not run, so no {what} can be taken of it"
             ))),
         }
+    }
+}
+
+/// How long a JobManager may take before its Job is looked at.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What `asking` brings, which asks Flink; no answer where the Job has no Pod that could give one.
+pub(crate) async fn unless_ended<T>(
+    cluster: &Cluster,
+    name: &ClusterName,
+    asking: impl Future<Output = Result<Reply<T>>>,
+) -> Result<Reply<T>> {
+    let mut asking = pin!(asking);
+    if let Ok(reply) = timeout(GRACE, &mut asking).await {
+        return reply;
+    }
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let ended = async {
+        match cluster.get::<Value>(&target).await {
+            Ok(Some(job)) if has_no_pods(&job) => {}
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        reply = asking => reply,
+        () = ended => Ok(Reply::Away),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Reads the live metrics of all clusters, or of one.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+
+use futures::future::{Either, select};
 
 use crate::error::Result;
 use crate::flink::Flink;
-use crate::flink::live_jobs::snapshots;
+use crate::flink::live_jobs::{may_answer, snapshots};
 use crate::flink::metrics::Depth;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
@@ -54,7 +57,17 @@ async fn one(cluster: &Cluster, key: &Key) -> Result<LiveView> {
         flink.read_pending(&mut snapshot).await;
         snapshot
     };
-    let (found, snapshot) = futures::join!(list(cluster, &wanted), snapshot);
+    let (found, snapshot) = match select(pin!(list(cluster, &wanted)), pin!(snapshot)).await {
+        Either::Left((found, asking)) => {
+            let parts = found.as_ref().ok().and_then(|(inventory, _)| inventory.get(key));
+            if parts.is_some_and(may_answer) {
+                (found, asking.await)
+            } else {
+                (found, Snapshot::default())
+            }
+        }
+        Either::Right((snapshot, listing)) => (listing.await, snapshot),
+    };
     if found?.0.is_empty() {
         return Err(no_cluster(name, cluster.namespace()).hint(LIST_ALL));
     }

@@ -26,6 +26,7 @@ use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_lin
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod::{self, Phase};
+use crate::model::job_phase::has_no_pods;
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
@@ -74,14 +75,23 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
             cluster.get::<serde::de::IgnoredAny>(&service),
             cluster.get_with::<List<Pod>>(&pods, &pods_query),
             cluster.get_with::<List<Event>>(&events, &events_query),
-            HistoryStore::open(cluster, name),
+            HistoryStore::look(cluster, name),
         )
     };
     let asking = pin!(flink.snapshot(Depth::All));
     let (read, snapshot) = match select(pin!(reading), asking).await {
         Either::Left((read, asking)) => {
             let is_up = read.3.as_ref().map_or(true, |pods| jobmanager_is_up(pods.as_ref()));
-            (read, while_up(cluster, name, is_up, asking).await)
+            let has_ended = read
+                .0
+                .as_ref()
+                .is_ok_and(|job| job.as_ref().is_some_and(is_without_pods));
+            let snapshot = if has_ended {
+                Snapshot::default()
+            } else {
+                while_up(cluster, name, is_up, asking).await
+            };
+            (read, snapshot)
         }
         Either::Right((snapshot, reading)) => (reading.await, snapshot),
     };
@@ -146,6 +156,10 @@ fn parallelism(job: &Job) -> Option<u32> {
         let settings = Settings::of(&job.spec.as_ref()?.template);
         settings.get("parallelism.default")?.parse().ok()
     })
+}
+
+fn is_without_pods(job: &Job) -> bool {
+    serde_json::to_value(job).is_ok_and(|job| has_no_pods(&job))
 }
 
 /// Whether Flink may run in a Pod of a JobManager that is not about to end.

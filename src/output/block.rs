@@ -35,6 +35,13 @@ pub(super) fn beside(text: &str) {
     }
 }
 
+/// Ends the line with the `^C` that a terminal shows at Ctrl-C. Live lines leave room for it.
+pub(super) fn end_line() {
+    if LINES.load(Ordering::Relaxed) == 0 {
+        let _ = writeln!(std::io::stderr().lock());
+    }
+}
+
 /// Shows a live line; `above`: above the others.
 pub(super) fn show(bar: ProgressBar, above: bool) -> ProgressBar {
     LINES.fetch_add(1, Ordering::Relaxed);

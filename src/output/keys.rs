@@ -1,8 +1,13 @@
-//! Single keys from the terminal, for screens that are redrawn.
+//! Single keys from the terminal, for screens that are redrawn, and the line that names them.
 
 use std::io::{IsTerminal, Read};
+use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
+
+use super::charts;
+use super::terminal::{DIM, clean};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
@@ -63,6 +68,12 @@ impl Keys {
         }
     }
 
+    /// Whether `q` is pressed within this time. Other keys do nothing.
+    pub(crate) async fn quits_within(&mut self, pause: Duration) -> bool {
+        let quits = async { while self.next().await != Key::Char('q') {} };
+        tokio::time::timeout(pause, quits).await.is_ok()
+    }
+
     async fn byte(&mut self) -> u8 {
         match self.bytes.recv().await {
             Some(byte) => byte,
@@ -70,6 +81,20 @@ impl Keys {
             None => std::future::pending().await,
         }
     }
+}
+
+/// The first line of a screen: the clock, the context, the interval and the keys, which have a line of their own where a
+/// terminal of `width` columns has no room for them.
+pub(crate) fn heading(context: &str, interval: Duration, keys: &str, width: Option<usize>, now: Timestamp) -> String {
+    let clock = now.strftime("%H:%M:%S");
+    let every = charts::millis(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
+    let about = format!("{clock} UTC  {}  every {every}", clean(context));
+    let keys = format!("{DIM}{}{DIM:#}", clean(keys));
+    let line = format!("{about}  {keys}\n");
+    if width.is_some_and(|width| console::measure_text_width(line.trim_end()) > width) {
+        return format!("{about}\n{keys}\n");
+    }
+    line
 }
 
 /// The bytes of stdin, read by a thread of their own: a read cannot be given up.

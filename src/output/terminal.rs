@@ -310,6 +310,13 @@ pub(crate) fn fail(error: &Error) {
     }
 }
 
+/// Ends the line on which the terminal shows that Ctrl-C was pressed.
+pub(crate) fn end_interrupted_line() {
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        block::end_line();
+    }
+}
+
 /// Lines on stderr. A terminal does not break them in the middle of a word; elsewhere they are not broken.
 pub(crate) fn line(text: &str) {
     block::beside(&broken(text, line_width()));

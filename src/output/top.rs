@@ -80,10 +80,8 @@ impl TopView {
         true
     }
 
-    /// What is above the table: the clock, the context, the interval and the keys, which have a line of their own where a
-    /// terminal of `width` columns has no room for them in the first.
+    /// The two lines above the table.
     pub(crate) fn head(&self, context: &str, interval: Duration, width: Option<usize>, now: Timestamp) -> String {
-        let clock = now.strftime("%H:%M:%S");
         let keys = if self.typing {
             format!("filter: {}_", self.filter)
         } else if self.opened.is_some() {
@@ -96,14 +94,9 @@ impl TopView {
             };
             format!("q quit, s sort: {}, {filter}, Enter vertices", SORTS[self.sort])
         };
-        let every = charts::millis(u64::try_from(interval.as_millis()).unwrap_or(u64::MAX));
-        let about = format!("{clock} UTC  {}  every {every}", clean(context));
-        let keys = format!("{DIM}{}{DIM:#}", clean(&keys));
-        let line = format!("{about}  {keys}");
-        if width.is_some_and(|width| console::measure_text_width(&line) > width) {
-            return format!("{about}\n{keys}\n");
-        }
-        format!("{line}\n\n")
+        let heading = keys::heading(context, interval, &keys, width, now);
+        let gap = if heading.lines().count() == 1 { "\n" } else { "" };
+        heading + gap
     }
 }
 

@@ -22,6 +22,10 @@ pub(crate) fn why(explanation: &Explanation, width: Option<usize>, now: Timestam
     let operation = explanation.operation.as_ref();
     let mut out = operation.map_or_else(String::new, |operation| operation_lines(operation, width, now));
     let mut rest = problems;
+    // That it is starting, and how far it has come, is a notice too.
+    let is_notice = problems
+        .iter()
+        .any(|problem| problem.message.ends_with(healthy.as_str()));
     match problems.split_first() {
         Some((first, others)) if first.severity != Severity::Notice => {
             out.push_str(&problem(first, width));
@@ -30,6 +34,7 @@ pub(crate) fn why(explanation: &Explanation, width: Option<usize>, now: Timestam
                 out.push_str("\nbesides:\n");
             }
         }
+        _ if is_notice => {}
         // What is being changed is not well yet.
         _ if operation.is_some() => {
             let _ = writeln!(out, "{}", wrapped(&clean(healthy), width, 2));

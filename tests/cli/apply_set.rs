@@ -86,6 +86,21 @@ fn a_job_does_not_restart_if_it_is_not_known_what_admission_changes() {
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
+/// It is no creation, and the history says so.
+#[test]
+fn a_change_by_apply_is_recorded_as_one() {
+    let sandbox = applied();
+    let outcome = sandbox.run(&["savepoint", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    sandbox.file("demo.yaml", &FILE.replace("flink:2.3.0", "flink:2.3.1"));
+    let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--dry-run=server"]);
+    assert!(outcome.stdout.starts_with("apply of demo to revision 2\n"), "{outcome}");
+    let outcome = sandbox.run(&["apply", "-f", "demo.yaml"]);
+    assert_eq!(outcome.stdout, "cluster/demo upgraded\n", "{outcome}");
+    let commands = [1, 2].map(|number| sandbox.entry(&format!("revision.{number}"))["command"].clone());
+    assert_eq!(commands, [tree!("create"), tree!("apply")], "{outcome}");
+}
+
 /// Nobody else would bring back what was changed by hand.
 #[test]
 fn what_was_changed_by_hand_is_changed_back() {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::demo;
 use crate::objects::{deployment_row, deployment_table, has_no_other_cluster, job_row, job_table, minutes_ago};
 use crate::sandbox::Sandbox;
 use crate::scene::{CORE, FLINK, PODS, Scene, container, jobmanager, pod, waiting};
@@ -27,6 +28,32 @@ fn what_ended_well_is_healthy_once_nothing_waits_for_it() {
     let outcome = silent.why();
     let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(printed["cause"]["cause"], "nothing-ran", "{outcome}");
+}
+
+/// That it is starting is said once.
+#[test]
+fn a_cluster_that_is_starting_is_not_said_to_be_well() {
+    let begun = json!({"running": {"startedAt": minutes_ago(0)}});
+    let scene = jobmanager(&container("Running", &begun, &json!({}), 0));
+    let sandbox = Sandbox::new();
+    scene.script(&sandbox);
+    let outcome = sandbox.run(&["why", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(!outcome.stdout.contains("nothing is wrong"), "{outcome}");
+    assert_eq!(outcome.stdout.matches("JobManager starting").count(), 1, "{outcome}");
+}
+
+/// It changes nothing, so what changes need is no concern of it.
+#[test]
+fn a_status_without_the_right_to_the_history_says_only_that() {
+    let sandbox = demo::running();
+    let forbidden = status(403, "Forbidden", "tester may not do that");
+    sandbox.server.expect(get(demo::HISTORY)).answer(forbidden);
+    let outcome = sandbox.run(&["status", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let said = outcome.stdout.clone() + &outcome.stderr;
+    assert!(said.contains("the history cannot be read"), "{outcome}");
+    assert!(!said.contains("--from-savepoint"), "{outcome}");
 }
 
 #[test]

@@ -39,6 +39,26 @@ fn a_change_to_more_than_the_state_can_be_divided_by_is_refused_while_the_job_ru
     }
 }
 
+/// Otherwise TaskManagers of the new version would start first, for Flink to refuse the savepoint then.
+#[test]
+fn a_savepoint_without_a_directory_is_refused_before_anything_starts() {
+    let elsewhere = ["--savepoint-dir", "file:/savepoints"];
+    for (command, more, refused) in [
+        ("upgrade", &elsewhere[..], false),
+        ("upgrade", &["--strategy", "stateless", "--dry-run"], false),
+        ("upgrade", &["--dry-run"], true),
+        ("upgrade", &[], true),
+        ("savepoint-resume", &[], true),
+    ] {
+        let sandbox = running_with(TWO);
+        sandbox.with_flink(|flink| flink.savepoint_dir = None);
+        let outcome = sandbox.run(&[&[command, "demo", "--env", "A=2"][..], more].concat());
+        assert_eq!(outcome.code, Some(if refused { 2 } else { 0 }), "{outcome}");
+        assert_eq!(outcome.stderr.contains("--savepoint-dir URI"), refused, "{outcome}");
+        assert!(!refused || outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
 /// As a scale in place does it.
 #[test]
 fn a_change_provides_the_slots_of_all_slot_sharing_groups() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{FLINK, HISTORY, ID, NO_JOB, position, running};
+use crate::demo::{FLINK, HISTORY, ID, JOB, NO_JOB, position, running};
 use crate::server::{get, json};
 use crate::world::Request;
 
@@ -43,6 +43,29 @@ fn an_interruption_reports_what_continues_and_keeps_the_trigger() {
         let body: Value = serde_json::from_slice(&requests[asked].body).unwrap();
         assert_eq!(savepoints[0]["triggerId"], body["triggerId"], "{outcome}");
     }
+}
+
+/// Then nothing continues in the cluster; and the terminal has shown `^C` where the error would begin.
+#[test]
+fn an_interruption_before_any_change_says_that_nothing_was_changed() {
+    let upgrade = ["upgrade", "demo", "--env", "A=2"];
+    let slow = || {
+        let sandbox = running();
+        let late = json(&sandbox.object(JOB)).after(Duration::from_secs(20));
+        sandbox.server.expect(get(JOB)).answer(late);
+        sandbox
+    };
+    let sandbox = slow();
+    let outcome = sandbox.run_and_interrupt(&upgrade, "");
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    assert_eq!(
+        outcome.stderr, "error: interrupted; nothing was changed in the cluster\n",
+        "{outcome}"
+    );
+    let outcome = slow().run_in_terminal(&upgrade, "", |_| {}, "\u{3}");
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    let shown = outcome.stdout.split_once("^C").map(|(_, rest)| rest);
+    assert!(shown.is_some_and(|rest| rest.starts_with("\r\n")), "{outcome}");
 }
 
 /// A JobManager whose job has ended is released before the command ends: else it would fail five minutes later.

@@ -33,6 +33,25 @@ fn a_repeated_adopt_records_the_end_of_the_first() {
     }
 }
 
+/// The upgrade was killed when the job had been stopped: its revision never ran.
+#[test]
+fn a_resume_after_a_delete_starts_the_revision_that_ran() {
+    for (step, runs) in [("replacing", "flink:2.3.0"), ("waiting", "flink:2.3.1")] {
+        let sandbox = unfinished(step, &Value::Null);
+        sandbox.end("Complete", &minutes_ago(90));
+        let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let state = sandbox.entry("revision.2")["outcome"]["state"].clone();
+        assert_eq!(state == "dropped", step == "replacing", "{step}: {state}");
+        let listed: Value = serde_json::from_str(&sandbox.run(&["list", "--deleted", "-ojson"]).stdout).unwrap();
+        assert_eq!(listed["items"][0]["image"], runs, "{step}: {listed}");
+        let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
+        assert_eq!(outcome.code, Some(0), "{step}: {outcome}");
+        let image = &sandbox.object(JOB)["spec"]["template"]["spec"]["containers"][0]["image"];
+        assert_eq!(image, runs, "{step}: {outcome}");
+    }
+}
+
 /// The second read of the history has another heartbeat.
 fn is_alive(sandbox: &Sandbox) {
     let mut later = sandbox.object(HISTORY);

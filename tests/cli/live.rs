@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::objects::{deployment_row, deployment_table, job_row, job_table};
+use crate::demo;
+use crate::objects::{deployment_row, deployment_table, job_row, job_table, minutes_ago};
 use crate::sandbox::Sandbox;
 use crate::scene::{self, FLINK, JOB, PODS, Scene};
 use crate::server::{get, json as answer, status, text};
@@ -99,15 +100,17 @@ fn status_does_not_wait_for_a_jobmanager_that_is_not_up() {
     ending["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     let ended = pod(&succeeded);
     // With what is seen of its Pod first, and two seconds later.
-    for (first, then) in [
-        (Some(ended), None),
-        (Some(ending), None),
-        (None, None),
-        (Some(pod(&running)), Some(json!([]))),
+    for (condition, first, then) in [
+        ("SuccessCriteriaMet", Some(ended), None),
+        ("SuccessCriteriaMet", Some(ending), None),
+        ("SuccessCriteriaMet", None, None),
+        ("SuccessCriteriaMet", Some(pod(&running)), Some(json!([]))),
+        // The Job itself says that it has no Pod: what is seen of Pods may be older.
+        ("Complete", Some(pod(&running)), None),
     ] {
         let sandbox = Sandbox::new();
         let scene = Scene {
-            conditions: vec![json!({"type": "Complete", "status": "True"})],
+            conditions: vec![json!({"type": condition, "status": "True"})],
             pods: first.into_iter().collect(),
             ..Scene::default()
         };
@@ -118,7 +121,11 @@ fn status_does_not_wait_for_a_jobmanager_that_is_not_up() {
         }
         for path in ["overview", "jobs/overview"] {
             let late = answer(&json!({})).after(Duration::from_secs(20));
-            sandbox.server.expect(get(&format!("{FLINK}/{path}"))).answer(late);
+            sandbox
+                .server
+                .expect(get(&format!("{FLINK}/{path}")))
+                .often()
+                .answer(late);
         }
         let begun = Instant::now();
         let outcome = sandbox.run(&["status", "demo"]);
@@ -129,6 +136,45 @@ fn status_does_not_wait_for_a_jobmanager_that_is_not_up() {
             "{:?}: {outcome}",
             begun.elapsed()
         );
+    }
+}
+
+/// Commands that read the Job first do not ask Flink then; the others ask, and do not wait.
+#[test]
+fn no_command_waits_for_a_jobmanager_whose_job_has_no_pod() {
+    for suspended in [false, true] {
+        for (command, asks) in [
+            ("checkpoint demo", false),
+            ("savepoint demo", false),
+            ("stop demo", false),
+            ("cancel demo --yes", false),
+            ("upgrade demo --env A=1 --dry-run", false),
+            ("exceptions demo", true),
+            ("config demo", true),
+            ("top demo --once", true),
+            ("why demo", true),
+        ] {
+            let sandbox = demo::running();
+            let pod = sandbox.world().pods("demo", "master").remove(0);
+            sandbox.end("Complete", &minutes_ago(1));
+            if suspended {
+                sandbox.world().remove(&pod);
+                sandbox.edit(demo::JOB, |job| {
+                    job["spec"]["suspend"] = json!(true);
+                    job["status"]["terminating"] = json!(0);
+                    job["status"]["conditions"][0]["type"] = json!("Suspended");
+                });
+            }
+            let late = answer(&json!({})).after(Duration::from_secs(20));
+            sandbox.server.expect(get(&format!("{FLINK}/*"))).often().answer(late);
+            let begun = Instant::now();
+            let outcome = sandbox.run(&command.split(' ').collect::<Vec<_>>());
+            let took = begun.elapsed();
+            assert!(took < Duration::from_secs(6), "{command}, {took:?}: {outcome}");
+            let asked = sandbox.server.requests();
+            let asked = asked.iter().any(|request| request.path.contains("/proxy/"));
+            assert!(asks || !asked, "{command}: {outcome}");
+        }
     }
 }
 

@@ -320,6 +320,22 @@ fn parts_that_cannot_be_read_are_listed_in_the_index() {
     assert_eq!(left(&sandbox), ["x.tar.gz"]);
 }
 
+/// The archive may be of use all the same, but a program must see that the name is wrong.
+#[test]
+fn a_report_of_no_cluster_ends_as_other_commands_do() {
+    let sandbox = crate::demo::empty();
+    let outcome = sandbox.run(&["report", "nosuch", "-o", "x.tar.gz"]);
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str()),
+        (Some(3), "x.tar.gz\n"),
+        "{outcome}"
+    );
+    assert!(
+        outcome.stderr.contains("error: there is no cluster \"nosuch\""),
+        "{outcome}"
+    );
+}
+
 #[test]
 fn a_long_log_has_its_begin_and_its_end() {
     let sandbox = Sandbox::new();

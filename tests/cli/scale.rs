@@ -49,12 +49,15 @@ fn reads_at(server: &Server, made: &Made, settings: &[(&str, &str)], parallelism
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}")))
         .answer(json(&detail(parallelism)));
+    let savepoints = ("state.savepoints.dir", "s3://b/savepoints");
     let pairs: Vec<Value> = settings
         .iter()
+        .chain([&savepoints])
         .map(|(key, value)| tree!({"key": key, "value": value}))
         .collect();
     server
         .expect(get(&format!("{FLINK}/jobmanager/config")))
+        .often()
         .answer(json(&tree!(pairs)));
     overview(server, parallelism);
     server

@@ -379,6 +379,28 @@ fn a_screen_that_is_redrawn_survives_a_blip_and_keeps_its_last_frame() {
     }
 }
 
+/// As `top` does; what is typed is not shown.
+#[test]
+fn a_status_that_is_watched_ends_with_q() {
+    for size in SIZES {
+        let sandbox = Sandbox::new();
+        let scene = Scene {
+            often: true,
+            ..five_vertices()
+        };
+        scene.script(&sandbox);
+        let mut is_pressed = false;
+        let press = |frame: &Frame| {
+            let is_shown = frame.text().contains("q quit") && !std::mem::replace(&mut is_pressed, true);
+            is_shown.then_some("xxq")
+        };
+        let session = sandbox.run_on_screen(&["status", "demo", "-w", "--interval", "1s"], size, press);
+        assert_eq!(session.code, Some(0), "{session}");
+        assert_eq!(session.too_wide(), None, "{size:?}: {session}");
+        assert!(!String::from_utf8_lossy(&session.bytes).contains("xx"), "{session}");
+    }
+}
+
 #[test]
 fn top_obeys_its_keys() {
     let names = ["orders", "payments"];

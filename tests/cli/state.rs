@@ -150,6 +150,31 @@ fn a_wait_for_a_suspended_cluster_says_how_it_runs_again() {
     assert!(outcome.stderr.contains("`kubectl flink resume demo`"), "{outcome}");
 }
 
+/// What a change changes does not depend on whether the job runs.
+#[test]
+fn the_plan_for_a_cluster_that_does_not_run_has_the_differences_too() {
+    let plan = [
+        "upgrade",
+        "demo",
+        "--env",
+        "Y=1",
+        "--strategy",
+        "stateless",
+        "--dry-run=server",
+    ];
+    let differences = |sandbox: &Sandbox| -> Vec<String> {
+        let outcome = sandbox.run(&plan);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let lines = outcome.stdout.lines().filter(|line| line.starts_with("  "));
+        lines.map(ToOwned::to_owned).collect()
+    };
+    let sandbox = running();
+    let while_it_runs = differences(&sandbox);
+    assert!(!while_it_runs.is_empty());
+    sandbox.end("Complete", "2026-01-01T00:00:00Z");
+    assert_eq!(differences(&sandbox), while_it_runs);
+}
+
 /// The last failure ends the Job: no other start follows.
 #[test]
 fn the_failure_that_ends_a_job_is_no_restart() {

@@ -75,7 +75,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Stopped,
         &["savepoint-resume", "demo", "--no-wait"],
-        Polls { fixed: 14, most: 16 },
+        Polls { fixed: 14, most: 15 },
         Then::Runs,
     ),
     command(
@@ -111,7 +111,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Suspended,
         &["resume", "demo", "--no-wait"],
-        Polls { fixed: 14, most: 16 },
+        Polls { fixed: 14, most: 15 },
         Then::Runs,
     ),
     command(

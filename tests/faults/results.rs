@@ -39,7 +39,7 @@ const RESULTS: &[Expected] = &[
         "created",
         &["revision"],
     ),
-    (Given::Running, "apply -f demo.yaml", "replaced", ALL),
+    (Given::Running, "apply -f demo.yaml", "upgraded", ALL),
     (Given::Running, "upgrade demo --env A=2", "upgraded", ALL),
     (Given::Running, "upgrade demo", "unchanged", &["revision"]),
     (

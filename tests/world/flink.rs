@@ -25,6 +25,8 @@ pub struct Flink {
     pub scheduler: Scheduler,
     /// Whether it is older than 1.15: it chooses the IDs of savepoints, and refuses requests that have one.
     pub old: bool,
+    /// The directory for savepoints in its configuration.
+    pub savepoint_dir: Option<&'static str>,
     /// Most tasks of its vertex, for the adaptive scheduler.
     pub upper: u64,
     /// Below the ID of their job and their own.
@@ -88,6 +90,7 @@ impl Flink {
             tasks,
             scheduler,
             old: false,
+            savepoint_dir: Some("file:/savepoints"),
             upper: tasks,
             triggers: BTreeMap::new(),
             last: Instant::now(),
@@ -273,8 +276,11 @@ impl Flink {
                     Scheduler::Adaptive => ("jobmanager.scheduler", "Adaptive"),
                     Scheduler::Reactive => ("scheduler-mode", "REACTIVE"),
                 };
-                Reply::ok(json!([{"key": key, "value": value},
-                    {"key": "web.refresh-interval", "value": format!("{} ms", REFRESH.as_millis())}]))
+                let refresh = format!("{} ms", REFRESH.as_millis());
+                let mut pairs = vec![(key, value), ("web.refresh-interval", refresh.as_str())];
+                pairs.extend(self.savepoint_dir.map(|dir| ("state.savepoints.dir", dir)));
+                let pairs = pairs.iter().map(|(key, value)| json!({"key": key, "value": value}));
+                Reply::ok(pairs.collect())
             }
             ("POST", ["jobmanager", "profiler"]) => {
                 Reply::ok(json!({"status": "FINISHED", "triggerTime": 1, "outputFile": "profile.html"}))

@@ -131,6 +131,7 @@ impl DeployArgs {
             history_limits: self.history_limits(),
             command,
             change: None,
+            changed_by: command,
             replace: false,
             restore_from: None,
         })

@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use kube::client::Body;
 
-use super::{APPLY, Cluster, MAX_ANSWER};
+use super::{APPLY, Cluster, MAX_ANSWER, fence};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::resource::Target;
 use crate::kubernetes::{errors, retry};
@@ -49,10 +49,15 @@ impl Sent<'_> {
         match self.method {
             Method::GET => true,
             Method::PATCH if !applies || is_bound(self.body, "metadata") => true,
-            _ if self.query.contains("dryRun=All") || target.resource.kind.ends_with("Review") => true,
+            _ if self.only_asks(target) => true,
             Method::DELETE => is_bound(self.body, "preconditions"),
             _ => false,
         }
+    }
+
+    /// Whether it changes nothing, although it is no GET.
+    fn only_asks(&self, target: &Target) -> bool {
+        self.query.contains("dryRun=All") || target.resource.kind.ends_with("Review")
     }
 }
 
@@ -152,6 +157,9 @@ impl Cluster {
     pub(super) async fn call_once(&self, target: &Target, sent: Sent<'_>, sink: Option<Sink<'_>>) -> Result<Answer> {
         if sent.method != Method::GET {
             self.fence.pass(self, &target.path()).await?;
+            if !sent.only_asks(target) {
+                fence::note_write();
+            }
         }
         let uri = if sent.query.is_empty() {
             target.path()

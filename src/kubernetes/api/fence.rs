@@ -4,6 +4,7 @@
 //! process was known to hold the operation a shorter time ago; otherwise the history is read first. The time is from
 //! the system clock: a monotonic clock stops while a laptop is suspended.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +18,18 @@ use crate::kubernetes::resource::Target;
 
 /// How long a confirmation of the lock is valid.
 const FRESH: Duration = Duration::from_secs(15);
+
+/// Whether this process has sent a request that may change something.
+static HAS_WRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Records that a request is sent that may change something.
+pub(crate) fn note_write() {
+    HAS_WRITTEN.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn has_written() -> bool {
+    HAS_WRITTEN.load(Ordering::Relaxed)
+}
 
 /// Blocks requests that this process may no longer send. All handles of one connection share it.
 #[derive(Clone, Default)]

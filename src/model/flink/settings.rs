@@ -15,6 +15,8 @@ use crate::model::main_container;
 /// Data of ConfigMaps, by their names.
 pub(crate) type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
 
+/// The key of the directory for savepoints. Up to 1.20 its name was `state.savepoints.dir`.
+pub(crate) const SAVEPOINT_DIR: &str = "execution.checkpointing.savepoint-dir";
 /// Directory of configuration files in official images.
 const CONF_DIR: &str = "/opt/flink/conf";
 /// Configuration files, in order of precedence, the highest last. Source: Flink's
@@ -153,7 +155,7 @@ impl Settings {
     pub(crate) fn state_paths(&self) -> Vec<(&'static str, &str)> {
         const KEYS: [(&str, &str); 2] = [
             ("--checkpoint-dir", "execution.checkpointing.dir"),
-            ("--savepoint-dir", "execution.checkpointing.savepoint-dir"),
+            ("--savepoint-dir", SAVEPOINT_DIR),
         ];
         let set = KEYS.iter().filter_map(|(flag, key)| Some((*flag, self.get(key)?)));
         let set = set.chain(self.ha_storage().map(|path| ("--ha", path)));

@@ -34,6 +34,16 @@ pub(crate) struct Summary {
     pub(crate) missing: usize,
     /// Whether there is a cluster of this name, or anything left of one.
     pub(crate) has_cluster: bool,
+    /// Whether it is known that there is not.
+    pub(crate) is_absent: bool,
+}
+
+impl Summary {
+    /// What is said of what could not be read.
+    pub(crate) fn note(&self) -> Option<String> {
+        let s = if self.missing == 1 { "" } else { "s" };
+        (self.missing > 0).then(|| format!("{} item{s} could not be read: see INDEX.md", self.missing))
+    }
 }
 
 /// Collects the report with its `parts`; `head` is the begin of its index.
@@ -99,6 +109,7 @@ pub(crate) async fn collect(
         files,
         missing,
         has_cluster: found.has_cluster(),
+        is_absent: found.is_absent(),
     })
 }
 
@@ -159,4 +170,25 @@ fn yaml(value: &Value) -> Result<String> {
 
 fn unprintable(e: &dyn std::fmt::Display) -> Error {
     Error::failure(format!("an object cannot be written: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_item_is_no_items() {
+        let note = |missing| {
+            let summary = Summary {
+                files: 1,
+                missing,
+                has_cluster: true,
+                is_absent: false,
+            };
+            summary.note().unwrap_or_default()
+        };
+        assert_eq!(note(0), "");
+        assert_eq!(note(1), "1 item could not be read: see INDEX.md");
+        assert!(note(2).starts_with("2 items could"));
+    }
 }

@@ -20,6 +20,8 @@ const LIMIT_RANGES: Resource = Resource::of("", "v1", "LimitRange", "limitranges
 const CLAIMS: Resource = Resource::of("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
 const DISRUPTION_BUDGETS: Resource = Resource::of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
 const NETWORK_POLICIES: Resource = Resource::of("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+/// Why an object is missing that does not exist.
+const NONE: &str = "there is none";
 /// Most objects of a kind.
 const MOST: usize = 500;
 
@@ -37,6 +39,14 @@ impl Found {
         self.files
             .iter()
             .any(|(file, objects)| own.iter().any(|own| file.starts_with(own)) && !objects.is_empty())
+    }
+
+    /// Whether it is known that there is nothing of the cluster: nothing that it would have was kept from being read.
+    pub(crate) fn is_absent(&self) -> bool {
+        let own = ["Service", "Job", "Deployment", "ConfigMap", PODS.plural];
+        let is_own = |what: &str| own.iter().any(|own| what.starts_with(own));
+        let mut missing = self.missing.iter();
+        !self.has_cluster() && missing.all(|(what, why)| why == NONE || !is_own(what))
     }
 
     pub(crate) fn pods(&self) -> Vec<Pod> {
@@ -83,7 +93,7 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
     for ((resource, name), object) in own.iter().zip(objects) {
         let object = object.and_then(|object| match object {
             Some(object) => Ok(vec![object]),
-            None => Err(crate::error::Error::failure("there is none")),
+            None => Err(crate::error::Error::failure(NONE)),
         });
         let first = object.as_ref().ok().and_then(|objects| objects.first().cloned());
         match *resource {

@@ -48,7 +48,7 @@ pub(crate) async fn replace(
     spec: Spec,
     own: Option<Templates>,
     image: Option<JobImage>,
-    (change, restore_from): (&ChangeOptions, Option<String>),
+    (change, command, restore_from): (&ChangeOptions, Command, Option<String>),
     left: Option<Journal>,
 ) -> Result<Created> {
     let mut handle = read(cluster, &spec.name, change).await?;
@@ -94,7 +94,7 @@ pub(crate) async fn replace(
         }
     }
     wanted.restore_from = restore_from;
-    let report = upgrade::change(handle, wanted, change, Command::Create).await?;
+    let report = upgrade::change(handle, wanted, change, command).await?;
     Ok(Created::ended(&name, report))
 }
 

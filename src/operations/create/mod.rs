@@ -59,6 +59,8 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) command: Command,
     /// How an existing cluster of that name is changed; `None`: it is not.
     pub(crate) change: Option<ChangeOptions>,
+    /// The command that changes one that came up.
+    pub(crate) changed_by: Command,
     /// Whether a cluster that came up is changed too, not only a creation that failed.
     pub(crate) replace: bool,
     /// The savepoint from which a changed cluster starts; `None`: the state of its job.
@@ -170,7 +172,15 @@ pub(crate) async fn create(
             .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
-        return replace(cluster, spec, given, image, (change, how.restore_from.clone()), None).await;
+        return replace(
+            cluster,
+            spec,
+            given,
+            image,
+            (change, how.changed_by, how.restore_from.clone()),
+            None,
+        )
+        .await;
     }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
@@ -187,9 +197,9 @@ pub(crate) async fn create(
         return existing::replace_again(cluster, spec, given, image, change, left).await;
     }
     if preflight.exists {
-        let restore_from = how.restore_from.clone();
+        let (by, restore_from) = (how.changed_by, how.restore_from.clone());
         if let (Some(change), None) = (replaces, &left) {
-            return replace(cluster, spec, given, image, (change, restore_from), None).await;
+            return replace(cluster, spec, given, image, (change, by, restore_from), None).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -205,7 +215,7 @@ pub(crate) async fn create(
             ControlFlow::Continue(differs) => differs,
         };
         return match &how.change {
-            Some(change) if how.replace => replace(cluster, spec, given, image, (change, restore_from), left).await,
+            Some(change) if how.replace => replace(cluster, spec, given, image, (change, by, restore_from), left).await,
             Some(change) if first_attempt::may_be(store.history(), revision(live)) => {
                 Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
             }

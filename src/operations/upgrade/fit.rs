@@ -6,7 +6,9 @@ use crate::history::Savepoint;
 use crate::history::transaction::{Ending, Kind};
 use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
+use crate::model::flink::config_keys;
 use crate::model::flink::savepoint_metadata::format_of;
+use crate::model::flink::settings::SAVEPOINT_DIR;
 use crate::model::scale::{self, ScaleInput};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -106,11 +108,50 @@ fn is_reactive(spec: &Spec) -> bool {
     mode.is_some_and(|mode| mode.eq_ignore_ascii_case("reactive"))
 }
 
+/// Checks what would otherwise fail only when a part of the change is done.
+///
+/// # Errors
+/// Usage error where the running job has no directory for the savepoint; conflict where the new Flink cannot read the state.
+pub(crate) async fn check(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Result<()> {
+    check_directory(handle, plan).await?;
+    check_readable(handle, plan, new).await
+}
+
+/// Rejects a savepoint for which there is no directory: Flink refuses it, but only after new TaskManagers were started.
+///
+/// It sends a request only if the objects do not say the directory. Without an answer there is no error. Source:
+/// `SavepointHandlers`, which has it from the configuration that `/jobmanager/config` returns.
+async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
+    let Ending::Savepoint { directory: None, .. } = &plan.ending else {
+        return Ok(());
+    };
+    if handle.says_savepoint_dir() {
+        return Ok(());
+    }
+    let Ok(Reply::Answer(pairs)) = handle.flink.configuration().await else {
+        return Ok(());
+    };
+    if pairs.iter().any(|pair| config_keys::same(pair.of().0, SAVEPOINT_DIR)) {
+        return Ok(());
+    }
+    let name = &handle.name;
+    let error = Error::usage(format!(
+        "the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"
+    ))
+    .hint(format!(
+        "--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"
+    ));
+    Err(match plan.kind {
+        Kind::Change => error.hint("--strategy stateless begins empty"),
+        Kind::Resume | Kind::Stop | Kind::Scale => error,
+    })
+}
+
 /// Rejects a version whose Flink cannot read the state that it starts from: it would not come up, but only after the running
 /// job was stopped.
 ///
 /// It sends a request only if it may reject the version.
-pub(crate) async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Result<()> {
+async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Result<()> {
     let recorded = match (&plan.start, &plan.ending) {
         (_, Ending::Nothing) | (None, Ending::Cancel { .. }) => None,
         (Some(path), _) => {

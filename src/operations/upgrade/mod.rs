@@ -269,7 +269,7 @@ pub(crate) async fn execute(
         return Err(wait_is_needed(&name));
     }
     handle.refuse_other_jobs(&plan.ending)?;
-    fit::check_readable(&handle, &plan, &wanted.layer).await?;
+    fit::check(&handle, &plan, &wanted.layer).await?;
     let surge = surge::prepare(&handle, &mut plan, &mut wanted, how.surge)?;
     let before = handle.live.job.as_ref();
     let (registry, image) = (wanted.registry.clone(), wanted.image.as_ref());
@@ -375,7 +375,7 @@ fn wait_is_needed(name: &ClusterName) -> Error {
 /// The outcome of a change; `None`: by a command of another version of the plugin.
 fn outcome(command: Option<Command>) -> Outcome {
     match command {
-        Some(Command::Upgrade) => Outcome::Upgraded,
+        Some(Command::Upgrade | Command::Apply) => Outcome::Upgraded,
         Some(Command::Rollback) => Outcome::RolledBack,
         Some(Command::Restart) => Outcome::Restarted,
         Some(Command::Create) => Outcome::Replaced,

@@ -72,6 +72,12 @@ impl Plan {
                 return Ok(Err(NoPlan::NothingDiffers(Box::new(new))));
             }
             differences = changes(before, &new);
+        } else if let Ok((number, last)) = handle.current() {
+            let new = wanted.build_as(&last, namespace, number)?;
+            // Whatever ran last may be such that it cannot be made again.
+            if let Ok(before) = last.build(None, namespace, number) {
+                differences = changes(before, &new);
+            }
         }
         let job = match &job_status {
             JobStatus::Running(job) => Some(job.clone()),
