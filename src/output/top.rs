@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::keys;
 use super::status::{self, VERTEX_COLUMNS};
 use super::table::state_style;
-use super::terminal::{self, DIM, MARK, WARN, clean, in_one_line};
+use super::terminal::{self, MARK, WARN, clean, in_one_line};
 use crate::model::age::{age, time};
 use crate::model::flink::live::{Reach, Snapshot, in_words};
 use crate::model::flink::overview::JobState;
