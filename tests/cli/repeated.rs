@@ -171,6 +171,7 @@ fn replacing(refused: Call, flags: &[&str]) -> Sandbox {
 
 const CORRECTED: &[&str] = &["create", "demo", "--image", "flink:2.3.1", "--no-wait"];
 const REPLACED: &[&str] = &["create", "demo", "--image", "flink:2.3.1", "--replace"];
+const SAME: &[&str] = &["create", "demo", "--image", "flink:2.3.9", "--no-wait"];
 
 #[test]
 fn a_replacement_that_stopped_halfway_is_repeated_with_other_flags() {
@@ -243,9 +244,24 @@ fn a_creation_is_not_replaced_if_the_age_of_the_statistics_is_not_known() {
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
-/// The image of the first version came after the replacement had begun.
+/// Its first version waits for its image.
 #[test]
-fn a_first_version_that_came_up_since_is_not_replaced() {
+fn a_replacement_that_stopped_halfway_is_repeated() {
+    for refused in [patch(JOB).no_query("dryRun"), delete(JOB)] {
+        for same in [SAME, &["upgrade", "demo", "--continue", "--wait=false"]] {
+            let sandbox = replacing(refused.clone(), &[]);
+            let outcome = sandbox.run(same);
+            assert_eq!(outcome.code, Some(0), "{outcome}");
+            let job = sandbox.object(JOB);
+            assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "flink:2.3.9");
+            assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "2");
+            assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+        }
+    }
+}
+
+/// The image of the first version came after the replacement had begun.
+fn first_came_up() -> Sandbox {
     let sandbox = replacing(delete(JOB), &[]);
     sandbox.edit(JOB, |job| {
         job["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("flink:2.3.0");
@@ -262,10 +278,33 @@ fn a_first_version_that_came_up_since_is_not_replaced() {
     world.tick();
     assert_eq!(world.pods("demo", "master").len(), 1);
     drop(world);
-    let outcome = sandbox.run(CORRECTED);
-    assert_eq!(outcome.code, Some(8), "{outcome}");
-    assert!(outcome.changes().is_empty(), "{outcome}");
+    sandbox
+}
+
+#[test]
+fn a_first_version_that_came_up_since_is_not_replaced() {
+    for again in [CORRECTED, SAME, &["upgrade", "demo", "--continue"]] {
+        let sandbox = first_came_up();
+        let outcome = sandbox.run(again);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+        assert_eq!(sandbox.world().pods("demo", "master").len(), 1, "{outcome}");
+        assert!(
+            outcome.stderr.contains("`kubectl flink upgrade demo --abort` keeps it"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
+fn a_first_version_that_came_up_since_is_kept_by_abort() {
+    let sandbox = first_came_up();
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "failed", "{outcome}");
     assert_eq!(sandbox.world().pods("demo", "master").len(), 1, "{outcome}");
+    let job = sandbox.object(JOB);
+    assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "1");
 }
 
 /// It never came up: a savepoint of its job would not be possible.
