@@ -18,7 +18,7 @@ use crate::history::transaction::{Ending, Journal, Step};
 use crate::history::{History, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::{objects, pods};
-use crate::model::flink::overview::JobOverview;
+use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink_pod::{self, Phase};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
@@ -88,7 +88,7 @@ impl FirstAttempt {
     }
 }
 
-/// Checks that to continue the unfinished replacement `left` deletes no first version that may have come up since it began.
+/// Checks that to continue the unfinished replacement `left` ends no first version that may have come up since it began.
 ///
 /// Minimum: no request where no Job of the first version is left.
 ///
@@ -102,10 +102,11 @@ pub(crate) async fn check_continued(handle: &mut ClusterHandle, left: &Journal) 
     let keeps_nothing = if left.ending == Ending::Nothing {
         FirstAttempt::find(handle).await?.is_some()
     } else {
-        // Its job was canceled. A JobManager that was started again has another one.
+        // Its job may have come up before it was canceled, or again in a JobManager that was started again.
         match handle.job_status().await? {
-            JobStatus::Running(job) => has_no_state(handle, &job).await?,
-            JobStatus::Unreachable(_) | JobStatus::Stopped => true,
+            JobStatus::Running(job) if job.state != JobState::Cancelling => has_no_state(handle, &job).await?,
+            // Flink does not take back a cancel.
+            JobStatus::Running(_) | JobStatus::Unreachable(_) | JobStatus::Stopped => true,
         }
     };
     handle.left_behind = before;
@@ -135,7 +136,7 @@ pub(crate) fn refused(handle: &ClusterHandle, left: &Journal) -> Error {
 /// Whether the Job that `left` replaces is there, and was not deleted yet: that cannot be undone.
 fn has_first_version(handle: &ClusterHandle, left: &Journal) -> bool {
     let is_kept = |job: &Value| job["metadata"]["deletionTimestamp"].is_null();
-    left.step == Step::Replacing
+    matches!(left.step, Step::Stopping | Step::Replacing)
         && handle.live_revision() != left.new_revision
         && handle.live.job.as_ref().is_some_and(is_kept)
 }

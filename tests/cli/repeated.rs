@@ -307,6 +307,25 @@ fn a_first_version_that_came_up_since_is_kept_by_abort() {
     assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "1");
 }
 
+/// It came up before its job was canceled, or again after that.
+#[test]
+fn a_first_version_whose_job_runs_is_not_canceled() {
+    for (step, job_id) in [("stopping", ID), ("replacing", "22222222222222222222222222222222")] {
+        let sandbox = running();
+        let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
+            "step": step, "ending": {"by": "cancel", "jobId": job_id}, "oldRevision": 1, "newRevision": 2,
+            "rollsBack": false, "rollingBack": false});
+        sandbox.put_entry("journal", &journal);
+        sandbox.put_entry("revision.2", &revision(2, "flink:2.3.9", 1));
+        for again in [CORRECTED, &["upgrade", "demo", "--continue"]] {
+            let outcome = sandbox.run(again);
+            assert_eq!(outcome.code, Some(8), "{outcome}");
+            assert!(outcome.changes().is_empty(), "{outcome}");
+            assert!(outcome.stderr.contains("upgrade demo --abort` keeps it"), "{outcome}");
+        }
+    }
+}
+
 /// It never came up: a savepoint of its job would not be possible.
 #[test]
 fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
