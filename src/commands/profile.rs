@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::flink::Flink;
-use crate::flink::metrics::Depth;
 use crate::kubernetes::clock;
 use crate::model::age::{age, time};
 use crate::model::names::ClusterName;
@@ -77,13 +76,14 @@ pub(crate) async fn run(context: &Context, args: ProfileArgs) -> Result<()> {
     };
     if let Some(process) = process {
         let step = progress::step(&format!("{name}: profiling for {} s", args.duration.as_secs()));
-        let page = Box::pin(profile::process(&flink, &name, process, args.mode, args.duration)).await?;
+        let how = (args.mode, args.duration);
+        let page = Box::pin(profile::process(&cluster, &name, &flink, process, how)).await?;
         step.end();
         let file = format!("{name}-profile-{}.html", clock::now().strftime("%Y%m%dT%H%M%SZ"));
         let path = args.output.or_else(|| (!args.browser).then(|| file.into()));
         return picture::show(path.as_deref(), args.browser, "html", &page);
     }
-    let snapshot = flink.snapshot(Depth::All).await;
+    let snapshot = Box::pin(profile::snapshot(&cluster, &name, &flink)).await?;
     let Some(job) = snapshot.job.as_ref().filter(|_| !snapshot.vertices.is_empty()) else {
         return Err(away(&cluster, &name).await);
     };

@@ -16,6 +16,7 @@ pub(crate) mod doctor;
 pub(crate) mod edited_file;
 pub(crate) mod exceptions;
 pub(crate) mod export;
+pub(crate) mod first_attempt;
 pub(crate) mod image_check;
 pub(crate) mod interruption;
 mod job_end_evidence;

@@ -9,12 +9,15 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
+use crate::flink::metrics::Depth;
 use crate::flink::{Flink, Reply, of_job};
+use crate::kubernetes::api::Cluster;
 use crate::model::flame_graph::{self, Answer, Frame};
 use crate::model::flink::job_id::FlinkId;
-use crate::model::flink::live::Vertex;
+use crate::model::flink::live::{Snapshot, Vertex};
 use crate::model::keyword::Keyword;
 use crate::model::names::ClusterName;
+use crate::operations::job_status::{away, unless_ended};
 
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(500);
@@ -61,6 +64,15 @@ impl Keyword for Mode {
         (Self::Alloc, "alloc", "Allocations of memory"),
         (Self::Lock, "lock", "Waits for locks"),
     ];
+}
+
+/// What Flink has of its job; nothing where no JobManager can answer.
+pub(crate) async fn snapshot(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> Result<Snapshot> {
+    let asking = async { Ok(Reply::Answer(flink.snapshot(Depth::All).await)) };
+    Ok(match unless_ended(cluster, name, asking).await? {
+        Reply::Answer(snapshot) => snapshot,
+        Reply::Refused(..) | Reply::Away => Snapshot::default(),
+    })
 }
 
 /// The vertex that `wanted` names: by its ID, or by a part of its name.
@@ -157,21 +169,25 @@ struct Profilings {
 /// # Errors
 /// Conflict when profiling is off; Flink's own message when async-profiler fails, which it may do in a container.
 pub(crate) async fn process(
-    flink: &Flink,
+    cluster: &Cluster,
     name: &ClusterName,
+    flink: &Flink,
     process: Process<'_>,
-    mode: Mode,
-    duration: Duration,
+    (mode, duration): (Mode, Duration),
 ) -> Result<Bytes> {
     let path = match process {
         Process::JobManager => "jobmanager/profiler".to_owned(),
-        Process::TaskManager(wanted) => format!("taskmanagers/{}/profiler", task_manager(flink, wanted).await?),
+        Process::TaskManager(wanted) => {
+            let id = task_manager(cluster, name, flink, wanted).await?;
+            format!("taskmanagers/{id}/profiler")
+        }
     };
     let body = json!({"mode": mode.as_str().to_uppercase(), "duration": duration.as_secs()});
-    let begun: Profiling = match flink.post(&path, &body).await? {
+    let begun: Profiling = match unless_ended(cluster, name, flink.post(&path, &body)).await? {
         Reply::Refused(StatusCode::NOT_FOUND, _) => {
             return Err(off(name, "profiles (Flink 1.19+)", "rest.profiling.enabled"));
         }
+        Reply::Away => return Err(away(cluster, name).await),
         reply => flink.answered(reply)?,
     };
     let file = finished(flink, &path, begun, duration).await?;
@@ -208,8 +224,11 @@ async fn finished(flink: &Flink, path: &str, begun: Profiling, duration: Duratio
 }
 
 /// The ID of the one TaskManager whose ID begins like this.
-async fn task_manager(flink: &Flink, wanted: &str) -> Result<String> {
-    let known = flink.task_managers().await.ok_or_else(|| flink.away())?;
+async fn task_manager(cluster: &Cluster, name: &ClusterName, flink: &Flink, wanted: &str) -> Result<String> {
+    let asking = async { Ok(flink.task_managers().await.map_or(Reply::Away, Reply::Answer)) };
+    let Reply::Answer(known) = unless_ended(cluster, name, asking).await? else {
+        return Err(away(cluster, name).await);
+    };
     let ids: Vec<&str> = known.iter().map(|known| known.id.as_str()).collect();
     let list = format!("the TaskManagers are: {}", ids.join(", "));
     let found: Vec<&&str> = ids.iter().filter(|id| id.starts_with(wanted)).collect();

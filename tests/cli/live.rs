@@ -8,7 +8,7 @@ use crate::demo;
 use crate::objects::{deployment_row, deployment_table, job_row, job_table, minutes_ago};
 use crate::sandbox::Sandbox;
 use crate::scene::{self, FLINK, JOB, PODS, Scene};
-use crate::server::{get, json as answer, status, text};
+use crate::server::{get, json as answer, post, status, text};
 
 const CORE: &str = "/api/v1/namespaces/default";
 
@@ -153,6 +153,12 @@ fn no_command_waits_for_a_jobmanager_whose_job_has_no_pod() {
             ("config demo", true),
             ("top demo --once", true),
             ("why demo", true),
+            ("profile demo", true),
+            ("profile demo --jobmanager", true),
+            ("profile demo --taskmanager a", true),
+            ("report demo -o x.tar.gz", true),
+            ("wait demo --for checkpoint", false),
+            ("wait demo --for taskmanagers=1", false),
         ] {
             let sandbox = demo::running();
             let pod = sandbox.world().pods("demo", "master").remove(0);
@@ -166,7 +172,9 @@ fn no_command_waits_for_a_jobmanager_whose_job_has_no_pod() {
                 });
             }
             let late = answer(&json!({})).after(Duration::from_secs(20));
-            sandbox.server.expect(get(&format!("{FLINK}/*"))).often().answer(late);
+            for call in [get(&format!("{FLINK}/*")), post(&format!("{FLINK}/*"))] {
+                sandbox.server.expect(call).often().answer(late.clone());
+            }
             let begun = Instant::now();
             let outcome = sandbox.run(&command.split(' ').collect::<Vec<_>>());
             let took = begun.elapsed();

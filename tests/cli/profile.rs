@@ -40,8 +40,13 @@ fn graph(server: &Server, vertex: &str, kind: &str, reply: &Value) {
     server.expect(get(&path).query("type", kind)).answer(answer(reply));
 }
 
-/// Answers to what else is asked of Flink.
+/// Answers to what else is asked of Flink, and to the look at the Job where Flink is slow.
 fn nothing_else(server: &Server) {
+    let job = json!({"metadata": {"name": "demo-master"}, "status": {"active": 1}});
+    server
+        .expect(get("/apis/batch/v1/namespaces/default/jobs/demo-master"))
+        .often()
+        .answer(answer(&job));
     server
         .expect(get(&format!("{FLINK}/*")))
         .often()

@@ -171,6 +171,7 @@ fn replacing(refused: Call, flags: &[&str]) -> Sandbox {
 
 const CORRECTED: &[&str] = &["create", "demo", "--image", "flink:2.3.1", "--no-wait"];
 const REPLACED: &[&str] = &["create", "demo", "--image", "flink:2.3.1", "--replace"];
+const SAME: &[&str] = &["create", "demo", "--image", "flink:2.3.9", "--no-wait"];
 
 #[test]
 fn a_replacement_that_stopped_halfway_is_repeated_with_other_flags() {
@@ -243,9 +244,24 @@ fn a_creation_is_not_replaced_if_the_age_of_the_statistics_is_not_known() {
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
-/// The image of the first version came after the replacement had begun.
+/// Its first version waits for its image.
 #[test]
-fn a_first_version_that_came_up_since_is_not_replaced() {
+fn a_replacement_that_stopped_halfway_is_repeated() {
+    for refused in [patch(JOB).no_query("dryRun"), delete(JOB)] {
+        for same in [SAME, &["upgrade", "demo", "--continue", "--wait=false"]] {
+            let sandbox = replacing(refused.clone(), &[]);
+            let outcome = sandbox.run(same);
+            assert_eq!(outcome.code, Some(0), "{outcome}");
+            let job = sandbox.object(JOB);
+            assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["image"], "flink:2.3.9");
+            assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "2");
+            assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+        }
+    }
+}
+
+/// The image of the first version came after the replacement had begun.
+fn first_came_up() -> Sandbox {
     let sandbox = replacing(delete(JOB), &[]);
     sandbox.edit(JOB, |job| {
         job["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("flink:2.3.0");
@@ -262,10 +278,52 @@ fn a_first_version_that_came_up_since_is_not_replaced() {
     world.tick();
     assert_eq!(world.pods("demo", "master").len(), 1);
     drop(world);
-    let outcome = sandbox.run(CORRECTED);
-    assert_eq!(outcome.code, Some(8), "{outcome}");
-    assert!(outcome.changes().is_empty(), "{outcome}");
+    sandbox
+}
+
+#[test]
+fn a_first_version_that_came_up_since_is_not_replaced() {
+    for again in [CORRECTED, SAME, &["upgrade", "demo", "--continue"]] {
+        let sandbox = first_came_up();
+        let outcome = sandbox.run(again);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+        assert_eq!(sandbox.world().pods("demo", "master").len(), 1, "{outcome}");
+        assert!(
+            outcome.stderr.contains("`kubectl flink upgrade demo --abort` keeps it"),
+            "{outcome}"
+        );
+    }
+}
+
+#[test]
+fn a_first_version_that_came_up_since_is_kept_by_abort() {
+    let sandbox = first_came_up();
+    let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "failed", "{outcome}");
     assert_eq!(sandbox.world().pods("demo", "master").len(), 1, "{outcome}");
+    let job = sandbox.object(JOB);
+    assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "1");
+}
+
+/// It came up before its job was canceled, or again after that.
+#[test]
+fn a_first_version_whose_job_runs_is_not_canceled() {
+    for (step, job_id) in [("stopping", ID), ("replacing", "22222222222222222222222222222222")] {
+        let sandbox = running();
+        let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
+            "step": step, "ending": {"by": "cancel", "jobId": job_id}, "oldRevision": 1, "newRevision": 2,
+            "rollsBack": false, "rollingBack": false});
+        sandbox.put_entry("journal", &journal);
+        sandbox.put_entry("revision.2", &revision(2, "flink:2.3.9", 1));
+        for again in [CORRECTED, &["upgrade", "demo", "--continue"]] {
+            let outcome = sandbox.run(again);
+            assert_eq!(outcome.code, Some(8), "{outcome}");
+            assert!(outcome.changes().is_empty(), "{outcome}");
+            assert!(outcome.stderr.contains("upgrade demo --abort` keeps it"), "{outcome}");
+        }
+    }
 }
 
 /// It never came up: a savepoint of its job would not be possible.

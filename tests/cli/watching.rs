@@ -214,6 +214,8 @@ fn credentials_that_have_expired_end_a_poll() {
     let overview = format!("{FLINK}/jobs/overview");
     let job = tree!({"jid": ID, "name": "j", "state": "RUNNING", "start-time": 1, "end-time": -1, "tasks": {"total": 1, "running": 1}});
     let server = &sandbox.server;
+    let [(path, object), _] = objects();
+    server.expect(get(&format!("{path}/demo-master"))).answer(json(&object));
     server.expect(get(&overview)).answer(json(&tree!({"jobs": [job]})));
     server
         .expect(get(&format!("{FLINK}/jobs/{ID}/checkpoints")))

@@ -5,11 +5,8 @@ use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::flink::{Flink, Reply};
-use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects;
-use crate::model::flink::effective_config;
+use crate::model::flink::effective_config::{self, Pair};
 use crate::model::flink::job_id::FlinkId;
-use crate::model::names::ClusterName;
 
 /// Paths without a job.
 const GENERAL: &[&str] = &[
@@ -33,9 +30,16 @@ const JOBS: usize = 8;
 const VERTICES: usize = 32;
 const TASK_MANAGERS: usize = 16;
 const AT_A_TIME: usize = 8;
+/// Why there is no answer of a JobManager that is not there.
+const AWAY: &str = "Flink does not answer";
 
 /// An answer with the name of its file, or why there is none.
 pub(crate) type Named = (String, Result<Value, String>);
+
+/// What there is of a JobManager that is not there.
+pub(crate) fn none() -> Vec<Named> {
+    vec![("overview".to_owned(), Err(AWAY.to_owned()))]
+}
 
 /// All answers. Where the first does not come, no other is asked for.
 pub(crate) async fn read(flink: &Flink) -> Vec<Named> {
@@ -102,16 +106,18 @@ async fn ask(flink: &Flink, path: String) -> Named {
     let answer = match Box::pin(flink.get::<Value>(&path)).await {
         Ok(Reply::Answer(answer)) => Ok(answer),
         Ok(Reply::Refused(_, said)) => Err(format!("Flink refused: {said}")),
-        Ok(Reply::Away) => Err("Flink does not answer".to_owned()),
+        Ok(Reply::Away) => Err(AWAY.to_owned()),
         Err(error) => Err(error.message),
     };
     let name = path.split('?').next().unwrap_or_default().to_owned();
     (name, answer)
 }
 
-/// The effective configuration of the JobManager, by its REST, and of a TaskManager, by its log.
-pub(crate) async fn configuration(cluster: &Cluster, name: &ClusterName, flink: &Flink) -> (Value, Vec<String>) {
-    let (job_manager, log) = futures::join!(flink.configuration(), objects::start_of_taskmanager_log(cluster, name));
+/// The effective configuration of the JobManager, by its REST, and of a TaskManager, by its log; and what is missing.
+pub(crate) fn configuration(
+    job_manager: Result<Reply<Vec<Pair>>>,
+    log: Result<Option<String>>,
+) -> (Value, Vec<String>) {
     let mut faults = Vec::new();
     let pairs = |pairs: Vec<(String, String)>| -> Value {
         pairs
@@ -126,7 +132,7 @@ pub(crate) async fn configuration(cluster: &Cluster, name: &ClusterName, flink: 
             Vec::new()
         }
         Ok(Reply::Away) => {
-            faults.push("of the JobManager: Flink does not answer".to_owned());
+            faults.push(format!("of the JobManager: {AWAY}"));
             Vec::new()
         }
         Err(error) => {

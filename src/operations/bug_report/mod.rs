@@ -6,14 +6,16 @@ pub(crate) mod archive;
 mod logs;
 mod objects;
 
+use futures::future::{Either, select};
 use futures::stream::{self, StreamExt};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
 
 use self::archive::Archive;
 use crate::error::{Error, Result};
-use crate::flink::Flink;
+use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::objects::start_of_taskmanager_log;
 use crate::model::names::ClusterName;
 use crate::model::secrets::Redaction;
 
@@ -55,11 +57,15 @@ pub(crate) async fn collect(
     mut archive: Archive,
 ) -> Result<Summary> {
     let flink = Flink::new(cluster, name);
-    let (found, answers, (settings, faults)) = futures::join!(
-        Box::pin(objects::read(cluster, name)),
-        answers::read(&flink),
-        Box::pin(answers::configuration(cluster, name, &flink)),
-    );
+    let reading =
+        Box::pin(async { futures::join!(objects::read(cluster, name), start_of_taskmanager_log(cluster, name)) });
+    let asking = Box::pin(async { futures::join!(answers::read(&flink), flink.configuration()) });
+    let ((found, log), (answers, configuration)) = match select(reading, asking).await {
+        Either::Left((read, _)) if read.0.has_no_jobmanager => (read, (answers::none(), Ok(Reply::Away))),
+        Either::Left((read, asking)) => (read, asking.await),
+        Either::Right((asked, reading)) => (reading.await, asked),
+    };
+    let (settings, faults) = answers::configuration(configuration, log);
     let mut redaction = Redaction::default();
     let objects = found.files.iter().flat_map(|(_, objects)| objects);
     let answered = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());

@@ -12,6 +12,7 @@ use crate::kubernetes::events::Events;
 use crate::kubernetes::objects::{LiveObjects, ha_config_maps};
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target, label_query};
 use crate::model::flink::settings::ConfigMaps;
+use crate::model::job_phase::has_no_pods;
 use crate::model::names::{ClusterName, MASTER, REHEARSAL, TASK_MANAGER};
 
 const REPLICA_SETS: Resource = Resource::of("apps", "v1", "ReplicaSet", "replicasets");
@@ -30,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) files: Vec<(String, Vec<Value>)>,
     /// What could not be read, and why.
     pub(crate) missing: Vec<(String, String)>,
+    /// Whether the Job has no Pod any more: Flink need not be asked.
+    pub(crate) has_no_jobmanager: bool,
 }
 
 impl Found {
@@ -105,6 +108,7 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
         let kind = resource.kind.to_lowercase();
         found.add(&format!("{kind}-{name}"), &format!("{} {name}", resource.kind), object);
     }
+    found.has_no_jobmanager = live.job.as_ref().is_some_and(has_no_pods);
     let mut claims = BTreeSet::new();
     for object in [&live.job, &live.deployment].into_iter().flatten() {
         names(object, &["persistentVolumeClaim"], "claimName", &mut claims);

@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use crate::error::{Error, Result};
 use crate::history::Revision;
 use crate::history::command::Command;
-use crate::history::lock::unfinished;
 use crate::history::plan_basis::Basis;
 use crate::history::revision_spec;
 use crate::history::store::HistoryStore;
-use crate::history::transaction::Journal;
+use crate::history::transaction::{Ending, Journal, Kind};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::config::Config;
@@ -20,13 +19,14 @@ use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::create::Created;
-use crate::operations::create::first_attempt::FirstAttempt;
 use crate::operations::deploy;
+use crate::operations::first_attempt::{self, FirstAttempt};
 use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock::Creation;
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::target_revision::TargetRevision;
+use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
 
@@ -143,10 +143,27 @@ pub(crate) async fn replace_again(
     // An operation that began since is not it.
     handle.left_behind = Some(left.clone());
     let Some(failed) = FirstAttempt::of_replacement(&mut handle, left).await? else {
-        return Err(unfinished(&name, left));
+        return Err(first_attempt::refused(&handle, left));
     };
     let report = Box::pin(failed.replace(handle, wanted, change)).await?;
     Ok(Created::ended(&name, report))
+}
+
+impl FirstAttempt {
+    /// Replaces it with `wanted`, which starts where `wanted` says, or empty.
+    async fn replace(self, handle: ClusterHandle, wanted: TargetRevision, how: &ChangeOptions) -> Result<Report> {
+        let ending = self.job.as_ref().map_or(Ending::Nothing, |job| Ending::Cancel {
+            job_id: job.jid.clone(),
+        });
+        let place = (handle.namespace(), handle.next_generation());
+        let summary = format!("{} never came up and keeps no state, so it is replaced", handle.name);
+        let plan = Plan {
+            job: self.job,
+            summary: Some(summary),
+            ..Plan::of(Kind::Resume, ending, wanted.restore_from.clone(), &wanted, place)?
+        };
+        Box::pin(upgrade::execute(handle, plan, wanted, how, Command::Create)).await
+    }
 }
 
 async fn read(cluster: &Cluster, name: &ClusterName, change: &ChangeOptions) -> Result<ClusterHandle> {

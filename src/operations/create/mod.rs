@@ -1,7 +1,6 @@
 //! Creates one cluster, from its spec.
 
 mod existing;
-mod first_attempt;
 
 use super::job_image::{self, ImageOptions, JobImage};
 use std::ops::ControlFlow;
@@ -23,6 +22,7 @@ use crate::model::template::Templates;
 use crate::operations::config_keys::check_pods;
 use crate::operations::create::existing::{Found, existing, note_savepoint, replace, replace_failed};
 use crate::operations::deploy;
+use crate::operations::first_attempt;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Creation};
 use crate::operations::report::{OperationResult, Outcome, Report};

@@ -10,6 +10,7 @@ use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::kubernetes::clock;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::first_attempt;
 use crate::operations::report::Report;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::engine::UpgradeEngine;
@@ -58,6 +59,10 @@ fn keeps_same(journal: &Journal, strategy: Strategy, path: Option<&str>) -> bool
 
 /// Continues an operation that has no running process any more; `abort`: goes back to the previous version, if that is
 /// possible, or gives the operation up. `named`: the state to start from, as the user states it.
+///
+/// # Errors
+/// Conflict when another process works on the cluster, or when it replaces a cluster that may have come up since; those of the
+/// operation.
 pub(crate) async fn take_over(
     mut handle: ClusterHandle,
     journal: &Journal,
@@ -67,6 +72,10 @@ pub(crate) async fn take_over(
 ) -> Result<Report> {
     let name = handle.name.clone();
     progress::note(&format!("{name}: {journal}; {}", journal.status_text()));
+    handle.dry_run(how.dry_run);
+    if !abort {
+        Box::pin(first_attempt::check_continued(&mut handle, journal)).await?;
+    }
     if how.dry_run {
         let goal = if abort || journal.rolling_back {
             "go back"

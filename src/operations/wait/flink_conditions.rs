@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::returning::{is_replaced, job_uid};
+use super::returning::{is_replaced, job_uid, uid};
 use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::history::store::HistoryStore;
@@ -17,7 +17,7 @@ use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::checkpoints::Checkpoint;
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{AfterEnd, after_end};
-use crate::model::job_phase::{JobPhase, end_of_job};
+use crate::model::job_phase::{JobPhase, end_of_job, has_no_pods};
 use crate::model::names::ClusterName;
 
 /// Time between two requests to Flink.
@@ -49,13 +49,22 @@ pub(crate) async fn until_condition(
 ) -> Result<String> {
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
-    let mut job = job_uid(cluster, name).await?;
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let first: Option<Value> = cluster.get(&target).await?;
+    let mut job = first.as_ref().map(|job| uid(&job["metadata"]));
+    // Flink is not asked where the Job has no Pod.
+    let mut is_away = first.as_ref().is_some_and(has_no_pods);
     let mut baseline = None;
     let mut asked_job: Option<Instant> = None;
     loop {
         let mut ended = None;
         let last_job = baseline.as_ref().map(|(job, _): &Baseline| job.clone());
-        match look(&flink, sign, &mut baseline).await {
+        let looked = if std::mem::take(&mut is_away) {
+            Ok(Progress::Away)
+        } else {
+            look(&flink, sign, &mut baseline).await
+        };
+        match looked {
             Ok(Progress::There(text)) => return Ok(text),
             Ok(Progress::NotYet(text)) => {
                 report(&text);

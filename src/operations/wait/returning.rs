@@ -119,7 +119,11 @@ pub(crate) fn replacements(cluster: &Cluster) -> impl AsyncFnMut(&ClusterName) -
 pub(super) async fn job_uid(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let metadata = cluster.metadata(&target).await?;
-    Ok(metadata.map(|metadata| metadata["uid"].as_str().unwrap_or_default().to_owned()))
+    Ok(metadata.as_ref().map(uid))
+}
+
+pub(super) fn uid(metadata: &Value) -> String {
+    metadata["uid"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The history, if it has an open operation that replaces the job, and whose process may be running.

@@ -1,4 +1,5 @@
-//! Replaces a cluster whose creation failed: its job never came up and keeps no state, so that nothing can be lost.
+//! Finds out whether the creation of a cluster failed: its job never came up and keeps no state, so that nothing is lost when
+//! it is replaced.
 //!
 //! Each condition is evidence, not a guess: no answer, a log that is cut, or a JobManager that may still start its job
 //! leave the cluster as it is.
@@ -7,23 +8,22 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flink::Reply;
 use crate::history::command::Command;
-use crate::history::transaction::{Ending, Journal, Kind, Step};
+use crate::history::lock::unfinished;
+use crate::history::transaction::{Ending, Journal, Step};
 use crate::history::{History, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::{objects, pods};
-use crate::model::flink::overview::JobOverview;
+use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink_pod::{self, Phase};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
-use crate::operations::report::Report;
 use crate::operations::savepoint;
 use crate::operations::target_revision::TargetRevision;
-use crate::operations::upgrade::plan::Plan;
-use crate::operations::upgrade::{ChangeOptions, execute};
 use crate::progress;
 
 /// How much longer than the age of Flink's statistics to wait for newer ones.
@@ -38,7 +38,7 @@ const LOG: usize = 8 << 20;
 /// A cluster whose job never came up.
 pub(crate) struct FirstAttempt {
     /// Its job, if Flink has one: it has never completed a checkpoint, and not all of its tasks run.
-    job: Option<JobOverview>,
+    pub(crate) job: Option<JobOverview>,
 }
 
 impl FirstAttempt {
@@ -86,26 +86,59 @@ impl FirstAttempt {
                 || !objects::masters(&handle.cluster, &handle.name).await?.is_empty());
         Ok((!may_have_run).then_some(Self { job: None }))
     }
+}
 
-    /// Replaces it with `wanted`, which starts where `wanted` says, or empty.
-    pub(crate) async fn replace(
-        self,
-        handle: ClusterHandle,
-        wanted: TargetRevision,
-        how: &ChangeOptions,
-    ) -> Result<Report> {
-        let ending = self.job.as_ref().map_or(Ending::Nothing, |job| Ending::Cancel {
-            job_id: job.jid.clone(),
-        });
-        let place = (handle.namespace(), handle.next_generation());
-        let summary = format!("{} never came up and keeps no state, so it is replaced", handle.name);
-        let plan = Plan {
-            job: self.job,
-            summary: Some(summary),
-            ..Plan::of(Kind::Resume, ending, wanted.restore_from.clone(), &wanted, place)?
-        };
-        Box::pin(execute(handle, plan, wanted, how, Command::Create)).await
+/// Checks that to continue the unfinished replacement `left` ends no first version that may have come up since it began.
+///
+/// Minimum: no request where no Job of the first version is left.
+///
+/// # Errors
+/// Conflict when it may keep state.
+pub(crate) async fn check_continued(handle: &mut ClusterHandle, left: &Journal) -> Result<()> {
+    if !left.replaces_creation() || !has_first_version(handle, left) {
+        return Ok(());
     }
+    let before = handle.left_behind.replace(left.clone());
+    let keeps_nothing = if left.ending == Ending::Nothing {
+        FirstAttempt::find(handle).await?.is_some()
+    } else {
+        // Its job may have come up before it was canceled, or again in a JobManager that was started again.
+        match handle.job_status().await? {
+            JobStatus::Running(job) if job.state != JobState::Cancelling => has_no_state(handle, &job).await?,
+            // Flink does not take back a cancel.
+            JobStatus::Running(_) | JobStatus::Unreachable(_) | JobStatus::Stopped => true,
+        }
+    };
+    handle.left_behind = before;
+    if keeps_nothing {
+        Ok(())
+    } else {
+        Err(refused(handle, left))
+    }
+}
+
+/// The error for an unfinished replacement `left` that may neither continue nor be replaced.
+pub(crate) fn refused(handle: &ClusterHandle, left: &Journal) -> Error {
+    let name = &handle.name;
+    if !has_first_version(handle, left) {
+        return unfinished(name, left);
+    }
+    Error::conflict(format!(
+        "{name} may have come up since it was to be replaced, and may keep state: {left}; {}",
+        left.status_text()
+    ))
+    .hint(format!(
+        "`kubectl flink upgrade {name} --abort` keeps it, and ends the replacement; `kubectl flink upgrade {name} …` changes it then"
+    ))
+    .hint(format!("for a fresh start `kubectl flink delete {name}` gives it up first"))
+}
+
+/// Whether the Job that `left` replaces is there, and was not deleted yet: that cannot be undone.
+fn has_first_version(handle: &ClusterHandle, left: &Journal) -> bool {
+    let is_kept = |job: &Value| job["metadata"]["deletionTimestamp"].is_null();
+    matches!(left.step, Step::Stopping | Step::Replacing)
+        && handle.live_revision() != left.new_revision
+        && handle.live.job.as_ref().is_some_and(is_kept)
 }
 
 /// Whether the Job of the new version of `left` may have run and be gone: Kubernetes deletes some when they have ended.
