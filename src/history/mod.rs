@@ -205,7 +205,12 @@ impl History {
             Kind::Stop | Kind::Scale => false,
         };
         let left = left.filter(|left| left.new_revision != live).filter(not_created);
-        if let Some(number) = left.and_then(|left| left.new_revision) {
+        let Some((kind, number)) = left.and_then(|left| Some((left.kind, left.new_revision?))) else {
+            return;
+        };
+        // A checkpoint, or a path that the user named, is in no other entry: it would be lost with its revision.
+        let start = self.revision(number).and_then(Revision::start);
+        if kind == Kind::Resume || start.is_none_or(|start| self.savepoint_at(start).is_some()) {
             let failure = Some("it was interrupted");
             self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, failure));
         }
