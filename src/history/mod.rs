@@ -23,6 +23,7 @@ pub(crate) mod transaction;
 pub(crate) mod unfinished;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Event, after};
@@ -205,9 +206,39 @@ impl History {
             Kind::Stop | Kind::Scale => false,
         };
         let left = left.filter(|left| left.new_revision != live).filter(not_created);
-        if let Some(number) = left.and_then(|left| left.new_revision) {
+        let Some((kind, number)) = left.and_then(|left| Some((left.kind, left.new_revision?))) else {
+            return;
+        };
+        // A checkpoint, or a path that the user named, is in no other entry: it would be lost with its revision.
+        let start = self.revision(number).and_then(Revision::start);
+        if kind == Kind::Resume || start.is_none_or(|start| self.savepoint_at(start).is_some()) {
             let failure = Some("it was interrupted");
             self.conclude(number, RevisionOutcome::new(RevisionState::Dropped, now, failure));
+        }
+    }
+
+    /// Adds the revision with which an unfinished rollback was about to start the old version again, if its state is in no
+    /// other entry, as a checkpoint. `left` may be older than the journal in the history.
+    pub(crate) fn keep_rollback_of(&mut self, left: Option<&Journal>, now: &str) {
+        let open = self.open_journal().filter(|open| open.step == Step::RollingBack);
+        let Some((journal, _)) = open.zip(left).filter(|(open, left)| open.is_same_as(left)) else {
+            return;
+        };
+        let numbers = journal.old_revision.zip(journal.rollback_revision);
+        let (Some((old, number)), Some(start)) = (numbers, journal.saved_state.clone()) else {
+            return;
+        };
+        let is_known = journal.lost.is_some() || self.revision(number).is_some() || self.savepoint_at(&start).is_some();
+        let Some(mut back) = self.revision(old).filter(|_| !is_known).cloned() else {
+            return;
+        };
+        back.number = number;
+        now.clone_into(&mut back.created_at);
+        back.command = format!("{}, back to revision {old}", journal.command);
+        back.outcome = None;
+        if let Some(job) = back.spec.pointer_mut("/spec/job").and_then(Value::as_object_mut) {
+            job.insert("initialSavepointPath".to_owned(), start.into());
+            self.upsert_revision(back);
         }
     }
 

@@ -109,7 +109,7 @@ pub(crate) fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)
         .into_iter()
         .find(|context| Some(&context.name) == name.as_ref());
     let namespace = given
-        .or_else(|| context.and_then(|named| named.context?.namespace))
+        .or_else(|| context.and_then(|named| named.context?.namespace.filter(|namespace| !namespace.is_empty())))
         .unwrap_or_else(default_namespace);
     Ok((name.filter(|name| !name.is_empty()), namespace))
 }
@@ -286,6 +286,22 @@ pub(crate) fn check_namespace(namespace: &str) -> Result<()> {
 mod tests {
     use super::*;
     use tower::ServiceExt;
+
+    #[test]
+    fn an_empty_namespace_of_a_context_is_none() {
+        let text = "clusters: [{name: c, cluster: {server: 'https://a:1'}}]\nusers: [{name: u, user: {}}]\n\
+            contexts: [{name: x, context: {cluster: c, user: u, namespace: ''}}]\ncurrent-context: x\n";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, text).unwrap();
+        let args = ConnectionOptions {
+            kubeconfig: Some(file),
+            ..ConnectionOptions::default()
+        };
+        let (config, _) = configuration(&args).unwrap();
+        assert_eq!(config.default_namespace, default_namespace());
+        assert_eq!(namespace(&args).unwrap(), default_namespace());
+    }
 
     /// Without it each command takes over 40 ms more, and no answer shows it: see the top of this file.
     #[tokio::test]

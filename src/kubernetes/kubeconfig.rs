@@ -124,7 +124,9 @@ fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -
         None => no_proxy::proxy(&config.cluster_url, |name| std::env::var(name).ok())?,
     };
     config.root_cert = authorities(&cluster)?;
-    config.default_namespace = context.namespace.unwrap_or_else(default_namespace);
+    // As in kubectl, an empty one is none.
+    let namespace = context.namespace.filter(|namespace| !namespace.is_empty());
+    config.default_namespace = namespace.unwrap_or_else(default_namespace);
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
     config.disable_compression = cluster.disable_compression.unwrap_or(false);
     config.tls_server_name = cluster.tls_server_name;

@@ -176,6 +176,7 @@ async fn acquire(handle: &mut ClusterHandle, journal: &Journal, savepoint: Optio
     let change = |history: &mut History| {
         let other = left.as_ref().filter(|left| left.new_revision != journal.new_revision);
         history.drop_revision_of(other, live, &journal.started_at);
+        history.keep_rollback_of(other, &journal.started_at);
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());
         }

@@ -7,6 +7,7 @@ use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
 use crate::server::{get, json, status, text};
 use crate::unfinished::{SAVED, TRIGGER, unfinished, was_forgotten};
+use crate::world::flink::Written;
 
 fn elsewhere() -> Value {
     tree!({"who": "bob@other", "token": "t", "process": "another-machine/pid:[1]/7/8"})
@@ -48,6 +49,46 @@ fn a_resume_after_a_delete_starts_the_revision_that_ran() {
         let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
         assert_eq!(outcome.code, Some(0), "{step}: {outcome}");
         let image = &sandbox.object(JOB)["spec"]["template"]["spec"]["containers"][0]["image"];
+        assert_eq!(image, runs, "{step}: {outcome}");
+    }
+}
+
+/// The state is in no other entry of the history, and a savepoint that was taken before it is older.
+#[test]
+fn a_resume_after_a_delete_starts_from_the_checkpoint_that_a_change_kept() {
+    let checkpoint = "s3://b/job/chk-16";
+    for (step, runs) in [("replacing", "flink:2.3.1"), ("rolling-back", "flink:2.3.0")] {
+        let sandbox = unfinished(step, &Value::Null);
+        sandbox.edit_entry("journal", |journal| {
+            journal["ending"] = tree!({"by": "checkpoint", "jobId": ID});
+            journal["savedState"] = tree!(checkpoint);
+            journal["start"] = tree!(checkpoint);
+            journal["rollingBack"] = tree!(step == "rolling-back");
+        });
+        sandbox.edit_entry("revision.2", |revision| {
+            revision["command"] = tree!("upgrade");
+            revision["spec"]["spec"]["job"]["initialSavepointPath"] = tree!(checkpoint);
+            if step == "rolling-back" {
+                revision["outcome"] = tree!({"state": "rolled-back", "at": "2026-01-01T00:00:00Z"});
+            }
+        });
+        let written = Written {
+            path: checkpoint.to_owned(),
+            work: 1,
+        };
+        sandbox.world().disk.push(written);
+        sandbox.edit_entry("savepoints", |savepoints| {
+            savepoints[0]["reason"] = tree!("savepoint");
+            savepoints[0]["revision"] = tree!(1);
+        });
+        sandbox.end("Complete", &minutes_ago(90));
+        let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+        assert_eq!(outcome.code, Some(0), "{step}: {outcome}");
+        let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
+        assert_eq!(outcome.code, Some(0), "{step}: {outcome}");
+        let job = sandbox.object(JOB);
+        assert!(job.to_string().contains(checkpoint), "{step}: {outcome}");
+        let image = &job["spec"]["template"]["spec"]["containers"][0]["image"];
         assert_eq!(image, runs, "{step}: {outcome}");
     }
 }

@@ -149,6 +149,7 @@ fn no_command_waits_for_a_jobmanager_whose_job_has_no_pod() {
             ("stop demo", false),
             ("cancel demo --yes", false),
             ("upgrade demo --env A=1 --dry-run", false),
+            ("diff demo -p 2", false),
             ("exceptions demo", true),
             ("config demo", true),
             ("top demo --once", true),

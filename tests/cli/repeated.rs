@@ -214,7 +214,7 @@ fn a_replacement_whose_jobmanager_may_have_run_is_not_replaced() {
     let sandbox = running();
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
         "step": "replacing", "ending": {"by": "cancel", "jobId": "2".repeat(32)}, "oldRevision": 1, "newRevision": 2,
-        "rollsBack": false, "back": false});
+        "rollsBack": false, "rollingBack": false});
     sandbox.put_entry("journal", &journal);
     sandbox.put_entry("revision.2", &revision(2, "flink:2.3.9", 1));
     is_refused(&sandbox);

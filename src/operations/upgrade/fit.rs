@@ -69,7 +69,9 @@ fn is_same_program(old: &Config, new: &Config) -> bool {
 ///
 /// It sends requests only if parallelism, slots or TaskManagers change, and no number is given.
 pub(crate) async fn task_managers(handle: &ClusterHandle, new: &Spec) -> Option<u32> {
-    handle.live.job.as_ref()?;
+    if handle.live.job.is_none() || handle.has_no_jobmanager() {
+        return None;
+    }
     let (_, old) = handle.current().ok()?;
     let old = old.spec(None).ok()?;
     if new.layer.task_managers.is_some() || !changes_size(&old, new) {
