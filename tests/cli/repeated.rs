@@ -274,7 +274,9 @@ fn first_came_up() -> Sandbox {
         .filter(|(_, object)| is_master(object))
         .map(|(path, _)| path.clone())
         .collect();
-    waiting.iter().for_each(|path| world.remove(path));
+    for path in &waiting {
+        world.remove(path);
+    }
     world.tick();
     assert_eq!(world.pods("demo", "master").len(), 1);
     drop(world);

@@ -240,23 +240,28 @@ pub(crate) async fn create(
     };
     let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
     deploy::create(cluster, &mut store, live, &spec.name, &begun, &objects).await?;
+    Ok(created(cluster, &spec, command, store, generation))
+}
+
+/// What is reported of a new cluster, and waited for.
+fn created(cluster: &Cluster, spec: &Spec, command: Command, store: HistoryStore, number: u64) -> Created {
     if spec.layer.ha.is_none() {
         progress::note(
             "without high availability (--ha) a restarted JobManager begins again where it was created: at its savepoint, or empty",
         );
     }
     if spec.layer.suspended {
-        return Ok(Created {
+        return Created {
             then: Then::Suspended,
-            ..Created::coming_up(cluster, &spec, Outcome::Created, generation)
-        });
+            ..Created::coming_up(cluster, spec, Outcome::Created, number)
+        };
     }
     let outcome = match command {
         Command::Adopt => Outcome::Adopted,
         Command::Clone => Outcome::Cloned,
         _ => Outcome::Created,
     };
-    Ok(Created::coming_up(cluster, &spec, outcome, generation).recorded_in(store, Some(generation)))
+    Created::coming_up(cluster, spec, outcome, number).recorded_in(store, Some(number))
 }
 
 /// The number of the revision whose Job exists.
