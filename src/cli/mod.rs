@@ -188,8 +188,8 @@ impl Command {
         )
     }
 
-    /// Whether its messages do not repeat the connection flags: its clusters are in two namespaces or contexts, of which these
-    /// name one, or its texts are for other people, who have other kubeconfigs.
+    /// Whether its messages leave the connection flags out: the command works in two namespaces or contexts and the flags name
+    /// only one, or other people read its output, with other kubeconfigs.
     fn keeps_place(&self) -> bool {
         match self {
             Self::Clone(args) => args.goes_elsewhere(),

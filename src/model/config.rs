@@ -266,7 +266,7 @@ impl Config {
         }
         merged!(
             {
-                // What the lower one says of its own image does not hold for another one that tells its Flink.
+                // The Flink version of the lower layer belongs to its image. The tag of another image may give another version.
                 flink_version: self.flink_version.or_else(|| {
                     let image = self.image.as_ref().filter(|_| self.image != lower.image);
                     let of_image = image.and_then(|image| FlinkVersion::of_flinks_tag(image));

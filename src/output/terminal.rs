@@ -194,7 +194,7 @@ impl Screen {
         self.draw(None)
     }
 
-    /// Tells that a look succeeds, where another one failed before it.
+    /// Reports that a request succeeds again after a failed one.
     pub(crate) fn answers(&mut self) {
         self.begun = true;
         if std::mem::take(&mut self.failing) {

@@ -220,7 +220,7 @@ pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manife
     let admitted = dry_run(cluster, &made, live).await?;
     let [service, mut job, deployment] = admitted.map(|applied| applied.object);
     job["metadata"]["name"] = made.job["metadata"]["name"].clone();
-    // Where a quota has no room for a second Job it is not known what admission makes of it, and nobody changes its Pods.
+    // If a quota has no room for a second Job, the dry run does not return the Job that admission would store.
     let is_admitted = job["metadata"]["uid"].is_string();
     let admitted = live.differences(&Manifests {
         service,
@@ -239,7 +239,7 @@ pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manife
 /// Whether a quota has no room for a Job only because it counts the Job that is replaced, which it also does for a moment
 /// after that was deleted.
 ///
-/// Source: `CheckRequest` of the API server's plugin ResourceQuota, which tells only of what is exceeded.
+/// Source: `CheckRequest` of the API server's plugin ResourceQuota, which reports only the resources that are exceeded.
 fn counts_replaced_job(error: &Error) -> bool {
     let said = Status::message_of(error);
     let number = |title: &str| {

@@ -79,7 +79,7 @@ pub(super) fn document(document: &Value) -> Option<String> {
     Some(what)
 }
 
-/// Whether Flink has a key that starts with `path` and goes on as `value` does.
+/// Whether Flink has a configuration key that consists of `path` and of the keys nested in `value`.
 fn is_configuration(path: &str, value: &Value) -> bool {
     let dot = if path.is_empty() { "" } else { "." };
     let mut below = value.as_object().into_iter().flatten();

@@ -239,8 +239,8 @@ async fn forgotten(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoin
     }
 }
 
-/// What has become of a savepoint that its job continues after, and of which there are no statistics. A JobManager that was
-/// restarted has none before it has recovered the job.
+/// The result of a savepoint that does not stop its job and that Flink's checkpoint statistics do not list. A restarted
+/// JobManager has no statistics before it has recovered the job.
 async fn without_statistics(flink: &Flink, savepoint: &Savepoint) -> Result<Forgotten> {
     let jobs = match flink.jobs().await {
         Ok(Reply::Answer(jobs)) => jobs.jobs,

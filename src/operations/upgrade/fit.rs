@@ -119,7 +119,8 @@ pub(crate) async fn check(handle: &ClusterHandle, plan: &Plan, new: &Config) -> 
     check_readable(handle, plan, new).await
 }
 
-/// Rejects a savepoint for which there is no directory: Flink refuses it, but only after new TaskManagers were started.
+/// Rejects a change that needs a savepoint if no savepoint directory is configured. Flink would refuse the savepoint, but
+/// only after the new TaskManagers were started.
 ///
 /// It sends a request only if the objects do not say the directory. Without an answer there is no error. Source:
 /// `SavepointHandlers`, which has it from the configuration that `/jobmanager/config` returns.
