@@ -3,6 +3,7 @@
 use serde_json::json as tree;
 
 use crate::demo::{DEPLOYMENT, FLINK, ID, revision, running_with};
+use crate::sandbox::Sandbox;
 use crate::scale::{TWO, detail};
 use crate::server::{get, json, status};
 
@@ -59,19 +60,25 @@ fn a_savepoint_without_a_directory_is_refused_before_anything_starts() {
     }
 }
 
+/// A job with vertices in two slot sharing groups.
+fn running_with_two_groups() -> Sandbox {
+    let mut groups = detail(2);
+    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
+    let sandbox = running_with(TWO);
+    let details = get(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(details).answer(json(&groups));
+    sandbox
+}
+
 /// As a scale in place does it.
 #[test]
 fn a_change_provides_the_slots_of_all_slot_sharing_groups() {
-    let mut groups = detail(2);
-    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
     for command in [
         &["upgrade", "demo", "-p", "4", "--surge=never"][..],
         &["scale", "demo", "-p", "4", "--surge=never"],
         &["savepoint-resume", "demo", "-p", "4", "--surge=never"],
     ] {
-        let sandbox = running_with(TWO);
-        let details = get(&format!("{FLINK}/jobs/{ID}"));
-        sandbox.server.expect(details).answer(json(&groups));
+        let sandbox = running_with_two_groups();
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(0), "{outcome}");
         assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 5, "{outcome}");
@@ -88,11 +95,7 @@ fn a_change_provides_the_slots_of_all_slot_sharing_groups() {
 /// Their number comes from the vertices of the job, and the file or the flags do not give it.
 #[test]
 fn the_same_parallelism_keeps_its_taskmanagers_where_flink_does_not_show_the_job() {
-    let mut groups = detail(2);
-    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
-    let sandbox = running_with(TWO);
-    let details = get(&format!("{FLINK}/jobs/{ID}"));
-    sandbox.server.expect(details).answer(json(&groups));
+    let sandbox = running_with_two_groups();
     let upgrade = ["upgrade", "demo", "-p", "4", "--surge=never"];
     let outcome = sandbox.run(&upgrade);
     assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -109,11 +112,7 @@ fn the_same_parallelism_keeps_its_taskmanagers_where_flink_does_not_show_the_job
 /// Otherwise it would show fewer than the change then starts.
 #[test]
 fn diff_shows_the_taskmanagers_of_all_slot_sharing_groups() {
-    let mut groups = detail(2);
-    groups["vertices"][0]["slotSharingGroupId"] = tree!("other");
-    let sandbox = running_with(TWO);
-    let details = get(&format!("{FLINK}/jobs/{ID}"));
-    sandbox.server.expect(details).answer(json(&groups));
+    let sandbox = running_with_two_groups();
     let outcome = sandbox.run(&["diff", "demo", "-p", "4"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(outcome.stdout.contains("replicas: 5\n"), "{outcome}");
