@@ -339,7 +339,7 @@ impl HistoryStore {
             self.name.history(),
             whose(object)
         ))
-        .hint("another name for the cluster leaves it alone")
+        .hint("choose another name for the cluster")
     }
 
     fn target(&self, verb: &'static str) -> Target {

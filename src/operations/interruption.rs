@@ -62,7 +62,7 @@ pub(crate) async fn within<T>(limit: Option<Duration>, what: &str, work: impl Fu
         outcome = &mut work => return outcome,
     }
     Err(
-        Error::timed_out(format!("{what} is not there after {} s", limit.as_secs()))
+        Error::timed_out(format!("timed out after {} s waiting for {what}", limit.as_secs()))
             .hint("what was started continues in the cluster: repeat the command to wait for it"),
     )
 }

@@ -109,7 +109,7 @@ impl ShortJob<'_> {
         let holder: Value = serde_json::from_str(job["metadata"]["annotations"][HOLDER].as_str().unwrap_or_default())
             .unwrap_or_default();
         let message = format!(
-            "a {what} of {name} runs since {}, by {}",
+            "a {what} of {name} has been running since {}, started by {}",
             text("creationTimestamp"),
             holder["who"].as_str().unwrap_or("unknown")
         );

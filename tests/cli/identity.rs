@@ -179,7 +179,7 @@ fn a_service_that_only_has_the_name_is_not_deleted() {
     let sandbox = with_redis();
     let outcome = sandbox.run(&["delete", "redis", "--yes"]);
     assert_eq!(outcome.code, Some(3), "{outcome}");
-    let expected = "Service redis-master is not a Flink cluster's: it is managed by Helm (release cache)";
+    let expected = "Service redis-master does not belong to a Flink cluster: it is managed by Helm (release cache)";
     assert!(outcome.stderr.contains(expected), "{outcome}");
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
@@ -192,7 +192,7 @@ fn a_service_that_only_has_the_name_stays_where_the_rest_is_deleted() {
     });
     let outcome = sandbox.run(&["delete", "demo", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let expected = "Service demo-master is not a Flink cluster's: its labels are app=demo; it stays";
+    let expected = "Service demo-master does not belong to a Flink cluster: its labels are app=demo; it stays";
     assert!(outcome.stderr.contains(expected), "{outcome}");
     assert_eq!(left(&sandbox), [false, false, true]);
 }

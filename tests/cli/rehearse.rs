@@ -64,7 +64,7 @@ fn a_name_in_use_is_refused_before_a_savepoint_is_taken() {
         (
             job("jane@laptop"),
             [
-                "a rehearsal of demo runs since 2026-01-01T00:00:00Z, by jane@laptop",
+                "a rehearsal of demo has been running since 2026-01-01T00:00:00Z, started by jane@laptop",
                 "`kubectl delete job demo-rehearsal -n default` ends one that was left behind",
             ],
         ),

@@ -195,7 +195,7 @@ fn obstacles_are_reported_before_anything_runs() {
             ),
             8,
             &[
-                "a reader of savepoints of demo runs since 2026-01-01T00:00:00Z, by jane@laptop",
+                "a reader of savepoints of demo has been running since 2026-01-01T00:00:00Z, started by jane@laptop",
                 "`kubectl delete job demo-savepoint-reader -n default` ends one that was left behind",
             ],
         ),

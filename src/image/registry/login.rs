@@ -164,7 +164,7 @@ impl Login {
         let response = http.send(request).await?;
         let status = response.status();
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(failed(Kind::Forbidden, "it does not know who asks").hint(self.hint()));
+            return Err(failed(Kind::Forbidden, "the credentials are missing or not accepted").hint(self.hint()));
         }
         let body = collect(response.into_body(), LARGEST)
             .await

@@ -51,7 +51,7 @@ pub(crate) async fn delete_all(cluster: &Cluster, ids: &Ids) -> Result<usize> {
     if let Some(first) = stay.first() {
         let id = id(first);
         progress::warn(&format!(
-            "the ConfigMaps of high availability of {id} stay: there is a native cluster or one of the operator that is called so"
+            "the ConfigMaps of high availability of {id} stay: a native cluster, or one of the operator, has this name"
         ));
     }
     let maps = go.into_iter().map(|map| Identity::of(CONFIG_MAPS, map));
@@ -73,12 +73,14 @@ pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool
     let [id] = ids.shared.as_slice() else { return Ok(()) };
     let conflict = |what: String| {
         Error::conflict(format!(
-            "high availability would keep its data under kubernetes.cluster-id {id}, which {what}"
+            "high availability would keep its data under kubernetes.cluster-id {id}, but {what}"
         ))
         .hint("another kubernetes.cluster-id in the template keeps them apart; --ha gives each revision one of its own")
     };
     if !others(cluster, &ids.shared).await?.is_empty() {
-        return Err(conflict("a native cluster, or one of the operator, has too".to_owned()));
+        return Err(conflict(
+            "a native cluster, or one of the operator, has this ID".to_owned(),
+        ));
     }
     let maps = if is_new {
         read(cluster, &ids.shared).await?
@@ -86,8 +88,8 @@ pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool
         Vec::new()
     };
     match maps.first().and_then(|map| map["metadata"]["name"].as_str()) {
-        Some(map) => Err(conflict(format!("ConfigMap {map} is of already"))
-            .hint(format!("`kubectl delete configmap -l app={id},type=flink-native-kubernetes` deletes what a cluster left that is gone"))),
+        Some(map) => Err(conflict(format!("ConfigMap {map} already has it"))
+            .hint(format!("if that cluster was deleted: `kubectl delete configmap -l app={id},type=flink-native-kubernetes` deletes what it left"))),
         None => Ok(()),
     }
 }

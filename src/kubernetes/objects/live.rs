@@ -47,11 +47,11 @@ impl Foreign {
 }
 
 impl fmt::Display for Foreign {
-    /// For messages: `Service redis-master is not of a Flink cluster redis: it is managed by Helm`.
+    /// For messages: `Service redis-master does not belong to a Flink cluster: it is managed by Helm`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} is not a Flink cluster's: {}",
+            "{} {} does not belong to a Flink cluster: {}",
             self.resource.kind,
             self.name(),
             whose(&self.object)
@@ -123,9 +123,7 @@ impl LiveObjects {
             .iter()
             .find(|foreign| foreign.resource == resource && foreign.name() == name)
         {
-            Some(foreign) => {
-                Err(Error::conflict(foreign.to_string()).hint("another name for the cluster leaves it alone"))
-            }
+            Some(foreign) => Err(Error::conflict(foreign.to_string()).hint("choose another name for the cluster")),
             None => self.identity(resource),
         }
     }
@@ -139,7 +137,7 @@ impl LiveObjects {
             return Ok(());
         }
         let whose: Vec<String> = self.foreign.iter().map(ToString::to_string).collect();
-        let error = Error::conflict(whose.join("; ")).hint("another name for the cluster leaves it alone");
+        let error = Error::conflict(whose.join("; ")).hint("choose another name for the cluster");
         let is_foreign = |resource: Resource| self.foreign.iter().any(|foreign| foreign.resource == resource);
         let whole = [
             (SERVICES, self.service.is_some()),
@@ -148,7 +146,7 @@ impl LiveObjects {
         ];
         if whole.into_iter().all(|(resource, known)| known || is_foreign(resource)) {
             return Err(error.hint(format!(
-                "`kubectl flink adopt {name}` makes the three of that name the plugin's, where they are a Flink cluster"
+                "`kubectl flink adopt {name}` takes over these three objects, if they are a Flink cluster"
             )));
         }
         Err(error)

@@ -261,11 +261,11 @@ fn check_native(manifests: &Manifests, made: &Value) -> Result<()> {
     };
     match all.find(|container| dropped(container)) {
         Some(container) if made["kind"] == "Job" => Err(Error::usage(format!(
-            "this Kubernetes has no native sidecars, so {} cannot be made one",
+            "this Kubernetes has no native sidecars, so container {} cannot become one",
             container["name"].as_str().unwrap_or_default()
         ))
         .hint(
-            "Kubernetes 1.29 has them; --keep-sidecars leaves it as it is, and it keeps the Job when Flink has ended",
+            "Kubernetes 1.29 and later have them; with --keep-sidecars the container stays as it is, and the Job does not end when Flink ends",
         )),
         _ => Ok(()),
     }

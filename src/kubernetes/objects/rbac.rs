@@ -62,15 +62,16 @@ pub(crate) async fn apply(
 /// # Errors
 /// Conflict when an object of that name does not belong to the cluster.
 pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>> {
-    let reads = [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
-        let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
-        match cluster.get::<Value>(&target).await? {
-            Some(object) if is_part(&object, name, HIGH_AVAILABILITY) => Identity::of(resource, &object).map(Some),
-            Some(object) => Err(Error::conflict(Foreign { resource, object }.to_string())
-                .hint("another name for the cluster leaves it alone")),
-            None => Ok(None),
-        }
-    });
+    let reads =
+        [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
+            let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
+            match cluster.get::<Value>(&target).await? {
+                Some(object) if is_part(&object, name, HIGH_AVAILABILITY) => Identity::of(resource, &object).map(Some),
+                Some(object) => Err(Error::conflict(Foreign { resource, object }.to_string())
+                    .hint("choose another name for the cluster")),
+                None => Ok(None),
+            }
+        });
     let found = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(found.into_iter().flatten().collect())
 }
