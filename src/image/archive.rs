@@ -205,8 +205,8 @@ fn only_image(index: &Value) -> Result<Descriptor> {
         1 => Ok(images.remove(0)),
         0 => Err(Error::usage("there is no image in it")),
         many => Err(
-            Error::usage(format!("there are {many} images in it, and a base is one"))
-                .hint("`docker save IMAGE` with one name writes one"),
+            Error::usage(format!("there are {many} images in it, and the base must be one image"))
+                .hint("`docker save IMAGE` with one name writes a file with one image"),
         ),
     }
 }
@@ -216,10 +216,11 @@ fn docker(contents: &Contents, blobs: &mut BTreeMap<Digest, (u64, u64)>) -> Resu
     let list = contents.json("manifest.json")?;
     let images = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let [image] = images else {
-        return Err(
-            Error::usage(format!("there are {} images in it, and a base is one", images.len()))
-                .hint("`docker save IMAGE` with one name writes one"),
-        );
+        return Err(Error::usage(format!(
+            "there are {} images in it, and the base must be one image",
+            images.len()
+        ))
+        .hint("`docker save IMAGE` with one name writes a file with one image"));
     };
     let text = |value: &Value| {
         value

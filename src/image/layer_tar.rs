@@ -93,7 +93,7 @@ fn header(path: &str, kind: EntryType, size: u64, mode: u32) -> Result<Vec<u8>> 
     let mut bytes = Vec::new();
     Builder::new(&mut bytes)
         .append_data(&mut header, path, io::empty())
-        .map_err(|e| Error::usage(format!("{path:?} cannot stand in an image")).because(e))?;
+        .map_err(|e| Error::usage(format!("{path:?} cannot be the path of a file in an image")).because(e))?;
     Ok(without_end(bytes))
 }
 

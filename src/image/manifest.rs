@@ -89,10 +89,10 @@ pub(crate) fn read(bytes: &[u8], media_type: &str) -> Result<Document> {
     let value: Value =
         serde_json::from_slice(bytes).map_err(|e| Error::failure("its manifest cannot be read").because(e))?;
     if value["schemaVersion"] == 1 {
-        return Err(
-            Error::failure("it is an image of Docker's schema 1, which nothing reads any more")
-                .hint("`docker pull` and `docker push` by a current Docker rewrite it"),
-        );
+        return Err(Error::failure(
+            "it is an image of Docker's schema 1, which current container runtimes do not read",
+        )
+        .hint("`docker pull` and `docker push` by a current Docker rewrite it"));
     }
     let said = value["mediaType"]
         .as_str()

@@ -187,7 +187,7 @@ pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::e
     }
     if let Some(fault) = text("certificate") {
         let hint = if fault.contains("not valid for name") {
-            "--server gives the address, --tls-server-name the name that stands in the certificate"
+            "--server gives the address, --tls-server-name the name that is in the certificate"
         } else {
             "--certificate-authority FILE names the authority that signed it"
         };

@@ -119,7 +119,7 @@ fn arguments(object: &Value, remarks: &mut Vec<String>) -> Result<(Option<String
     let kind = object["kind"].as_str().unwrap_or_default();
     if main.get("command").is_some() {
         remarks.push(format!(
-            "the {kind}'s container has a command of its own, which cannot be said"
+            "the {kind}'s container has a command of its own, which a FlinkDeployment cannot express"
         ));
     }
     let list = main["args"].as_array().map(Vec::as_slice).unwrap_or_default();

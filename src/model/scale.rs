@@ -96,7 +96,7 @@ pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     }
     if known.scheduler != "adaptive" {
         return Ok(redeploy(
-            "the running JobManager has not the adaptive scheduler (jobmanager.scheduler=adaptive)".to_owned(),
+            "the running JobManager does not use the adaptive scheduler (jobmanager.scheduler=adaptive)".to_owned(),
         ));
     }
     let since = FlinkVersion::new(1, 18);
@@ -108,7 +108,7 @@ pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     if followers.is_empty() || (bound_of_followers(known) == 1 && wanted > 1) {
         // A source or sink that its program sets to one task looks the same, and more tasks of it would be wrong.
         return Ok(redeploy(
-            "each vertex has one task now, and which of them may have more only the program knows".to_owned(),
+            "each vertex has one task now, and only the program knows which of them may have more".to_owned(),
         ));
     }
     let targets = targets(known, &followers);
@@ -380,7 +380,10 @@ mod tests {
     fn everything_else_goes_through_a_savepoint_and_says_why() {
         let base = || known(counting(), 3);
         let cases: [Case; 4] = [
-            (|it| it.scheduler = "default".into(), "has not the adaptive scheduler"),
+            (
+                |it| it.scheduler = "default".into(),
+                "does not use the adaptive scheduler",
+            ),
             (|it| it.version = Some(FlinkVersion::new(1, 17)), "came with 1.18"),
             (|it| it.new_slots = Some(4), "with 4 slots"),
             (

@@ -115,7 +115,7 @@ impl Templates {
 fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     if text.contains([OPEN, CLOSE]) {
         return Err(Error::usage(format!(
-            "{source}: the characters U+E000 and U+E001 cannot stand in a template"
+            "{source}: the characters U+E000 and U+E001 are not allowed in a template"
         )));
     }
     // As kubectl reads it, YAML 1.1: `defaultMode: 0400` is octal.

@@ -84,7 +84,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
         JobStatus::Stopped => stopped_before(&handle)?,
         JobStatus::Unreachable(why) => {
             let error = handle.cannot_save(&why).hint(format!(
-                "`kubectl flink delete {name}` ends it without: what it did since its last savepoint is lost"
+                "`kubectl flink delete {name}` ends it without a savepoint: what it did since its last savepoint is lost"
             ));
             return Err(handle.or_changed(error).await);
         }

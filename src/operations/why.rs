@@ -76,7 +76,7 @@ fn ended(observation: &Observation) -> Option<String> {
             format!("the job was stopped with savepoint {path}")
         }
         Some(path) => format!("the job was stopped with savepoint {path}, and can be resumed from it"),
-        None => "the job has ended well".to_owned(),
+        None => "the job has ended successfully".to_owned(),
     })
 }
 

@@ -344,7 +344,7 @@ fn without_either_it_goes_through_a_savepoint() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains(
-            "to 5 through a savepoint, with 5 TaskManagers instead of 2: the running JobManager has not the adaptive scheduler"
+            "to 5 through a savepoint, with 5 TaskManagers instead of 2: the running JobManager does not use the adaptive scheduler"
         ),
         "{outcome}"
     );

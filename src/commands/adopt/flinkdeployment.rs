@@ -86,7 +86,7 @@ fn no_state(source: &str) -> Error {
         "the status of FlinkDeployment {source} has no path of the job's last state"
     ))
     .hint("--from-savepoint PATH names one")
-    .hint("the operator writes one when it stops a running job whose upgradeMode is savepoint: start it again, and suspend it so")
+    .hint("the operator writes one when it stops a running job whose upgradeMode is savepoint: start the job again, then suspend it with this upgradeMode")
 }
 
 /// Checks that the operator's high availability has left no ConfigMaps: they have the same names, and their data of the
@@ -101,7 +101,7 @@ async fn check_no_leftovers(cluster: &Cluster, source: &str) -> Result<()> {
     Err(Error::conflict(format!(
         "high availability of FlinkDeployment {source} has left ConfigMaps, which hold its last state"
     ))
-    .hint("another NAME on the command line leaves them alone")
+    .hint("give another NAME on the command line to keep them")
     .hint(format!(
         "`kubectl delete configmap -l app={source},type=flink-native-kubernetes` deletes them, once the savepoint is known to be good"
     )))

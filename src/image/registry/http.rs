@@ -179,7 +179,7 @@ pub(crate) async fn collect(body: Incoming, most: usize) -> Result<Bytes> {
     match tokio::time::timeout(SMALL_ANSWER_TIMEOUT, collecting).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(Error::failure(format!(
-            "the registry's answer is longer than {most} bytes, which none of its kind is"
+            "the registry's answer is longer than {most} bytes, the limit for an answer of this kind"
         ))),
         Ok(Err(e)) => Err(Error::unreachable("the registry broke off its answer").because(e)),
         Err(_) => Err(Error::failure(format!(

@@ -121,7 +121,7 @@ fn completed(observed: &Observed) -> Verdict {
         return Verdict::Finished {
             job_id: Some(job.jid.clone()),
             note: Some(Note::new(format!(
-                "the JobManager ended well; the last state that Flink reported was {}",
+                "the JobManager ended with exit code 0; the last state that Flink reported was {}",
                 job.state
             ))),
         };
@@ -131,7 +131,7 @@ fn completed(observed: &Observed) -> Verdict {
         return Verdict::Finished {
             job_id: None,
             note: Some(Note::new(
-                "the JobManager ended well; Flink's REST was never reached, so the job was not seen",
+                "the JobManager ended with exit code 0; Flink's REST was never reached, so the job was not seen",
             )),
         };
     }

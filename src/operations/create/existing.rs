@@ -70,7 +70,7 @@ pub(crate) async fn replace(
         let runs = is_left || !matches!(handle.job_status().await?, JobStatus::Stopped);
         if suspended && runs && !is_left {
             return Err(
-                Error::conflict(format!("job.state says that {name} is suspended, and it runs"))
+                Error::conflict(format!("job.state of the file is suspended, but {name} runs"))
                     .hint(format!("`kubectl flink suspend {name}` suspends it, with a savepoint")),
             );
         }

@@ -310,7 +310,7 @@ pub(crate) fn histories(config_maps: &[Value]) -> Vec<Finding> {
                 Finding::new(
                     Severity::Warning,
                     "history",
-                    format!("ConfigMap {name} has {} KiB, and 1024 are the most", size >> 10),
+                    format!("ConfigMap {name} has {} KiB; the limit is 1024 KiB", size >> 10),
                 )
                 .hint("shorten the program's arguments or files in the spec: each revision keeps them"),
             );

@@ -62,7 +62,7 @@ pub(crate) async fn dispose(
         ));
     } else if history.last_path().is_some_and(|last| is_same_place(last, path)) {
         progress::warn(&format!(
-            "it is the newest savepoint of {name}: nothing as new can be resumed from"
+            "it is the newest savepoint of {name}: without it, a resume starts from an older one, or fails"
         ));
     }
     if let Some(confirm) = confirm {

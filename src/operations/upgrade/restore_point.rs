@@ -35,7 +35,7 @@ pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Resul
             "the job of {name} does not keep its checkpoints when it is canceled, so there is no last checkpoint to resume from"
         ))
         .hint("-D execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION makes it keep them, from its next start on")
-        .hint("--strategy savepoint needs nothing of the kind"));
+        .hint("--strategy savepoint needs no checkpoint"));
     }
     let Some(newest) = statistics.latest.completed else {
         return Err(
@@ -48,7 +48,7 @@ pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Resul
             "the checkpoints of the job of {name} are only in the memory of its JobManager, so there is none to resume from"
         ))
         .hint("--checkpoint-dir DIR makes it write them, from its next start on")
-        .hint("--strategy savepoint needs nothing of the kind")
+        .hint("--strategy savepoint needs no checkpoint")
     })
 }
 
