@@ -18,14 +18,14 @@ use crate::model::names::APPLY_SET;
 use crate::operations::create::CreateOptions;
 use crate::operations::list_clusters::names_of;
 
-/// Create or change clusters so that they are as files describe them
+/// Create or change clusters as files describe them
 ///
-/// A cluster that does not exist is created, one that differs is changed as `upgrade` does it: with a savepoint, and back if
-/// it does not come up. If nothing differs, nothing is done, even if the job does not run. Savepoints in the files are
-/// for the creation only: a change starts from the state of the job.
+/// The command creates a cluster that does not exist, and upgrades a cluster that differs: with a savepoint, and back
+/// to the old version if the new one does not come up. If nothing differs, it does nothing, even if the job does not
+/// run. A savepoint in a file is used for the creation only: a change starts from the state of the job.
 ///
-/// With --prune the clusters of the set that no file describes any more are deleted, each after a savepoint, in the namespaces
-/// that the files name: a cluster whose namespace no file names any more stays.
+/// With --prune it deletes the clusters of the set that no file describes any more, each after a savepoint, in the
+/// namespaces that the files name: a cluster whose namespace no file names any more stays.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink apply -f flinkdeployment.yaml\n  \

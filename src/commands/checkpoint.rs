@@ -14,8 +14,8 @@ use crate::progress;
 
 /// Take a checkpoint of a running job now, and print its path (Flink 1.17+)
 ///
-/// A checkpoint belongs to Flink: it is what a failed job is restarted from, and Flink deletes it when it has newer
-/// ones. To keep state take a savepoint. With --wait=false the trigger ID is printed instead of the path.
+/// A checkpoint belongs to Flink: Flink restarts a failed job from it, and deletes it when it has newer ones. To keep
+/// the state, take a savepoint. With --wait=false the trigger ID is printed instead of the path.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kubectl flink checkpoint demo")]
 pub(crate) struct CheckpointArgs {

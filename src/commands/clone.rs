@@ -16,8 +16,8 @@ use crate::operations::savepoint::progress::SavepointFormat;
 /// Create a second cluster from the state of a running one, which keeps running
 ///
 /// A running job writes a savepoint for it and is not stopped; if the job does not run, its last savepoint is used. The
-/// clone has a job ID, checkpoints and high-availability data of its own, and no port of the nodes. What the job itself
-/// writes to (topics, tables) is the same unless its arguments say otherwise: give new ones after --.
+/// clone has its own job ID, checkpoints and high-availability data, and no node port. Both jobs write to the same
+/// topics and tables unless the arguments of the program say otherwise: give new ones after --.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink clone demo demo-b --image registry/my-job:1.1\n  \

@@ -37,7 +37,7 @@ pub(super) enum DefaultsCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SetArgs {
-    /// Name of the default: that of the flag; prompts false stands for --yes
+    /// Name of the default: the name of its flag; `prompts false` means --yes
     #[arg(value_name = "KEY")]
     key: String,
     /// Its value

@@ -12,8 +12,9 @@ use crate::output::{Format, documents, findings, list, terminal};
 
 /// Check what may keep clusters from running
 ///
-/// Connection, rights, quotas, Pod Security, node ports, histories and clusters left over; with a NAME also its image,
-/// service account and where its state goes. The exit code is 1 if anything is critical.
+/// Checks the connection, rights, quotas, Pod Security, node ports, histories and remains of earlier clusters; with a
+/// NAME also the image, the service account and the storage of that cluster. The exit code is 1 if anything is
+/// critical.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink doctor\n  \
@@ -26,7 +27,8 @@ pub(crate) struct DoctorArgs {
     /// Print a Role for all commands, and with --subject a RoleBinding, and check nothing
     #[arg(long)]
     rbac: bool,
-    /// Subject of a RoleBinding: User:NAME, Group:NAME or ServiceAccount:[NAMESPACE:]NAME; without it there is none
+    /// Subject of the RoleBinding: User:NAME, Group:NAME or ServiceAccount:[NAMESPACE:]NAME; without it only the Role
+    /// is printed
     #[arg(long, value_name = "KIND:NAME", requires = "rbac")]
     subject: Option<String>,
     /// Format of the output

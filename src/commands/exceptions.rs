@@ -25,7 +25,7 @@ pub(crate) struct ExceptionsArgs {
     /// Print whole stack traces
     #[arg(long, conflicts_with = "output")]
     stack_traces: bool,
-    /// Exceptions at most
+    /// Maximum number of exceptions
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     max: u32,
 }

@@ -9,11 +9,11 @@ use crate::model::manifests;
 use crate::model::names::APPLY_SET;
 use crate::output::{Format, Line, Printer, terminal};
 
-/// Show the revisions of a cluster, newest first, or the whole of one
+/// Show the revisions of a cluster, newest first, or one of them in full
 ///
 /// Each create, upgrade, resume and scale makes a revision; the history keeps them when the cluster is deleted. The
-/// current one is marked with a star. With --revision it is printed as a FlinkDeployment, which `create -f` and
-/// `upgrade -f` take. Names (-o name) are numbers.
+/// current one is marked with a star. With --revision N the command prints that revision as a FlinkDeployment, which
+/// `create -f` and `upgrade -f` read. With -o name it prints the numbers of the revisions.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink history demo\n  \

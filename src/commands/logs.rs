@@ -17,8 +17,9 @@ use crate::output::terminal;
 
 /// Print the logs of clusters, in the order of time
 ///
-/// Lines of all their Pods, each with the role and the end of the Pod's name before it. With --follow it continues with
-/// Pods that replace others, and ends when the clusters' Jobs have ended and no container writes any more.
+/// Prints the lines of all Pods, each after the role and the end of the name of its Pod. With --follow the command
+/// continues with Pods that replace others, and ends when the clusters' Jobs have ended and no container writes any
+/// more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink logs demo --tail 100 -f\n  \
@@ -46,7 +47,7 @@ pub(crate) struct LogsArgs {
     /// Only Pods of this role
     #[arg(long, value_enum, value_name = "ROLE")]
     role: Option<RoleArg>,
-    /// Sidecars and init containers too
+    /// Print the logs of sidecars and init containers too
     #[arg(long)]
     all: bool,
     /// Only lines that match this regular expression

@@ -20,9 +20,9 @@ const AROUND: usize = 5;
 
 /// Show where a job spends its time: a flame graph of a vertex, or a profile of a process
 ///
-/// Prints the hottest frames of the vertex as a tree; -o and --browser give the whole flame graph as a picture. With
-/// --jobmanager or --taskmanager Flink profiles that process by async-profiler (Flink 1.19+), whose page is written to a
-/// file. Both have to be turned on: `create --profiling`, or `upgrade NAME --profiling`.
+/// Prints the hottest frames of the vertex as a tree; -o and --browser show the whole flame graph as a picture. With
+/// --jobmanager or --taskmanager Flink profiles that process by async-profiler (Flink 1.19+), and the command writes
+/// its page to a file. Both have to be turned on: `create --profiling`, or `upgrade NAME --profiling`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink profile demo\n  \

@@ -17,14 +17,14 @@ use crate::output::terminal;
 
 /// Delete clusters whose jobs have ended; their histories stay
 ///
-/// What is left of such a cluster are idle TaskManagers, and the logs of its JobManager. Its last
-/// savepoint is in its history, so that resume can bring it back.
+/// Such a cluster still has idle TaskManagers, and the logs of its JobManager. Its last savepoint is in its history, so
+/// that `resume` can bring it back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink prune\n  \
     kubectl flink prune -A --older-than 24h --yes")]
 pub(crate) struct PruneArgs {
-    /// Only clusters whose job ended so long ago
+    /// Only clusters whose job ended longer ago than this, such as 24h
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     older_than: Option<Duration>,
     /// Clusters of all namespaces

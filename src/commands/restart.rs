@@ -13,8 +13,8 @@ use crate::operations::upgrade::change;
 
 /// Restart a cluster through a savepoint, changing nothing
 ///
-/// New JobManager, new TaskManagers, the same spec: the running job is stopped with a savepoint and restarted from it, as
-/// in an upgrade.
+/// The running job is stopped with a savepoint and starts from it again, as in an upgrade: with a new JobManager, new
+/// TaskManagers and the same spec.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink restart demo\n  \

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::operations::run::{follow, remove_created};
 use crate::output::terminal;
 
-/// Create a cluster, wait for its job's end, and end with its outcome
+/// Create a cluster, wait until its job ends, and exit with its outcome
 ///
 /// For batch jobs in continuous integration and CronJobs. Exit codes: 0 the job finished, 6 it failed or was canceled,
-/// 5 the time limit has passed. All flags of `create` work; --timeout limits how long the job may take to run at all,
-/// --limit how long everything may take.
+/// 5 the time limit has passed. All flags of `create` work; --timeout limits the time until the job runs, --limit the
+/// whole time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink run nightly --image registry/my-batch:1.0 --rm\n  \

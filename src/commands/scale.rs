@@ -10,11 +10,12 @@ use crate::operations::scale::{self, ScaleTarget};
 
 /// Change the parallelism of a running job without losing its state
 ///
-/// In place where Flink can do that: with jobmanager.scheduler=adaptive (Flink 1.18+) the job restarts from its last
-/// checkpoint while its JobManager stays, with scheduler-mode=reactive only TaskManagers are added or removed.
-/// Otherwise through a savepoint, as an upgrade does it: one that does not come up is undone, and one that was
-/// interrupted continues when it is repeated. Before it begins, the command prints which of these ways it uses, and
-/// why. It asks before a job without checkpoints is scaled in place, which loses its state.
+/// Flink changes the parallelism in place if it can: with jobmanager.scheduler=adaptive (Flink 1.18+) the job restarts
+/// from its last checkpoint while its JobManager stays; with scheduler-mode=reactive only TaskManagers are added or
+/// removed. Otherwise the change goes through a savepoint, as an upgrade: if the new version does not come up, the old
+/// one starts again, and an interrupted command can be repeated. Before it begins, the command prints which of these
+/// ways it uses, and why. It asks for confirmation before it scales a job without checkpoints in place, because the job
+/// loses its state.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink scale demo -p 8\n  \

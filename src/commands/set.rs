@@ -67,7 +67,7 @@ enum Field {
         #[arg(value_name = "KEY=VALUE|KEY-", required = true, help_heading = None::<&str>)]
         pairs: Vec<String>,
     },
-    /// Set the arguments of the program, all of them
+    /// Replace all arguments of the program
     Args {
         #[command(flatten)]
         of: NamedChangeArgs,

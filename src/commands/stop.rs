@@ -9,11 +9,11 @@ use crate::output::terminal;
 
 /// Stop a job with a savepoint, and print its path
 ///
-/// For a job that will not run again here, or soon will: its TaskManagers stay, and keep their resources. `suspend` frees
-/// them and is the one for a pause; `delete --savepoint` removes the cluster.
+/// The TaskManagers stay, and keep their resources. For a pause use `suspend`, which frees them; to remove the cluster
+/// use `delete --savepoint`.
 ///
-/// Flink stops its sources, writes the savepoint and ends the job, in one piece: nothing is processed after it. The
-/// command ends when the JobManager has ended. If the savepoint fails the job keeps running.
+/// Flink stops the sources, writes the savepoint and ends the job in one operation: no record is processed after the
+/// savepoint. The command ends when the JobManager has ended. If the savepoint fails, the job keeps running.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink stop demo\n  \

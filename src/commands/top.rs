@@ -15,9 +15,9 @@ use crate::output::top::{self, TopView};
 
 /// Show live metrics of jobs
 ///
-/// Job states, checkpoints and rates from Flink; CPU and memory where the Kubernetes cluster has metrics.k8s.io. In a
-/// pipe it is shown once. Keys: q quits, s sorts by the next column, / filters by name, arrows and Enter show the vertices of
-/// a cluster, Esc goes back.
+/// Shows job states, checkpoints and rates from Flink, and CPU and memory if the Kubernetes cluster has metrics.k8s.io.
+/// In a pipe they are printed once. Keys: q quits, s sorts by the next column, / filters by name, arrows and Enter show
+/// the vertices of a cluster, Esc goes back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink top\n  \

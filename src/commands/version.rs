@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Show the version of this program, of the Kubernetes cluster, and of the Flink releases it knows
 ///
-/// There is no update check, and no data is sent to anyone else.
+/// The command does not check for updates, and sends no data except to the API server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VersionArgs {
     /// Show the version of this program only

@@ -37,7 +37,7 @@ pub(crate) struct SpecArgs {
     /// Entry class of the job; without it Flink looks for a jar with a Main-Class
     #[arg(long, visible_alias = "job-classname", value_name = "CLASS")]
     job_class: Option<String>,
-    /// SQL script to run as the job (Flink 2.0+), instead of a class; several INSERTs belong into one EXECUTE STATEMENT
+    /// SQL script to run as the job (Flink 2.0+), instead of a class; put several INSERTs into one EXECUTE STATEMENT
     /// SET
     #[arg(long, value_name = "FILE", conflicts_with_all = ["job_class", "arguments"])]
     sql: Option<PathBuf>,

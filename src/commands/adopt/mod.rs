@@ -16,8 +16,8 @@ use crate::output::terminal;
 /// The plugin takes over the Service, the Job and the Deployment of NAME: it becomes the owner of their fields, labels
 /// them, and adds their spec to the history as a revision. No Pod is changed or restarted.
 ///
-/// With --from-flinkdeployment a new cluster is created from a FlinkDeployment in the namespace, and from its last savepoint.
-/// Its own deployment must be stopped before: the plugin does not touch it.
+/// With --from-flinkdeployment a new cluster is created from a FlinkDeployment in the namespace, and from its last
+/// savepoint. The operator must have suspended the job before; the plugin does not change the FlinkDeployment.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink adopt demo\n  \

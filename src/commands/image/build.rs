@@ -17,9 +17,9 @@ use crate::output::terminal;
 
 /// Put jars and other files on a base image, and push it
 ///
-/// The files are one layer, whose bytes depend on the files only. If the image goes to the registry of its base, layers
-/// of the base stay there; otherwise they are copied. An image for several platforms stays one. The name with its
-/// digest is printed, for `create --image`.
+/// The files become one layer, whose bytes depend on the files only. If the image goes to the registry of its base,
+/// layers of the base stay there; otherwise they are copied. An image for several platforms remains a multi-platform
+/// image. The command prints the name with the digest, for `create --image`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink image build --base flink:2.3 --jar app.jar --push registry/app:1\n  \

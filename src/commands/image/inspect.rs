@@ -14,8 +14,9 @@ use crate::output::{document, image, terminal};
 
 /// Show what an image has for Flink
 ///
-/// Flink's and Java's version, the entrypoint, jars with their entry classes, plugins and platforms, from the registry and
-/// without pulling the image: layers above 32 MiB are read only if the image's history mentions files for Flink.
+/// Shows the versions of Flink and Java, the entrypoint, jars with their entry classes, plugins and platforms. The
+/// command reads the registry and does not pull the image: it reads layers above 32 MiB only if the image's history
+/// mentions files for Flink.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink image inspect registry/team/app:1.0\n  \

@@ -14,8 +14,9 @@ use crate::output::{object, terminal};
 
 /// Show which operators differ between two savepoints
 ///
-/// Operators that were added or removed, and those whose parallelism, states or sizes changed, by their operator IDs. With
-/// --of alone the two newest savepoints in its history; with one path that one and the newest.
+/// Shows operators that were added or removed, and those whose parallelism, states or sizes changed. Operators are
+/// compared by their IDs. With --of alone the command compares the two newest savepoints in the history of the cluster;
+/// with --of and one path, that savepoint and the newest.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint diff savepoint-1 savepoint-2\n  \

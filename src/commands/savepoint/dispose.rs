@@ -13,8 +13,8 @@ use crate::output::terminal;
 
 /// Delete the files of a savepoint
 ///
-/// Flink does it, so the cluster's JobManager must be up: it has the access that the files need. The history remembers
-/// that the savepoint is gone, so nothing is ever resumed from it. Other clusters, such as clones that were started
+/// Flink deletes the files, so the JobManager of the cluster must be up: it has access to them. The history records
+/// that the savepoint is gone, so that no command resumes from it. Other clusters, such as clones that were started
 /// from it, are not checked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kubectl flink savepoint dispose demo s3://bucket/savepoints/savepoint-1")]

@@ -11,9 +11,10 @@ use crate::output::{object, terminal};
 
 /// Show what is in a savepoint: operators, parallelism, sizes and files
 ///
-/// Reads its file _metadata, of Flink 1.13 to 2.3, without Flink. Names and uids of operators are in savepoints of Flink
-/// 2.0 and later. The file is on this machine, or, with --of, in a volume of that cluster: a short-lived Job with the
-/// cluster's image and this volume, read only, prints it to its log. Object stores are read by their own tools.
+/// Reads the file _metadata of a savepoint or checkpoint of Flink 1.13 to 2.3, without Flink. Names and uids of
+/// operators are in savepoints of Flink 2.0 and later. The file is on this machine, or, with --of, in a volume of that
+/// cluster: a short-lived Job with the cluster's image and this volume, read only, prints it to its log. For a file in
+/// an object store, use the tool of the store, and give its output to this command.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint inspect /mnt/savepoints/savepoint-1\n  \
@@ -22,7 +23,8 @@ use crate::output::{object, terminal};
     aws s3 cp s3://bucket/sp-1/_metadata - | kubectl flink savepoint inspect -\n  \
     kubectl flink savepoint inspect savepoint-1/_metadata -o json")]
 pub(crate) struct InspectArgs {
-    /// Its folder, or the file _metadata; - is standard input. With --of alone: the newest one in its history
+    /// Folder of the savepoint, or its file _metadata; - is standard input. Without it, --of reads the newest savepoint
+    /// in the history
     #[arg(value_name = "PATH|FILE|-", required_unless_present = "of")]
     path: Option<String>,
     #[command(flatten)]
