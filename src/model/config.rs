@@ -322,7 +322,7 @@ impl Config {
     pub(crate) fn because_of_version(&self, error: Error) -> Error {
         match self.flink_version {
             Some(version) => error.hint(format!(
-                "Flink {version} was set by --flink-version or by flinkVersion of a file: if the image has another Flink, set it with --flink-version VERSION"
+                "Flink {version} was set by --flink-version or by flinkVersion of a file: if the image has another Flink, `--flink-version VERSION` corrects it"
             )),
             None => error,
         }

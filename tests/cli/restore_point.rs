@@ -303,7 +303,7 @@ fn a_flink_that_cannot_read_the_state_is_refused_while_the_job_runs() {
     let stated = ["upgrade", "demo", "--image", "orders:7", "--flink-version", "1.20"];
     let outcome = running().run(&stated);
     assert_eq!(outcome.code, Some(8), "{outcome}");
-    let word = "Flink 1.20 is what --flink-version says";
+    let word = "Flink 1.20 was set by --flink-version";
     assert!(outcome.stderr.contains(word), "{outcome}");
 
     // The recorded version is wrong: Flink itself says that it is an older one.

@@ -289,7 +289,7 @@ mod tests {
                 Spec::resolve(config).unwrap_err().hints.join("\n")
             };
             let stated = refused(Some(FlinkVersion::new(1, 18)), "orders:7");
-            assert!(stated.contains("Flink 1.18 is what --flink-version says"), "{stated}");
+            assert!(stated.contains("Flink 1.18 was set by --flink-version"), "{stated}");
             assert!(stated.contains("`--flink-version VERSION` corrects it"), "{stated}");
             let tagged = refused(None, "flink:1.18.1");
             assert!(!tagged.contains("--flink-version"), "{tagged}");
