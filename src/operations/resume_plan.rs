@@ -119,7 +119,7 @@ pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
         handle.name,
         lost.map_or("", |savepoint| &savepoint.requested_at)
     ))
-    .hint("if it was written, it is the newest folder among the job's savepoints: name it by --from-savepoint PATH")
+    .hint("if it was written, it is the newest folder among the job's savepoints: name it with --from-savepoint PATH")
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ macro_rules! cause_kinds {
 cause_kinds! {
     /// The image cannot be pulled: it does not exist, is refused, or its registry does not answer.
     ImagePull = "image-pull",
-        "Correct `--image`, push the image, or name the registry's Secret by `--image-pull-secret`; the hint says which.",
+        "Correct `--image`, push the image, or name the registry's Secret with `--image-pull-secret`; the hint says which.",
     /// The image's name is not a valid reference.
     ImageName = "image-name",
         "Write `--image` like `registry/team/app:1.0`.",
@@ -220,13 +220,13 @@ cause_kinds! {
         "Use a Flink image of the nodes' architecture: `--image`.",
     /// No node fits the Pod.
     Unschedulable = "unschedulable",
-        "Ask for less memory or CPU, add a node, or correct node selectors, affinities and tolerations.",
+        "Request less memory or CPU, add a node, or correct node selectors, affinities and tolerations.",
     /// A volume cannot be attached or mounted.
     Volume = "volume",
         "Check the claim of `--mount CLAIM:PATH`: its name, its access mode, its storage class.",
     /// A quota is used up.
     Quota = "quota",
-        "Ask for less by memory and `--parallelism`, delete something, or have the quota raised.",
+        "Request less memory, lower `--parallelism`, delete something, or ask for a larger quota.",
     /// Admission (Pod Security, a webhook, a missing service account) refuses the Pod.
     PodRefused = "pod-refused",
         "Change what the message names: the Pod template, the service account, or the size.",
@@ -244,14 +244,14 @@ cause_kinds! {
         "Call `execute()` in `main()`; with `--ha` give a new run a new `--job-id`.",
     /// The JobManager's container was killed or terminated, or ended by a code that Flink does not document.
     JobManagerEnded = "jobmanager-ended",
-        "See the Pod's events and the end of its log; more CPU or memory by `--jobmanager-cpu` and `--jobmanager-memory`.",
+        "See the Pod's events and the end of its log; `--jobmanager-cpu` and `--jobmanager-memory` give it more CPU and memory.",
     /// A container used more memory than its limit, or its JVM ran out.
     OutOfMemory = "out-of-memory",
         "Give the role that was killed more memory: `--jobmanager-memory` or `--taskmanager-memory`, or the key that the hint names.",
-    /// A TaskManager's container ends again and again.
+    /// A TaskManager's container ends repeatedly.
     TaskManagerEnded = "taskmanager-ended",
         "Its log says why: `kubectl flink logs NAME --role taskmanager`; both roles need the same image.",
-    /// Pods are evicted, preempted or lost with their nodes again and again.
+    /// Pods are repeatedly evicted, preempted or lost with their nodes.
     Displaced = "displaced",
         "Look at the nodes: they are short of memory or disk, or are being drained.",
     /// The Job is suspended.
@@ -260,10 +260,10 @@ cause_kinds! {
     /// The Job's own time limit passed.
     Deadline = "deadline",
         "Raise `activeDeadlineSeconds` of the Job's template, or leave it out.",
-    /// Flink says FAILED (exit code 163).
+    /// Flink reports the job as FAILED (exit code 163).
     JobFailed = "job-failed",
         "Fix what the exception names; `kubectl flink restart NAME --recover` starts it again from its last checkpoint.",
-    /// Flink says CANCELED.
+    /// Flink reports the job as CANCELED.
     JobCanceled = "job-canceled",
         "Start it again: `kubectl flink resume NAME`.",
     /// The Job failed, and the cause is unknown.
@@ -277,13 +277,13 @@ cause_kinds! {
         "Check `--from-savepoint`; `kubectl flink savepoint list NAME` shows those that there are.",
     /// The image has no plugin for the scheme of a path, such as `s3://`.
     FileSystemPlugin = "file-system-plugin",
-        "Put the plugin under `/opt/flink/plugins` of the image, or name it in `ENABLE_BUILT_IN_PLUGINS` by `--env`.",
+        "Put the plugin under `/opt/flink/plugins` of the image, or name it in `ENABLE_BUILT_IN_PLUGINS` with `--env`.",
     /// The service account lacks rights on ConfigMaps that high availability needs.
     HighAvailabilityRights = "ha-rights",
         "`--ha-create-rbac`, or `--service-account` with the rights that `kubectl flink doctor NAME` names.",
     /// Flink's memory settings contradict each other, or the container's limit is below them.
     MemoryConfiguration = "memory-configuration",
-        "Set `--jobmanager-memory` and `--taskmanager-memory` only, and take other memory settings back.",
+        "Set only `--jobmanager-memory` and `--taskmanager-memory`, and remove other memory settings.",
     /// A TaskManager has too few network buffers for the job's parallelism.
     NetworkBuffers = "network-buffers",
         "Raise `taskmanager.memory.network.fraction` or `.max`, or lower `--parallelism`.",
@@ -293,18 +293,18 @@ cause_kinds! {
     /// The jar was built for a newer Java than the image has.
     JavaVersion = "java-version",
         "Use an image with that Java, or build for an older release.",
-    /// The program reaches into a module of Java that is closed to it, as modules are from Java 17 on.
+    /// The program uses internals of a Java module, which are closed from Java 17 on.
     ClosedJavaModules = "closed-java-modules",
         "Open the package that the message names: `--env JAVA_TOOL_OPTIONS=--add-opens=MODULE/PACKAGE=ALL-UNNAMED`.",
     /// Java does not start with one of its options.
     JavaOption = "java-option",
-        "Take the option out of `env.java.opts.*` and `JAVA_TOOL_OPTIONS`, or use an image with a Java that has it.",
+        "Remove the option from `env.java.opts.*` and `JAVA_TOOL_OPTIONS`, or use an image with a Java that has it.",
     /// The program's `main()` ended without `execute()`.
     NoExecute = "no-execute",
-        "Call `execute()`, or name the right class by `--job-class`.",
+        "Call `execute()`, or name the right class with `--job-class`.",
     /// The image has no Python, or not Flink's library for it.
     NoPython = "no-python",
-        "Use an image with Python and `apache-flink`, or name the interpreter by `python.executable`.",
+        "Use an image with Python and `apache-flink`, or name the interpreter with `python.executable`.",
     /// There is no jar with a program in the image, or none at the path that was given.
     JarMissing = "jar-missing",
         "Put the jar under `/opt/flink/usrlib` of the image (`--jar FILE --push-to REPOSITORY`), or correct its path.",
@@ -319,25 +319,25 @@ cause_kinds! {
         "Put the class's library into the jar, or correct `--job-class`.",
     /// A class that the JobManager has is missing on TaskManagers: the jar is in one image only.
     ClassOnTaskManagers = "class-missing-on-taskmanagers",
-        "Give both roles the same image, or the jar by `--jar`.",
+        "Give both roles the same image, or add the jar with `--jar`.",
     /// Flink does not understand its command line.
     CommandLine = "command-line",
         "Check `-D` settings, `--from-savepoint` and `--job-class`; the program's arguments come after `--`.",
     /// A port that Flink wants is taken.
     PortTaken = "port-taken",
-        "Take `hostNetwork` out of the Pod template, or keep the Pods on different nodes.",
+        "Remove `hostNetwork` from the Pod template, or keep the Pods on different nodes.",
     /// Flink took too long to start: it gets too little CPU.
     SlowStart = "slow-start",
-        "Ask for more by `--jobmanager-cpu` or `--taskmanager-cpu`.",
+        "Request more with `--jobmanager-cpu` or `--taskmanager-cpu`.",
     /// Flink is not configured with a place for checkpoints or savepoints.
     NoStorageDirectory = "no-storage-directory",
-        "Say where state goes: `--checkpoint-dir` and `--savepoint-dir`.",
+        "Set the folders of the state: `--checkpoint-dir` and `--savepoint-dir`.",
     /// Flink may not write where state goes.
     StorageAccess = "storage-access",
         "Make the volume writable for user 9999, or correct the credentials of the object store.",
     /// A process writes to a file system that is mounted for reading only: the container's own, or a volume.
     ReadOnlyFileSystem = "read-only-file-system",
-        "Mount an `emptyDir` where it writes, or leave `readOnlyRootFilesystem` out.",
+        "Mount an `emptyDir` where it writes, or remove `readOnlyRootFilesystem`.",
     /// Kafka or a service of a cloud refuses the credentials.
     ExternalRights = "external-rights",
         "Correct the credentials, or the rights that the service gives their user.",
@@ -349,13 +349,13 @@ cause_kinds! {
         "`kubectl flink why NAME` says how it ended; memory is the usual cause: `--taskmanager-memory`.",
     /// State outgrows what checkpoints in the JobManager's memory may have.
     StateTooLarge = "state-too-large",
-        "Say where checkpoints go: `--checkpoint-dir`.",
+        "Set the folder of checkpoints: `--checkpoint-dir`.",
     /// The program's `main()` threw an exception.
     MainThrows = "main-throws",
         "Fix the program's arguments, or what its `main()` does.",
     /// A container was killed because it did not answer its liveness probe.
     LivenessProbe = "liveness-probe",
-        "Ask for CPU, or give the probe of the Pod template more time.",
+        "Request more CPU, or give the probe of the Pod template more time.",
     /// A node does not answer, and Pods of the cluster are on it.
     NodeLost = "node-lost",
         "Wait until its Pods are replaced, or `kubectl delete node`, if the node does not come back.",
@@ -365,7 +365,7 @@ cause_kinds! {
     /// TaskManagers run and do not register with the JobManager.
     Unregistered = "taskmanagers-unregistered",
         "Check network policies, the Service, and that both roles have the same Flink.",
-    /// The job fails and is restarted again and again.
+    /// The job fails and restarts repeatedly.
     Restarting = "restarting",
         "Fix what `kubectl flink exceptions NAME` shows.",
     /// The job was restarted a short time ago, and runs again.
@@ -374,7 +374,7 @@ cause_kinds! {
     /// The JobManager was restarted without high availability: the job began again at its savepoint, or empty.
     ProgressLost = "progress-lost",
         "`--ha STORAGE_DIR`, with checkpoints.",
-    /// Backpressure holds checkpoint barriers up, so that checkpoints take too long.
+    /// Backpressure delays checkpoint barriers, so that checkpoints take too long.
     BackpressuredCheckpoints = "backpressured-checkpoints",
         "Make the slow vertex faster, or set `execution.checkpointing.unaligned.enabled`.",
     /// Checkpoints are not done within their time limit.
@@ -391,11 +391,11 @@ cause_kinds! {
         "`kubectl flink prune`, or `kubectl flink delete NAME`.",
     /// Flink has ended, and a container beside it keeps the JobManager's Pod: its Job neither ends nor starts another.
     SidecarKeepsPod = "sidecar-keeps-pod",
-        "Make it a native sidecar by the switch that the hint names; `kubectl flink wait NAME` ends the Pod.",
+        "Make it a native sidecar, as the hint says; `kubectl flink wait NAME` ends the Pod.",
     /// There is no JobManager: its Job is missing.
     NoJobManager = "no-jobmanager",
         "`kubectl flink resume NAME`, or `kubectl flink delete NAME`.",
-    /// There is no Service, by whose name the JobManager is reached.
+    /// The Service is missing, whose name is the address of the JobManager.
     NoService = "no-service",
         "`kubectl flink savepoint-resume NAME` creates it again.",
     /// There are no TaskManagers: the Deployment is missing or scaled to zero.
@@ -407,9 +407,9 @@ cause_kinds! {
     /// The cluster is being deleted, or its job is being canceled.
     Terminating = "terminating",
         "Wait: `kubectl flink wait NAME --for stopped`.",
-    /// Flink's REST does not answer though the JobManager runs, or it may not be asked.
+    /// Flink's REST does not answer although the JobManager runs, or you lack the right to use it.
     RestClosed = "rest-closed",
-        "See the rights by `kubectl flink doctor`, and the JobManager's log.",
+        "See your rights with `kubectl flink doctor`, and the JobManager's log.",
     /// Checkpointing is off: a restart begins at the savepoint, or empty.
     NoCheckpoints = "no-checkpoints",
         "Set `execution.checkpointing.interval`, and `--checkpoint-dir`.",

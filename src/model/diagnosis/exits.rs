@@ -106,7 +106,7 @@ const EXITS: [Exit; 12] = [
         code: 3,
         kind: CauseKind::OutOfMemory,
         meaning: "the JVM ran out of memory",
-        hint: "give it more memory by --jobmanager-memory",
+        hint: "give it more memory with --jobmanager-memory",
     },
     Exit {
         code: 126,
@@ -193,7 +193,7 @@ fn out_of_memory(role: Role, subject: &str) -> Cause {
         CauseKind::OutOfMemory,
         killed_for_memory(subject),
     )
-    .hint(format!("give it more memory by {flag}"))
+    .hint(format!("give it more memory with {flag}"))
     .hint(match role {
         Role::JobManager => {
             "what main() and libraries take outside of the heap counts too: -D jobmanager.memory.off-heap.size, -D jobmanager.memory.jvm-overhead.fraction"

@@ -97,7 +97,7 @@ fn probed(observed: &Observed, cause: &mut Cause) {
         cause.kind = CauseKind::LivenessProbe;
         cause.evidence.push(one_line(words(event).1));
         cause.hints = vec![
-            "the JVM is too slow to start or hangs: ask for CPU, or give the probe of the Pod template more time"
+            "the JVM is too slow to start or hangs: request more CPU, or give the probe of the Pod template more time"
                 .to_owned(),
         ];
         // A log that a kill truncated shows no cause.
@@ -230,7 +230,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
                 CauseKind::NoCheckpoints,
                 "checkpointing is off: after a failure the job begins again at its savepoint, or empty",
             )
-            .hint("turn it on by -D execution.checkpointing.interval=1min and --checkpoint-dir"),
+            .hint("turn it on with -D execution.checkpointing.interval=1min and --checkpoint-dir"),
         );
     }
     found

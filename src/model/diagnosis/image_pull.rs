@@ -107,11 +107,11 @@ pub(super) fn image_pull(
     } else if of_node {
         "the node cannot unpack the image: see the log of its container runtime, or keep the Pods off this node"
     } else if has(&["toomanyrequests", "too many requests"]) || status(&["429"]) {
-        "the registry limits anonymous pulls: log in by --image-pull-secret, or use a mirror"
+        "the registry limits anonymous pulls: log in with --image-pull-secret, or use a mirror"
     } else if has(&["x509", "http response"]) {
         "the nodes' container runtime must be configured to trust this registry"
     } else if has(&["denied", "unauthorized", "authoriz", "authentic", "basic auth"]) || status(&["401", "403"]) {
-        "check the name given to --image; for a private registry name its Secret by --image-pull-secret"
+        "check the name given to --image; for a private registry name its Secret with --image-pull-secret"
     } else if has(&["platform", "matching manifest"]) {
         "the image is not built for the nodes' architecture"
     } else if has(&MISSING) || status(&["404"]) {

@@ -331,7 +331,7 @@ const REFUSALS: [(&str, bool, CauseKind, &str); 10] = [
         "exceeded quota",
         false,
         CauseKind::Quota,
-        "the namespace's quota is used up: ask for less by {memory} or a lower --parallelism, or delete something",
+        "the namespace's quota is used up: request less memory with {memory}, lower --parallelism, or delete something",
     ),
     (
         "failed quota",
@@ -369,7 +369,7 @@ const REFUSALS: [(&str, bool, CauseKind, &str); 10] = [
         "security context constraint",
         true,
         CauseKind::PodRefused,
-        "OpenShift refuses user 9999: let the service account use the SCC nonroot-v2, and name it by --service-account",
+        "OpenShift refuses user 9999: let the service account use the SCC nonroot-v2, and name it with --service-account",
     ),
     (
         "usage per",
@@ -381,13 +381,13 @@ const REFUSALS: [(&str, bool, CauseKind, &str); 10] = [
         "service account",
         false,
         CauseKind::PodRefused,
-        "create the service account, or name another by --service-account",
+        "create the service account, or name another with --service-account",
     ),
     (
         "serviceaccount",
         false,
         CauseKind::PodRefused,
-        "create the service account, or name another by --service-account",
+        "create the service account, or name another with --service-account",
     ),
 ];
 

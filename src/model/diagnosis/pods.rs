@@ -238,10 +238,13 @@ fn scheduler_words(said: &str) -> String {
 
 /// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
 const SCHEDULER_HINTS: [(&str, &str); 7] = [
-    ("Insufficient memory", "ask for less memory by {memory}, or add a node"),
+    (
+        "Insufficient memory",
+        "request less memory with {memory}, or add a node",
+    ),
     (
         "Insufficient cpu",
-        "ask for less CPU, or for fewer TaskManagers by a lower --parallelism or more --slots, or add a node",
+        "request less CPU, or lower --parallelism or raise --slots for fewer TaskManagers, or add a node",
     ),
     (
         "untolerated taint",
@@ -253,7 +256,7 @@ const SCHEDULER_HINTS: [(&str, &str); 7] = [
     ),
     (
         "unbound immediate PersistentVolumeClaims",
-        "a claim given by --mount CLAIM:PATH has no volume",
+        "a claim given with --mount CLAIM:PATH has no volume",
     ),
     (
         "persistentvolumeclaim",

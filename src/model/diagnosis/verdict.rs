@@ -107,7 +107,7 @@ fn with_taskmanagers(observed: &Observed, mut cause: Cause) -> Cause {
         if end.is_oom() {
             cause = cause
                 .evidence(exits::killed_for_memory(&pod))
-                .hint("give the TaskManagers more memory by --taskmanager-memory");
+                .hint("give the TaskManagers more memory with --taskmanager-memory");
         } else if end.state.exit_code != 0 {
             cause = cause.evidence(format!("{pod} ended with exit code {}", end.state.exit_code));
         }
@@ -212,7 +212,7 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     ];
     let hint = if own_limit.iter().any(|words| last.contains(words)) {
         "the Pod writes more than it may: raise ephemeralStorage of the role's resource, or the emptyDir's sizeLimit, in the file, \
-         or mount a claim where RocksDB keeps its files (io.tmp.dirs) by --mount CLAIM:PATH"
+         or mount a claim where RocksDB keeps its files (io.tmp.dirs) with --mount CLAIM:PATH"
     } else {
         "the nodes are short of memory or disk, or are being drained: kubectl get nodes shows which"
     };

@@ -101,7 +101,7 @@ pub(crate) fn rpc_port(new: &Manifests, live: &Value, name: &ClusterName) -> Res
     let of = |object: &Value| Settings::of_object(object, &ConfigMaps::new());
     let (job, task_manager) = (of(&new.job), of(&new.deployment));
     if job.high_availability().is_some() || task_manager.high_availability().is_some() {
-        return Err("high availability that is not set by --ha has one ID for both versions".to_owned());
+        return Err("high availability that is not set with --ha has one ID for both versions".to_owned());
     }
     for settings in [&job, &task_manager] {
         let address = settings.rpc_address();

@@ -51,7 +51,7 @@ impl Spec {
             Some(image) => ImageName::parse(image).map(|_| image.to_owned())?,
             None => {
                 return Err(Error::usage(format!("cluster {name} has no image")).hint(
-                    "set it by --image IMAGE or FLINK_IMAGE_NAME: an image with Flink, and your jar in /opt/flink/usrlib",
+                    "set it with --image IMAGE or FLINK_IMAGE_NAME: an image with Flink, and your jar in /opt/flink/usrlib",
                 ));
             }
         };

@@ -252,7 +252,7 @@ pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
                     text("namespace")
                 ),
             )
-            .hint("name another by --node-port=PORT")
+            .hint("name another with --node-port=PORT")
         }
         None if everywhere => Finding::ok("node port", format!("{NODE_PORT} is free")),
         None => Finding::new(

@@ -42,7 +42,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
             "storage",
             format!("{flag} {path} of the {role} {inside}"),
         )
-        .hint("mount a volume there by --mount CLAIM:PATH, or use an object store");
+        .hint("mount a volume there with --mount CLAIM:PATH, or use an object store");
     }
     let Some(system) = FileSystem::of(scheme) else {
         return Finding::new(

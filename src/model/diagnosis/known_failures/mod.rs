@@ -63,7 +63,7 @@ const PROGRAM: &[KnownFailure] = &[
         hints: &[
             "with --ha the service account needs get, list, watch, create, update, patch and delete on configmaps: \
              kubectl flink doctor NAME shows how to grant them",
-            "name a service account that has these rights by --service-account",
+            "name a service account that has these rights with --service-account",
         ],
     },
     KnownFailure {
@@ -119,8 +119,8 @@ const PROGRAM: &[KnownFailure] = &[
             &["GC overhead limit exceeded"],
         ],
         hints: &[
-            "give it more memory by --taskmanager-memory, or a larger share of it by -D taskmanager.memory.task.heap.size",
-            "give it more memory by --jobmanager-memory, or a larger share of it by -D jobmanager.memory.heap.size",
+            "give it more memory with --taskmanager-memory, or a larger share of it with -D taskmanager.memory.task.heap.size",
+            "give it more memory with --jobmanager-memory, or a larger share of it with -D jobmanager.memory.heap.size",
         ],
     },
     KnownFailure {
@@ -202,7 +202,7 @@ const PROGRAM: &[KnownFailure] = &[
             &["Error opening zip file or JAR manifest missing"],
         ],
         hints: &[
-            "it is in -D env.java.opts.all or its like for a role, or in the variable JAVA_TOOL_OPTIONS: take it out, or use an --image with a Java that has it",
+            "the option is in -D env.java.opts.all, in the key of a role, or in the variable JAVA_TOOL_OPTIONS: remove it, or use an --image with a Java that has it",
         ],
     },
     KnownFailure {
@@ -225,7 +225,7 @@ const PROGRAM: &[KnownFailure] = &[
             &["No jobs included in application"],
             &["The application contains no execute() calls"],
         ],
-        hints: &["main() ended without execute(): call it, or name the right class by --job-class"],
+        hints: &["main() ended without execute(): call it, or name the right class with --job-class"],
     },
     KnownFailure {
         kind: CauseKind::JarMissing,
@@ -239,7 +239,7 @@ const PROGRAM: &[KnownFailure] = &[
             &["Multiple JAR archives with entry classes found"],
         ],
         hints: &[
-            "the jar with the program must be in /opt/flink/usrlib of the image, or given by --jar; name its class by --job-class",
+            "the jar with the program must be in /opt/flink/usrlib of the image, or given with --jar; name its class with --job-class",
         ],
     },
     KnownFailure {
@@ -265,7 +265,7 @@ const PROGRAM: &[KnownFailure] = &[
         ],
         hints: &[
             "the class given to --job-class is not in the jar, or has no main(): check its full name with package",
-            "the jar must be in /opt/flink/usrlib of the image, or given by --jar",
+            "the jar must be in /opt/flink/usrlib of the image, or given with --jar",
         ],
     },
     KnownFailure {
@@ -274,7 +274,7 @@ const PROGRAM: &[KnownFailure] = &[
         when: &[&["this image cannot be started directly"]],
         hints: &[
             "--direct-start takes an image like Flink's official ones: check --image, or use the image's own entrypoint \
-             by --direct-start=false",
+             with --direct-start=false",
         ],
     },
     KnownFailure {
@@ -373,7 +373,7 @@ const PROGRAM: &[KnownFailure] = &[
             &["Unable to open BLOB Server in specified port range"],
         ],
         hints: &[
-            "with hostNetwork two JobManagers of a node want the same ports: take it out of the Pod template, or keep them apart by a podAntiAffinity",
+            "with hostNetwork two JobManagers of a node want the same ports: remove it from the Pod template, or keep them on different nodes with a podAntiAffinity",
         ],
     },
     KnownFailure {
@@ -390,8 +390,8 @@ const PROGRAM: &[KnownFailure] = &[
         kind: CauseKind::SlowStart,
         when: &[&["Could not create actor system"]],
         hints: &[
-            "the JVM gets too little CPU: ask for more by --jobmanager-cpu or --taskmanager-cpu",
-            "give it more time by -D pekko.startup-timeout=120s (akka.startup-timeout before Flink 1.18)",
+            "the JVM gets too little CPU: request more with --jobmanager-cpu or --taskmanager-cpu",
+            "give it more time with -D pekko.startup-timeout=120s (akka.startup-timeout before Flink 1.18)",
         ],
     },
 ];
@@ -437,14 +437,14 @@ const OTHERS: &[KnownFailure] = &[
         kind: CauseKind::StateTooLarge,
         when: &[&["maximum permitted memory-backed state"]],
         hints: &[
-            "checkpoints are kept in the JobManager's memory and outgrow it: say where they go by --checkpoint-dir",
+            "checkpoints are kept in the JobManager's memory and outgrow it: set their folder with --checkpoint-dir",
         ],
     },
     KnownFailure {
         kind: CauseKind::CheckpointTimeout,
         when: &[&["Checkpoint expired before completing"]],
         hints: &[
-            "give checkpoints more time by -D execution.checkpointing.timeout, or let barriers overtake records by -D \
+            "give checkpoints more time with -D execution.checkpointing.timeout, or let barriers overtake records with -D \
              execution.checkpointing.unaligned.enabled=true",
         ],
     },

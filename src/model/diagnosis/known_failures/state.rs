@@ -53,7 +53,7 @@ pub(super) const STATE: &[KnownFailure] = &[
         ],
         hints: &[
             "no savepoint is at this path as the Pods see it: check --from-savepoint",
-            "a path without scheme is inside of the container: mount its volume by --mount CLAIM:PATH",
+            "a path without scheme is inside of the container: mount its volume with --mount CLAIM:PATH",
         ],
     },
     KnownFailure {

@@ -14,7 +14,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["state.savepoints.dir"],
             &["CheckpointStorage", "not configured"],
         ],
-        hints: &["say where state goes: --checkpoint-dir and --savepoint-dir"],
+        hints: &["set the folders of the state: --checkpoint-dir and --savepoint-dir"],
     },
     KnownFailure {
         kind: CauseKind::StorageAccess,
@@ -22,7 +22,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         when: &[&["No space left on device"], &["Disk quota exceeded"]],
         hints: &[
             "a disk is full: the claim of checkpoints and savepoints (kubectl flink savepoint dispose NAME PATH frees old savepoints), or the \
-             node's, where RocksDB and temporary files are (io.tmp.dirs): mount a larger claim there by --mount CLAIM:PATH",
+             node's, where RocksDB and temporary files are (io.tmp.dirs): mount a larger claim there with --mount CLAIM:PATH",
         ],
     },
     KnownFailure {
@@ -30,7 +30,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         when: &[&["Read-only file system"], &["ReadOnlyFileSystemException"]],
         hints: &[
             "mount an emptyDir where it writes: Flink needs /opt/flink/conf, /opt/flink/log and /tmp (for conf an init container copies the image's files)",
-            "or leave readOnlyRootFilesystem out of the Pod template, and readOnly out of the volume's mount",
+            "or remove readOnlyRootFilesystem from the Pod template, and readOnly from the volume's mount",
         ],
     },
     KnownFailure {
@@ -83,7 +83,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         // Source: Hadoop's `FSPermissionChecker.toAccessControlString`.
         when: &[&["AccessControlException", "user="]],
         hints: &[
-            "HDFS refuses the user that the message names: give the folder to it, or name another by --env HADOOP_USER_NAME=USER",
+            "HDFS refuses the user that the message names: make this user the owner of the folder, or set another user with --env HADOOP_USER_NAME=USER",
         ],
     },
     KnownFailure {
