@@ -309,7 +309,7 @@ impl HistoryStore {
             }
         }
         Err(Error::conflict(format!(
-            "the history of {} is changed by other clients again and again",
+            "other clients keep changing the history of {}",
             self.name
         )))
     }

@@ -34,7 +34,5 @@ pub(crate) async fn take_over(cluster: &Cluster, object: &Value, onto: &Identity
             Err(error) => return Err(error),
         }
     }
-    Err(Error::conflict(format!(
-        "{onto} is changed by other clients again and again"
-    )))
+    Err(Error::conflict(format!("other clients keep changing {onto}")))
 }

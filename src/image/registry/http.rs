@@ -138,10 +138,7 @@ impl Http {
             }
             parts.uri = next;
         }
-        Err(Error::failure(format!(
-            "{} redirects again and again",
-            origin(&parts.uri)
-        )))
+        Err(Error::failure(format!("{} redirects too often", origin(&parts.uri))))
     }
 }
 

@@ -327,10 +327,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     let cause = if now_failing {
         Cause::new(CauseKind::Restarting, format!("{about} is {}{restarts}", job.state))
     } else if again_and_again {
-        Cause::new(
-            CauseKind::Restarting,
-            format!("{about} fails again and again{restarts}"),
-        )
+        Cause::new(CauseKind::Restarting, format!("{about} fails repeatedly{restarts}"))
     } else if recent > 0 {
         let ago = newest
             .and_then(|exception| exception.time)
