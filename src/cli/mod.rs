@@ -298,7 +298,7 @@ fn print_clap_message(mut said: clap::Error) -> ExitCode {
     // Help and version go to stdout with success, everything else to stderr as a usage error.
     if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let text = said.render().ansi().to_string();
-        // Nothing can be said of a terminal or a pipe that is gone.
+        // An error of the terminal or the pipe cannot be reported anywhere.
         let _ = terminal::help(text.trim_end(), said.use_stderr());
         return ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 });
     }

@@ -15,7 +15,7 @@ use crate::output::flame_graph::tree;
 use crate::output::{picture, terminal};
 use crate::progress;
 
-/// Lines of the tree that are left to a terminal for the prompt and what stands above.
+/// Lines of a terminal that the tree leaves free for the prompt and for the lines above it.
 const AROUND: usize = 5;
 
 /// Show where a job spends its time: a flame graph of a vertex, or a profile of a process

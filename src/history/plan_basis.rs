@@ -132,7 +132,7 @@ mod tests {
         Journal::begin(Operation::Stop, Command::Stop, Holder::bob(token), at, Ending::Nothing)
     }
 
-    /// What becomes of one that begins, given what it read, what there is, and what it continues with.
+    /// Whether an operation may begin that read `ground`, when the history is `now`, and that continues `left`.
     fn enters(ground: &History, now: &History, left: Option<&Journal>) -> std::result::Result<bool, String> {
         let (basis, journal) = (Basis::nothing(), stop("mine", "2026-01-01T00:00:00Z"));
         let entry = Entry {

@@ -155,7 +155,7 @@ mod tests {
         }
         let error = names(Endless(file("a", b"b"), 0), 1 << 20).unwrap_err();
         assert!(error.to_string().contains("more than 1048576 bytes"), "{error}");
-        // A file that is said to be endless.
+        // A file whose header names an enormous size.
         let start = header(EntryType::Regular, "a", 1 << 60);
         let error = names(start.chain(io::repeat(0)), 1 << 20).unwrap_err();
         assert!(error.to_string().contains("more than 1048576 bytes"), "{error}");

@@ -235,7 +235,7 @@ impl ClusterHandle {
     }
 }
 
-/// How long a JobManager may take before its Job is looked at.
+/// How long a JobManager may take to answer before its Job is read.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// What `asking` brings, which asks Flink; no answer where the Job has no Pod that could give one.

@@ -38,7 +38,7 @@ const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 /// How long Flink may take to answer where no Pod of a JobManager is up: the address of a Pod that is gone answers nothing, and
 /// a request through the API server waits for it.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long Flink may take before the Pods are looked at again: the last one may have ended meanwhile.
+/// How long Flink may take to answer before the Pods are read again: the last one may have ended meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 pub(crate) struct Observation {

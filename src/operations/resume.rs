@@ -22,7 +22,7 @@ use crate::operations::upgrade::{ChangeOptions, execute, take_over};
 pub(crate) struct Resume<'a> {
     pub(crate) command: Command,
     pub(crate) version: StatedVersion<'a>,
-    /// What becomes of the running job, and where the new one starts.
+    /// How the running job ends, and from which state the new one starts.
     pub(crate) options: ResumeOptions<'a>,
     /// Form of the savepoint that the running job writes.
     pub(crate) savepoint_format: SavepointFormat,
@@ -79,7 +79,7 @@ async fn unless_left_behind(handle: ClusterHandle, wanted: &Resume<'_>) -> Resul
 /// Starts the cluster again.
 ///
 /// # Errors
-/// Usage when the option is missing that says what becomes of the running job; those of the operation.
+/// Usage when the option is missing that says how the running job ends; those of the operation.
 pub(crate) async fn resume(cluster: &Cluster, wanted: &Resume<'_>) -> Result<Report> {
     match Box::pin(open(cluster, wanted)).await? {
         ControlFlow::Continue((handle, job_status)) => Box::pin(start(handle, job_status, wanted)).await,

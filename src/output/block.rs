@@ -25,7 +25,7 @@ static LINES: AtomicUsize = AtomicUsize::new(0);
 
 /// Writes lines to stderr, above the live lines.
 pub(super) fn beside(text: &str) {
-    // Nothing can be said of a stderr that cannot be written.
+    // An error of stderr cannot be reported anywhere.
     if LINES.load(Ordering::Relaxed) == 0 {
         let _ = writeln!(anstream::stderr().lock(), "{text}");
     } else if AutoStream::choice(&std::io::stderr()) == ColorChoice::Never {

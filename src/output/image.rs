@@ -15,7 +15,7 @@ pub(crate) struct ImageReport {
     pub(crate) api_version: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) image: String,
-    /// Digest of what the name stands for.
+    /// Digest of the image that the name refers to.
     pub(crate) digest: Digest,
     pub(crate) platforms: Vec<String>,
     pub(crate) platform: String,

@@ -117,7 +117,7 @@ fn bytes() -> mpsc::UnboundedReceiver<u8> {
 #[cfg(unix)]
 impl Drop for Keys {
     fn drop(&mut self) {
-        // Nothing can be said of a terminal that is gone.
+        // An error of the terminal cannot be reported anywhere.
         let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.before);
     }
 }

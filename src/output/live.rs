@@ -1,6 +1,6 @@
 //! Progress on stderr: a block of live lines at the bottom of a terminal, a line for each stage elsewhere.
 //!
-//! All other text goes through [`super::block`], so that it stands above the live lines and nothing overwrites it.
+//! All other text goes through [`super::block`], so that it is above the live lines and nothing overwrites it.
 
 use std::collections::HashMap;
 use std::io::Write;

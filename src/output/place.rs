@@ -28,10 +28,10 @@ pub(crate) fn set(place: Place) {
     let _ = PLACE.set(place);
 }
 
-/// The flag for the namespace of the cluster at work, where a file names it and the command line does not.
+/// The flag for the namespace of the current cluster, if a file names it and the command line does not.
 static OF_FILE: Mutex<Option<String>> = Mutex::new(None);
 
-/// Sets the namespace that a file names for the cluster at work; `None`: that of the command line is its own.
+/// Sets the namespace that a file names for the current cluster; `None`: the namespace of the command line applies.
 pub(crate) fn set_namespace_of_file(namespace: Option<&str>) {
     *OF_FILE.lock().unwrap_or_else(PoisonError::into_inner) = namespace.map(|namespace| format!("-n {namespace}"));
 }

@@ -293,8 +293,8 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
     out
 }
 
-/// Why the revision did not come up, as the command said that made it; nothing where a problem says as much: the command may have
-/// found an exception in a log that is gone.
+/// Why the revision did not come up, as the command reported it that made the revision: it may have found an exception in a
+/// log that is gone. Nothing, if a problem has the same message.
 fn outcome_line(out: &mut String, status: &ClusterStatus, width: Option<usize>, now: Timestamp) {
     let failed = status
         .outcome

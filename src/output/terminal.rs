@@ -180,7 +180,7 @@ impl Screen {
     /// Shows `text` in the place of what was shown before.
     pub(crate) fn show(&mut self, text: &str) -> Result<()> {
         if !self.in_place {
-            // In a pipe or a file one look stands below the other.
+            // In a pipe or a file each output follows the one before.
             let gap = if std::mem::replace(&mut self.begun, self.again) {
                 "\n"
             } else {
@@ -260,7 +260,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.in_place && self.begun {
-            // The last frame stays. Nothing can be said of a terminal that is gone.
+            // The last frame stays. An error of the terminal cannot be reported anywhere.
             let _ = Bulk::new()
                 .write("\u{1b}[?25h\u{1b}[?1049l")
                 .and_then(|()| data(&self.last));

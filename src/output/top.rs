@@ -17,7 +17,7 @@ use crate::model::usage::{Usage, Usages, of_cluster};
 use crate::operations::live_metrics::LiveView;
 use crate::output::{charts, table_within};
 
-/// Rows of the head, the headers, an error, what is said of the lines below, and the cursor.
+/// Rows of the head, the headers, an error, the note about lines that do not fit, and the cursor.
 const AROUND: usize = 6;
 /// Columns by which clusters are sorted, in the order of the key `s`.
 const SORTS: [&str; 6] = ["NAME", "CPU", "MEMORY", "RESTARTS", "TOOK", "STATE"];

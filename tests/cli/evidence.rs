@@ -79,7 +79,7 @@ pub fn pending() -> Value {
             "reason": "Unschedulable", "message": "0/1 nodes are available"}]}}])
 }
 
-/// Nothing was changed, and what is said helps.
+/// Nothing was changed, and the message names these words.
 pub fn refused(outcome: &Outcome, words: &[&str]) {
     assert!(matches!(outcome.code, Some(1 | 8)), "{outcome}");
     for word in words {

@@ -30,7 +30,7 @@ fn what_ended_well_is_healthy_once_nothing_waits_for_it() {
     assert_eq!(printed["cause"]["cause"], "nothing-ran", "{outcome}");
 }
 
-/// That it is starting is said once.
+/// The note that it is starting is printed once.
 #[test]
 fn a_cluster_that_is_starting_is_not_said_to_be_well() {
     let begun = json!({"running": {"startedAt": minutes_ago(0)}});

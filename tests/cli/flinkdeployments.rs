@@ -16,7 +16,7 @@ fn create(file: &str) -> Outcome {
     Sandbox::bare().run(&["create", "-f", &path, "--dry-run=client", "-o", "json"])
 }
 
-/// The objects that a file gives: Service, Job, Deployment. `warnings` are all that is said, in their order.
+/// The objects that a file gives: Service, Job, Deployment. `warnings` are all messages, in their order.
 #[track_caller]
 fn objects(file: &str, warnings: &[&str]) -> Value {
     let outcome = create(file);

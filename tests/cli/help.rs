@@ -181,7 +181,7 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
             "{typed}: {outcome}"
         );
     }
-    // A flag that does not exist is no name, so that tip of clap leads nowhere. Program arguments are another matter.
+    // A flag that does not exist is no name, so this tip of clap does not help. For program arguments it does.
     for (typed, is_offered) in [("list --bogus", false), ("create demo --bogus", true)] {
         let words: Vec<&str> = typed.split(' ').collect();
         let outcome = Sandbox::bare().run(&words);

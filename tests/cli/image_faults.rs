@@ -187,7 +187,7 @@ fn a_registry_that_is_not_there_is_said_to_be_unreachable() {
     );
 }
 
-/// Puts an image under `flink:odd` whose one layer is said to be `size` bytes long.
+/// Puts an image under `flink:odd` whose one layer has `size` bytes according to its manifest.
 fn odd(registry: &Registry, layer: &[u8], size: &Value) -> String {
     let config = json!({ "os": "linux", "architecture": "amd64", "config": {}, "rootfs": { "type": "layers", "diff_ids": [kubectl_flink::testing::Digest::of(b"x")] } });
     let mut config = registry.blob("flink", config.to_string().as_bytes());

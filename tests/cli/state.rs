@@ -112,7 +112,7 @@ fn stopping(holder: &Value) -> Sandbox {
     sandbox
 }
 
-/// What `create` said when its cluster did not come up is said as long as it does not.
+/// `status` shows the cause that `create` reported for as long as the cluster does not come up.
 #[test]
 fn status_keeps_the_cause_that_create_reported() {
     let sandbox = running();

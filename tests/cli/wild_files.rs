@@ -23,7 +23,7 @@ fn names(bytes: &[u8]) -> String {
     outcome.stdout
 }
 
-/// What is said of a file that is refused.
+/// The message for a file that is refused.
 #[track_caller]
 fn refused(text: &str) -> String {
     let sandbox = Sandbox::bare();

@@ -39,7 +39,7 @@ fn of_file(text: &str, arguments: &[&str]) -> (Value, String) {
     made_in(&sandbox, &[&["-f", "a.yaml"], arguments].concat())
 }
 
-/// What is said of a file and arguments that are refused.
+/// The message for a file and arguments that are refused.
 #[track_caller]
 fn refused(text: &str, arguments: &[&str]) -> String {
     let sandbox = Sandbox::bare();

@@ -45,7 +45,7 @@ fn printed(place: &Place, name: &str) -> String {
         .stdout
 }
 
-/// Checks that the words stand in the objects as they were said.
+/// Checks that the objects contain the words as they were typed.
 fn check(objects: &[Value], name: &str) {
     let [service, job, deployment] = objects else {
         panic!("not three objects: {objects:?}")

@@ -210,7 +210,7 @@ fn runs_to_its_end(place: &Place, jar: &[&str]) {
     assert_ne!(place.try_kubectl(&["get", "job/batch-master"]).code, Some(0));
 }
 
-/// An image that is only named is looked at in its registry: its tag lies, and that is seen without waiting for a Pod.
+/// An image that is only named is read in its registry: its tag is wrong, and the command finds that without waiting for a Pod.
 fn looked_at(place: &Place) {
     // Without passwords, which take this registry longer to check than the command waits.
     let registry = Registry::start(place, &place.folder().join("open"), false, None);

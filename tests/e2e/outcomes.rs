@@ -20,7 +20,7 @@ fn fails(topic: &str, flags: &[&str], cause: &[&str]) -> Run {
         .within(QUICKLY)
         .reports(&["cluster demo does not run"])
         .reports(cause);
-    // How it is mended is said once.
+    // Each way to mend it is printed once.
     let ways = ["with other flags replaces it", "delete demo` removes it"];
     assert!(ways.iter().all(|way| run.stderr.matches(way).count() == 1), "{run}");
     // It can be looked at, keeps its cause, and goes by a delete.

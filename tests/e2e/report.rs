@@ -128,7 +128,7 @@ fn a_report_has_everything_but_secrets_and_a_profile_the_frames_of_the_job() {
 }
 
 fn flame_graphs(place: &Place) {
-    // The frames of the job stand in the tree, and in the picture.
+    // The frames of the job are in the tree, and in the picture.
     let file = place.folder().join("numbers.svg");
     let run = place
         .flink(&["profile", "demo", "numbers", "-o", file.to_str().unwrap()])

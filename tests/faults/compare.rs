@@ -17,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug, PartialEq)]
 pub struct View(BTreeMap<String, Value>);
 
-/// How closely histories are looked at.
+/// How closely histories are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// Every revision and savepoint, with its number.

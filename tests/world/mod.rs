@@ -289,7 +289,7 @@ impl World {
                 );
             }
         }
-        // The same object has the same uid, whether or not it is said.
+        // The same object keeps its uid, whether or not the request contains it.
         for key in ["uid", "creationTimestamp"] {
             object["metadata"][key] = old["metadata"][key].clone();
         }

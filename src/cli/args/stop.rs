@@ -40,7 +40,7 @@ impl StopWithSavepointArgs {
     }
 }
 
-/// What becomes of a job whose cluster is deleted.
+/// How the job of a cluster ends that is deleted.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct EndingArgs {
     /// Stop the job with a savepoint first; if that fails the cluster stays as it is

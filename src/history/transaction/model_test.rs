@@ -316,7 +316,7 @@ impl World {
         !killed
     }
 
-    /// Where the state of the job lies is read, or named, or not known.
+    /// Reads the path of the job's state, takes the one that was named, or does not know it.
     fn ended(&mut self) {
         let path = self.savepoint.unwrap().to_string();
         match self.journal.named.clone() {

@@ -61,7 +61,7 @@ pub(crate) struct ContainerLine<'a> {
 /// A container whose log is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct LineOrigin {
-    /// Its short name, which stands before its lines.
+    /// Its short name, which is printed before each line.
     #[serde(skip)]
     pub(crate) label: String,
     pub(crate) cluster: String,

@@ -182,7 +182,7 @@ pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
     }
 }
 
-/// What is said of an end by the kernel's OOM killer.
+/// The title for a container that the kernel's OOM killer ended.
 pub(super) fn killed_for_memory(subject: &str) -> String {
     format!("{subject} was killed: it used more memory than its limit (OOMKilled)")
 }

@@ -359,7 +359,7 @@ mod tests {
         }
     }
 
-    /// What comes of other settings is recorded from Flink's scripts, see `tests/cli/direct_start.rs`.
+    /// The results of other settings are recorded from Flink's scripts, see `tests/cli/direct_start.rs`.
     #[test]
     fn the_last_of_several_arguments_counts_and_the_programs_do_too() {
         let first = of(

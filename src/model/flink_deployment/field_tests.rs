@@ -219,7 +219,7 @@ fn has(object: &Value, argument: &str) -> bool {
     arguments.iter().any(|one| one == argument)
 }
 
-/// The shapes of the operator's examples and of the data of its tests: taken, with this said about them.
+/// The shapes of the operator's examples and of the data of its tests are accepted, with these warnings.
 #[test]
 fn shapes_of_the_operators_examples_are_taken() {
     const BASE: &str = "image: 'flink:1.20', flinkVersion: v1_20, serviceAccount: flink, \

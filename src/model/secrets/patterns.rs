@@ -94,8 +94,8 @@ pub(super) fn without_secrets(text: &str) -> String {
     text
 }
 
-/// User info but that of addresses of Flink's RPC (`pekko.tcp://flink@10.0.0.1:6123`), and the container of Azure's
-/// storage (`abfss://container@account.dfs.core.windows.net`), which stand in the same place.
+/// Hides user info in URLs. The name in addresses of Flink's RPC (`pekko.tcp://flink@10.0.0.1:6123`) and the container of
+/// Azure's storage (`abfss://container@account.dfs.core.windows.net`) are in the same place, and stay.
 fn user_info(found: &Captures<'_>) -> String {
     let (scheme, user) = (&found[1], &found[2]);
     if is_login(scheme, user) {

@@ -14,7 +14,7 @@ use crate::model::flink::effective_config::is_secret;
 use crate::model::main_container::ENTRYPOINTS;
 use crate::model::names::COMPONENT_LABEL;
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub(crate) const REDACTED: &str = "****";
 /// Shortest secret that is replaced wherever it occurs: a shorter one may be a part of any word.
 const SHORTEST: usize = 6;

@@ -88,7 +88,7 @@ pub(crate) async fn read(flink: &Flink) -> Vec<Named> {
     all
 }
 
-/// Whether it can stand in a path.
+/// Whether it can be a segment of a path.
 fn is_segment(id: &str) -> bool {
     !id.is_empty()
         && id

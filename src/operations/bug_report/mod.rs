@@ -41,7 +41,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// What is said of what could not be read.
+    /// The note about data that could not be read, if there is any.
     pub(crate) fn note(&self) -> Option<String> {
         let s = if self.missing == 1 { "" } else { "s" };
         (self.missing > 0).then(|| format!("{} item{s} could not be read: see INDEX.md", self.missing))

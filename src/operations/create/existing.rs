@@ -184,7 +184,7 @@ fn target(
     let wanted = TargetRevision {
         restore_from: from_savepoint,
         image,
-        // The checks of `create` have looked at the image already.
+        // The checks of `create` have read the image already.
         registry: None,
         ..wanted
     };
