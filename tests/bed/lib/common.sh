@@ -50,7 +50,7 @@ key() {
 }
 
 # cached FOLDER COMMAND…: runs COMMAND in an empty folder that takes the place of FOLDER only when COMMAND
-# succeeded, so that what stands in the cache is always whole. Never call it in a condition: `set -e` must hold.
+# succeeded, so that everything in the cache is complete. Never call it in a condition: `set -e` must hold.
 cached() {
     local folder=$1 work
     shift

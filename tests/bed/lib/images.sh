@@ -105,7 +105,7 @@ make_examples() {
 }
 
 # What a SQL script needs besides: it is in the official distribution's opt, and in neither of the Python packages.
-# Releases before 2.0 run no scripts; for them, and where the jar is not to be had, there is an empty folder, and no image.
+# Releases before 2.0 run no scripts; for them, and if the jar is not available, there is an empty folder, and no image.
 make_sql() {
     if [[ $FLINK_VERSION == 1.* ]]; then return 0; fi
     mkdir -p opt/flink/opt
@@ -186,7 +186,7 @@ describe_pause() {
         '[{names: [$name], config: {Entrypoint: ["/pause"], User: "65535:65535"}, layers: [$layer]}]'
 }
 
-# Where each part stands. Its key is made of what it is made from, the function that makes it included.
+# The folder of each part. Its key is a digest of its sources, and of the function that makes it.
 BASE=$BED_CACHE/base-$DEBIAN_RELEASE-$(key "$IMAGE_JAVA_PACKAGE" "$(declare -f make_base)" "$BED_SOURCE/image/image.py")
 FLINK=$BED_CACHE/flink-$FLINK_VERSION-$(key "$(declare -f make_flink)")
 FLINK_LAYER=$BED_CACHE/flink-layer-$FLINK_VERSION-$(key "${FLINK##*/}" "$(declare -f make_flink_layer)" "$BED_SOURCE/image/image.py")

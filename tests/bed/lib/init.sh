@@ -29,7 +29,7 @@ wait_for() {
     shift
     until "$@" > /dev/null 2>&1; do
         if ((SECONDS > end)); then
-            echo "gave up waiting for: $*" >&2
+            echo "timed out waiting for: $*" >&2
             exit 1
         fi
         sleep 0.1
@@ -283,8 +283,8 @@ volumePluginDir: $BED_STATE/volume-plugins
 YAML
 }
 
-# Containers of the test cluster before this one stand in containerd's books still; the images are to stay, they are not.
-# Without the part that serves kubelet, containerd looks after none of them. At another address: `up` waits for the
+# containerd still lists containers of the test cluster before this one: they are removed, the images stay.
+# Without the plugin that serves kubelet, containerd starts none of them. It listens at another address: `up` waits for the
 # containerd that stays.
 forget_containers() {
     local ctr=(ctr -a "$BED_STATE/cleaning.sock" -n k8s.io) pid name

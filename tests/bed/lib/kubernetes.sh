@@ -62,7 +62,7 @@ make_tools() {
     gcc -O2 -Wall -Wextra -o enter "$BED_LIB/enter.c"
 }
 
-# Where each part stands. Its key is made of what it is made from, the function that makes it included.
+# The folder of each part. Its key is a digest of its sources, and of the function that makes it.
 KUBERNETES=$BED_CACHE/kubernetes-$KUBERNETES_VERSION-$(key "$(declare -f make_kubernetes)" "$BED_SOURCE/kubernetes/main.go")
 COREDNS=$BED_CACHE/coredns-$COREDNS_VERSION-$(key "$(declare -f make_coredns)")
 ETCD=$BED_CACHE/etcd-$ETCD_VERSION-$(key "$(declare -f make_etcd)" "$BED_SOURCE/etcd/main.go")

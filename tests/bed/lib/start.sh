@@ -88,12 +88,12 @@ await() {
     shift 2
     until "$@" > /dev/null 2>&1; do
         bed_pid > /dev/null || give_up "the test cluster ended while waiting for $what"
-        if ((SECONDS > end)); then give_up "waited in vain for $what"; fi
+        if ((SECONDS > end)); then give_up "timed out waiting for $what"; fi
         sleep 0.1
     done
 }
 
-# Nothing half up is left running, but the logs are kept for a look.
+# A cluster that did not start completely is removed; its logs are kept.
 give_up() {
     "$BED_SOURCE/logs" >&2 || true
     rm -rf "$BED_CACHE/log/last-failure"
@@ -102,7 +102,7 @@ give_up() {
     die "$1" "the logs are in $BED_CACHE/log/last-failure"
 }
 
-# Imports what containerd does not have yet as it is now. Which contents a name stands for is noted beside
+# Imports images that containerd does not have, or has with other contents. The contents of a name are noted beside
 # containerd's own data, so that an image with changed contents is imported again under its name.
 import_images() {
     import pause "$(describe_pause)"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Takes down whatever there is of the test cluster, whole, half or left over from before a reboot. Sourced; needs the lock.
+# Removes the test cluster: running, started in part, or left over from before a reboot. Sourced; needs the lock.
 
 teardown() {
     local pid folder round
