@@ -50,7 +50,7 @@ pub(crate) fn place(connection: &ConnectionOptions) -> Result<ConfigPath> {
         (None, Some(namespace)) => match connect::scope(connection)?.0 {
             Some(context) => Ok(ConfigPath::Namespace(context, namespace.clone())),
             None => Err(
-                Error::usage("a namespace is one of a context, and there is no current one")
+                Error::usage("a namespace belongs to a context, and there is no current context")
                     .hint("--context NAME says which"),
             ),
         },

@@ -40,7 +40,7 @@ impl Description<'_> {
         let mut specs = self.resolve(context)?;
         if specs.len() > most {
             return Err(Error::usage(format!(
-                "there are {} clusters in the files, and this takes {most}",
+                "there are {} clusters in the files, and this command takes {most}",
                 specs.len()
             )));
         }
@@ -80,7 +80,7 @@ impl Description<'_> {
         }
         if files.len() > 1 && self.name.is_some() {
             return Err(Error::usage(format!(
-                "there are {} clusters in the files, and one NAME for all",
+                "there are {} clusters in the files, but only one NAME is given",
                 files.len()
             )));
         }

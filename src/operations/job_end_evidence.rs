@@ -302,7 +302,7 @@ impl ClusterHandle {
         let last = self.store.history().last_wanted().and_then(revision_spec::leader);
         if self.recovers() {
             return error.hint(format!(
-                "its high availability restores it as soon as a JobManager runs: `kubectl flink wait {name} --for running`, and then again"
+                "its high availability restores it as soon as a JobManager runs: `kubectl flink wait {name} --for running`, then repeat the command"
             ));
         }
         if self.is_highly_available() || last.is_some() {

@@ -60,12 +60,12 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
         Error::not_found(format!("{name} does not run, and its history has no savepoint"))
             .hint("--from-savepoint PATH names one")
             .hint(format!(
-                "`kubectl flink delete {name}` and `kubectl flink create {name} …` start afresh"
+                "`kubectl flink delete {name}` and `kubectl flink create {name} …` start it without state"
             ))
     };
     match job_status {
         JobStatus::Running(_) if given.is_some() && !args.stop && !args.cancel => Err(Error::usage(format!(
-            "the job of {name} runs: what happens to its state?"
+            "the job of {name} runs: choose what happens to its state"
         ))
         .hint("--stop takes a last savepoint of it, which the history keeps")
         .hint("--cancel gives up what it did since its own last savepoint")),

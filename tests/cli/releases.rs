@@ -240,6 +240,6 @@ fn an_upgrade_does_not_wait_for_a_checkpoint_that_an_old_flink_takes_too_late() 
     let flags = ["--env", "A=1", "--job-id", &id, "--surge=never", "--timeout=20s"];
     let outcome = sandbox.run(&[&["upgrade", "demo"], &flags[..]].concat());
     assert_eq!(outcome.code, Some(0), "{outcome}");
-    let expected = "its first checkpoint, which is not due before --timeout, is not waited for";
+    let expected = "its first checkpoint is not due before --timeout, so the command does not wait for it";
     assert!(outcome.stderr.contains(expected), "{outcome}");
 }

@@ -95,7 +95,7 @@ fn unreadable_savepoints_are_refused_with_a_hint() {
         &["inspect", &file("../../cli/main.rs")],
         &["not a _metadata file of a savepoint"],
     );
-    refused(&["diff", "-", "-"], &["one of the two only"]);
+    refused(&["diff", "-", "-"], &["only one of the two"]);
     let outcome = Sandbox::bare().stdin("PK").run(&["savepoint", "inspect", "-"]);
     assert!(
         outcome.stderr.contains("standard input: this is not a _metadata file"),

@@ -197,7 +197,7 @@ fn a_scale_in_progress_blocks_other_changes() {
         assert_eq!(outcome.code, Some(8), "{outcome}");
         for expected in [
             "scale by bob@other since 2026-01-01T00:00:00Z",
-            "brought to parallelism 3",
+            "the parallelism of the job changes to 3",
         ] {
             assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
         }
@@ -247,7 +247,7 @@ fn an_interrupted_scale_is_continued_or_makes_way() {
     assert!(
         outcome
             .stderr
-            .contains("was left behind; the job is brought to parallelism 3"),
+            .contains("was left behind; the parallelism of the job changes to 3"),
         "{outcome}"
     );
     let journals = written(server, "journal");

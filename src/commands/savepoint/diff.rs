@@ -45,7 +45,7 @@ struct Changes {
 pub(crate) async fn run(context: &Context, args: DiffArgs) -> Result<()> {
     let given: Vec<String> = [args.before, args.after].into_iter().flatten().collect();
     if given == ["-", "-"] {
-        return Err(Error::usage("standard input can be one of the two only"));
+        return Err(Error::usage("only one of the two can be standard input"));
     }
     let paths = |handle: Option<&ClusterHandle>| {
         let mut paths = given;

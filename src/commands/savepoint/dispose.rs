@@ -39,7 +39,7 @@ pub(crate) struct DisposeArgs {
 
 pub(crate) async fn run(context: &Context, args: DisposeArgs) -> Result<()> {
     args.wait
-        .refuse_no_wait("the history may forget the savepoint only when its files are gone")?;
+        .refuse_no_wait("the history removes the savepoint only when its files are deleted")?;
     ClusterName::new(&args.name)?;
     let path = &args.path;
     if path.trim().is_empty() {

@@ -304,7 +304,7 @@ impl Journal {
             Step::Surging if self.rolling_back => format!("the new TaskManagers of revision{new} are being removed"),
             Step::Surging => format!("the job runs, and TaskManagers of revision{new} start beside its own"),
             Step::Stopping if self.lost.is_some() => {
-                "the job has ended, and where its last state lies is not known".to_owned()
+                "the job has ended, and the place of its last state is not known".to_owned()
             }
             Step::Stopping => match &self.ending {
                 Ending::Savepoint { trigger_id, .. } => {
@@ -316,7 +316,7 @@ impl Journal {
             },
             Step::Waiting if self.kind == Kind::Scale => {
                 let wanted = self.parallelism.unwrap_or_default();
-                format!("the job is brought to parallelism {wanted} while its JobManager stays")
+                format!("the parallelism of the job changes to {wanted} while its JobManager stays")
             }
             Step::Saved if self.is_creation() => format!("the objects of revision{new} are being created"),
             Step::Saved if self.kind == Kind::Stop => format!("the job has ended, {saved}"),

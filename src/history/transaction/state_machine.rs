@@ -152,7 +152,7 @@ pub(crate) fn after(journal: &Journal, event: Event<'_>) -> Journal {
                 // No version starts from it.
                 next.step = Step::Failed;
                 next.failure
-                    .get_or_insert_with(|| "where the last state of the job lies is not known".to_owned());
+                    .get_or_insert_with(|| "the place of the last state of the job is not known".to_owned());
             }
         }
         (_, Event::Named(path, number)) if next.is_open() && next.kind.deploys() => {

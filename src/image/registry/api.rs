@@ -353,7 +353,7 @@ impl Repository {
                     .hint(self.login.hint())
             }
             StatusCode::UNAUTHORIZED => Error::forbidden(format!(
-                "registry {registry} asks for a login to {name}, and there is none"
+                "registry {registry} asks for a login to {name}, and there are no credentials for it"
             ))
             .hint(self.login.hint()),
             StatusCode::FORBIDDEN => Error::forbidden(format!("registry {registry} refuses {name}: {why}")),

@@ -24,8 +24,8 @@ pub(crate) fn with_tls_of(base: &Uri, next: Uri) -> Result<Uri> {
     let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
     let same_port = next.port_u16() == base.port_u16() || (port(&next), port(base)) == (80, 443);
     if host(base) != host(&next) || !same_port {
-        let text = format!("{} sends on to {}, which is without TLS", origin(base), origin(&next));
-        return Err(Error::failure(text).hint("its administrator sets the address that it names to https"));
+        let text = format!("{} redirects to {}, which has no TLS", origin(base), origin(&next));
+        return Err(Error::failure(text).hint("the administrator of the registry must change this address to https"));
     }
     let mut parts = next.into_parts();
     parts.scheme = base.scheme().cloned();
@@ -50,7 +50,8 @@ pub(crate) fn origin(uri: &Uri) -> String {
 pub(crate) fn realm(realm: &str, registry: &str, api: &Uri, insecure: Option<&[String]>) -> Result<String> {
     let refused = |what: &str| {
         let text = format!("registry {registry} wants a login at {what}, and credentials are not sent there");
-        Error::forbidden(text).hint("its administrator sets the realm of its tokens to an https address")
+        Error::forbidden(text)
+            .hint("the administrator of the registry must set the realm of its tokens to an https address")
     };
     let named: Uri = realm.parse().map_err(|_| refused("an invalid address"))?;
     let uri = with_tls_of(api, named.clone()).map_err(|_| refused(&origin(&named)))?;

@@ -98,7 +98,12 @@ impl Upload<'_> {
     }
 
     async fn begin_again(&self) -> Result<Session> {
-        let none = || Error::failure(format!("registry {} begins no upload", self.to.reference.registry));
+        let none = || {
+            Error::failure(format!(
+                "registry {} does not begin an upload",
+                self.to.reference.registry
+            ))
+        };
         self.begin(None).await?.ok_or_else(none)
     }
 

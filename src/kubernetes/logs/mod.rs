@@ -140,8 +140,8 @@ fn none(cluster: &Cluster, names: &[&ClusterName], wanted: &LogSelection) -> Err
     let quoted: Vec<String> = names.iter().map(|name| format!("{:?}", name.as_str())).collect();
     let quoted = quoted.join(", ");
     if wanted.previous {
-        let text = format!("no container of {word} {quoted} ran before the present one");
-        return Error::not_found(text).hint("without --previous it shows the present ones");
+        let text = format!("no container of {word} {quoted} ran before the current one");
+        return Error::not_found(text).hint("omit --previous to see the logs of the current ones");
     }
     let text = format!("there are no Pods of {word} {quoted} in namespace {namespace:?}");
     let hint =

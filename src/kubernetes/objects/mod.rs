@@ -351,7 +351,7 @@ fn in_create(error: Error, object: &Value) -> Error {
             let missing = Status::message_of(&error).starts_with("namespaces ");
             let error = error.context(format!("{kind} cannot be created"));
             if missing {
-                error.hint(format!("`kubectl create namespace {namespace}` makes the namespace"))
+                error.hint(format!("`kubectl create namespace {namespace}` creates the namespace"))
             } else {
                 error
             }

@@ -169,9 +169,9 @@ pub(crate) async fn check(cluster: &Cluster, spec: &Spec, manifests: &Manifests)
             verbs.join(", ")
         ),
     )
-    .hint("--ha-create-rbac makes a service account that may, and deletes it with the cluster")
+    .hint("--ha-create-rbac creates these rights, and deletes them with the cluster")
     .hint(format!(
-        "`kubectl flink doctor {}` looks at the account of a cluster that exists",
+        "`kubectl flink doctor {}` checks the account of an existing cluster",
         spec.name
     )))
 }

@@ -166,7 +166,7 @@ pub(super) fn validate_texts(layer: &Config) -> Result<()> {
     {
         if text.contains('\0') {
             return Err(Error::usage(format!(
-                "a {what} has a NUL character, which no process can be given"
+                "a {what} has a NUL character, which cannot be passed to a process"
             )));
         }
         if text.len() + beside > MAX_ARGUMENT {

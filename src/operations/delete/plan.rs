@@ -120,7 +120,7 @@ impl Plan {
         ];
         objects.extend(parts.into_iter().filter(|(there, _)| *there).map(|(_, text)| text));
         if objects.is_empty() {
-            return "nothing is left of it but its history".to_owned();
+            return "only its history is left".to_owned();
         }
         objects.join(", ")
     }

@@ -73,7 +73,7 @@ pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform]
 
 /// The finding that the image was not read, because of `why`.
 pub(crate) fn not_looked_at(why: &str) -> Finding {
-    Finding::new(Severity::Notice, CHECK, format!("not looked at: {why}"))
+    Finding::new(Severity::Notice, CHECK, format!("not checked: {why}"))
 }
 
 #[cfg(test)]

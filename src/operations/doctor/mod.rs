@@ -151,7 +151,7 @@ pub(crate) fn quotas(items: &[Value]) -> Vec<Finding> {
         for (resource, hard) in item["spec"]["hard"].as_object().into_iter().flatten() {
             let used = &item["status"]["used"][resource];
             let (Some(used_amount), Some(hard_amount)) = (amount(used), amount(hard)) else {
-                let text = format!("quota {name}: how much {resource} is used is not known");
+                let text = format!("quota {name}: the use of {resource} is not known");
                 found.push(Finding::new(Severity::Notice, "quota", text));
                 continue;
             };
@@ -258,7 +258,7 @@ pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
         None => Finding::new(
             Severity::Notice,
             "node port",
-            format!("{NODE_PORT} is free in this namespace; whether another one has it may not be read"),
+            format!("{NODE_PORT} is free in this namespace; you lack the right to check other namespaces"),
         ),
     }
 }

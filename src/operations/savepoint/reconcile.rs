@@ -395,7 +395,7 @@ fn stop_failed(path: &str, cause: &str) -> Error {
     Error::job_failed(format!(
         "the savepoint {path} is written, but the job failed when it was stopped after that: {cause}"
     ))
-    .hint("the savepoint is whole, and in the history; what was not committed yet is committed when a job resumes from it")
+    .hint("the savepoint is complete, and in the history; what was not committed yet is committed when a job resumes from it")
     .hint("the job may have been restarted from its last checkpoint: repeat the command to stop it")
 }
 

@@ -178,7 +178,7 @@ async fn completed(
                 tracing::debug!(%error, "no checkpoint was asked for");
                 if is_late && error.kind == Kind::Failure && takes_none_on_demand(flink).await {
                     progress::warn(&format!(
-                        "{name}: its first checkpoint, which is not due before --timeout, is not waited for: Flink before 1.17 takes none on demand"
+                        "{name}: its first checkpoint is not due before --timeout, so the command does not wait for it: Flink before 1.17 takes none on demand"
                     ));
                     return Ok(None);
                 }
