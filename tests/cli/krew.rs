@@ -396,3 +396,13 @@ fn workflows_use_commits_and_the_least_rights() {
         "one toolchain builds, tests and releases: {toolchains:?}"
     );
 }
+
+/// The workflow publishes this section as the notes of the release.
+#[test]
+fn the_changelog_has_a_section_for_this_version() {
+    let changelog = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let heading = format!("\n## {}\n", env!("CARGO_PKG_VERSION"));
+    let section = changelog.split_once(&heading).map(|(_, rest)| rest);
+    let section = section.and_then(|rest| rest.split("\n## ").next()).unwrap_or_default();
+    assert!(section.contains("\n- "), "CHANGELOG.md says nothing of {heading}");
+}
