@@ -1,4 +1,4 @@
-//! The log of one container for a report: its begin and its end, line by line into a file, without secrets.
+//! The log of one container for a report: its beginning and its end, line by line into a file, without secrets.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
