@@ -50,6 +50,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::model::names::{MASTER, REHEARSAL, TASK_MANAGER};
 
     fn policy(ranges: &[&str]) -> Value {
         let ranges: Vec<Cidr> = ranges.iter().map(|range| range.parse().unwrap()).collect();
@@ -60,10 +61,16 @@ mod tests {
     fn only_the_clusters_pods_are_let_in() {
         let policy = policy(&[]);
         assert_eq!(policy["metadata"]["name"], "demo-flink");
-        assert_eq!(policy["spec"]["podSelector"]["matchLabels"], json!({"app": "demo"}));
+        let components = |values: &[&str]| {
+            json!({"matchLabels": {"app": "demo"},
+                "matchExpressions": [{"key": "component", "operator": "In", "values": values}]})
+        };
+        // A rehearsal has its own REST, which only the API server needs to reach.
+        let closed = components(&[MASTER, REHEARSAL, TASK_MANAGER]);
+        assert_eq!(policy["spec"]["podSelector"], closed);
         let rules = policy["spec"]["ingress"].as_array().unwrap();
         assert_eq!(rules.len(), 1);
-        assert_eq!(rules[0]["from"][0]["podSelector"], policy["spec"]["podSelector"]);
+        assert_eq!(rules[0]["from"][0]["podSelector"], components(&[MASTER, TASK_MANAGER]));
     }
 
     #[test]
