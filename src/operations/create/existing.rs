@@ -209,7 +209,7 @@ pub(crate) async fn existing(
     dry_run: bool,
 ) -> Result<ControlFlow<Created, Error>> {
     let Found { live, left } = found;
-    let annotated = [&live.job, &live.deployment].into_iter().flatten();
+    let annotated = live.with_pods();
     let nonce = annotated.clone().next().map(|object| {
         let nonce = object["metadata"]["annotations"][IDENTITY].as_str();
         nonce.map(ToOwned::to_owned)
