@@ -85,17 +85,6 @@ fn what_was_disposed_of_is_never_resumed_from() {
     }
 }
 
-/// Histories of versions that knew less.
-#[test]
-fn a_savepoint_without_the_newer_fields_is_read() {
-    let old: Savepoint = serde_json::from_str(
-        r#"{"triggerId": "a", "jobId": "b", "progress": "completed", "path": "/p", "format": "NATIVE",
-            "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}"#,
-    )
-    .unwrap();
-    assert_eq!((old.size, old.disposed_at, old.completed_at), (None, None, None));
-}
-
 /// Earlier versions wrote only the command.
 #[test]
 fn whether_a_savepoint_was_to_end_its_job_is_in_its_entry() {
