@@ -64,6 +64,13 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveOb
     Ok(live)
 }
 
+/// The uid of the Job; `None`: there is none.
+pub(crate) async fn job_uid(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let metadata = cluster.metadata(&target).await?;
+    Ok(metadata.map(|metadata| metadata["uid"].as_str().unwrap_or_default().to_owned()))
+}
+
 /// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, which needs no request.
 pub(crate) async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
     let names: BTreeSet<String> = live.with_pods().flat_map(settings::config_maps).collect();
