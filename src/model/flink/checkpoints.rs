@@ -69,10 +69,6 @@ pub struct Checkpoints {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Counts {
-    /// Jobs restored from a checkpoint or savepoint.
-    pub(crate) restored: u64,
-    pub(crate) total: u64,
-    pub(crate) in_progress: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
 }
@@ -116,9 +112,6 @@ pub struct Checkpoint {
     /// Bytes of all state.
     #[serde(deserialize_with = "lenient")]
     pub(crate) state_size: Option<u64>,
-    /// Bytes written for it, fewer than all if it is incremental (1.15+).
-    #[serde(deserialize_with = "lenient")]
-    pub(crate) checkpointed_size: Option<u64>,
     /// Its duration in milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub(crate) end_to_end_duration: Option<u64>,
@@ -132,9 +125,6 @@ pub struct Checkpoint {
     pub(crate) external_path: Option<String>,
     /// Whether Flink has deleted its files, because newer ones replaced it.
     pub(crate) discarded: bool,
-    /// When it failed, in milliseconds since 1970.
-    #[serde(deserialize_with = "lenient")]
-    pub(crate) failure_timestamp: Option<u64>,
     pub(crate) failure_message: Option<String>,
 }
 
@@ -242,7 +232,7 @@ mod tests {
         )
         .unwrap();
         let savepoint = new.savepoint_at("file:/s/savepoint-1").unwrap();
-        assert_eq!((savepoint.state_size, savepoint.checkpointed_size), (Some(77), None));
+        assert_eq!(savepoint.state_size, Some(77));
         assert_eq!(new.savepoint_at("file:/s/savepoint-2"), None);
         assert!(new.latest.restored.unwrap().is_savepoint);
     }

@@ -61,9 +61,6 @@ pub(crate) struct CheckpointConfig {
     /// Class that stores them, such as `FileSystemCheckpointStorage` (1.14 and later).
     #[serde(alias = "checkpointStorage")]
     pub(crate) checkpoint_storage: Option<String>,
-    /// Whether barriers overtake records.
-    #[serde(alias = "unalignedCheckpoints")]
-    pub(crate) unaligned_checkpoints: Option<bool>,
     /// Whether checkpoints are kept when the job ends.
     pub(crate) externalization: Externalization,
 }
@@ -122,8 +119,6 @@ mod tests {
             counts: Counts {
                 completed: 1,
                 failed: 40,
-                in_progress: 1,
-                ..Counts::default()
             },
             ..Checkpoints::default()
         };
