@@ -55,7 +55,7 @@ pub fn five_vertices() -> Scene {
         flink[format!("vertices/{}/subtasks/metrics", number.to_string().repeat(32))] = rates.clone();
     }
     let savepoint = tree!({"triggerId": "1".repeat(32), "jobId": "1".repeat(32), "progress": "completed", "path": SAVEPOINT,
-        "format": "CANONICAL", "reason": "upgrade", "requestedAt": minutes_ago(25), "completedAt": minutes_ago(25), "revision": 2});
+        "format": "CANONICAL", "reason": "upgrade", "stopsJob": true, "requestedAt": minutes_ago(25), "completedAt": minutes_ago(25), "revision": 2});
     let mut ready = running;
     ready["conditions"] = tree!([{"type": "Ready", "status": "True"}]);
     Scene {
