@@ -9,7 +9,7 @@ use crate::flink::{Flink, Reply};
 use crate::kubernetes::objects;
 use crate::model::flink::effective_config;
 use crate::operations::job_status::{away, unless_ended};
-use crate::output::settings::row;
+use crate::output::config::row;
 use crate::output::{Format, Line, terminal};
 
 /// Show Flink's effective configuration, of the JobManager and of a TaskManager
