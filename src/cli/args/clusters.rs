@@ -5,7 +5,7 @@ use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::model::names::ClusterName;
-use crate::operations::list_clusters::names_of;
+use crate::operations::list::names_of;
 use crate::output::terminal;
 
 #[derive(Clone, Debug, clap::Args)]
