@@ -1,4 +1,4 @@
-//! The basis of a plan in a history, and the changes that other commands have made to it since it was read.
+//! The changes that other commands have made to a history since a plan was made from it.
 
 use std::collections::BTreeMap;
 
