@@ -176,5 +176,5 @@ pub(crate) fn confirm_deletion(names: &[&ClusterName], yes: bool) -> Result<()> 
         [name] => format!("delete cluster {name}?"),
         names => format!("delete these {} clusters?", names.len()),
     };
-    terminal::confirm(&question, yes)
+    terminal::asks(yes)(&question)
 }
