@@ -38,7 +38,9 @@ pub mod testing {
     pub use crate::model::flink::overview::{JobsOverview, Overview};
     pub use crate::model::flink::rest::Errors;
     pub use crate::model::flink::rest::operation::OperationReply;
-    pub use crate::model::flink::savepoint_metadata::{Metadata, diff as diff_metadata};
+    pub use crate::model::flink::savepoint_metadata::{
+        Metadata, diff as diff_metadata, format_of as savepoint_format_of,
+    };
     pub use crate::model::flink::{owned_key, without_effect};
     pub use crate::model::flink_deployment::{read as read_flink_deployments, write as write_flink_deployment};
     pub use crate::model::log_lines::Stamps;

@@ -95,20 +95,20 @@ const COMMANDS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Flags of the others: the command here, the flags, and what to use.
-const FLAGS: &[(&str, &[&str], &str)] = &[
+/// Flags of the others: the commands here (none: all of them), the flags, and what to use.
+const FLAGS: &[(&[&str], &[&str], &str)] = &[
     (
-        "apply",
+        &["apply"],
         &["-k", "--kustomize"],
         "`kubectl kustomize DIR | kubectl flink apply -f -`",
     ),
     (
-        "create",
+        &["create"],
         &["-k", "--kustomize"],
         "`kubectl kustomize DIR | kubectl flink create -f -`",
     ),
     (
-        "create",
+        &["create"],
         &[
             "--affinity",
             "--configmap",
@@ -122,121 +122,103 @@ const FLAGS: &[(&str, &[&str], &str)] = &[
         "the podTemplate of a FlinkDeployment sets it: -f FILE, see docs/operator.md",
     ),
     (
-        "create",
+        &["create"],
         &["--conf", "--config", "--flink-conf", "--flink-config"],
         "-D KEY=VALUE sets a key, and spec.flinkConfiguration of a FlinkDeployment many: -f FILE",
     ),
     (
-        "create",
+        &["create"],
         &["--set", "--values"],
         "`helm template RELEASE CHART | kubectl flink create -f -`",
     ),
-    ("create", &["-c", "--class"], "--job-class CLASS names the entry class"),
-    ("upgrade", &["-c", "--class"], "--job-class CLASS names the entry class"),
-    ("run", &["-c", "--class"], "--job-class CLASS names the entry class"),
     (
-        "create",
+        &["create", "upgrade", "run"],
+        &["-c", "--class"],
+        "--job-class CLASS names the entry class",
+    ),
+    (
+        &["create", "upgrade"],
         &["--memory", "--cpu"],
         "--jobmanager-memory, --taskmanager-memory, --jobmanager-cpu and --taskmanager-cpu",
     ),
     (
-        "upgrade",
-        &["--memory", "--cpu"],
-        "--jobmanager-memory, --taskmanager-memory, --jobmanager-cpu and --taskmanager-cpu",
-    ),
-    (
-        "upgrade",
+        &["upgrade"],
         &["-i", "--install"],
         "`kubectl flink apply -f FILE` creates a cluster or changes it",
     ),
     (
-        "upgrade",
+        &["upgrade"],
         &["--set", "--values"],
         "each setting has a flag, such as --image, -p and -D; -f FILE takes a FlinkDeployment",
     ),
     (
-        "upgrade",
+        &["upgrade"],
         &["--atomic", "--rollback-on-failure"],
         "an upgrade that fails is rolled back automatically",
     ),
     (
-        "rollback",
+        &["rollback"],
         &["--revision"],
         "--to-revision N is the revision to go back to",
     ),
     (
-        "scale",
+        &["create", "run", "scale", "upgrade"],
         &["--replicas"],
         "-p N is the parallelism; there are as many TaskManagers as it needs",
     ),
     (
-        "create",
-        &["--replicas"],
-        "-p N is the parallelism; there are as many TaskManagers as it needs",
-    ),
-    (
-        "run",
-        &["--replicas"],
-        "-p N is the parallelism; there are as many TaskManagers as it needs",
-    ),
-    (
-        "upgrade",
-        &["--replicas"],
-        "-p N is the parallelism; there are as many TaskManagers as it needs",
-    ),
-    (
-        "resume",
+        &["resume"],
         &["-p", "--parallelism", "--image", "--env", "-D", "-f", "--filename"],
         "`kubectl flink savepoint-resume NAME` starts a cluster with changes, from its last savepoint",
     ),
     (
-        "delete",
+        &["delete"],
         &["-f", "--filename", "--file"],
         "delete takes the names of clusters, or -l LABELS",
     ),
     (
-        "delete",
+        &["delete"],
         &["--force", "--grace-period", "--now"],
         "--cancel gives up what the job did since its last savepoint, and --yes skips the confirmation prompt",
     ),
     (
-        "delete",
+        &["delete"],
         &["--keep-history"],
         "the history is kept, unless --purge is given",
     ),
     (
-        "delete",
+        &["delete"],
         &["-A", "--all-namespaces"],
         "this command works in one namespace: -n NAMESPACE --all",
     ),
     (
-        "logs",
+        &["logs"],
         &["-c", "--container", "--all-containers"],
         "--all adds sidecars and init containers, and --role selects JobManager or TaskManagers",
     ),
     (
-        "logs",
+        &["logs"],
         &["-l", "--selector"],
         "logs takes the names of clusters: `kubectl flink list -l LABELS -o name` prints them",
     ),
     (
-        "list",
+        &["list"],
         &["--all"],
         "-A lists the clusters of all namespaces, and --deleted those that exist only as history",
     ),
-    ("list", &["--field-selector"], "-l LABELS selects by labels"),
-    ("ui", &["-p"], "--port PORT is the local port"),
+    (&["list"], &["--field-selector"], "-l LABELS selects by labels"),
+    (&["ui"], &["-p"], "--port PORT is the local port"),
     (
-        "savepoint",
+        &["savepoint"],
         &["-d", "--targetDirectory"],
         "--dir URI is the folder of the savepoint",
     ),
     (
-        "",
+        &[],
         &["-A", "--all-namespaces"],
         "this command works in one namespace: -n NAMESPACE",
     ),
-    ("", &["--all"], "-l app selects all clusters, where the command has -l"),
+    (&[], &["--all"], "-l app selects all clusters, where the command has -l"),
 ];
 
 /// Puts what to use here into clap's error, instead of guesses that lead astray.
@@ -271,8 +253,8 @@ pub(super) fn answer(error: &mut Error) {
                 .split("kubectl flink ")
                 .nth(1)
                 .and_then(|rest| rest.split_whitespace().next());
-            let of_command = |(name, words, _): &&(&str, &[&str], &str)| {
-                words.contains(&&*word) && (name.is_empty() || Some(*name) == command)
+            let of_command = |(commands, words, _): &&(&[&str], &[&str], &str)| {
+                words.contains(&&*word) && (commands.is_empty() || command.is_some_and(|name| commands.contains(&name)))
             };
             if let Some((.., text)) = FLAGS.iter().find(of_command) {
                 error.remove(ContextKind::SuggestedArg);

@@ -16,7 +16,7 @@ use crate::history::command::Command;
 use crate::kubernetes::objects::LiveObjects;
 use crate::model::names::APPLY_SET;
 use crate::operations::create::CreateOptions;
-use crate::operations::list_clusters::names_of;
+use crate::operations::list::names_of;
 
 /// Create or change clusters as files describe them
 ///

@@ -56,8 +56,7 @@ pub(crate) async fn run(context: &Context, args: HistoryArgs) -> Result<()> {
         let line = Line::new(spec, number.to_string(), Vec::new());
         return Printer::of_object(format).list(std::iter::once(&line), false, terminal::data);
     }
-    let objects = [&handle.live.job, &handle.live.deployment];
-    let current = objects.into_iter().flatten().find_map(manifests::revision);
+    let current = handle.live.with_pods().find_map(manifests::revision);
     let wide = args.table.output == Format::Wide;
     let now = clock::now();
     let views = revision_list::views(history, current).into_iter();

@@ -7,8 +7,8 @@ use crate::error::Result;
 use crate::kubernetes::clock;
 use crate::kubernetes::tables::ListSelection;
 use crate::model::listing::{self, Columns, SortKey};
-use crate::operations::list_clusters::{Listing, all_found};
-use crate::output::cluster_line::{ClusterLine, LabelColumns};
+use crate::operations::list::{Listing, all_found};
+use crate::output::list::{ClusterLine, LabelColumns};
 use crate::output::{Format, terminal};
 
 /// List clusters

@@ -8,7 +8,7 @@ use crate::kubernetes::{clock, usage};
 use crate::model::listing::{Key, check_name};
 use crate::model::names::ClusterName;
 use crate::model::usage::Usages;
-use crate::operations::live_metrics::look;
+use crate::operations::top::look;
 use crate::output::keys::Keys;
 use crate::output::terminal;
 use crate::output::top::{self, TopView};

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::cli::args::values;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::operations::preflight::{misfit, server_version};
+use crate::kubernetes::server_version::server_version;
+use crate::model::server_version::misfit;
 use crate::output::version::{text, tree};
 use crate::output::{self, Format, terminal};
 

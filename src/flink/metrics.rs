@@ -11,11 +11,10 @@ use serde::de::DeserializeOwned;
 use crate::error::{Kind, Result};
 use crate::flink::{Flink, Reply, of_job};
 use crate::model::diagnosis::trace_summary;
+use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::exceptions::Exceptions;
 use crate::model::flink::job_id::FlinkId;
-use crate::model::flink::live::{
-    Checkpoints, JobDetail, Metric, RATES, Rates, Reach, Snapshot, TaskManagers, Vertex, whole,
-};
+use crate::model::flink::live::{JobDetail, Metric, RATES, Rates, Reach, Snapshot, TaskManagers, Vertex, whole};
 
 /// Maximum number of vertices with metrics. In a larger graph only the first ones are shown with rates.
 const VERTICES: usize = 64;

@@ -144,9 +144,9 @@ pub struct Savepoint {
     /// When its files were deleted, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) disposed_at: Option<String>,
-    /// Whether it was to end the job; `None`: an earlier version of the plugin wrote the entry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) stops_job: Option<bool>,
+    /// Whether it was to end the job.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) stops_job: bool,
 }
 
 impl Savepoint {
@@ -165,12 +165,6 @@ impl Savepoint {
             requested_at: at.to_owned(),
             ..Self::default()
         }
-    }
-
-    pub(crate) fn ends_job(&self) -> bool {
-        let command = Command::stored(&self.reason);
-        let keeps = matches!(command, Some(Command::Savepoint | Command::Clone | Command::Rehearse));
-        self.stops_job.unwrap_or(!keeps)
     }
 
     /// Whether its command leaves the job stopped.

@@ -3,7 +3,7 @@
 //! It is stored in the ConfigMap `NAME-history`, outlives `delete`, and is the only source of the savepoint to resume
 //! from. A directory listing is never used: its newest entry may belong to another job or be incomplete.
 
-mod basis;
+mod changes;
 pub(crate) mod command;
 mod config_map;
 pub(crate) mod deleted;

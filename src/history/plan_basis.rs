@@ -7,8 +7,7 @@ use crate::error::{Error, Result};
 use crate::history::History;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::LiveObjects;
-use crate::kubernetes::resource::{JOBS, Target};
+use crate::kubernetes::objects::{LiveObjects, job_uid};
 use crate::model::names::ClusterName;
 
 /// The Kubernetes Job that a command read before it made its plan. The [`crate::history::store::HistoryStore`] has the
@@ -37,9 +36,7 @@ impl Basis {
     /// # Errors
     /// Conflict, when it is a different Job, or there is none any more.
     pub(super) async fn check(&self, cluster: &Cluster, name: &ClusterName) -> Result<()> {
-        let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
-        let now = cluster.metadata(&target).await?;
-        let now = now.map(|metadata| uid(&serde_json::json!({ "metadata": metadata })));
+        let now = job_uid(cluster, name).await?;
         let job = name.master();
         let what = match (&self.job, &now) {
             (before, now) if before == now => return Ok(()),

@@ -85,38 +85,6 @@ fn what_was_disposed_of_is_never_resumed_from() {
     }
 }
 
-/// Histories of versions that knew less.
-#[test]
-fn a_savepoint_without_the_newer_fields_is_read() {
-    let old: Savepoint = serde_json::from_str(
-        r#"{"triggerId": "a", "jobId": "b", "progress": "completed", "path": "/p", "format": "NATIVE",
-            "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}"#,
-    )
-    .unwrap();
-    assert_eq!((old.size, old.disposed_at, old.completed_at), (None, None, None));
-}
-
-/// Earlier versions wrote only the command.
-#[test]
-fn whether_a_savepoint_was_to_end_its_job_is_in_its_entry() {
-    let ends = |reason: &str, stops_job: Option<bool>| {
-        let of = Savepoint::requested("a", "b", "CANONICAL", reason, "2026-01-01T00:00:00Z");
-        let entry = serde_json::to_value(Savepoint { stops_job, ..of }).unwrap();
-        assert_eq!(entry.get("stopsJob").is_some(), stops_job.is_some(), "{entry}");
-        serde_json::from_value::<Savepoint>(entry).unwrap().ends_job()
-    };
-    for (command, ended) in [
-        ("savepoint", false),
-        ("clone", false),
-        ("rehearse", false),
-        ("stop", true),
-        ("upgrade", true),
-    ] {
-        assert_eq!(ends(command, None), ended, "{command}");
-        assert!(ends(command, Some(true)) && !ends(command, Some(false)), "{command}");
-    }
-}
-
 #[test]
 fn only_what_is_newer_than_the_last_savepoint_can_be_missed() {
     let history = |savepoints: Vec<Savepoint>| History {

@@ -201,13 +201,16 @@ fn only_image(index: &Value) -> Result<Descriptor> {
         .map(|entry| Descriptor::read(entry))
         .collect::<Result<Vec<_>>>()?;
     images.dedup_by(|a, b| a.digest == b.digest);
-    match images.len() {
-        1 => Ok(images.remove(0)),
-        0 => Err(Error::usage("there is no image in it")),
-        many => Err(
-            Error::usage(format!("there are {many} images in it, and the base must be one image"))
-                .hint("`docker save IMAGE` with one name writes a file with one image"),
-        ),
+    let [image] = <[Descriptor; 1]>::try_from(images).map_err(|images| not_one(images.len()))?;
+    Ok(image)
+}
+
+/// The error of an archive with so many images.
+fn not_one(images: usize) -> Error {
+    match images {
+        0 => Error::usage("there is no image in it"),
+        many => Error::usage(format!("there are {many} images in it, and the base must be one image"))
+            .hint("`docker save IMAGE` with one name writes a file with one image"),
     }
 }
 
@@ -216,11 +219,7 @@ fn docker(contents: &Contents, blobs: &mut BTreeMap<Digest, (u64, u64)>) -> Resu
     let list = contents.json("manifest.json")?;
     let images = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let [image] = images else {
-        return Err(Error::usage(format!(
-            "there are {} images in it, and the base must be one image",
-            images.len()
-        ))
-        .hint("`docker save IMAGE` with one name writes a file with one image"));
+        return Err(not_one(images.len()));
     };
     let text = |value: &Value| {
         value

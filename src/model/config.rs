@@ -196,7 +196,8 @@ pub struct Config {
     /// Logging configuration files in Flink's conf directory, name to content.
     pub(crate) log_configuration: BTreeMap<String, String>,
     /// Makes the IDs of high availability unique to this revision, whatever the name of its cluster and however often
-    /// it is created. Each revision gets its own when it is created; absent: an older plugin created it.
+    /// it is created. Each revision with high availability gets its own when it is created,
+    /// except one that was adopted.
     pub(crate) nonce: Option<String>,
     /// Port of the JobManager's RPC, if it is not the template's: the TaskManagers of two versions that run beside each
     /// other look for different ports. Each revision gets its own when it is created, see

@@ -37,6 +37,7 @@ pub(crate) mod rights;
 pub(crate) mod scale;
 pub(crate) mod secrets;
 pub(crate) mod server_fields;
+pub(crate) mod server_version;
 pub(crate) mod shortened;
 pub(crate) mod spec;
 pub(crate) mod template;

@@ -47,7 +47,7 @@ pub(crate) async fn adopt_objects(
     };
     let left = lock::check_new(&mut handle.store, name).await?;
     let live = handle.live.clone();
-    let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
+    let Some([service, job, deployment]) = live.all() else {
         return Err(Error::not_found(format!(
             "{name} does not have all of Service {}, Job {} and Deployment {}",
             name.master(),

@@ -13,7 +13,7 @@ use crate::kubernetes::kubeconfig::read_kubeconfig;
 use crate::kubernetes::resource::{CONFIG_MAPS, NAMESPACES, Target, label_query};
 use crate::model::names::{APP_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::nearest::nearest;
-use crate::operations::list_clusters::names_of;
+use crate::operations::list::names_of;
 
 /// Maximum number of objects in a list of names.
 const MOST: usize = 500;

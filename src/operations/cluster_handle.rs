@@ -142,8 +142,7 @@ impl ClusterHandle {
             .map(|last| last.number.to_string());
         let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
         // An interrupted operation may have created the Job, and left the Deployment unchanged.
-        let is_older =
-            |deployment: &Value| manifests::revision(deployment) < live.job.as_ref().and_then(manifests::revision);
+        let is_older = |deployment: &Value| manifests::revision(deployment) < live.revision();
         let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(is_older);
         let whole = live.service.is_some() && live.deployment.is_some() && !stale;
         if whole || !live.job.as_ref().is_some_and(known) {
@@ -295,13 +294,7 @@ impl ClusterHandle {
             }
             return Ok((templates, revision_spec::layer(revision)?, kept));
         }
-        let LiveObjects {
-            service: Some(service),
-            job: Some(job),
-            deployment: Some(deployment),
-            ..
-        } = &self.live
-        else {
+        let Some([service, job, deployment]) = self.live.all() else {
             if self.is_unknown() {
                 return Err(self.unknown());
             }
@@ -357,7 +350,7 @@ impl ClusterHandle {
 
     /// The revision number in the Kubernetes Job.
     pub(crate) fn live_revision(&self) -> Option<u64> {
-        self.live.job.as_ref().and_then(manifests::revision)
+        self.live.revision()
     }
 
     /// The stored templates, or the built-in ones; and whether they belong in the history.

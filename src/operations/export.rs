@@ -59,7 +59,7 @@ pub(crate) fn exported(handle: &ClusterHandle) -> Result<Config> {
             revision_spec::layer(revision)?
         }
         _ => {
-            let (Some(service), Some(job), Some(deployment)) = (&live.service, &live.job, &live.deployment) else {
+            let Some([service, job, deployment]) = live.all() else {
                 return Err(nothing(name));
             };
             let found = export::of_live(name, service, job, deployment)?;

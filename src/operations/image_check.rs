@@ -24,10 +24,10 @@ use crate::image::reference::Reference;
 use crate::image::registry::RegistryOptions;
 use crate::image::registry::registries::Registries;
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::nodes::node_labels;
 use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, Manifests};
 use crate::operations::doctor::image::wants;
-use crate::operations::preflight::node_labels;
 use crate::progress;
 
 /// Time that the image check may take after the other checks.

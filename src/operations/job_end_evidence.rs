@@ -249,7 +249,7 @@ impl ClusterHandle {
         let ended = |savepoint: &Savepoint| {
             savepoint.progress == Progress::Completed
                 && savepoint.failure.is_none()
-                && savepoint.ends_job()
+                && savepoint.stops_job
                 && savepoint.revision.is_some()
                 && savepoint.revision == revision
         };

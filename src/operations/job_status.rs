@@ -13,7 +13,7 @@ use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Step};
-use crate::history::{History, Progress, Savepoint};
+use crate::history::{History, Progress};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::overview::{JobOverview, JobsOverview};
@@ -86,7 +86,7 @@ impl ClusterHandle {
         if let Reply::Answer(jobs) = &reply {
             self.collect_checkpoint(jobs).await?;
         }
-        let stops = self.own_open_savepoints().any(Savepoint::ends_job);
+        let stops = self.own_open_savepoints().any(|open| open.stops_job);
         let waits = wait == Wait::Wait && self.own_open_savepoints().next().is_some();
         let text = format!("{}: waiting for the savepoint of an earlier command", self.name);
         let step = waits.then(|| progress::step(&text));

@@ -5,7 +5,6 @@ use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::history::{Progress, Savepoint};
 use crate::model::job_phase::JobPhase;
-use crate::model::manifests;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
@@ -106,8 +105,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
 
 /// The savepoint with which an earlier command stopped the job.
 fn stopped_before(handle: &ClusterHandle) -> Result<String> {
-    let running = handle.live.job.as_ref();
-    let revision = running.and_then(manifests::revision);
+    let revision = handle.live_revision();
     let stopped = |savepoint: &&Savepoint| {
         // One with a failure did not end the job, which may have continued after it.
         savepoint.progress == Progress::Completed

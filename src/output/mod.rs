@@ -4,13 +4,14 @@
 
 mod block;
 pub(crate) mod charts;
-pub(crate) mod cluster_line;
+pub(crate) mod config;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod exceptions;
 pub(crate) mod flame_graph;
 pub(crate) mod image;
 pub(crate) mod keys;
+pub(crate) mod list;
 pub(crate) mod live;
 pub(crate) mod log_lines;
 pub(crate) mod picture;
@@ -19,7 +20,6 @@ mod pod_tree;
 mod printer;
 pub(crate) mod result;
 pub(crate) mod savepoint_metadata;
-pub(crate) mod settings;
 pub(crate) mod status;
 mod structured;
 mod table;

@@ -377,11 +377,11 @@ pub(crate) fn next_steps(steps: &[String]) {
 }
 
 /// Asks whether to continue, unless the answer is `yes` already.
-pub(crate) fn confirm(question: &str, yes: bool) -> Result<()> {
-    if yes { Ok(()) } else { ask(question) }
+pub(crate) fn asks(yes: bool) -> fn(&str) -> Result<()> {
+    if yes { |_| Ok(()) } else { ask }
 }
 
-/// What asks, unless the answer is `yes` already.
+/// What asks; `None`: the answer is `yes` already.
 pub(crate) fn question(yes: bool) -> Option<fn(&str) -> Result<()>> {
     if yes { None } else { Some(ask) }
 }
@@ -390,7 +390,7 @@ pub(crate) fn question(yes: bool) -> Option<fn(&str) -> Result<()>> {
 ///
 /// # Errors
 /// Interrupted when the answer is no; usage when there is no terminal to ask on.
-pub(crate) fn ask(question: &str) -> Result<()> {
+fn ask(question: &str) -> Result<()> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(Error::usage(format!(
             "{} needs an answer, and there is no terminal to ask on",

@@ -14,7 +14,7 @@ use crate::model::flink::live::{Reach, Snapshot, in_words};
 use crate::model::flink::overview::JobState;
 use crate::model::listing::{Inventory, Key};
 use crate::model::usage::{Usage, Usages, of_cluster};
-use crate::operations::live_metrics::LiveView;
+use crate::operations::top::LiveView;
 use crate::output::{charts, table_within};
 
 /// Rows of the head, the headers, an error, the note about lines that do not fit, and the cursor.

@@ -194,7 +194,7 @@ fn a_name_that_is_none_of_ours_is_skipped() {
 fn commands_in_messages_have_the_namespace_that_the_file_names() {
     let sandbox = running();
     let savepoint = tree!({"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed", "path": "s3://b/sp-1",
-        "format": "CANONICAL", "reason": "delete", "requestedAt": "2026-01-01T00:00:00Z"});
+        "format": "CANONICAL", "reason": "delete", "stopsJob": true, "requestedAt": "2026-01-01T00:00:00Z"});
     sandbox.put_entry("savepoints", &tree!([savepoint]));
     let mut history = sandbox.object(HISTORY);
     history["metadata"]["namespace"] = tree!("shop");

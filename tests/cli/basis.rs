@@ -204,7 +204,7 @@ fn a_dry_run_reads_no_pending_savepoint() {
     for command in commands {
         let sandbox = running();
         let asked = tree!([{"triggerId": "1".repeat(32), "jobId": ID, "progress": "requested", "path": null,
-            "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"}]);
+            "format": "CANONICAL", "reason": "stop", "stopsJob": true, "requestedAt": "2026-01-01T00:00:00Z"}]);
         sandbox.put_entry("savepoints", &asked);
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(0), "{outcome}");

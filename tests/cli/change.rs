@@ -13,7 +13,7 @@ use crate::world::flink::Written;
 fn savepoint(trigger: &str, path: Option<&str>) -> Value {
     let progress = if path.is_some() { "completed" } else { "requested" };
     tree!({"triggerId": trigger, "jobId": ID, "progress": progress, "path": path, "format": "CANONICAL",
-        "revision": 1, "reason": "savepoint-resume", "requestedAt": "2026-01-01T00:00:00Z"})
+        "revision": 1, "reason": "savepoint-resume", "stopsJob": true, "requestedAt": "2026-01-01T00:00:00Z"})
 }
 
 /// A world whose history has these savepoints.

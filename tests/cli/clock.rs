@@ -67,7 +67,7 @@ fn the_clock_of_the_server_is_seen_through_a_proxy() {
 #[test]
 fn ages_in_the_history_use_the_clock_of_the_server() {
     let savepoint = tree!({"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed",
-        "path": "s3://b/sp-1", "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z",
+        "path": "s3://b/sp-1", "format": "CANONICAL", "reason": "stop", "stopsJob": true, "requestedAt": "2026-01-01T00:00:00Z",
         "completedAt": "2026-01-01T00:00:00Z"});
     let made = made(1, &tree!([savepoint]));
     let objects = [&made.service, &made.job, &made.deployment, &made.history];

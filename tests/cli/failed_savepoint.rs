@@ -167,7 +167,7 @@ fn a_job_that_continued_after_its_savepoint_was_not_stopped_with_it() {
     ] {
         let sandbox = running();
         let savepoint = tree!({"triggerId": TRIGGER, "jobId": ID, "progress": "completed", "path": SAVED, "format": "CANONICAL",
-            "reason": "stop", "requestedAt": "2026-01-02T00:00:00Z", "revision": 1, "failure": failure});
+            "reason": "stop", "stopsJob": true, "requestedAt": "2026-01-02T00:00:00Z", "revision": 1, "failure": failure});
         sandbox.put_entry("savepoints", &tree!([savepoint]));
         sandbox.end("Complete", &minutes_ago(90));
         let outcome = sandbox.run(&["stop", "demo"]);

@@ -138,7 +138,7 @@ fn only_objects_that_were_read_are_scaled() {
 fn only_the_job_that_was_read_is_suspended_after_a_stop() {
     let sandbox = Sandbox::new();
     let server = &sandbox.server;
-    let saved = tree!([{"triggerId": "0123456789abcdef0123456789abcdef", "jobId": ID, "reason": "stop",
+    let saved = tree!([{"triggerId": "0123456789abcdef0123456789abcdef", "jobId": ID, "reason": "stop", "stopsJob": true,
         "progress": "completed", "path": "s3://b/sp-1", "requestedAt": "2026-01-01T00:00:00Z", "format": "CANONICAL",
         "revision": 1}]);
     let made = made(1, &saved);

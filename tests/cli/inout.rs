@@ -34,7 +34,7 @@ fn a_cluster_that_was_created_suspended_is_started_as_it_is() {
 fn deleted_clusters_are_listed_from_their_histories() {
     let sandbox = running();
     let savepoints = tree!([{"triggerId": "1".repeat(32), "jobId": "2".repeat(32), "progress": "completed", "path": "s3://b/sp-1",
-        "format": "CANONICAL", "reason": "delete", "requestedAt": "2026-01-01T00:00:00Z"}]);
+        "format": "CANONICAL", "reason": "delete", "stopsJob": true, "requestedAt": "2026-01-01T00:00:00Z"}]);
     sandbox.put_entry("savepoints", &savepoints);
     sandbox.delete_objects();
     let there = sandbox.run(&["create", "there", "--image", "flink:2.3.0", "--no-wait"]);

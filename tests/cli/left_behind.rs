@@ -79,6 +79,7 @@ fn a_resume_after_a_delete_starts_from_the_checkpoint_that_a_change_kept() {
         sandbox.world().disk.push(written);
         sandbox.edit_entry("savepoints", |savepoints| {
             savepoints[0]["reason"] = tree!("savepoint");
+            savepoints[0]["stopsJob"] = tree!(false);
             savepoints[0]["revision"] = tree!(1);
         });
         sandbox.end("Complete", &minutes_ago(90));

@@ -76,6 +76,7 @@ mod profile;
 mod prompts;
 mod prune;
 mod purge;
+mod redrawn_screens;
 mod reference;
 mod registry;
 mod rehearse;

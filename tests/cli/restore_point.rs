@@ -22,7 +22,7 @@ fn revision(number: u64, command: &str, start: Option<&str>, outcome: Option<&st
 
 fn savepoint(revision: u64, path: &str) -> Value {
     tree!({"triggerId": format!("{revision:032}"), "jobId": "2".repeat(32), "progress": "completed", "revision": revision,
-        "path": path, "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"})
+        "path": path, "format": "CANONICAL", "reason": "stop", "stopsJob": true, "requestedAt": "2026-01-01T00:00:00Z"})
 }
 
 /// A cluster whose objects are those of the last of `revisions`.

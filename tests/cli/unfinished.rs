@@ -37,7 +37,7 @@ pub fn unfinished(step: &str, holder: &Value) -> Sandbox {
     }
     let progress = if saved.is_some() { "completed" } else { "requested" };
     let savepoints = tree!([{"triggerId": TRIGGER, "jobId": ID, "progress": progress, "path": saved,
-        "format": "CANONICAL", "reason": "upgrade", "requestedAt": "2026-01-01T00:00:00Z"}]);
+        "format": "CANONICAL", "reason": "upgrade", "stopsJob": true, "requestedAt": "2026-01-01T00:00:00Z"}]);
     sandbox.edit(HISTORY, |history| {
         history["data"]["journal"] = tree!(journal.to_string());
         history["data"]["savepoints"] = tree!(savepoints.to_string());

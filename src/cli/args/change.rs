@@ -72,7 +72,7 @@ impl ChangeArgs {
             rehearse: self.rehearse,
             surge: self.surge,
             take_over: self.take_over,
-            confirm: if self.yes { |_| Ok(()) } else { terminal::ask },
+            confirm: terminal::asks(self.yes),
             history_limits: self.limit.limits(),
             no_wait: self.wait.does_not_wait(),
         }

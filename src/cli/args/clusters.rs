@@ -5,8 +5,7 @@ use crate::cli::context::Context;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
 use crate::model::names::ClusterName;
-use crate::operations::delete::selected;
-use crate::operations::list_clusters::names_of;
+use crate::operations::list::names_of;
 use crate::output::terminal;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -33,25 +32,16 @@ impl ClustersArgs {
     /// Does `work` with each, one after the other. The error of one does not keep it from the others; the first one decides
     /// the exit code.
     pub(crate) async fn each(&self, context: &Context, work: impl AsyncFn(ClusterName) -> Result<()>) -> Result<()> {
-        let names = self.names.iter().map(|name| ClusterName::new(name));
-        let mut names = names.collect::<Result<Vec<_>>>()?;
         let mut failure = FirstFailure::default();
-        if let Some(selector) = &self.selector {
-            let cluster = context.connect()?;
-            for name in names_of(&cluster, Some(selector.clone())).await? {
-                match ClusterName::new(&name) {
-                    Ok(name) => names.push(name),
-                    // One made by hand, with a name that is invalid for our clusters.
-                    Err(error) => {
-                        let text = format!("cluster {name} is skipped: {}", error.message);
-                        failure.report(&Error::failure(text));
-                    }
-                }
+        let names = match &self.selector {
+            Some(selector) => {
+                let cluster = context.connect()?;
+                failure
+                    .selected(&cluster, Some(selector.clone()), |error, _| error)
+                    .await?
             }
-            if names.is_empty() && failure.is_none() {
-                terminal::note(&format!("No resources found in {} namespace.", cluster.namespace()));
-            }
-        }
+            None => all_valid(&self.names)?,
+        };
         if !self.are_several() {
             for name in names {
                 Box::pin(work(name)).await?;
@@ -115,17 +105,20 @@ impl SelectedClustersArgs {
     /// The clusters in the namespace of `cluster`. Names that are invalid for our clusters are printed and skipped.
     pub(crate) async fn read(&self, cluster: &Cluster, failure: &mut FirstFailure) -> Result<Vec<ClusterName>> {
         if !self.names.is_empty() {
-            return self.names.iter().map(|name| ClusterName::new(name)).collect();
+            return all_valid(&self.names);
         }
-        let (names, skipped) = selected(cluster, self.selector.clone()).await?;
-        for error in &skipped {
-            failure.report(error);
-        }
-        if names.is_empty() && failure.is_none() {
-            terminal::note(&format!("No resources found in {} namespace.", cluster.namespace()));
-        }
-        Ok(names)
+        let hint = |error: Error, app: &str| {
+            let namespace = cluster.namespace();
+            error.hint(format!(
+                "`kubectl delete job,deployment,service -l app={app} -n {namespace}` deletes it"
+            ))
+        };
+        failure.selected(cluster, self.selector.clone(), hint).await
     }
+}
+
+fn all_valid(names: &[String]) -> Result<Vec<ClusterName>> {
+    names.iter().map(|name| ClusterName::new(name)).collect()
 }
 
 /// The failures of a command with several clusters: one does not keep the command from the others.
@@ -147,8 +140,28 @@ impl FirstFailure {
         }
     }
 
-    fn is_none(&self) -> bool {
-        self.0.is_none()
+    /// The clusters with these labels; `None`: all of the namespace. One made by hand, with a name that is invalid for our
+    /// clusters, is skipped, and reported with what `hint` adds for its name.
+    async fn selected(
+        &mut self,
+        cluster: &Cluster,
+        selector: Option<String>,
+        hint: impl Fn(Error, &str) -> Error,
+    ) -> Result<Vec<ClusterName>> {
+        let mut names = Vec::new();
+        for app in names_of(cluster, selector).await? {
+            match ClusterName::new(&app) {
+                Ok(name) => names.push(name),
+                Err(error) => {
+                    let error = Error::failure(format!("cluster {app} is skipped: {}", error.message));
+                    self.report(&hint(error, &app));
+                }
+            }
+        }
+        if names.is_empty() && self.0.is_none() {
+            terminal::note(&format!("No resources found in {} namespace.", cluster.namespace()));
+        }
+        Ok(names)
     }
 
     /// The result of the command. All errors were already printed; the first one decides the exit code.
@@ -163,5 +176,5 @@ pub(crate) fn confirm_deletion(names: &[&ClusterName], yes: bool) -> Result<()> 
         [name] => format!("delete cluster {name}?"),
         names => format!("delete these {} clusters?", names.len()),
     };
-    terminal::confirm(&question, yes)
+    terminal::asks(yes)(&question)
 }

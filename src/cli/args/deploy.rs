@@ -117,7 +117,7 @@ impl DeployArgs {
             rehearse: false,
             surge: Surge::Auto,
             take_over: false,
-            confirm: if self.yes { |_| Ok(()) } else { terminal::ask },
+            confirm: terminal::asks(self.yes),
             history_limits: self.history_limits(),
             no_wait: self.does_not_wait(),
         }

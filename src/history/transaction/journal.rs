@@ -261,7 +261,7 @@ impl Journal {
     }
 
     /// Whether it starts from the state at the end of the job, or from one that the user named because that was not in its
-    /// place. Of one that found no job, an earlier version of the plugin did not record whether the user named its start.
+    /// place. One that found no job starts from the last state, unless the user named another.
     pub(crate) fn starts_from_its_end(&self) -> bool {
         let found_none = self.ending == Ending::Nothing && !self.chosen;
         found_none || self.named.is_some() || self.start.is_none() || self.start == self.saved_state

@@ -1,14 +1,12 @@
 //! Credentials of registries: from Docker's configuration, Podman's, or a given file, and from the credential helpers
 //! in them (`docker-credential-…`).
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use docker_credential::{CredentialRetrievalError as Fault, DockerCredential, get_credential_from_reader};
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// The names of Docker Hub in Docker's and in Podman's configuration.
 const DOCKER_HUB: [&str; 2] = ["https://index.docker.io/v1/", "docker.io"];
@@ -21,50 +19,56 @@ pub(crate) enum Credentials {
     Identity(String),
 }
 
-/// The name under which the files have the login for a repository: the longest part of `registry/folder/repository`, such
-/// as `quay.io/team`, and the registry where they have none for a part of it. Source: containers-auth.json(5).
-pub(crate) fn name(registry: &str, repository: &str, named: Option<&Path>) -> String {
-    let whole = format!("{registry}/{repository}");
-    let files: Vec<PathBuf> = named.map_or_else(places, |path| vec![path.to_owned()]);
-    let files: Vec<Value> = files.iter().filter_map(|path| read(path)).collect();
-    let ends = whole.rmatch_indices('/').map(|(end, _)| end);
-    let mut parts = std::iter::once(whole.len())
-        .chain(ends)
-        .take_while(|end| *end > registry.len())
-        .map(|end| &whole[..end]);
-    let found = parts.find(|part| files.iter().any(|file| has(file, part)));
-    found.unwrap_or(registry).to_owned()
+/// The files with logins, as they are when a command first needs one.
+pub(crate) struct LoginFiles(Vec<LoginFile>);
+
+struct LoginFile {
+    path: PathBuf,
+    /// What an error of it begins with.
+    said: String,
+    /// Its bytes, or why it cannot be read.
+    bytes: std::result::Result<Vec<u8>, String>,
+    /// Its content; null if it is not understood, which [`LoginFile::find`] reports.
+    content: Value,
 }
 
-/// `None`: it is not there, or not understood, which [`find`] reports.
-fn read(path: &Path) -> Option<Value> {
-    serde_json::from_reader(BufReader::new(File::open(path).ok()?)).ok()
-}
-
-fn has(file: &Value, name: &str) -> bool {
-    file["auths"].get(name).is_some()
-}
-
-/// Finds the credentials of this [`name`]; `None`: there are none, and the registry may allow anonymous access.
-pub(crate) fn find(registry: &str, name: &str, named: Option<&Path>) -> Result<Option<Credentials>> {
-    if let Some(path) = named {
-        let wrong = |why: &str| Error::usage(format!("--registry-config {}: {why}", path.display()));
-        if let Err(e) = File::open(path) {
-            return Err(wrong(&e.to_string()));
+impl LoginFiles {
+    /// Reads this file, or those in the usual places.
+    pub(crate) fn read(named: Option<&Path>) -> Self {
+        if let Some(path) = named {
+            let said = format!("--registry-config {}", path.display());
+            return Self(vec![LoginFile::read(path.to_owned(), said)]);
         }
-        return look(path, registry, name).map_err(|error| match error.kind {
-            Kind::Usage => wrong("it is not a configuration file of Docker"),
-            _ => error,
+        let there = places().into_iter().filter(|path| path.is_file());
+        let read = there.map(|path| {
+            let said = format!("cannot read {}", path.display());
+            LoginFile::read(path, said)
         });
+        Self(read.collect())
     }
-    for path in places() {
-        if path.is_file()
-            && let Some(found) = look(&path, registry, name)?
-        {
-            return Ok(Some(found));
+
+    /// The name under which the files have the login for a repository: the longest part of `registry/folder/repository`, such
+    /// as `quay.io/team`, and the registry where they have none for a part of it. Source: containers-auth.json(5).
+    pub(crate) fn name(&self, registry: &str, repository: &str) -> String {
+        let whole = format!("{registry}/{repository}");
+        let ends = whole.rmatch_indices('/').map(|(end, _)| end);
+        let mut parts = std::iter::once(whole.len())
+            .chain(ends)
+            .take_while(|end| *end > registry.len())
+            .map(|end| &whole[..end]);
+        let found = parts.find(|part| self.0.iter().any(|file| file.has(part)));
+        found.unwrap_or(registry).to_owned()
+    }
+
+    /// Finds the credentials of this [`name`](Self::name); `None`: there are none, and the registry may allow anonymous access.
+    pub(crate) fn find(&self, registry: &str, name: &str) -> Result<Option<Credentials>> {
+        for file in &self.0 {
+            if let Some(found) = file.look(registry, name)? {
+                return Ok(Some(found));
+            }
         }
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// Paths of the configurations, in the order of Podman's tools: their own first, then Docker's.
@@ -92,62 +96,82 @@ fn places() -> Vec<PathBuf> {
     .collect()
 }
 
-fn look(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials>> {
-    if name != registry {
-        // A program that keeps credentials knows registries only.
-        let is_there = read(path).is_some_and(|file| has(&file, name));
-        return if is_there {
-            look_for(path, registry, name)
-        } else {
-            Ok(None)
-        };
-    }
-    if registry != "docker.io" {
-        return look_for(path, registry, registry);
-    }
-    for name in DOCKER_HUB {
-        if let Some(found) = look_for(path, registry, name)? {
-            return Ok(Some(found));
+impl LoginFile {
+    fn read(path: PathBuf, said: String) -> Self {
+        let bytes = std::fs::read(&path).map_err(|error| error.to_string());
+        let content: Option<Value> = bytes
+            .as_deref()
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(bytes).ok());
+        Self {
+            path,
+            said,
+            bytes,
+            content: content.unwrap_or_default(),
         }
     }
-    Ok(None)
-}
 
-fn look_for(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials>> {
-    let unreadable = |why: &str| Error::usage(format!("cannot read {}: {why}", path.display()));
-    let file = File::open(path).map_err(|e| unreadable(&e.to_string()))?;
-    let failed = |why: String| {
-        Error::forbidden(format!("no credentials for registry {registry}: {why}")).hint(format!(
-            "`docker login {registry}` or `podman login {registry}` writes them again"
-        ))
-    };
-    match get_credential_from_reader(BufReader::new(file), name) {
-        Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Credentials::Password(user, password))),
-        Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity(token))),
-        Err(Fault::NoCredentialConfigured | Fault::ConfigNotFound) => Ok(None),
-        // Helpers fail for an unknown registry, each with its own message.
-        Err(Fault::HelperFailure { stdout, stderr, .. }) if format!("{stdout}{stderr}").contains("not found") => {
-            Ok(None)
+    fn has(&self, name: &str) -> bool {
+        self.content["auths"].get(name).is_some()
+    }
+
+    fn look(&self, registry: &str, name: &str) -> Result<Option<Credentials>> {
+        if name != registry {
+            // A program that keeps credentials knows registries only.
+            return if self.has(name) {
+                self.find(registry, name)
+            } else {
+                Ok(None)
+            };
         }
-        Err(Fault::HelperFailure { helper, stdout, stderr }) => {
-            let said = if stderr.trim().is_empty() { stdout } else { stderr };
-            Err(failed(format!("{helper} failed: {}", said.trim())))
+        if registry != "docker.io" {
+            return self.find(registry, registry);
         }
-        Err(Fault::HelperCommunicationError) => Err(failed(format!(
-            "the program that {} names to ask for them cannot be run",
-            path.display()
-        ))),
-        Err(Fault::ConfigReadError) => Err(unreadable("it is not a configuration file of Docker")),
-        Err(other) => Err(failed(format!("{}: {other}", path.display()))),
+        for name in DOCKER_HUB {
+            if let Some(found) = self.find(registry, name)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find(&self, registry: &str, name: &str) -> Result<Option<Credentials>> {
+        let path = self.path.display();
+        let unreadable = |why: &str| Error::usage(format!("{}: {why}", self.said));
+        let bytes = self.bytes.as_deref().map_err(|why| unreadable(why))?;
+        let failed = |why: String| {
+            Error::forbidden(format!("no credentials for registry {registry}: {why}")).hint(format!(
+                "`docker login {registry}` or `podman login {registry}` writes them again"
+            ))
+        };
+        match get_credential_from_reader(bytes, name) {
+            Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Credentials::Password(user, password))),
+            Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity(token))),
+            Err(Fault::NoCredentialConfigured | Fault::ConfigNotFound) => Ok(None),
+            // Helpers fail for an unknown registry, each with its own message.
+            Err(Fault::HelperFailure { stdout, stderr, .. }) if format!("{stdout}{stderr}").contains("not found") => {
+                Ok(None)
+            }
+            Err(Fault::HelperFailure { helper, stdout, stderr }) => {
+                let said = if stderr.trim().is_empty() { stdout } else { stderr };
+                Err(failed(format!("{helper} failed: {}", said.trim())))
+            }
+            Err(Fault::HelperCommunicationError) => Err(failed(format!(
+                "the program that {path} names to ask for them cannot be run"
+            ))),
+            Err(Fault::ConfigReadError) => Err(unreadable("it is not a configuration file of Docker")),
+            Err(other) => Err(failed(format!("{path}: {other}"))),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     fn of_quay(path: &Path) -> Result<Option<Credentials>> {
-        find("quay.io", "quay.io", Some(path))
+        LoginFiles::read(Some(path)).find("quay.io", "quay.io")
     }
 
     #[test]
@@ -157,7 +181,7 @@ mod tests {
         // a:b
         for key in ["https://index.docker.io/v1/", "docker.io", "index.docker.io"] {
             std::fs::write(&path, format!(r#"{{"auths": {{"{key}": {{"auth": "YTpi"}}}}}}"#)).unwrap();
-            let found = find("docker.io", "docker.io", Some(&path)).unwrap();
+            let found = LoginFiles::read(Some(&path)).find("docker.io", "docker.io").unwrap();
             assert!(
                 matches!(found, Some(Credentials::Password(user, word)) if user == "a" && word == "b"),
                 "{key}"
@@ -177,6 +201,7 @@ mod tests {
         let path = folder.path().join("auth.json");
         let auths = r#"{"auths": {"quay.io": {"auth": "YTpi"}, "quay.io/team": {"auth": "Yzpk"}, "quay.io/team/app/x": {}, "docker.io/acme": {}}}"#;
         std::fs::write(&path, auths).unwrap();
+        let files = LoginFiles::read(Some(&path));
         for (registry, repository, expected) in [
             ("quay.io", "team/app", "quay.io/team"),
             ("quay.io", "team/app/x", "quay.io/team/app/x"),
@@ -186,17 +211,14 @@ mod tests {
             ("docker.io", "library/flink", "docker.io"),
             ("ghcr.io", "team/app", "ghcr.io"),
         ] {
-            assert_eq!(
-                name(registry, repository, Some(&path)),
-                expected,
-                "{registry}/{repository}"
-            );
+            assert_eq!(files.name(registry, repository), expected, "{registry}/{repository}");
         }
-        let user = |name: &str| match find("quay.io", name, Some(&path)).unwrap() {
+        let user = |name: &str| match files.find("quay.io", name).unwrap() {
             Some(Credentials::Password(user, _)) => user,
             _ => String::new(),
         };
         assert_eq!((user("quay.io").as_str(), user("quay.io/team").as_str()), ("a", "c"));
-        assert_eq!(name("quay.io", "team", Some(&folder.path().join("missing"))), "quay.io");
+        let missing = LoginFiles::read(Some(&folder.path().join("missing")));
+        assert_eq!(missing.name("quay.io", "team"), "quay.io");
     }
 }

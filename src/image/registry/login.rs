@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -14,7 +15,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::credentials::{self, Credentials};
+use super::credentials::{Credentials, LoginFiles};
 use super::http::{Http, collect, full};
 use crate::error::{Error, Kind, Result};
 use crate::image::registry::challenge::Challenge;
@@ -36,9 +37,11 @@ pub(crate) struct Login {
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    /// The name of the login for each repository, see [`credentials::name`].
+    /// Read once, when a login is needed.
+    files: Option<Arc<LoginFiles>>,
+    /// The name of the login for each repository, see [`LoginFiles::name`].
     names: HashMap<String, String>,
-    /// By these names. They are read once, when they are needed.
+    /// By these names. They are looked for once, when they are needed.
     credentials: HashMap<String, Option<Credentials>>,
     tokens: HashMap<String, (HeaderValue, Instant)>,
 }
@@ -82,15 +85,16 @@ impl Login {
         let Some(challenge) = state.challenge.clone() else {
             return Ok(None);
         };
-        let named = || credentials::name(&self.registry, repository, self.config.as_deref());
+        let read = || Arc::new(LoginFiles::read(self.config.as_deref()));
+        let files = Arc::clone(state.files.get_or_insert_with(read));
+        let named = || files.name(&self.registry, repository);
         let name = state.names.entry(repository.to_owned()).or_insert_with(named).clone();
         let credentials = if let Some(known) = state.credentials.get(&name) {
             known.clone()
         } else {
             // The credential helper may take time, and parallel work must not wait for it.
-            let (registry, config) = (self.registry.clone(), self.config.clone());
-            let wanted = name.clone();
-            let looking = tokio::task::spawn_blocking(move || credentials::find(&registry, &wanted, config.as_deref()));
+            let (registry, wanted) = (self.registry.clone(), name.clone());
+            let looking = tokio::task::spawn_blocking(move || files.find(&registry, &wanted));
             let found = looking
                 .await
                 .map_err(|e| Error::failure("credentials are not looked for").because(e))??;

@@ -1,7 +1,7 @@
 //! The registries of a command, and their logins.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::RegistryOptions;
 use super::api::Repository;
@@ -46,13 +46,9 @@ impl Registries {
             .iter()
             .any(|named| *named == reference.registry || named == host);
         let plain = named || (is_loopback(host) && self.args.registry_ca.is_none());
-        let login = match self.logins.lock() {
-            Ok(mut logins) => {
-                let new = || Arc::new(Login::new(&reference.registry, self.args.registry_config.clone()));
-                Arc::clone(logins.entry(reference.registry.clone()).or_insert_with(new))
-            }
-            Err(_) => Arc::new(Login::new(&reference.registry, self.args.registry_config.clone())),
-        };
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Login::new(&reference.registry, self.args.registry_config.clone()));
+        let login = Arc::clone(logins.entry(reference.registry.clone()).or_insert_with(new));
         Repository {
             http: self.http.clone(),
             login,

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use backon::ExponentialBackoff;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{Method, Request, Response, StatusCode};
@@ -128,13 +129,8 @@ impl Cluster {
                 }
                 Ok(answer) => return Ok(Answer { was_cut, ..answer }),
                 Err(error) if may_be_repeated && !fed && self.was_cut(&error) => {
-                    let Some(pause) = cut.next() else {
-                        self.lost();
-                        return Err(error);
-                    };
-                    tracing::debug!(%error, "the connection was cut");
                     was_cut = true;
-                    pause
+                    self.pause_after(error, &mut cut)?
                 }
                 Err(error) => return Err(error),
             };
@@ -146,6 +142,19 @@ impl Cluster {
     /// answered before: it may soon answer again. There is no wait for a server that never answered.
     pub(crate) fn was_cut(&self, error: &Error) -> bool {
         error.kind == Kind::Unreachable && (error.unanswered || self.reached.load(Ordering::Relaxed))
+    }
+
+    /// The pause before the next attempt at a request of which [`Self::was_cut`] holds.
+    ///
+    /// # Errors
+    /// `error`, if `cut` has no further pause.
+    pub(crate) fn pause_after(&self, error: Error, cut: &mut ExponentialBackoff) -> Result<Duration> {
+        let Some(pause) = cut.next() else {
+            self.lost();
+            return Err(error);
+        };
+        tracing::debug!(%error, "the connection was cut");
+        Ok(pause)
     }
 
     /// Records that the server did not come back: it counts as reached when it answers again, and further requests fail

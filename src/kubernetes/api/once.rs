@@ -28,12 +28,7 @@ impl Cluster {
         cut: &mut ExponentialBackoff,
         error: Error,
     ) -> Result<Option<Identity>> {
-        let Some(pause) = cut.next() else {
-            self.lost();
-            return Err(error);
-        };
-        tracing::debug!(%error, "an apply got no answer");
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(self.pause_after(error, cut)?).await;
         match self.get::<Value>(target).await? {
             None => Ok(None),
             Some(object) if is_made_since(begun, &object) => Identity::of(target.resource, &object).map(Some),
@@ -68,12 +63,7 @@ impl Cluster {
             let (Some(name), true) = (object["metadata"]["name"].as_str(), unclear) else {
                 return Err(error);
             };
-            let Some(pause) = cut.next() else {
-                self.lost();
-                return Err(error);
-            };
-            tracing::debug!(%error, "a write got no answer");
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(self.pause_after(error, &mut cut)?).await;
             let one = Target {
                 name: Some(name.to_owned()),
                 ..target.clone()

@@ -15,7 +15,7 @@ use crate::progress;
 
 pub(crate) fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
     let mut ids = Ids::default();
-    for object in [&live.job, &live.deployment].into_iter().flatten() {
+    for object in live.with_pods() {
         let settings = Settings::of_object(object, files);
         if let Some(id) = settings.kubernetes_cluster_id() {
             ids.add(id, object["metadata"]["annotations"][IDENTITY].as_str());

@@ -10,7 +10,7 @@ use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, Resource, SERVICE
 use crate::model::diff::{Difference, differences};
 use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
-use crate::model::manifests::{Manifests, replicas};
+use crate::model::manifests::{Manifests, replicas, revision};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
 use crate::model::ownership::{is_part, whose};
 use crate::model::secrets::hide;
@@ -62,6 +62,21 @@ impl fmt::Display for Foreign {
 impl LiveObjects {
     pub(crate) fn is_empty(&self) -> bool {
         self.service.is_none() && self.job.is_none() && self.deployment.is_none()
+    }
+
+    /// The Service, the Job and the Deployment; `None`: not all of them are there.
+    pub(crate) fn all(&self) -> Option<[&Value; 3]> {
+        Some([self.service.as_ref()?, self.job.as_ref()?, self.deployment.as_ref()?])
+    }
+
+    /// The objects that have Pods.
+    pub(crate) fn with_pods(&self) -> impl Iterator<Item = &Value> + Clone {
+        self.job.iter().chain(&self.deployment)
+    }
+
+    /// The revision number in the Job.
+    pub(crate) fn revision(&self) -> Option<u64> {
+        self.job.as_ref().and_then(revision)
     }
 
     /// Adds one of the three objects that was read.

@@ -64,10 +64,16 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveOb
     Ok(live)
 }
 
+/// The uid of the Job; `None`: there is none.
+pub(crate) async fn job_uid(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
+    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
+    let metadata = cluster.metadata(&target).await?;
+    Ok(metadata.map(|metadata| metadata["uid"].as_str().unwrap_or_default().to_owned()))
+}
+
 /// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, which needs no request.
 pub(crate) async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
-    let objects = [&live.job, &live.deployment].into_iter().flatten();
-    let names: BTreeSet<String> = objects.flat_map(settings::config_maps).collect();
+    let names: BTreeSet<String> = live.with_pods().flat_map(settings::config_maps).collect();
     let read = names.into_iter().map(|name| async {
         let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name);
         let map: Option<Value> = cluster.get(&target).await?;

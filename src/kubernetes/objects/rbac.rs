@@ -88,17 +88,17 @@ fn binds(object: &Value) -> bool {
     object["kind"] == ROLE_BINDINGS.kind
 }
 
+fn has_rights(object: &Value) -> bool {
+    object["metadata"]["annotations"][CREATED_RBAC] == "true"
+}
+
 pub(crate) fn created_with(live: &LiveObjects) -> bool {
-    let objects = [&live.job, &live.deployment].into_iter().flatten();
-    objects
-        .into_iter()
-        .any(|object| object["metadata"]["annotations"][CREATED_RBAC] == "true")
+    live.with_pods().any(has_rights)
 }
 
 /// Whether the running JobManager has them.
 pub(crate) fn created_with_job(live: &LiveObjects) -> bool {
-    let job = live.job.as_ref();
-    job.is_some_and(|job| job["metadata"]["annotations"][CREATED_RBAC] == "true")
+    live.job.as_ref().is_some_and(has_rights)
 }
 
 /// Rights that are needed to replace a JobManager after its job was stopped, and that no dry run shows.

@@ -208,12 +208,7 @@ pub(crate) async fn list_side(
         let known = match cluster.stream(&target, &address, accept, &mut feed).await {
             // The received part of the page is useless: the list starts again.
             Err(error) if fed && cluster.was_cut(&error) => {
-                let Some(pause) = cut.next() else {
-                    cluster.lost();
-                    return Err(error);
-                };
-                tracing::debug!(%error, "a list was cut");
-                tokio::time::sleep(pause).await;
+                tokio::time::sleep(cluster.pause_after(error, &mut cut)?).await;
                 sink(None);
                 next.clear();
                 continue;

@@ -6,7 +6,8 @@ use super::observed::{Observed, Role};
 use super::trace::one_line;
 use crate::model::age::{age, time};
 use crate::model::diagnosis::{Cause, CauseKind, exits, known_failures};
-use crate::model::flink::live::{Checkpoint, Checkpoints, Snapshot};
+use crate::model::flink::checkpoints::{Checkpoint, Checkpoints};
+use crate::model::flink::live::Snapshot;
 
 /// Share of time above which a vertex counts as backpressured.
 const BACKPRESSURED: f64 = 0.5;

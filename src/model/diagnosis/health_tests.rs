@@ -6,8 +6,9 @@ use super::fixtures::{
     JM, TM, at, cluster, deployment, event, flink, job, job_condition, now, pod, pod_with, running, terminated,
 };
 use crate::model::diagnosis::{Cause, CauseKind, Observed, is_wrong, problems, trace_summary};
+use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::exceptions::{Exception, Exceptions};
-use crate::model::flink::live::{Checkpoints, Reach, Snapshot, Vertex};
+use crate::model::flink::live::{Reach, Snapshot, Vertex};
 use crate::model::flink::overview::FlinkView;
 
 /// A cluster whose job runs with all tasks, and Flink's answer.

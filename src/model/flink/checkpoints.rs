@@ -69,10 +69,6 @@ pub struct Checkpoints {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Counts {
-    /// Jobs restored from a checkpoint or savepoint.
-    pub(crate) restored: u64,
-    pub(crate) total: u64,
-    pub(crate) in_progress: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
 }
@@ -116,9 +112,6 @@ pub struct Checkpoint {
     /// Bytes of all state.
     #[serde(deserialize_with = "lenient")]
     pub(crate) state_size: Option<u64>,
-    /// Bytes written for it, fewer than all if it is incremental (1.15+).
-    #[serde(deserialize_with = "lenient")]
-    pub(crate) checkpointed_size: Option<u64>,
     /// Its duration in milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub(crate) end_to_end_duration: Option<u64>,
@@ -132,9 +125,6 @@ pub struct Checkpoint {
     pub(crate) external_path: Option<String>,
     /// Whether Flink has deleted its files, because newer ones replaced it.
     pub(crate) discarded: bool,
-    /// When it failed, in milliseconds since 1970.
-    #[serde(deserialize_with = "lenient")]
-    pub(crate) failure_timestamp: Option<u64>,
     pub(crate) failure_message: Option<String>,
 }
 
@@ -202,6 +192,47 @@ impl Checkpoints {
             .chain(&self.history)
             .find(|entry| entry.external_path.as_deref() == Some(path))
     }
+
+    /// Number of failed checkpoints since the last completed one; savepoints do not count.
+    pub(crate) fn consecutive_failures(&self) -> u64 {
+        let own = self.history.iter().filter(|entry| !entry.is_savepoint);
+        let failed = own
+            .take_while(|entry| entry.status != "COMPLETED")
+            .filter(|entry| entry.status == "FAILED")
+            .count();
+        let failed = u64::try_from(failed).unwrap_or(u64::MAX);
+        // The history is short; if it has no completed checkpoint, the counts are more accurate.
+        if failed > 0 && self.counts.completed == 0 {
+            failed.max(self.counts.failed)
+        } else {
+            failed
+        }
+    }
+
+    /// The newest checkpoint that failed.
+    pub(crate) fn last_failure(&self) -> Option<&Checkpoint> {
+        self.latest.failed.as_ref().or_else(|| self.newest("FAILED"))
+    }
+
+    pub(crate) fn in_progress(&self) -> Option<&Checkpoint> {
+        self.newest("IN_PROGRESS")
+    }
+
+    fn newest(&self, status: &str) -> Option<&Checkpoint> {
+        let mut checkpoints = self.history.iter().filter(|entry| !entry.is_savepoint);
+        checkpoints.find(|entry| entry.status == status)
+    }
+
+    /// Durations of the last checkpoints, in milliseconds, oldest first, at most `most`.
+    pub(crate) fn recent_durations(&self, most: usize) -> Vec<u64> {
+        let done = self
+            .history
+            .iter()
+            .filter(|entry| entry.status == "COMPLETED" && !entry.is_savepoint);
+        let mut durations: Vec<_> = done.filter_map(|entry| entry.end_to_end_duration).take(most).collect();
+        durations.reverse();
+        durations
+    }
 }
 
 #[cfg(test)]
@@ -242,7 +273,7 @@ mod tests {
         )
         .unwrap();
         let savepoint = new.savepoint_at("file:/s/savepoint-1").unwrap();
-        assert_eq!((savepoint.state_size, savepoint.checkpointed_size), (Some(77), None));
+        assert_eq!(savepoint.state_size, Some(77));
         assert_eq!(new.savepoint_at("file:/s/savepoint-2"), None);
         assert!(new.latest.restored.unwrap().is_savepoint);
     }
@@ -331,5 +362,43 @@ mod tests {
     fn nothing_is_needed() {
         let expected = Checkpoints::default();
         assert_eq!(serde_json::from_str::<Checkpoints>("{}").unwrap(), expected);
+    }
+
+    fn entry(status: &str, ms: u64) -> Checkpoint {
+        Checkpoint {
+            status: status.to_owned(),
+            end_to_end_duration: Some(ms),
+            ..Checkpoint::default()
+        }
+    }
+
+    #[test]
+    fn failures_count_back_to_the_last_success() {
+        let mut checkpoints = Checkpoints {
+            history: ["IN_PROGRESS", "FAILED", "FAILED", "COMPLETED", "FAILED"]
+                .map(|status| entry(status, 1))
+                .to_vec(),
+            counts: Counts {
+                completed: 1,
+                failed: 40,
+            },
+            ..Checkpoints::default()
+        };
+        assert_eq!(checkpoints.consecutive_failures(), 2);
+        checkpoints.history.truncate(3);
+        checkpoints.counts.completed = 0;
+        assert_eq!(checkpoints.consecutive_failures(), 40);
+        checkpoints.history.truncate(1);
+        assert_eq!(checkpoints.consecutive_failures(), 0);
+    }
+
+    #[test]
+    fn durations_are_those_of_written_checkpoints() {
+        let checkpoints = Checkpoints {
+            history: vec![entry("COMPLETED", 3), entry("FAILED", 9), entry("COMPLETED", 1)],
+            ..Checkpoints::default()
+        };
+        assert_eq!(checkpoints.recent_durations(5), [1, 3]);
+        assert_eq!(checkpoints.recent_durations(1), [3]);
     }
 }

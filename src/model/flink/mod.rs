@@ -1,6 +1,7 @@
 //! Facts about Flink's releases: versions, configuration names, exit codes.
 
 pub(crate) mod arguments;
+pub(crate) mod checkpoint_config;
 pub(crate) mod checkpoints;
 pub(crate) mod config_keys;
 pub(crate) mod effective_config;
@@ -13,7 +14,6 @@ pub(crate) mod numbers;
 pub(crate) mod overview;
 pub(crate) mod process_memory;
 pub(crate) mod rest;
-
 pub(crate) mod savepoint_metadata;
 pub(crate) mod script_keys;
 pub(crate) mod settings;

@@ -85,10 +85,6 @@ pub(crate) struct Tasks {
     pub(crate) created: u32,
     /// Waiting for a slot.
     pub(crate) scheduled: u32,
-    /// Being sent to a TaskManager.
-    pub(crate) deploying: u32,
-    /// Restoring their state.
-    pub(crate) initializing: u32,
     /// Ended successfully.
     pub(crate) finished: u32,
     pub(crate) failed: u32,
@@ -107,9 +103,6 @@ pub struct JobOverview {
     /// When it started, in milliseconds since 1970; at most 0 when Flink does not know.
     #[serde(default)]
     pub(crate) start_time: i64,
-    /// When it ended, in milliseconds since 1970; -1 while it continues.
-    #[serde(default)]
-    pub(crate) end_time: i64,
     /// Time since its start, in milliseconds.
     #[serde(default)]
     pub(crate) duration: i64,
@@ -298,35 +291,35 @@ mod tests {
         job.state = JobState::Restarting;
         assert!(!job.is_healthy());
         job.state = JobState::Running;
-        for (running, finished, scheduled, initializing, healthy) in [
+        for (running, finished, scheduled, healthy) in [
             // A bounded source has ended.
-            (3, 1, 0, 0, true),
+            (3, 1, 0, true),
             // A batch job in its second stage of three.
-            (1, 1, 2, 0, true),
-            (0, 4, 0, 0, false),
-            (3, 0, 1, 0, false),
-            (2, 1, 0, 1, false),
+            (1, 1, 2, true),
+            (0, 4, 0, false),
+            (3, 0, 1, false),
+            // One restores its state.
+            (2, 1, 0, false),
         ] {
             job.tasks = Tasks {
                 total: 4,
                 running,
                 finished,
                 scheduled,
-                initializing,
                 ..Tasks::default()
             };
             assert_eq!(job.is_healthy(), healthy, "{:?}", job.tasks);
         }
         // A batch job in its first stage: with a slot for each of its tasks, and for one of two.
-        for (running, scheduled, created, deploying, healthy) in
-            [(2, 0, 2, 0, true), (1, 1, 2, 0, true), (1, 0, 2, 1, false)]
+        for (running, scheduled, created, healthy) in
+            // In the last, one is being sent to a TaskManager.
+            [(2, 0, 2, true), (1, 1, 2, true), (1, 0, 2, false)]
         {
             job.tasks = Tasks {
                 total: 4,
                 running,
                 scheduled,
                 created,
-                deploying,
                 ..Tasks::default()
             };
             assert_eq!(job.is_healthy(), healthy, "{:?}", job.tasks);

@@ -180,7 +180,7 @@ impl Spec {
     }
 
     /// `kubernetes.cluster-id` of the `generation`-th Kubernetes Job, under which Flink keeps its ConfigMaps: at most 45
-    /// characters, `[a-z]([-a-z0-9]*[a-z0-9])?`. Before revisions had a nonce it was the cluster's name.
+    /// characters, `[a-z]([-a-z0-9]*[a-z0-9])?`. Without a nonce it is the cluster's name.
     pub(crate) fn cluster_id(&self, generation: u64) -> String {
         let name = self.name.as_str();
         if self.layer.nonce.is_none() {

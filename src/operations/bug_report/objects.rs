@@ -110,7 +110,7 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
     }
     found.has_no_jobmanager = live.job.as_ref().is_some_and(has_no_pods);
     let mut claims = BTreeSet::new();
-    for object in [&live.job, &live.deployment].into_iter().flatten() {
+    for object in live.with_pods() {
         names(object, &["persistentVolumeClaim"], "claimName", &mut claims);
     }
     for ((resource, _), listed) in lists.iter().zip(listed) {
@@ -134,7 +134,7 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Found {
 /// The ConfigMaps of high availability, and those that Pods mount or take variables from.
 async fn config_maps(cluster: &Cluster, name: &ClusterName, live: &LiveObjects, found: &mut Found) {
     let mut named = BTreeSet::new();
-    for object in [&live.job, &live.deployment].into_iter().flatten() {
+    for object in live.with_pods() {
         let references = ["configMap", "configMapRef", "configMapKeyRef"];
         names(object, &references, "name", &mut named);
     }

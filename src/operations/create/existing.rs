@@ -18,7 +18,7 @@ use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::create::Created;
+use crate::operations::create::{CreateOptions, Created};
 use crate::operations::deploy;
 use crate::operations::first_attempt::{self, FirstAttempt};
 use crate::operations::job_image::JobImage;
@@ -48,7 +48,7 @@ pub(crate) async fn replace(
     spec: Spec,
     own: Option<Templates>,
     image: Option<JobImage>,
-    (change, command, restore_from): (&ChangeOptions, Command, Option<String>),
+    (change, how): (&ChangeOptions, &CreateOptions<'_>),
     left: Option<Journal>,
 ) -> Result<Created> {
     let mut handle = read(cluster, &spec.name, change).await?;
@@ -60,7 +60,7 @@ pub(crate) async fn replace(
         let (number, old) = handle.current()?;
         let namespace = cluster.namespace();
         let new = wanted.build_as(&old, namespace, number)?;
-        let is_same = new == old.build(None, namespace, number)? && restore_from.is_none();
+        let is_same = new == old.build(None, namespace, number)? && how.restore_from.is_none();
         if !is_same && let Some(failed) = FirstAttempt::find(&mut handle).await? {
             let report = Box::pin(failed.replace(handle, wanted, change)).await?;
             return Ok(Created::ended(&name, report));
@@ -93,8 +93,8 @@ pub(crate) async fn replace(
             ));
         }
     }
-    wanted.restore_from = restore_from;
-    let report = upgrade::change(handle, wanted, change, command).await?;
+    wanted.restore_from.clone_from(&how.restore_from);
+    let report = upgrade::change(handle, wanted, change, how.changed_by).await?;
     Ok(Created::ended(&name, report))
 }
 
@@ -209,7 +209,7 @@ pub(crate) async fn existing(
     dry_run: bool,
 ) -> Result<ControlFlow<Created, Error>> {
     let Found { live, left } = found;
-    let annotated = [&live.job, &live.deployment].into_iter().flatten();
+    let annotated = live.with_pods();
     let nonce = annotated.clone().next().map(|object| {
         let nonce = object["metadata"]["annotations"][IDENTITY].as_str();
         nonce.map(ToOwned::to_owned)

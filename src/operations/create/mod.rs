@@ -172,15 +172,7 @@ pub(crate) async fn create(
             .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
-        return replace(
-            cluster,
-            spec,
-            given,
-            image,
-            (change, how.changed_by, how.restore_from.clone()),
-            None,
-        )
-        .await;
+        return replace(cluster, spec, given, image, (change, how), None).await;
     }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
@@ -197,9 +189,8 @@ pub(crate) async fn create(
         return existing::replace_again(cluster, spec, given, image, change, left).await;
     }
     if preflight.exists {
-        let (by, restore_from) = (how.changed_by, how.restore_from.clone());
         if let (Some(change), None) = (replaces, &left) {
-            return replace(cluster, spec, given, image, (change, by, restore_from), None).await;
+            return replace(cluster, spec, given, image, (change, how), None).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -211,12 +202,12 @@ pub(crate) async fn create(
             left: left.as_ref(),
         };
         let differs = match existing(cluster, &mut store, &spec, (templates, own), found, how.dry_run).await? {
-            ControlFlow::Break(same) => return Ok(same.recorded_in(store, revision(live))),
+            ControlFlow::Break(same) => return Ok(same.recorded_in(store, live.revision())),
             ControlFlow::Continue(differs) => differs,
         };
         return match &how.change {
-            Some(change) if how.replace => replace(cluster, spec, given, image, (change, by, restore_from), left).await,
-            Some(change) if first_attempt::may_be(store.history(), revision(live)) => {
+            Some(change) if how.replace => replace(cluster, spec, given, image, (change, how), left).await,
+            Some(change) if first_attempt::may_be(store.history(), live.revision()) => {
                 Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
             }
             _ => Err(differs),
@@ -262,9 +253,4 @@ fn created(cluster: &Cluster, spec: &Spec, command: Command, store: HistoryStore
         _ => Outcome::Created,
     };
     Created::coming_up(cluster, spec, outcome, number).recorded_in(store, Some(number))
-}
-
-/// The number of the revision whose Job exists.
-fn revision(live: &LiveObjects) -> Option<u64> {
-    live.job.as_ref().and_then(manifests::revision)
 }

@@ -13,7 +13,6 @@ use crate::kubernetes::api::Cluster;
 use crate::model::names::ClusterName;
 use crate::operations::candidates;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::list_clusters::names_of;
 use crate::operations::report::{OperationResult, Outcome};
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::savepoint::stops_job;
@@ -38,24 +37,6 @@ pub(crate) struct DeleteOptions {
     /// Whether a cluster that does not exist is no error.
     pub(crate) ignore_not_found: bool,
     pub(crate) dry_run: bool,
-}
-
-/// The selected clusters, and an error for each name that is invalid for our clusters.
-pub(crate) async fn selected(cluster: &Cluster, selector: Option<String>) -> Result<(Vec<ClusterName>, Vec<Error>)> {
-    let (mut names, mut skipped) = (Vec::new(), Vec::new());
-    for app in names_of(cluster, selector).await? {
-        match ClusterName::new(&app) {
-            Ok(name) => names.push(name),
-            Err(error) => {
-                let namespace = cluster.namespace();
-                let error = Error::failure(format!("cluster {app} is skipped: {}", error.message));
-                skipped.push(error.hint(format!(
-                    "`kubectl delete job,deployment,service -l app={app} -n {namespace}` deletes it"
-                )));
-            }
-        }
-    }
-    Ok((names, skipped))
 }
 
 /// The plans for these clusters, and the errors of those that cannot be deleted so.

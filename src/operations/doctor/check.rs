@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::image_lookup::of_image;
+use super::requests::{account, ask, roles};
 use super::{Finding, pod_security, unknown};
 use crate::error::Result;
 use crate::image::registry::RegistryOptions;
@@ -14,7 +15,6 @@ use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
 use crate::model::manifests::FLINK_VERSION;
 use crate::model::names::ClusterName;
-use crate::operations::preflight::{account, preflight, roles};
 
 /// The findings of a cluster, and the templates of its Pods with their roles.
 #[derive(Default)]
@@ -25,22 +25,22 @@ struct OfCluster {
 
 /// Checks a namespace, and returns the Pod Security level that it enforces as well.
 async fn check_namespace(cluster: &Cluster) -> Result<(Vec<Finding>, Option<String>)> {
-    let preflight_answers = Box::pin(preflight(cluster)).await?;
+    let answers = Box::pin(ask(cluster)).await?;
     let namespace = cluster.namespace();
-    let mut found = vec![super::version(&preflight_answers.version)];
-    if let Some(None) = preflight_answers.namespace {
+    let mut found = vec![super::version(&answers.version)];
+    if let Some(None) = answers.namespace {
         let text = format!("namespace {namespace:?} does not exist");
         found.push(
             Finding::new(Severity::Critical, "namespace", text).hint(format!("kubectl create namespace {namespace}")),
         );
     }
-    found.extend(super::missing_rights(&preflight_answers.rights, namespace));
+    found.extend(super::missing_rights(&answers.rights, namespace));
     found.extend(
-        preflight_answers
+        answers
             .quotas
             .map_or_else(|| vec![unknown("quota")], |items| super::quotas(&items)),
     );
-    let (level, security) = match &preflight_answers.namespace {
+    let (level, security) = match &answers.namespace {
         Some(Some(namespace)) => (
             pod_security::level(namespace).map(ToOwned::to_owned),
             pod_security::pod_security(namespace),
@@ -48,24 +48,18 @@ async fn check_namespace(cluster: &Cluster) -> Result<(Vec<Finding>, Option<Stri
         _ => (None, unknown("pod security")),
     };
     found.push(security);
-    found.extend(
-        preflight_answers
-            .namespace
-            .iter()
-            .flatten()
-            .filter_map(super::injection),
-    );
-    found.push(preflight_answers.services.map_or_else(
+    found.extend(answers.namespace.iter().flatten().filter_map(super::injection));
+    found.push(answers.services.map_or_else(
         || unknown("node port"),
         |(services, everywhere)| super::node_port(&services, everywhere),
     ));
     let now = clock::now();
-    found.extend(preflight_answers.inventory.map_or_else(
+    found.extend(answers.inventory.map_or_else(
         || vec![unknown("left over")],
         |inventory| super::left_over(&inventory, now),
     ));
     found.extend(
-        preflight_answers
+        answers
             .histories
             .map_or_else(|| vec![unknown("history")], |maps| super::histories(&maps)),
     );

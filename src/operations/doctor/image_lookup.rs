@@ -12,9 +12,9 @@ use crate::image::reference::Reference;
 use crate::image::registry::RegistryOptions;
 use crate::image::registry::registries::Registries;
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::nodes::node_labels;
 use crate::model::main_container;
 use crate::operations::doctor::{Finding, image};
-use crate::operations::preflight::node_labels;
 
 /// Longest wait for the registry.
 const LIMIT: Duration = Duration::from_secs(2);

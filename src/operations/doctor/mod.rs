@@ -5,6 +5,7 @@ pub(crate) mod image;
 pub(crate) mod image_lookup;
 mod pod_security;
 mod pods;
+mod requests;
 mod storage;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -19,7 +20,7 @@ use crate::model::main_container;
 use crate::model::names::{COMPONENT_LABEL, ClusterName};
 use crate::model::quantity;
 use crate::model::rights::Right;
-use crate::operations::preflight::version_number;
+use crate::model::server_version::version_number;
 pub(crate) use pods::{high_availability, images};
 pub(crate) use storage::state_paths;
 

@@ -26,7 +26,7 @@ pub(crate) async fn collect(flink: &Flink, store: &mut HistoryStore) {
     }
     let stops: Vec<Savepoint> = history
         .open_savepoints()
-        .filter(|open| open.ends_job())
+        .filter(|open| open.stops_job)
         .cloned()
         .collect();
     for savepoint in stops {

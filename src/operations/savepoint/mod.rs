@@ -215,7 +215,7 @@ pub(crate) fn requested_by(ending: &Ending, origin: &Origin, now: &str) -> Optio
             format,
             ..
         } => Some(Savepoint {
-            stops_job: Some(true),
+            stops_job: true,
             ..requested(trigger_id, job_id, format, origin, now)
         }),
         _ => None,
@@ -244,7 +244,7 @@ pub(crate) async fn trigger(
         None => {
             let now = clock::now().to_string();
             let savepoint = Savepoint {
-                stops_job: Some(request.then != Then::Continue),
+                stops_job: request.then != Then::Continue,
                 ..requested(&request.trigger_id, job_id, &request.format, &origin, &now)
             };
             store.update(|history| history.record(savepoint.clone())).await?;

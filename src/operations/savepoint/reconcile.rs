@@ -208,7 +208,7 @@ enum Forgotten {
 /// Finds out what has become of a savepoint whose request Flink does not know: the request did not reach it, its JobManager was
 /// restarted, or `rest.async.store-duration` has passed.
 async fn forgotten(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoint) -> Result<Forgotten> {
-    let without = if savepoint.ends_job() {
+    let without = if savepoint.stops_job {
         let Reply::Answer(jobs) = Reply::or_away(flink.jobs().await)? else {
             return Ok(Forgotten::Unknown);
         };
@@ -224,7 +224,7 @@ async fn forgotten(flink: &Flink, store: &mut HistoryStore, savepoint: &Savepoin
         Forgotten::NotWritten
     };
     let Ok(Reply::Answer(statistics)) = flink.checkpoints(&savepoint.job_id).await else {
-        return if savepoint.ends_job() {
+        return if savepoint.stops_job {
             Ok(without)
         } else {
             without_statistics(flink, savepoint).await
@@ -267,7 +267,7 @@ fn in_statistics(statistics: &Checkpoints, history: &History, savepoint: &Savepo
         starts.any(|start| is_same_place(start, path))
     };
     // A job that was restored from the savepoint which was to end it has not ended with it.
-    let restored = statistics.restored_savepoint(&times).filter(|_| !savepoint.ends_job());
+    let restored = statistics.restored_savepoint(&times).filter(|_| !savepoint.stops_job);
     found.extend(restored.filter(|path| !is_start(path)));
     let mut new = found.into_iter().filter(|path| history.savepoint_at(path).is_none());
     let path = new.next()?;

@@ -94,7 +94,7 @@ pub(crate) async fn release_job(flink: &Flink, job_id: &str) {
 
 /// Releases the JobManager, if it is held for the savepoint: its path is recorded, or there is none.
 pub(crate) async fn release_hold(flink: &Flink, savepoint: &Savepoint) {
-    if savepoint.ends_job() {
+    if savepoint.stops_job {
         read(flink, &savepoint.trigger_id).await;
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::returning::{is_replaced, job_uid, uid};
+use super::returning::is_replaced;
 use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::history::store::HistoryStore;
 use crate::history::{History, lock};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::no_cluster;
-use crate::kubernetes::objects::kept_pod;
+use crate::kubernetes::objects::{job_uid, kept_pod};
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::checkpoints::Checkpoint;
 use crate::model::flink::overview::JobOverview;
@@ -51,7 +51,8 @@ pub(crate) async fn until_condition(
     let begun = Instant::now();
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let first: Option<Value> = cluster.get(&target).await?;
-    let mut job = first.as_ref().map(|job| uid(&job["metadata"]));
+    let uid = |job: &Value| job["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let mut job = first.as_ref().map(uid);
     // Flink is not asked where the Job has no Pod.
     let mut is_away = first.as_ref().is_some_and(has_no_pods);
     let mut baseline = None;

@@ -11,7 +11,8 @@ use crate::error::{Kind, Result};
 use crate::history::transaction::Journal;
 use crate::history::{History, holder};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::{CONFIG_MAPS, JOBS, Target};
+use crate::kubernetes::objects::job_uid;
+use crate::kubernetes::resource::{CONFIG_MAPS, Target};
 use crate::model::diagnosis::{Note, Stage};
 use crate::model::names::ClusterName;
 
@@ -113,17 +114,6 @@ pub(crate) fn replacements(cluster: &Cluster) -> impl AsyncFnMut(&ClusterName) -
             .or_insert_with(|| Replacement::new(&cluster, name));
         look.is_in_progress().await
     }
-}
-
-/// The uid of the Job; `None`: there is none.
-pub(super) async fn job_uid(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
-    let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
-    let metadata = cluster.metadata(&target).await?;
-    Ok(metadata.as_ref().map(uid))
-}
-
-pub(super) fn uid(metadata: &Value) -> String {
-    metadata["uid"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The history, if it has an open operation that replaces the job, and whose process may be running.

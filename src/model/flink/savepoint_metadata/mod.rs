@@ -28,7 +28,8 @@ const VERSIONS: std::ops::RangeInclusive<i32> = 2..=6;
 /// The version of the format that a release writes, which is also the newest that it reads.
 ///
 /// Source: `MetadataSerializers` of each release, which refuses a newer one as "Unrecognized checkpoint version number".
-pub(crate) const fn format_of(flink: FlinkVersion) -> i32 {
+#[must_use]
+pub const fn format_of(flink: FlinkVersion) -> i32 {
     match (flink.major, flink.minor) {
         (0..=1, 0..=15) => 3,
         (0..=1, _) => 4,

@@ -226,27 +226,6 @@ fn operators_are_compared_by_their_ids() {
     );
 }
 
-/// The files that each release has written, for the comparison with Flink's own loader.
-#[test]
-fn each_release_writes_one_version_of_the_format() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/savepoints/recorded");
-    let mut releases = 0;
-    for release in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        let Ok(flink) = release.file_name().unwrap().to_string_lossy().parse::<FlinkVersion>() else {
-            continue;
-        };
-        releases += 1;
-        for file in std::fs::read_dir(&release).unwrap().map(|entry| entry.unwrap().path()) {
-            if file.extension().is_some_and(|extension| extension == "json") {
-                continue;
-            }
-            let metadata = Metadata::read(&std::fs::read(&file).unwrap()).unwrap();
-            assert_eq!(metadata.version, format_of(flink), "{}", file.display());
-        }
-    }
-    assert!(releases > 5, "{releases}");
-}
-
 proptest! {
     /// A file that was cut, or in which bytes were changed, is read or refused, and nothing else.
     #[test]

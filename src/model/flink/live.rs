@@ -3,14 +3,12 @@
 //! Every field that a release lacks has a default, unneeded fields are skipped, and a number that Flink writes as text
 //! (`"NaN"`) counts as absent.
 
-mod checkpoints;
-
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints};
-
+use crate::model::flink::checkpoint_config::CheckpointConfig;
+use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::numbers::real;
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};

@@ -1,4 +1,4 @@
-//! The basis of a plan in a history, and the changes that other commands have made to it since it was read.
+//! The changes that other commands have made to a history since a plan was made from it.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ impl History {
 
     /// The newest completed savepoint that ended a job.
     fn last_end(&self) -> Option<&Savepoint> {
-        let completed = |savepoint: &&Savepoint| savepoint.path.is_some() && savepoint.ends_job();
+        let completed = |savepoint: &&Savepoint| savepoint.path.is_some() && savepoint.stops_job;
         self.savepoints.iter().rev().find(completed)
     }
 
@@ -191,6 +191,7 @@ mod tests {
         Savepoint {
             progress: Progress::Completed,
             path: Some(format!("file:///sp/{id}")),
+            stops_job: reason == "stop",
             ..Savepoint::requested(&format!("{id:032x}"), "0", "CANONICAL", reason, "2026-01-01T00:00:00Z")
         }
     }
