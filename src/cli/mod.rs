@@ -202,6 +202,7 @@ impl Command {
     fn takes_defaults(&self) -> bool {
         match self {
             Self::Completion(_) | Self::Defaults(_) | Self::Version(_) | Self::Manifests(_) | Self::Options(_) => false,
+            Self::Config(args) => !args.is_about_the_file(),
             _ => true,
         }
     }

@@ -20,11 +20,11 @@ use crate::output::{Line, terminal};
     kubectl flink defaults view")]
 pub(crate) struct DefaultsArgs {
     #[command(subcommand)]
-    command: DefaultsCommand,
+    pub(super) command: DefaultsCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum DefaultsCommand {
+pub(super) enum DefaultsCommand {
     /// Show the defaults of the context and namespace, and the part of the file that sets each
     View(TableArgs),
     /// Set a default: everywhere, or with --context and -n only there
@@ -36,7 +36,7 @@ enum DefaultsCommand {
 }
 
 #[derive(Debug, clap::Args)]
-struct SetArgs {
+pub(super) struct SetArgs {
     /// Name of the default: the name of its flag; `prompts false` means --yes
     #[arg(value_name = "KEY")]
     key: String,
@@ -46,7 +46,7 @@ struct SetArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct UnsetArgs {
+pub(super) struct UnsetArgs {
     /// Name of the default
     #[arg(value_name = "KEY")]
     key: String,

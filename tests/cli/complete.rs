@@ -232,7 +232,7 @@ fn keys_of_flink_and_of_the_configuration_file_are_completed() {
     );
     // The value is typed right after it.
     assert_eq!(directive, ":6");
-    assert_eq!(names(&sandbox, &["defaults", "set", "sav"]), ["savepoint-dir"]);
+    assert_eq!(names(&sandbox, &["config", "set", "sav"]), ["savepoint-dir"]);
 }
 
 #[test]

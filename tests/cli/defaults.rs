@@ -38,15 +38,15 @@ fn defaults_apply_to_the_context_and_namespace_that_they_are_set_for() {
         &["set", "image", "context:2.3", "--context", "test"],
         &["set", "service-account", "flink", "-n", "billing"],
     ] {
-        let outcome = sandbox.run(&[&["defaults"], arguments].concat());
+        let outcome = sandbox.run(&[&["config"], arguments].concat());
         assert_eq!(outcome.code, Some(0), "{outcome}");
     }
     assert_eq!(image_of(&sandbox, &[]), "context:2.3 -");
     assert_eq!(image_of(&sandbox, &["-n", "billing"]), "context:2.3 flink");
     assert_eq!(image_of(&sandbox, &["--image", "flag:2.3"]), "flag:2.3 -");
     assert_eq!(image_of(&sandbox, &["--kubeconfig", "other"]), "everywhere:2.3 -");
-    snapshot!(sandbox.run(&["defaults", "view", "-n", "billing"]));
-    let outcome = sandbox.run(&["defaults", "unset", "image", "--context", "test"]);
+    snapshot!(sandbox.run(&["config", "view", "-n", "billing"]));
+    let outcome = sandbox.run(&["config", "unset", "image", "--context", "test"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(image_of(&sandbox, &[]), "everywhere:2.3 -");
     let text = fs::read_to_string(sandbox.home().join(FILE)).unwrap();
@@ -71,7 +71,7 @@ fn the_file_is_written_for_its_owner_alone() {
     let real = sandbox.file("dotfiles/config.yaml", "defaults: {output: wide}\n");
     fs::create_dir_all(sandbox.home().join(".config/kubectl-flink")).unwrap();
     std::os::unix::fs::symlink(&real, sandbox.home().join(FILE)).unwrap();
-    let outcome = sandbox.run(&["defaults", "set", "ha", "s3://bucket/ha"]);
+    let outcome = sandbox.run(&["config", "set", "ha", "s3://bucket/ha"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(fs::symlink_metadata(sandbox.home().join(FILE)).unwrap().is_symlink());
     assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
@@ -83,8 +83,8 @@ fn the_file_is_written_for_its_owner_alone() {
 #[test]
 fn a_variable_names_another_file() {
     let sandbox = Sandbox::new().variable("KUBECTL_FLINK_CONFIG", "mine.yaml");
-    assert_eq!(sandbox.run(&["defaults", "path"]).stdout, "mine.yaml\n");
-    assert_eq!(sandbox.run(&["defaults", "set", "image", "mine:2.3"]).code, Some(0));
+    assert_eq!(sandbox.run(&["config", "path"]).stdout, "mine.yaml\n");
+    assert_eq!(sandbox.run(&["config", "set", "image", "mine:2.3"]).code, Some(0));
     assert_eq!(image_of(&sandbox, &[]), "mine:2.3 -");
     assert!(!sandbox.home().join(FILE).exists());
 }
@@ -169,8 +169,8 @@ fn a_broken_file_affects_only_commands_that_need_it() {
     let sandbox = Sandbox::new();
     sandbox.file(FILE, "defaults: [\n");
     assert_eq!(sandbox.run(&["version", "--client"]).code, Some(0));
-    assert_eq!(sandbox.run(&["defaults", "path"]).code, Some(0));
-    let outcome = sandbox.run(&["defaults", "set", "image", "a"]);
+    assert_eq!(sandbox.run(&["config", "path"]).code, Some(0));
+    let outcome = sandbox.run(&["config", "set", "image", "a"]);
     assert_eq!(outcome.code, Some(2), "{outcome}");
     assert!(outcome.stderr.contains("config.yaml:"), "{outcome}");
     assert_eq!(fs::read_to_string(sandbox.home().join(FILE)).unwrap(), "defaults: [\n");
@@ -179,8 +179,8 @@ fn a_broken_file_affects_only_commands_that_need_it() {
 #[test]
 fn a_key_and_a_value_that_cannot_be_set() {
     let sandbox = Sandbox::new();
-    snapshot!(sandbox.run(&["defaults", "set", "savepoint-dri", "s3://bucket"]));
-    let outcome = sandbox.run(&["defaults", "set", "access", "tunnel"]);
+    snapshot!(sandbox.run(&["config", "set", "savepoint-dri", "s3://bucket"]));
+    let outcome = sandbox.run(&["config", "set", "access", "tunnel"]);
     assert!(
         outcome
             .stderr
@@ -191,7 +191,7 @@ fn a_key_and_a_value_that_cannot_be_set() {
     assert!(!sandbox.home().join(FILE).exists());
 }
 
-/// A word of `kubectl config` is the name of a cluster here.
+/// A cluster can have the name of a subcommand.
 #[test]
 fn a_cluster_named_view() {
     let sandbox = Sandbox::new();
@@ -204,7 +204,7 @@ fn a_cluster_named_view() {
     sandbox.server.expect(get(pods)).answer(json(
         &tree!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": []}),
     ));
-    let outcome = sandbox.run(&["config", "view"]);
+    let outcome = sandbox.run(&["config", "--", "view"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.contains("rest.port"), "{outcome}");
 }

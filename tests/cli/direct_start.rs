@@ -88,7 +88,7 @@ fn a_command_or_an_entrypoint_that_is_not_flinks_is_refused() {
 #[test]
 fn the_configuration_file_can_say_it_and_a_flag_takes_it_back() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.run(&["defaults", "set", "direct-start", "true"]).code, Some(0));
+    assert_eq!(sandbox.run(&["config", "set", "direct-start", "true"]).code, Some(0));
     let create = ["create", "demo", "--image=flink:2.3.0", "--dry-run=client", "-ojson"];
     let command = |flags: &[&str]| {
         let outcome = sandbox.run(&[&create[..], flags].concat());

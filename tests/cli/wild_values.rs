@@ -184,7 +184,7 @@ fn sizes_of_memory_that_contradict_each_other_are_refused_where_they_are_written
 #[test]
 fn high_availability_that_a_file_turns_off_stays_off() {
     let sandbox = Sandbox::bare();
-    assert_eq!(sandbox.run(&["defaults", "set", "ha", "s3://b/ha"]).code, Some(0));
+    assert_eq!(sandbox.run(&["config", "set", "ha", "s3://b/ha"]).code, Some(0));
     let text = |kind: &str| deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{kind}}}"));
     sandbox.file("off.yaml", &text("high-availability.type: NONE"));
     sandbox.file("silent.yaml", &text("a: b"));
