@@ -266,7 +266,7 @@ pub(crate) async fn execute(
 ) -> Result<Report> {
     let name = handle.name.clone();
     if how.no_wait && plan.kind == Kind::Change && !how.no_rollback {
-        return Err(wait_is_needed(&name));
+        return Err(wait_is_needed(&name).hint(without_rollback(command)));
     }
     handle.refuse_other_jobs(&plan.ending)?;
     fit::check(&handle, &plan, &wanted.layer).await?;
@@ -369,7 +369,15 @@ fn wait_is_needed(name: &ClusterName) -> Error {
     Error::usage(format!(
         "--wait=false is not possible: if the new version of {name} does not come up, this process starts the previous one again"
     ))
-    .hint("--no-rollback gives that up")
+}
+
+/// How a change that is made by `command` need not be waited for.
+const fn without_rollback(command: Command) -> &'static str {
+    match command {
+        // It has no such flag.
+        Command::Apply => "`kubectl flink upgrade -f FILE --no-rollback --wait=false` gives that up",
+        _ => "--no-rollback gives that up",
+    }
 }
 
 /// The outcome of a change; `None`: by a command of another version of the plugin.
