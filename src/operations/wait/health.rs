@@ -199,6 +199,8 @@ async fn completed(
     // The tasks whose checkpoints failed, and the number of failures. The failures of a restarting job say nothing
     // about checkpoints.
     let mut failed = (None, 0);
+    // Otherwise the job's own checkpoint is waited for.
+    let mut on_demand = true;
     loop {
         match flink.checkpoints(job_id).await {
             Ok(Reply::Answer(statistics)) if statistics.latest.completed.is_some() => {
@@ -207,28 +209,31 @@ async fn completed(
             Err(error) if error.is_denied() => return Err(error),
             _ => {}
         }
-        match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
-            Ok(_) => return Ok(FirstCheckpoint::Completed(Instant::now())),
-            Err(error) if error.kind == Kind::JobFailed => {
-                let run = healthy_since(flink).await;
-                failed = match (run, failed) {
-                    (None, _) => (None, 0),
-                    (run, (before, times)) if run == before => (run, times + 1),
-                    (run, _) => (run, 1),
-                };
-                if failed.1 >= ATTEMPTS {
-                    return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
+        if on_demand {
+            match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
+                Ok(_) => return Ok(FirstCheckpoint::Completed(Instant::now())),
+                Err(error) if error.kind == Kind::JobFailed => {
+                    let run = healthy_since(flink).await;
+                    failed = match (run, failed) {
+                        (None, _) => (None, 0),
+                        (run, (before, times)) if run == before => (run, times + 1),
+                        (run, _) => (run, 1),
+                    };
+                    if failed.1 >= ATTEMPTS {
+                        return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
+                    }
                 }
-            }
-            Err(error) if error.is_denied() => return Err(error),
-            // Before 1.17 a checkpoint cannot be triggered, and a Flink that does not answer may come back.
-            Err(error) => {
-                tracing::debug!(%error, "no checkpoint was asked for");
-                if is_late && error.kind == Kind::Failure && takes_none_on_demand(flink).await {
-                    progress::warn(&format!(
-                        "{name}: its first checkpoint, which is not due before --timeout, is not waited for: Flink before 1.17 takes none on demand"
-                    ));
-                    return Ok(FirstCheckpoint::None);
+                Err(error) if error.is_denied() => return Err(error),
+                // Before 1.17 a checkpoint cannot be triggered, and a Flink that does not answer may come back.
+                Err(error) => {
+                    tracing::debug!(%error, "no checkpoint was asked for");
+                    on_demand = error.kind != Kind::Failure || !takes_none_on_demand(flink).await;
+                    if is_late && !on_demand {
+                        progress::warn(&format!(
+                            "{name}: its first checkpoint, which is not due before --timeout, is not waited for: Flink before 1.17 takes none on demand"
+                        ));
+                        return Ok(FirstCheckpoint::None);
+                    }
                 }
             }
         }
