@@ -404,8 +404,9 @@ pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>)
                 ))
             };
             match (journal.old_revision, saved) {
+                // Of a job whose tasks do not all run no savepoint can be taken.
                 (Some(old), Some(path)) => error.hint(format!(
-                    "`kubectl flink rollback {name} --to-revision {old} --from-savepoint {path}` goes back"
+                    "`kubectl flink rollback {name} --to-revision {old} --from-savepoint {path} --strategy stateless` goes back, and gives up what revision {new} did"
                 )),
                 _ => error,
             }
