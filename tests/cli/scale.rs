@@ -375,6 +375,18 @@ fn through_a_savepoint_it_is_a_transaction_as_any_other() {
     assert_eq!(revision["spec"]["spec"]["job"]["parallelism"], 5, "{revision}");
 }
 
+/// Whether the program uses the parallelism is only informative.
+#[test]
+fn a_job_that_was_scaled_is_a_success_although_its_vertices_cannot_be_read() {
+    let sandbox = running_with(&["--job-id", ID]);
+    let job = || get(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(job()).meanwhile(|_| {});
+    sandbox.server.expect(job()).answer(text(200, "no JSON"));
+    let outcome = sandbox.run(&["scale", "demo", "-p", "2"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+}
+
 #[test]
 fn scale_continues_its_own_unfinished_change_and_refuses_others() {
     for (arguments, command, parallelism, code) in [
