@@ -55,6 +55,12 @@ pub(crate) enum Reply<T> {
 }
 
 impl<T> Reply<T> {
+    /// Whether Flink's REST got no answer from its Dispatcher in time: what it was asked for may be done all the same. Source:
+    /// `JobCancellationHandler`, `SavepointHandlers`.
+    pub(crate) fn is_unclear(&self) -> bool {
+        matches!(self, Self::Refused(status, _) if status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT)
+    }
+
     /// The same for a caller that asks again: an error that may pass is no answer.
     pub(crate) fn or_away(reply: Result<Self>) -> Result<Self> {
         match reply {
