@@ -115,6 +115,9 @@ const CANONICAL: &str = "CANONICAL";
 /// Part of the refusal of a body with unknown keys. Source: `AbstractHandler`.
 pub(crate) const UNKNOWN_KEYS: &str = "did not match expected format";
 
+/// Part of the refusal to show the checkpoints of a job that takes none. Source: `CheckpointConfigHandler`.
+pub(crate) const NO_CHECKPOINTING: &str = "Checkpointing is not enabled";
+
 /// The form in which a request for a savepoint was last sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reached {

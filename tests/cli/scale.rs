@@ -325,6 +325,20 @@ fn a_job_without_checkpoints_is_not_scaled_in_place_unasked() {
     }
 }
 
+/// Its JobManager was started again, and runs it under another ID.
+#[test]
+fn a_job_that_flink_does_not_have_any_more_is_not_one_without_checkpoints() {
+    let sandbox = running_with(&["-p", "2", "-D", "jobmanager.scheduler=adaptive"]);
+    let gone = text(404, r#"{"errors": ["Job 0 not found"]}"#);
+    let config = get(&format!("{FLINK}/jobs/{ID}/checkpoints/config"));
+    sandbox.server.expect(config).answer(gone);
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("Job 0 not found"), "{outcome}");
+    assert!(!outcome.stderr.contains("takes no checkpoints"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 #[test]
 fn in_reactive_mode_only_the_deployment_changes() {
     let sandbox = Sandbox::new();

@@ -167,7 +167,7 @@ pub(crate) async fn change(
                         command.as_str()
                     )));
                 }
-                wait_for_jobmanager(&mut handle, &why, how.timeout).await?
+                wait_for_jobmanager(&mut handle, &why, how).await?
             }
             job_status => job_status,
         };
@@ -207,10 +207,10 @@ pub(crate) async fn unless_left_behind(
 }
 
 /// Waits until the JobManager answers, and returns the state of its job.
-async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Option<Duration>) -> Result<JobStatus> {
+async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, how: &ChangeOptions) -> Result<JobStatus> {
     let name = handle.name.clone();
     let mut step = progress::step(&format!("{name}: waiting until its JobManager runs again: {why}"));
-    let deadline = Instant::now() + limit.map_or(LONGEST_WAIT, |limit| limit.min(LONGEST_WAIT));
+    let deadline = Instant::now() + how.timeout.map_or(LONGEST_WAIT, |limit| limit.min(LONGEST_WAIT));
     loop {
         tokio::time::sleep(LOOK).await;
         let left = handle.left_behind.take();
@@ -219,7 +219,7 @@ async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Optio
         handle.check_unchanged().await?;
         *handle = now;
         handle.left_behind = left;
-        match handle.job_status().await? {
+        match handle.job_status_with(how.strategy.wait()).await? {
             JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
                 step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{End, SETTLED, WaitOutcome, deleted, running, show_stage, until_ended};
 use crate::error::{Error, Kind, Result};
-use crate::flink::{Flink, Reply, operation};
+use crate::flink::{Flink, NO_CHECKPOINTING, Reply, operation};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::diagnosis::{is_wrong, problems};
@@ -165,9 +165,8 @@ async fn interval(
                 let every = config.every().map(Duration::from_millis);
                 return Ok(every.map_or(takes_none, ControlFlow::Continue));
             }
-            // Flink refuses the request if checkpointing is disabled. Source: `CheckpointConfigHandler`.
-            Ok(Reply::Refused(_, said)) if said.contains("Checkpointing is not enabled") => return Ok(takes_none),
-            // It does so too for a job that it does not have.
+            Ok(Reply::Refused(_, said)) if said.contains(NO_CHECKPOINTING) => return Ok(takes_none),
+            // Flink refuses the request for a job that it does not have, too.
             Ok(Reply::Refused(status, _)) => is_refused = status.is_client_error(),
             // No answer says nothing about checkpoints.
             Ok(Reply::Away) => {}
