@@ -281,6 +281,8 @@ impl UpgradeEngine {
             // Of savepoints that other commands requested meanwhile: their results end with the JobManager.
             tracing::debug!(%error, "the outcome of a savepoint is not known");
         }
+        // Kubernetes may delete the old Job, and all that it owns, as soon as it has ended.
+        objects::owners::remove_owner_references(&self.handle.cluster, &name, &self.handle.live).await?;
         if highly_available && has_ended {
             // Flink removes the ended job from its store as it ends. A JobManager that is killed before leaves the job
             // there, and the next JobManager fails because of it (seen with 2.3: "Base job ID … is not found in the
@@ -306,7 +308,6 @@ impl UpgradeEngine {
         let before = self.handle.live.clone();
         let job = before.identity(JOBS)?;
         let gone = async {
-            objects::owners::remove_owner_references(cluster, &name, &before).await?;
             objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await?;
             objects::job_gone(cluster, &before, self.limit).await
         };
