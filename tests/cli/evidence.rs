@@ -396,3 +396,19 @@ fn a_job_that_runs_under_another_id_is_waited_for_again() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stderr.contains(&format!("job {now} runs")), "{outcome}");
 }
+
+/// The lower bounds of its vertices, which others may have set, would be lost.
+#[test]
+fn a_missing_answer_about_requirements_does_not_say_that_there_are_none() {
+    let sandbox = running_with(&["-p", "2", "-D", "jobmanager.scheduler=adaptive"]);
+    let requirements = || get(&format!("{FLINK}/jobs/{ID}/resource-requirements"));
+    sandbox.server.expect(requirements()).meanwhile(|_| {});
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(requirements()).answer(away);
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+    assert_eq!(outcome.code, Some(7), "{outcome}");
+    let sets = |request: &String| request.starts_with("PUT") && request.contains("resource-requirements");
+    assert!(!outcome.requests.iter().any(sets), "{outcome}");
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
