@@ -375,14 +375,19 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
             return Error::new(Kind::Interrupted, "");
         }
         let at = live::last_step().map_or_else(String::new, |step| format!(" at: {step}"));
+        let kept = interruption::kept();
         let error = if fence::has_written() {
             let text = format!("interrupted{at}; what was started continues in the cluster");
-            Error::new(Kind::Interrupted, text).hint("the same command continues where this one stopped")
+            Error::new(Kind::Interrupted, text).hint(match kept {
+                // Another edit would begin with the cluster as it is.
+                Some(_) => "`kubectl flink upgrade NAME --continue` continues where this command stopped",
+                None => "the same command continues where this one stopped",
+            })
         } else {
             let text = format!("interrupted{at}; nothing was changed in the cluster");
             Error::new(Kind::Interrupted, text)
         };
-        match interruption::kept() {
+        match kept {
             Some(file) => error.hint(format!("what you wrote is in {}", file.display())),
             None => error,
         }

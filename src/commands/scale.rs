@@ -55,7 +55,7 @@ pub(super) async fn scale(
     let scaled = Box::pin(scale::scale(handle, target, &how.options(), command)).await?;
     how.output.print(&scaled.report)?;
     if scaled.redeployed {
-        scale::warn_if_limited(&cluster, &name, target.parallelism).await?;
+        scale::warn_if_limited(&cluster, &name, target.parallelism).await;
     }
     Ok(())
 }

@@ -55,6 +55,12 @@ pub(crate) enum Reply<T> {
 }
 
 impl<T> Reply<T> {
+    /// Whether Flink's REST got no answer from its Dispatcher in time: what it was asked for may be done all the same. Source:
+    /// `JobCancellationHandler`, `SavepointHandlers`.
+    pub(crate) fn is_unclear(&self) -> bool {
+        matches!(self, Self::Refused(status, _) if status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT)
+    }
+
     /// The same for a caller that asks again: an error that may pass is no answer.
     pub(crate) fn or_away(reply: Result<Self>) -> Result<Self> {
         match reply {
@@ -108,6 +114,9 @@ const TRIGGER_ID: &str = "triggerId";
 const CANONICAL: &str = "CANONICAL";
 /// Part of the refusal of a body with unknown keys. Source: `AbstractHandler`.
 pub(crate) const UNKNOWN_KEYS: &str = "did not match expected format";
+
+/// Part of the refusal to show the checkpoints of a job that takes none. Source: `CheckpointConfigHandler`.
+pub(crate) const NO_CHECKPOINTING: &str = "Checkpointing is not enabled";
 
 /// The form in which a request for a savepoint was last sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! Picks the revision to which a rollback goes.
 
-use serde_json::Value;
-
 use super::{History, Revision, RevisionState};
 use crate::error::{Error, Result};
 use crate::history::command::Command;
+use crate::history::revision_spec;
+use crate::model::config::Config;
 use crate::model::names::ClusterName;
 
 /// The revision that an unfinished rollback rolls back: its repetition picks the same one, whatever runs by now.
@@ -36,11 +36,11 @@ pub(crate) fn pick<'a>(
     }
     let last = history.revisions.last().map(|last| last.number);
     let present = present.or(last).unwrap_or_default();
-    let now = history.revision(present).map(|revision| &revision.spec);
+    let now = history.revision(present);
     let ran = |revision: &&Revision| {
         revision.number < present
             && matches!(revision.state(), None | Some(RevisionState::Running))
-            && now.is_none_or(|now| !same_but_start(&revision.spec, now))
+            && now.is_none_or(|now| !is_same_version(revision, now))
     };
     history
         .revisions
@@ -50,15 +50,68 @@ pub(crate) fn pick<'a>(
         .ok_or_else(|| missing("no earlier revision that ran and differs".to_owned()))
 }
 
-/// Whether two specs differ at most in the state that they start from.
-fn same_but_start(one: &Value, other: &Value) -> bool {
-    let plain = |spec: &Value| {
-        let mut spec = spec.clone();
-        if let Some(job) = spec["spec"]["job"].as_object_mut() {
-            job.remove("initialSavepointPath");
-            job.remove("allowNonRestoredState");
-        }
-        spec
+/// Whether two revisions differ at most in the state that they start from, and in what each start gets of its own: a restart, or
+/// an upgrade that was rolled back, makes another revision of the same version.
+fn is_same_version(one: &Revision, other: &Revision) -> bool {
+    let plain = |revision: &Revision| {
+        Some(Config {
+            from_savepoint: None,
+            allow_non_restored_state: None,
+            nonce: None,
+            rpc_port: None,
+            ..revision_spec::layer(revision).ok()?
+        })
     };
-    plain(one) == plain(other)
+    one.templates == other.templates && plain(one).is_some_and(|one| plain(other) == Some(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn revision(number: u64, image: &str, annotations: &Value) -> Revision {
+        Revision {
+            number,
+            created_at: "2026-01-01T00:00:00Z".to_owned(),
+            command: "upgrade".to_owned(),
+            by: None,
+            spec: json!({
+                "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment",
+                "metadata": {"name": "demo", "annotations": annotations},
+                "spec": {"image": image, "job": {"parallelism": 1, "initialSavepointPath": format!("s3://b/sp-{number}")}},
+            }),
+            templates: None,
+            outcome: None,
+        }
+    }
+
+    fn picked(revisions: Vec<Revision>) -> Option<u64> {
+        let name = ClusterName::new("demo").unwrap();
+        let present = revisions.last().map(|last| last.number);
+        let history = History {
+            revisions,
+            ..History::default()
+        };
+        pick(&name, &history, present, None).ok().map(|found| found.number)
+    }
+
+    /// A rollback to the same version would find that nothing differs, and do nothing.
+    #[test]
+    fn a_revision_of_the_same_version_is_no_earlier_one() {
+        let own =
+            |port: &str, identity: &str| json!({"kubectl-flink/rpc-port": port, "kubectl-flink/identity": identity});
+        let first = || revision(1, "flink:2.3.0", &json!({}));
+        let second = || revision(2, "flink:2.3.1", &json!({}));
+        let restarted = revision(3, "flink:2.3.1", &own("6125", "aaaaaaaa"));
+        assert_eq!(picked(vec![first(), second(), restarted]), Some(1));
+        assert_eq!(
+            picked(vec![second(), revision(3, "flink:2.3.1", &own("6125", "bbbbbbbb"))]),
+            None
+        );
+        let mut other = revision(3, "flink:2.3.1", &json!({}));
+        other.templates = Some([json!({}), json!({}), json!({})]);
+        assert_eq!(picked(vec![first(), second(), other]), Some(2));
+    }
 }

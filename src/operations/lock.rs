@@ -69,6 +69,17 @@ pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> R
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
 pub(crate) async fn begin(handle: &mut ClusterHandle, command: Command, ending: Ending) -> Result<Heartbeat> {
+    let basis = Basis::of(&handle.live);
+    begin_on(handle, command, ending, &basis).await
+}
+
+/// Like [`begin`], with a basis that is not [`Basis::of`] the cluster.
+pub(crate) async fn begin_on(
+    handle: &mut ClusterHandle,
+    command: Command,
+    ending: Ending,
+    basis: &Basis,
+) -> Result<Heartbeat> {
     let now = clock::now().to_string();
     let savepoint = savepoint::requested_by(&ending, &handle.origin(command.as_str()), &now);
     let journal = Journal {
@@ -76,7 +87,7 @@ pub(crate) async fn begin(handle: &mut ClusterHandle, command: Command, ending: 
         step: Step::Stopping,
         ..Journal::begin(Kind::Stop, command, this_process(), &now, ending)
     };
-    acquire(handle, &journal, savepoint).await
+    acquire(handle, &journal, savepoint, basis).await
 }
 
 /// A cluster that is being created, or whose objects the plugin takes over.
@@ -128,7 +139,8 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parall
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
     };
-    acquire(handle, &journal, None).await
+    let basis = Basis::of(&handle.live);
+    acquire(handle, &journal, None, &basis).await
 }
 
 /// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
@@ -155,7 +167,8 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
             ..Journal::begin(Kind::Stop, command, this_process(), &now, Ending::Nothing)
         },
     };
-    let heartbeat = acquire(handle, &journal, None).await?;
+    let basis = Basis::of(&handle.live);
+    let heartbeat = acquire(handle, &journal, None, &basis).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -169,8 +182,12 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
     applied
 }
 
-async fn acquire(handle: &mut ClusterHandle, journal: &Journal, savepoint: Option<Savepoint>) -> Result<Heartbeat> {
-    let basis = Basis::of(&handle.live);
+async fn acquire(
+    handle: &mut ClusterHandle,
+    journal: &Journal,
+    savepoint: Option<Savepoint>,
+    basis: &Basis,
+) -> Result<Heartbeat> {
     let left = handle.left_behind.take();
     let live = handle.live_revision();
     let change = |history: &mut History| {
@@ -182,7 +199,7 @@ async fn acquire(handle: &mut ClusterHandle, journal: &Journal, savepoint: Optio
         }
     };
     let entry = Entry {
-        basis: &basis,
+        basis,
         journal,
         left: left.as_ref(),
     };

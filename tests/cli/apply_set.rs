@@ -33,6 +33,21 @@ fn is_applied(sandbox: &Sandbox) {
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
+/// `apply` has no flag to do without a rollback: the hint names the command that has it.
+#[test]
+fn a_change_by_apply_is_waited_for_and_the_hint_says_how_it_is_not() {
+    let sandbox = applied();
+    sandbox.file("demo.yaml", &FILE.replace("flink:2.3.0", "flink:2.3.1"));
+    let outcome = sandbox.run(&["apply", "-f", "demo.yaml", "--wait=false"]);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    let hint = "upgrade -f FILE --no-rollback --wait=false` gives that up";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
+    assert!(sandbox.object(JOB).to_string().contains("flink:2.3.0"), "{outcome}");
+    let outcome = sandbox.run(&["upgrade", "-f", "demo.yaml", "--no-rollback", "--wait=false"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(sandbox.object(JOB).to_string().contains("flink:2.3.1"), "{outcome}");
+}
+
 /// As a policy does that has all images come from a mirror: it changes what is written, each time.
 #[test]
 fn what_admission_changes_does_not_restart_the_job() {

@@ -114,6 +114,19 @@ fn a_stop_that_flink_answers_with_a_server_error_is_looked_up() {
     assert!(sandbox.object(JOB).to_string().contains(SAVED), "{outcome}");
 }
 
+/// The job is being stopped: without the command nothing would start it again.
+#[test]
+fn a_savepoint_is_waited_for_while_flink_cannot_say_how_it_is() {
+    let sandbox = running();
+    let unknown = r#"{"errors": ["Internal server error while retrieving status of savepoint operation"]}"#;
+    let look = get(&format!("{FLINK}/jobs/{ID}/savepoints/*"));
+    sandbox.server.expect(look).times(2).answer(text(500, unknown));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let path = sandbox.world().disk[0].path.clone();
+    assert!(sandbox.object(JOB).to_string().contains(&path), "{outcome}");
+}
+
 #[test]
 fn a_stop_that_flink_does_not_know_has_failed() {
     let sandbox = running();

@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, PODS, position, revision};
 use crate::objects::minutes_ago;
 use crate::sandbox::Sandbox;
-use crate::server::{delete, get, json, patch, text, watch};
+use crate::server::{delete, get, json, patch, status, text, watch};
 use crate::unfinished::{SAVED, TRIGGER, has_revision, task_managers, unfinished, was_forgotten, was_stopped};
 use crate::world::flink::CHECKPOINTS;
 
@@ -148,6 +148,41 @@ fn a_rollback_that_was_killed_continues_with_either_flag() {
             assert_eq!(journal["step"], "rolled-back", "{step} {flag}: {journal}");
         }
     }
+}
+
+/// The flag counts as it is given now.
+#[test]
+fn an_upgrade_is_continued_without_a_rollback() {
+    let again = ["upgrade", "demo", "--image", "flink:2.3.1"];
+    for command in [&["upgrade", "demo", "--continue"][..], &again] {
+        let sandbox = unfinished("replacing", &Value::Null);
+        let refused = status(403, "Forbidden", "not today");
+        sandbox.server.expect(patch(JOB).no_query("dryRun")).answer(refused);
+        let outcome = sandbox.run(&[command, &["--no-rollback"]].concat());
+        assert_eq!(outcome.code, Some(6), "{outcome}");
+        // The way back needs no savepoint of a job that may not run.
+        let back = format!("rollback demo --to-revision 1 --from-savepoint {SAVED} --strategy stateless` goes back");
+        for expected in ["is left as it is", &back] {
+            assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
+        }
+        assert_eq!(sandbox.entry("journal")["step"], "failed", "{outcome}");
+        assert_eq!(sandbox.entry("revision.2")["outcome"]["state"], "failed", "{outcome}");
+    }
+}
+
+/// The hint is a command that does it.
+#[test]
+fn an_upgrade_that_is_continued_without_a_rollback_need_not_be_waited_for() {
+    let sandbox = unfinished("replacing", &Value::Null);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--wait=false"]);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    let hint = "`kubectl flink upgrade demo --continue --no-rollback --wait=false` gives that up";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--no-rollback", "--wait=false"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+    assert!(sandbox.object(JOB).to_string().contains("flink:2.3.1"), "{outcome}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json as tree};
 
 use crate::call::has;
-use crate::demo::{DEPLOYMENT, JOB, SERVICE, empty, position, running_with};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty, position, running_with};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{json, post, status};
 use crate::snapshot;
@@ -105,6 +105,31 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
         let freed = position(&outcome, &format!("PATCH {path}?"));
         assert!(
             freed < position(&outcome, &format!("DELETE {JOB}")),
+            "{:#?}",
+            outcome.requests
+        );
+    }
+    job_owns_the_rest(&sandbox);
+}
+
+/// With high availability the old Job ends by itself, and Kubernetes may delete it at once, with all that it owns.
+#[test]
+fn a_resume_takes_the_objects_from_the_old_job_before_that_ends() {
+    let flags = [
+        "--ha",
+        "s3://b/ha",
+        "--service-account",
+        "flink",
+        "--ttl-after-finished",
+        "60",
+    ];
+    let sandbox = running_with(&flags);
+    let outcome = sandbox.run(&["savepoint-resume", "demo", "-p", "2", "--no-wait", "--surge=never"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let ends = position(&outcome, &format!("GET {JOBS}?fieldSelector"));
+    for path in [SERVICE, DEPLOYMENT] {
+        assert!(
+            position(&outcome, &format!("PATCH {path}?")) < ends,
             "{:#?}",
             outcome.requests
         );

@@ -374,3 +374,41 @@ fn a_missing_answer_about_checkpoints_does_not_say_that_there_are_none() {
     let outcome = sandbox.run(&[&upgrade[..], &["--job-id", &id]].concat());
     assert_eq!(outcome.code, Some(0), "{outcome}");
 }
+
+/// Without high availability a restarted JobManager runs the job under another ID. Flink's refusal to speak of the job before
+/// does not say that there are no checkpoints.
+#[test]
+fn a_job_that_runs_under_another_id_is_waited_for_again() {
+    let sandbox = running_with(&[]);
+    let (before, now) = ("7".repeat(32), "8".repeat(32));
+    let config = |id: &str| get(&format!("{FLINK}/jobs/{id}/checkpoints/config"));
+    let restarted = now.clone();
+    sandbox.server.expect(config(&before)).meanwhile(move |world| {
+        for flink in world.flinks.values_mut() {
+            flink.job_id.clone_from(&restarted);
+        }
+    });
+    // It is asked about the job that runs now.
+    let every_minute = tree!({"mode": "exactly_once", "interval": 60_000, "timeout": 600_000});
+    sandbox.server.expect(config(&now)).answer(json(&every_minute));
+    let upgrade = ["upgrade", "demo", "--image", "flink:2.3.1", "--surge=never"];
+    let outcome = sandbox.run(&[&upgrade[..], &["--job-id", &before]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains(&format!("job {now} runs")), "{outcome}");
+}
+
+/// The lower bounds of its vertices, which others may have set, would be lost.
+#[test]
+fn a_missing_answer_about_requirements_does_not_say_that_there_are_none() {
+    let sandbox = running_with(&["-p", "2", "-D", "jobmanager.scheduler=adaptive"]);
+    let requirements = || get(&format!("{FLINK}/jobs/{ID}/resource-requirements"));
+    sandbox.server.expect(requirements()).meanwhile(|_| {});
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(requirements()).answer(away);
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+    assert_eq!(outcome.code, Some(7), "{outcome}");
+    let sets = |request: &String| request.starts_with("PUT") && request.contains("resource-requirements");
+    assert!(!outcome.requests.iter().any(sets), "{outcome}");
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}

@@ -7,7 +7,7 @@ use crate::demo::{FLINK, ID, running};
 use crate::objects::minutes_ago;
 use crate::server::{Server, get, json, post, text};
 use crate::snapshot;
-use crate::unfinished::{SAVED, TRIGGER};
+use crate::unfinished::{SAVED, TRIGGER, unfinished};
 
 /// Milliseconds since 1970 by the clock of a JobManager that is decades behind.
 const JOBMANAGER_NOW: i64 = 1_000_000;
@@ -105,6 +105,26 @@ fn a_savepoint_that_breaks_its_task_is_reported_with_the_state_of_the_job() {
     }
 }
 
+/// A bounded job ends at any time, and another client may cancel it.
+#[test]
+fn a_job_that_ended_otherwise_did_not_fail_with_its_savepoint() {
+    for (state, expected) in [
+        ("FINISHED", "and the job has finished"),
+        ("CANCELED", "and the job was canceled"),
+    ] {
+        let sandbox = running();
+        let server = &sandbox.server;
+        runs(server);
+        savepoint_fails(server, "a.CheckpointException: Checkpoint Coordinator is suspending.\n");
+        has_state(server, state, true);
+        reports(server, 3, "a.Old: x", false);
+        let outcome = resume(&sandbox, &[]);
+        assert_eq!(outcome.code, Some(6), "{outcome}");
+        assert!(outcome.stderr.contains(expected), "{outcome}");
+        assert!(!outcome.stderr.contains("failed with it"), "{outcome}");
+    }
+}
+
 /// Flink's exceptions are seconds old, and hold those of the failure before.
 #[test]
 fn an_older_failure_is_not_blamed_on_the_savepoint() {
@@ -121,6 +141,9 @@ fn an_older_failure_is_not_blamed_on_the_savepoint() {
     snapshot!(outcome);
 }
 
+/// Flink refused a savepoint because tasks restarted at that moment.
+const MISSING: &str = "a.CheckpointException: Checkpoint triggering task t (1/1) is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.\n";
+
 #[test]
 fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
     let sandbox = running();
@@ -128,8 +151,7 @@ fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
     for state in ["RESTARTING", "RESTARTING", "RUNNING"] {
         has_state(server, state, true);
     }
-    let missing = "Checkpoint triggering task t (1/1) is not being executed at the moment. Aborting checkpoint. Failure reason: Not all required tasks are currently running.";
-    savepoint_fails(server, &format!("a.CheckpointException: {missing}\n"));
+    savepoint_fails(server, MISSING);
     has_state(server, "RUNNING", false);
     let outcome = resume(&sandbox, &[]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
@@ -156,6 +178,33 @@ fn a_savepoint_waits_for_all_tasks_and_is_repeated_if_they_just_restarted() {
         ]
     );
     snapshot!(outcome);
+}
+
+/// There is no savepoint to look for: the one before has failed, and this one was not requested.
+#[test]
+fn a_job_that_fails_before_its_savepoint_is_requested_again_ends_the_operation() {
+    let sandbox = running();
+    let server = &sandbox.server;
+    runs(server);
+    savepoint_fails(server, MISSING);
+    has_state(server, "FAILED", true);
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let why = "the job ended before a savepoint could be taken: it is FAILED";
+    assert!(outcome.stderr.contains(why), "{outcome}");
+    assert!(!outcome.stderr.contains("unfinished"), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "failed", "{outcome}");
+
+    // The process was killed before that.
+    let sandbox = unfinished("stopping", &Value::Null);
+    sandbox.put_entry("savepoints", &tree!([]));
+    sandbox.end("Failed", &minutes_ago(1));
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    for expected in ["changed nothing", "ended before a savepoint of it was requested"] {
+        assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
+    }
+    assert_eq!(sandbox.entry("journal")["step"], "failed", "{outcome}");
 }
 
 /// The job failed when it was stopped after its savepoint, ran again, and was canceled by another client.

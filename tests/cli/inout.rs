@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, position, rendered, running, running_with};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty, position, rendered, running, running_with};
 use crate::sandbox::Sandbox;
 use crate::server::{patch, post, status};
 use crate::snapshot;
@@ -27,6 +27,30 @@ fn a_cluster_that_was_created_suspended_is_started_as_it_is() {
     assert_eq!(sandbox.object(DEPLOYMENT)["spec"]["replicas"], 3, "{outcome}");
     // As long as the Job is suspended, a repetition starts the cluster as it is.
     assert!(position(&outcome, &format!("PATCH {DEPLOYMENT}")) < position(&outcome, &format!("PATCH {JOB}")));
+}
+
+/// It may be suspended because the same job runs elsewhere.
+#[test]
+fn a_cluster_that_stays_suspended_is_not_started_by_another_file() {
+    let sandbox = empty();
+    let describe = |image: &str| {
+        let file = format!(
+            "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {{name: demo}}\n\
+             spec: {{image: '{image}', job: {{jarURI: 'local:///opt/flink/usrlib/a.jar', parallelism: 1, state: suspended}}}}\n"
+        );
+        sandbox.file("demo.yaml", &file);
+    };
+    describe("flink:2.3.0");
+    let outcome = sandbox.run(&["create", "-f", "demo.yaml"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    describe("flink:2.3.1");
+    for command in ["create", "apply"] {
+        let outcome = sandbox.run(&[command, "-f", "demo.yaml"]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        let why = "job.state says that demo is suspended, and a change would start it";
+        assert!(outcome.stderr.contains(why), "{outcome}");
+        assert_eq!(sandbox.object(JOB)["spec"]["suspend"], true, "{outcome}");
+    }
 }
 
 /// Only the histories of clusters that are gone are read.

@@ -45,6 +45,25 @@ fn an_interruption_reports_what_continues_and_keeps_the_trigger() {
     }
 }
 
+/// A repetition of it would only report the unfinished change.
+#[test]
+fn an_interrupted_edit_names_the_command_that_continues() {
+    let sandbox = running().variable("KUBE_EDITOR", "sed -i s/flink:2.3.0/flink:2.3.2/");
+    let going = json(&tree!({"status": {"id": "IN_PROGRESS"}, "operation": null}));
+    let status = || get(&format!("{FLINK}/jobs/{ID}/savepoints/*"));
+    sandbox.server.expect(status()).answer(going.clone());
+    sandbox.server.expect(status()).often().answer(going);
+    let outcome = sandbox.run_and_interrupt(&["edit", "demo", "--surge=never"], "");
+    assert_eq!(outcome.code, Some(130), "{outcome}");
+    for expected in [
+        "`kubectl flink upgrade NAME --continue` continues",
+        "what you wrote is in",
+    ] {
+        assert!(outcome.stderr.contains(expected), "{expected}: {outcome}");
+    }
+    assert!(!outcome.stderr.contains("the same command"), "{outcome}");
+}
+
 /// Then nothing continues in the cluster; and the terminal has shown `^C` where the error would begin.
 #[test]
 fn an_interruption_before_any_change_says_that_nothing_was_changed() {

@@ -222,24 +222,48 @@ fn a_checkpoint_on_demand_needs_1_17() {
     }
 }
 
-/// Its job runs, and takes a checkpoint every hour.
-#[test]
-fn an_upgrade_does_not_wait_for_a_checkpoint_that_an_old_flink_takes_too_late() {
+/// A cluster with an old Flink, of which an upgrade to the job of this ID takes a checkpoint at this interval.
+fn old(id: &str, interval: u64) -> (Sandbox, String) {
     let sandbox = empty();
     let created = sandbox.run(&["create", "demo", "--image", "flink:1.13.6", "--no-wait"]);
     assert_eq!(created.code, Some(0), "{created}");
-    let id = "a".repeat(32);
     let checkpoints = format!("{FLINK}/jobs/{id}/checkpoints");
-    let hourly = answer(&json!({"interval": 3_600_000}));
     let config = get(&format!("{checkpoints}/config"));
-    sandbox.server.expect(config).often().answer(hourly);
-    let none = answer(&json!({"counts": {"completed": 0}, "latest": {"completed": null}}));
-    sandbox.server.expect(get(&checkpoints)).often().answer(none);
+    let every = answer(&json!({ "interval": interval }));
+    sandbox.server.expect(config).often().answer(every);
     let unknown = text(404, r#"{"errors":["Not found."]}"#);
     sandbox.server.expect(post(&checkpoints)).often().answer(unknown);
-    let flags = ["--env", "A=1", "--job-id", &id, "--surge=never", "--timeout=20s"];
-    let outcome = sandbox.run(&[&["upgrade", "demo"], &flags[..]].concat());
+    (sandbox, checkpoints)
+}
+
+fn upgrade_of(sandbox: &Sandbox, id: &str) -> Outcome {
+    let flags = ["--env", "A=1", "--job-id", id, "--surge=never", "--timeout=20s"];
+    sandbox.run(&[&["upgrade", "demo"], &flags[..]].concat())
+}
+
+/// Its job runs, and takes a checkpoint every hour.
+#[test]
+fn an_upgrade_does_not_wait_for_a_checkpoint_that_an_old_flink_takes_too_late() {
+    let id = "a".repeat(32);
+    let (sandbox, checkpoints) = old(&id, 3_600_000);
+    let none = answer(&json!({"counts": {"completed": 0}, "latest": {"completed": null}}));
+    sandbox.server.expect(get(&checkpoints)).often().answer(none);
+    let outcome = upgrade_of(&sandbox, &id);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let expected = "its first checkpoint is not due before --timeout, so the command does not wait for it";
     assert!(outcome.stderr.contains(expected), "{outcome}");
+}
+
+#[test]
+fn an_old_flink_is_asked_only_once_for_a_checkpoint_on_demand() {
+    let id = "a".repeat(32);
+    let (sandbox, checkpoints) = old(&id, 1000);
+    let none = answer(&json!({"counts": {"completed": 0}, "latest": {"completed": null}}));
+    sandbox.server.expect(get(&checkpoints)).times(3).answer(none);
+    let done = answer(&json!({"counts": {"completed": 1}, "latest": {"completed": {"id": 1, "status": "COMPLETED"}}}));
+    sandbox.server.expect(get(&checkpoints)).often().answer(done);
+    let outcome = upgrade_of(&sandbox, &id);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let asks = |request: &&String| request.starts_with(&format!("POST {checkpoints}"));
+    assert_eq!(outcome.requests.iter().filter(asks).count(), 1, "{outcome}");
 }

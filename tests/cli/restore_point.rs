@@ -254,6 +254,28 @@ fn a_canceled_job_is_asked_for_again_after_one_answer_without_a_leader() {
     assert_eq!(outcome.stdout, "cluster/demo finished\n", "{outcome}");
 }
 
+/// Its REST did not hear from its Dispatcher in time. The job is canceled all the same, and its last checkpoint is found.
+#[test]
+fn a_cancel_that_flink_carries_out_late_is_a_cancel() {
+    let upgrade = [
+        "upgrade",
+        "demo",
+        "--image",
+        "flink:2.3.1",
+        "--strategy",
+        "last-checkpoint",
+    ];
+    for command in [&["cancel", "demo", "--yes"][..], &upgrade] {
+        let sandbox = running();
+        let late = text(408, r#"{"errors": ["Job cancellation timed out."]}"#);
+        let cancel = patch(&format!("{FLINK}/jobs/{ID}"));
+        sandbox.server.answers_instead(cancel, late);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+    }
+}
+
 /// No command waited for it, and its Pod is gone.
 #[test]
 fn a_job_that_ended_is_not_replaced_as_if_it_had_never_come_up() {

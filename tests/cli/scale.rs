@@ -325,6 +325,20 @@ fn a_job_without_checkpoints_is_not_scaled_in_place_unasked() {
     }
 }
 
+/// Its JobManager was started again, and runs it under another ID.
+#[test]
+fn a_job_that_flink_does_not_have_any_more_is_not_one_without_checkpoints() {
+    let sandbox = running_with(&["-p", "2", "-D", "jobmanager.scheduler=adaptive"]);
+    let gone = text(404, r#"{"errors": ["Job 0 not found"]}"#);
+    let config = get(&format!("{FLINK}/jobs/{ID}/checkpoints/config"));
+    sandbox.server.expect(config).answer(gone);
+    let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("Job 0 not found"), "{outcome}");
+    assert!(!outcome.stderr.contains("takes no checkpoints"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 #[test]
 fn in_reactive_mode_only_the_deployment_changes() {
     let sandbox = Sandbox::new();
@@ -373,6 +387,18 @@ fn through_a_savepoint_it_is_a_transaction_as_any_other() {
         assert_eq!(journal[field], value, "{journal}");
     }
     assert_eq!(revision["spec"]["spec"]["job"]["parallelism"], 5, "{revision}");
+}
+
+/// Whether the program uses the parallelism is only informative.
+#[test]
+fn a_job_that_was_scaled_is_a_success_although_its_vertices_cannot_be_read() {
+    let sandbox = running_with(&["--job-id", ID]);
+    let job = || get(&format!("{FLINK}/jobs/{ID}"));
+    sandbox.server.expect(job()).meanwhile(|_| {});
+    sandbox.server.expect(job()).answer(text(200, "no JSON"));
+    let outcome = sandbox.run(&["scale", "demo", "-p", "2"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::demo::{HISTORY, ID, JOB, NO_JOB, rendered, revision, running};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{get, patch, put, status, text};
-use crate::unfinished::{has_revision, unfinished, was_stopped};
+use crate::unfinished::{SAVED, has_revision, unfinished, was_stopped};
 use crate::world::flink::Written;
 
 /// The newest checkpoint, as the user finds it.
@@ -98,6 +98,26 @@ fn a_rollback_without_state_is_repeated_from_the_named_state() {
         "{outcome}"
     );
     assert_eq!(sandbox.entry("revision.4")["outcome"]["state"], "running");
+}
+
+/// The old version could start from there only with the flag, and could not again without it.
+#[test]
+fn a_rollback_to_the_start_of_the_old_version_has_its_flag_for_that_start() {
+    for (start, is_allowed) in [(NAMED, true), (SAVED, false)] {
+        let sandbox = unfinished("replacing", &Value::Null);
+        names_state(&sandbox);
+        sandbox.edit_entry("revision.1", |first| {
+            let job = &mut first["spec"]["spec"]["job"];
+            job["initialSavepointPath"] = tree!(NAMED);
+            job["allowNonRestoredState"] = tree!(true);
+        });
+        sandbox.edit_entry("journal", |journal| journal["savedState"] = tree!(start));
+        let outcome = sandbox.run(&["upgrade", "demo", "--abort"]);
+        assert_eq!(outcome.code, Some(6), "{outcome}");
+        let job = sandbox.object(JOB).to_string();
+        assert!(job.contains(start), "{job}");
+        assert_eq!(job.contains("--allowNonRestoredState"), is_allowed, "{job}");
+    }
 }
 
 /// A `stop` that was killed after its request: its JobManager is kept for the result.

@@ -62,6 +62,7 @@ pub(crate) async fn replace(
         let new = wanted.build_as(&old, namespace, number)?;
         let is_same = new == old.build(None, namespace, number)? && how.restore_from.is_none();
         if !is_same && let Some(failed) = FirstAttempt::find(&mut handle).await? {
+            check_started(&name, suspended)?;
             let report = Box::pin(failed.replace(handle, wanted, change)).await?;
             return Ok(Created::ended(&name, report));
         }
@@ -76,6 +77,9 @@ pub(crate) async fn replace(
         }
         if !runs && (is_same || suspended) {
             progress::note(&match handle.job_end() {
+                _ if !is_same => format!(
+                    "{name} does not run, as job.state says; what else differs is changed when it is started, with job.state: running"
+                ),
                 Some(_) => {
                     format!("{name} is up to date, and its job has ended: `kubectl flink resume {name}` starts it")
                 }
@@ -93,9 +97,29 @@ pub(crate) async fn replace(
             ));
         }
     }
+    if is_free {
+        check_started(&name, suspended)?;
+    }
     wanted.restore_from.clone_from(&how.restore_from);
     let report = upgrade::change(handle, wanted, change, how.changed_by).await?;
     Ok(Created::ended(&name, report))
+}
+
+/// Checks that a cluster may be changed, which starts it.
+///
+/// # Errors
+/// Conflict when it is to stay suspended.
+fn check_started(name: &ClusterName, suspended: bool) -> Result<()> {
+    if !suspended {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "job.state says that {name} is suspended, and a change would start it"
+    ))
+    .hint("with job.state: running it is changed and started")
+    .hint(format!(
+        "`kubectl flink delete {name}` deletes it, and it can be created again, suspended"
+    )))
 }
 
 /// Replaces a cluster whose creation failed with the described one. `left`: its unfinished creation, which has no running
@@ -117,6 +141,7 @@ pub(crate) async fn replace_failed(
     let Some(failed) = FirstAttempt::find(&mut handle).await? else {
         return Err(differs);
     };
+    check_started(&spec.name, spec.layer.suspended)?;
     let (name, wanted) = target(&handle, spec, own, image)?;
     let report = Box::pin(failed.replace(handle, wanted, change)).await?;
     Ok(Created::ended(&name, report))
@@ -132,6 +157,7 @@ pub(crate) async fn replace_again(
     change: &ChangeOptions,
     left: &Journal,
 ) -> Result<Created> {
+    check_started(&spec.name, spec.layer.suspended)?;
     let mut handle = read(cluster, &spec.name, change).await?;
     let (name, wanted) = target(&handle, spec, own, image)?;
     if left.start == wanted.restore_from

@@ -64,6 +64,8 @@ pub(crate) async fn cancel_after_checkpoint(
                     held = Some(result_hold::hold_job(flink, job_id, again || asked.is_some()).await?);
                     match flink.cancel(job_id).await? {
                         Reply::Answer(_) => asked = Some(Instant::now()),
+                        // Its JobManager stays held: the job may be canceled.
+                        reply if reply.is_unclear() => asked = Some(Instant::now()),
                         Reply::Refused(_, said) => {
                             result_hold::release_job(flink, job_id).await;
                             return Err(flink.refused(&said));

@@ -52,7 +52,10 @@ pub(crate) enum JobManagerEnd {
 }
 
 pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
-    flink.answered(flink.cancel(job_id).await?)?;
+    match flink.cancel(job_id).await? {
+        reply if reply.is_unclear() => tracing::debug!(?reply, "the job may be canceled"),
+        reply => flink.answered(reply).map(drop)?,
+    }
     let mut last_answer = Instant::now();
     let mut asked = last_answer;
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
@@ -65,7 +68,10 @@ pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome>
                     if job.state != JobState::Cancelling && asked.elapsed() > AGAIN {
                         asked = last_answer;
                         let reply = Reply::or_away(flink.cancel(job_id).await)?;
-                        tracing::debug!(?reply, "the job runs again, and is canceled again");
+                        tracing::debug!(?reply, "the job still runs, or again, and is canceled again");
+                        if reply.is_unclear() {
+                            flink.answered(reply)?;
+                        }
                     }
                 }
                 None => return Ok(CancelOutcome::Unseen),

@@ -96,7 +96,9 @@ pub(crate) async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str)
     let checkpoints = &state.checkpoints;
     let outcome = match state.job.map(|job| job.state) {
         None => ", and what became of the job is not known",
-        Some(state) if state.is_terminal() || state == JobState::Failing => ", and the job failed with it",
+        Some(JobState::Finished) => ", and the job has finished",
+        Some(JobState::Canceled | JobState::Cancelling) => ", and the job was canceled",
+        Some(JobState::Failed | JobState::Failing) => ", and the job failed with it",
         Some(_) if !failed => ", the job keeps running",
         Some(_) if checkpoints.counts.completed > 0 || checkpoints.latest.restored.is_some() => {
             ", and restarted the job from its last checkpoint"

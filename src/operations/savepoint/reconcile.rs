@@ -164,6 +164,10 @@ pub(super) async fn outcome(
                     Forgotten::Unknown => tracing::debug!(said, "neither the savepoint nor its job is known"),
                 }
             }
+            // Its REST got no answer from its Dispatcher, which may be busy with the savepoint. Source: `SavepointHandlers`.
+            Poll::Refused(status, said) if status.is_server_error() && last_answer.elapsed() <= AWAY => {
+                tracing::debug!(said, "the savepoint's status is not known");
+            }
             Poll::Refused(_, said) => return Err(flink.refused(&said)),
             Poll::Writing => last_answer = Instant::now(),
             Poll::NoAnswer(error) => tracing::debug!(

@@ -76,19 +76,27 @@ pub(crate) fn not_running(handle: &ClusterHandle, target: ScaleTarget, job_statu
     ))
 }
 
-/// Warns if the program has not used the parallelism.
-pub(crate) async fn warn_if_limited(cluster: &Cluster, name: &ClusterName, wanted: u32) -> Result<()> {
-    let flink = Flink::new(cluster, name);
-    let Reply::Answer(jobs) = flink.jobs().await? else {
-        return Ok(());
-    };
-    let Some(job) = jobs.main_job() else { return Ok(()) };
-    if let Reply::Answer(job) = flink.job(&job.jid).await?
-        && !job.vertices.iter().any(|vertex| vertex.parallelism == wanted)
-    {
-        progress::warn(&format!(
+/// Warns if the program has not used the parallelism. The job is scaled, whether or not Flink says so.
+pub(crate) async fn warn_if_limited(cluster: &Cluster, name: &ClusterName, wanted: u32) {
+    match is_limited(&Flink::new(cluster, name), wanted).await {
+        Ok(true) => progress::warn(&format!(
             "no vertex of {name} has parallelism {wanted}: its program sets parallelism of its own"
-        ));
+        )),
+        Ok(false) => {}
+        Err(error) => tracing::debug!(%error, "the parallelism of the vertices is not known"),
     }
-    Ok(())
+}
+
+/// Whether no vertex of the job has the parallelism.
+async fn is_limited(flink: &Flink, wanted: u32) -> Result<bool> {
+    let Reply::Answer(jobs) = flink.jobs().await? else {
+        return Ok(false);
+    };
+    let Some(job) = jobs.main_job() else {
+        return Ok(false);
+    };
+    Ok(match flink.job(&job.jid).await? {
+        Reply::Answer(job) => !job.vertices.iter().any(|vertex| vertex.parallelism == wanted),
+        Reply::Refused(..) | Reply::Away => false,
+    })
 }

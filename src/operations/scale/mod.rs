@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use http::StatusCode;
 
 use crate::error::{Error, Result};
-use crate::flink::Reply;
+use crate::flink::{NO_CHECKPOINTING, Reply};
 use crate::history::command::Command;
 use crate::model::config::Config;
 use crate::model::scale::{self, ScaleMethod};
@@ -138,11 +138,10 @@ async fn confirm_without_checkpoints(
 ) -> Result<()> {
     let takes_none = match handle.flink.checkpoint_config(job_id).await {
         Ok(Reply::Answer(config)) => config.interval.is_some() && config.every().is_none(),
-        // Source: `AbstractCheckpointHandler`, for a job without a checkpoint coordinator. Flink has the same answer where
-        // another command has replaced the job.
-        Ok(Reply::Refused(StatusCode::NOT_FOUND, _)) => {
-            handle.check_unchanged().await?;
-            true
+        Ok(Reply::Refused(_, said)) if said.contains(NO_CHECKPOINTING) => true,
+        // Its JobManager was started again, or another command has replaced the job.
+        Ok(Reply::Refused(StatusCode::NOT_FOUND, said)) => {
+            return Err(handle.or_changed(handle.flink.refused(&said)).await);
         }
         Ok(Reply::Refused(..)) => false,
         // Another command may have ended its JobManager.

@@ -41,7 +41,9 @@ impl Flink {
     pub(crate) async fn requirements(&self, job_id: &str) -> Result<Requirements> {
         match self.get(&of_job(job_id, "/resource-requirements")?).await? {
             Reply::Answer(requirements) => Ok(requirements),
-            Reply::Refused(..) | Reply::Away => Ok(Requirements::new()),
+            Reply::Refused(..) => Ok(Requirements::new()),
+            // Without them the lower bounds that others have set would be lost.
+            Reply::Away => Err(self.away()),
         }
     }
 

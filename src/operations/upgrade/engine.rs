@@ -6,6 +6,7 @@ use crate::error::{Error, Kind as Fault, Result};
 use crate::history::History;
 use crate::history::command::Command;
 use crate::history::heartbeat::Heartbeat;
+use crate::history::plan_basis::Basis;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::kubernetes::resource::JOBS;
@@ -63,7 +64,12 @@ pub(crate) async fn end(
     clean_up: CleanUp,
 ) -> Result<Journal> {
     handle.refuse_other_jobs(&ending)?;
-    let heartbeat = lock::begin(&mut handle, command, ending).await?;
+    let basis = if ending == Ending::Nothing && clean_up.begins_with_job() {
+        Basis::deleted_first(&handle.live)
+    } else {
+        Basis::of(&handle.live)
+    };
+    let heartbeat = lock::begin_on(&mut handle, command, ending, &basis).await?;
     let mut engine = UpgradeEngine::of(handle).of_job(job);
     engine.clean_up = clean_up;
     Box::pin(engine.run(&heartbeat)).await
@@ -275,6 +281,8 @@ impl UpgradeEngine {
             // Of savepoints that other commands requested meanwhile: their results end with the JobManager.
             tracing::debug!(%error, "the outcome of a savepoint is not known");
         }
+        // Kubernetes may delete the old Job, and all that it owns, as soon as it has ended.
+        objects::owners::remove_owner_references(&self.handle.cluster, &name, &self.handle.live).await?;
         if highly_available && has_ended {
             // Flink removes the ended job from its store as it ends. A JobManager that is killed before leaves the job
             // there, and the next JobManager fails because of it (seen with 2.3: "Base job ID … is not found in the
@@ -300,7 +308,6 @@ impl UpgradeEngine {
         let before = self.handle.live.clone();
         let job = before.identity(JOBS)?;
         let gone = async {
-            objects::owners::remove_owner_references(cluster, &name, &before).await?;
             objects::delete_job(cluster, &name, job.as_ref(), given_up, self.limit).await?;
             objects::job_gone(cluster, &before, self.limit).await
         };

@@ -167,7 +167,7 @@ pub(crate) async fn change(
                         command.as_str()
                     )));
                 }
-                wait_for_jobmanager(&mut handle, &why, how.timeout).await?
+                wait_for_jobmanager(&mut handle, &why, how).await?
             }
             job_status => job_status,
         };
@@ -207,10 +207,10 @@ pub(crate) async fn unless_left_behind(
 }
 
 /// Waits until the JobManager answers, and returns the state of its job.
-async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Option<Duration>) -> Result<JobStatus> {
+async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, how: &ChangeOptions) -> Result<JobStatus> {
     let name = handle.name.clone();
     let mut step = progress::step(&format!("{name}: waiting until its JobManager runs again: {why}"));
-    let deadline = Instant::now() + limit.map_or(LONGEST_WAIT, |limit| limit.min(LONGEST_WAIT));
+    let deadline = Instant::now() + how.timeout.map_or(LONGEST_WAIT, |limit| limit.min(LONGEST_WAIT));
     loop {
         tokio::time::sleep(LOOK).await;
         let left = handle.left_behind.take();
@@ -219,7 +219,7 @@ async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, limit: Optio
         handle.check_unchanged().await?;
         *handle = now;
         handle.left_behind = left;
-        match handle.job_status().await? {
+        match handle.job_status_with(how.strategy.wait()).await? {
             JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
                 step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
             }
@@ -266,7 +266,7 @@ pub(crate) async fn execute(
 ) -> Result<Report> {
     let name = handle.name.clone();
     if how.no_wait && plan.kind == Kind::Change && !how.no_rollback {
-        return Err(wait_is_needed(&name));
+        return Err(wait_is_needed(&name).hint(without_rollback(command)));
     }
     handle.refuse_other_jobs(&plan.ending)?;
     fit::check(&handle, &plan, &wanted.layer).await?;
@@ -369,7 +369,15 @@ fn wait_is_needed(name: &ClusterName) -> Error {
     Error::usage(format!(
         "--wait=false is not possible: if the new version of {name} does not come up, this process starts the previous one again"
     ))
-    .hint("--no-rollback gives that up")
+}
+
+/// How a change that is made by `command` need not be waited for.
+const fn without_rollback(command: Command) -> &'static str {
+    match command {
+        // It has no such flag.
+        Command::Apply => "`kubectl flink upgrade -f FILE --no-rollback --wait=false` gives that up",
+        _ => "--no-rollback gives that up",
+    }
 }
 
 /// The outcome of a change; `None`: by a command of another version of the plugin.

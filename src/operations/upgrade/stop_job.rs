@@ -59,6 +59,8 @@ pub(crate) async fn end_job(
                 }
                 // Flink refused the savepoint. In all other cases the outcome is unknown.
                 Err(error) if failed(handle) => Ok(StopOutcome::Failed(error)),
+                // The job has ended before this savepoint was requested: each is recorded first.
+                Err(error) if !error.is_transient() && !is_recorded(handle) => Ok(StopOutcome::Failed(error)),
                 Err(error) if error.state_missing => Ok(lost(handle, journal, error)),
                 Err(error) => Err(error),
             }
@@ -109,10 +111,19 @@ fn known(handle: &ClusterHandle, trigger_id: &str) -> Option<StopOutcome> {
     }
 }
 
-fn failed(handle: &ClusterHandle) -> bool {
+/// The trigger ID of the savepoint with which the job is to be stopped now: another one is requested if tasks restarted.
+fn present_trigger(handle: &ClusterHandle) -> Option<&str> {
     let journal = handle.store.history().journal.as_ref();
-    let trigger_id = journal.and_then(|journal| journal.ending.trigger_id());
-    trigger_id.is_some_and(|trigger_id| known(handle, trigger_id).is_some())
+    journal.and_then(|journal| journal.ending.trigger_id())
+}
+
+fn failed(handle: &ClusterHandle) -> bool {
+    present_trigger(handle).is_some_and(|trigger_id| known(handle, trigger_id).is_some())
+}
+
+fn is_recorded(handle: &ClusterHandle) -> bool {
+    let mut savepoints = handle.store.history().savepoints.iter();
+    savepoints.any(|savepoint| Some(savepoint.trigger_id.as_str()) == present_trigger(handle))
 }
 
 /// Finds a savepoint that another process may have requested.
@@ -130,6 +141,7 @@ async fn look_up(
     let history = handle.store.history();
     let known = |savepoint: &&Savepoint| savepoint.trigger_id == request.trigger_id;
     let record = history.savepoints.iter().find(known).cloned();
+    let is_recorded = record.is_some();
     if let Some(record) = record {
         // If the job has ended with the savepoint, its JobManager may return the path only once.
         let known = status_of(handle, &record).await?;
@@ -142,7 +154,12 @@ async fn look_up(
     if let Some(job) = jobs.and_then(|jobs| jobs.running(job_id).cloned()) {
         return savepoint::take(handle, &job, request, command, report).await;
     }
-    Err(unread(&name, job_id))
+    if is_recorded {
+        return Err(unread(&name, job_id));
+    }
+    Err(Error::conflict(format!(
+        "job {job_id} of {name} ended before a savepoint of it was requested"
+    )))
 }
 
 /// The error that the JobManager ended before the outcome of a requested savepoint was read.
@@ -387,8 +404,9 @@ pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>)
                 ))
             };
             match (journal.old_revision, saved) {
+                // Of a job whose tasks do not all run no savepoint can be taken.
                 (Some(old), Some(path)) => error.hint(format!(
-                    "`kubectl flink rollback {name} --to-revision {old} --from-savepoint {path}` goes back"
+                    "`kubectl flink rollback {name} --to-revision {old} --from-savepoint {path} --strategy stateless` goes back, and gives up what revision {new} did"
                 )),
                 _ => error,
             }

@@ -88,11 +88,21 @@ pub(crate) async fn take_over(
             journal.command
         )));
     }
-    if how.no_wait && journal.rolls_back {
-        return Err(wait_is_needed(&name));
+    let goes_back = abort || journal.rolling_back;
+    let rolls_back = journal.rolls_back && (goes_back || !how.no_rollback);
+    if how.no_wait && rolls_back {
+        let error = wait_is_needed(&name);
+        return Err(if goes_back {
+            error
+        } else {
+            error.hint(format!(
+                "`kubectl flink upgrade {name} --continue --no-rollback --wait=false` gives that up"
+            ))
+        });
     }
     let mut taken = Journal {
         holder: Some(this_process()),
+        rolls_back,
         ..journal.clone()
     };
     if abort {

@@ -1,8 +1,8 @@
 //! The two versions of a cluster in a transaction.
 
 use crate::error::{Error, Result};
-use crate::history::transaction::Journal;
 use crate::history::transaction::state_machine::Version;
+use crate::history::transaction::{Journal, is_same_place};
 use crate::history::{Revision, revision_spec};
 use crate::kubernetes::clock;
 use crate::model::flink::job_id;
@@ -46,6 +46,11 @@ impl VersionSpec {
                 None => revision_spec::layer(revision)?.from_savepoint,
             },
         };
+        let is_again = |path: &str| revision.start().is_some_and(|began| is_same_place(began, path));
+        if side == Version::Previous && start.as_deref().is_some_and(is_again) {
+            // It starts where it started before, with what that start needed.
+            wanted.layer.allow_non_restored_state = revision_spec::layer(revision)?.allow_non_restored_state;
+        }
         if side == Version::Previous && wanted.layer.ha.is_some() {
             // The nonce differs from other revisions', and is the same for every process that continues the operation.
             wanted.layer.nonce = Some(job_id::nonce(&format!("{}/{number}", journal.started_at)));

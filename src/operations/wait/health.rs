@@ -1,10 +1,11 @@
 //! Waits until a version of a cluster works: all its tasks run, and a checkpoint is completed.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::{End, SETTLED, WaitOutcome, deleted, running, show_stage, until_ended};
 use crate::error::{Error, Kind, Result};
-use crate::flink::{Flink, Reply, operation};
+use crate::flink::{Flink, NO_CHECKPOINTING, Reply, operation};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::diagnosis::{is_wrong, problems};
@@ -44,8 +45,27 @@ impl Healthy {
     }
 }
 
+/// What has come of the wait for the first checkpoint.
+enum FirstCheckpoint {
+    Completed(Instant),
+    /// There is none: the job takes none, or has finished.
+    None,
+    /// A restarted JobManager runs the job under another ID.
+    Restarted,
+}
+
+/// What Flink says about a job.
+enum JobNow {
+    Runs,
+    Finished,
+    /// A restarted JobManager runs the job under another ID: it has no high availability.
+    Restarted,
+    Unknown,
+}
+
 /// Waits until all tasks run, and with `checked` until a checkpoint is completed, if the job takes any. The checkpoint
-/// is triggered: the job's own may be hours away. `step` shows the stages.
+/// is triggered: the job's own may be hours away. `step` shows the stages. A job that a restarted JobManager runs under
+/// another ID is waited for from the start.
 ///
 /// # Errors
 /// The cause when the version is known not to come up, timed out after `timeout`.
@@ -61,30 +81,40 @@ pub(crate) async fn until_healthy(
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
     let comes_up = async {
-        let outcome = running(cluster, name, parallelism, timeout, &failures, |stage, note| {
-            show_stage(step, name, stage, note);
-        })
-        .await?
-        .ok_or_else(|| deleted(name))?;
-        let now = Instant::now();
-        let tasks_at = now.checked_sub(SETTLED).unwrap_or(now);
-        let mut up = Healthy {
-            outcome,
-            tasks_at,
-            checkpoint_at: None,
-        };
-        if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
-            let left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
-            step.stage_of(
-                CHECKPOINT_STAGE,
-                &format!("{name}: waiting for a first checkpoint"),
-                &format!("{name}: first checkpoint completed"),
-            );
-            // From here on the job is not polled.
-            failures.suspect(job_id, timeout.unwrap_or(LONG));
-            up.checkpoint_at = first_checkpoint(cluster, &flink, name, job_id, left).await?;
+        let mut left = timeout;
+        loop {
+            let outcome = running(cluster, name, parallelism, left, &failures, |stage, note| {
+                show_stage(step, name, stage, note);
+            })
+            .await?
+            .ok_or_else(|| deleted(name))?;
+            let now = Instant::now();
+            let tasks_at = now.checked_sub(SETTLED).unwrap_or(now);
+            let mut up = Healthy {
+                outcome,
+                tasks_at,
+                checkpoint_at: None,
+            };
+            if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
+                left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+                step.stage_of(
+                    CHECKPOINT_STAGE,
+                    &format!("{name}: waiting for a first checkpoint"),
+                    &format!("{name}: first checkpoint completed"),
+                );
+                // From here on the job is not polled.
+                failures.suspect(job_id, timeout.unwrap_or(LONG));
+                match first_checkpoint(cluster, &flink, name, job_id, left).await? {
+                    FirstCheckpoint::Completed(at) => up.checkpoint_at = Some(at),
+                    FirstCheckpoint::None => {}
+                    FirstCheckpoint::Restarted => {
+                        left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+                        continue;
+                    }
+                }
+            }
+            return Ok(up);
         }
-        Ok(up)
     };
     match Box::pin(failures::beside(&failures, &flink, name, comes_up)).await {
         Err(error) if error.kind == Kind::TimedOut => Err(with_cause(cluster, name, error).await),
@@ -92,100 +122,124 @@ pub(crate) async fn until_healthy(
     }
 }
 
-/// Waits for the first checkpoint. `None`: the job takes none.
+/// Waits for the first checkpoint.
 async fn first_checkpoint(
     cluster: &Cluster,
     flink: &Flink,
     name: &ClusterName,
     job_id: &str,
     limit: Option<Duration>,
-) -> Result<Option<Instant>> {
+) -> Result<FirstCheckpoint> {
     let first = async {
         match interval(cluster, flink, name, job_id).await? {
-            Some(every) => {
+            ControlFlow::Continue(every) => {
                 let is_late = limit.is_some_and(|limit| every >= limit);
                 completed(cluster, flink, name, job_id, is_late).await
             }
-            None => Ok(None),
+            ControlFlow::Break(known) => Ok(known),
         }
     };
     let Some(limit) = limit else {
         return first.await;
     };
     match tokio::time::timeout(limit, first).await {
-        Ok(at) => at,
+        Ok(known) => known,
         Err(_) => Err(Error::timed_out(format!(
             "the job of {name} runs, but no checkpoint of it was completed in time"
         ))),
     }
 }
 
-/// Time between two checkpoints of the job; `None`: it takes none, or has finished.
-async fn interval(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<Option<Duration>> {
+/// Time between two checkpoints of the job, if it takes any and runs.
+async fn interval(
+    cluster: &Cluster,
+    flink: &Flink,
+    name: &ClusterName,
+    job_id: &str,
+) -> Result<ControlFlow<FirstCheckpoint, Duration>> {
+    let takes_none = ControlFlow::Break(FirstCheckpoint::None);
     loop {
+        let mut is_refused = false;
         match flink.checkpoint_config(job_id).await {
-            Ok(Reply::Answer(config)) => return Ok(config.every().map(Duration::from_millis)),
+            Ok(Reply::Answer(config)) => {
+                let every = config.every().map(Duration::from_millis);
+                return Ok(every.map_or(takes_none, ControlFlow::Continue));
+            }
+            Ok(Reply::Refused(_, said)) if said.contains(NO_CHECKPOINTING) => return Ok(takes_none),
+            // Flink refuses the request for a job that it does not have, too.
+            Ok(Reply::Refused(status, _)) => is_refused = status.is_client_error(),
             // No answer says nothing about checkpoints.
             Ok(Reply::Away) => {}
             Err(error) if error.is_denied() => return Err(error),
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "it is not known whether there are checkpoints");
             }
-            // Flink refuses the request if checkpointing is disabled. Source: AbstractCheckpointHandler.
-            Ok(Reply::Refused(..)) | Err(_) => return Ok(None),
+            Err(_) => return Ok(takes_none),
         }
-        if has_finished(cluster, flink, name, job_id).await? {
-            return Ok(None);
+        match job_now(cluster, flink, name, job_id).await? {
+            JobNow::Runs if is_refused => return Ok(takes_none),
+            JobNow::Finished => return Ok(takes_none),
+            JobNow::Restarted => return Ok(ControlFlow::Break(FirstCheckpoint::Restarted)),
+            JobNow::Runs | JobNow::Unknown => {}
         }
         tokio::time::sleep(CHECKPOINT_POLL).await;
     }
 }
 
-/// When a checkpoint was completed; `None`: the job has finished before, or `is_late`, its own first checkpoint comes after
-/// the time limit, and Flink takes no other.
+/// Waits until a checkpoint is completed. There is none if the job has finished before, or if `is_late`: its own first
+/// checkpoint comes after the time limit, and Flink takes no other.
 async fn completed(
     cluster: &Cluster,
     flink: &Flink,
     name: &ClusterName,
     job_id: &str,
     is_late: bool,
-) -> Result<Option<Instant>> {
+) -> Result<FirstCheckpoint> {
     // The tasks whose checkpoints failed, and the number of failures. The failures of a restarting job say nothing
     // about checkpoints.
     let mut failed = (None, 0);
+    // Otherwise the job's own checkpoint is waited for.
+    let mut on_demand = true;
     loop {
         match flink.checkpoints(job_id).await {
-            Ok(Reply::Answer(statistics)) if statistics.latest.completed.is_some() => return Ok(Some(Instant::now())),
+            Ok(Reply::Answer(statistics)) if statistics.latest.completed.is_some() => {
+                return Ok(FirstCheckpoint::Completed(Instant::now()));
+            }
             Err(error) if error.is_denied() => return Err(error),
             _ => {}
         }
-        match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
-            Ok(_) => return Ok(Some(Instant::now())),
-            Err(error) if error.kind == Kind::JobFailed => {
-                let run = healthy_since(flink).await;
-                failed = match (run, failed) {
-                    (None, _) => (None, 0),
-                    (run, (before, times)) if run == before => (run, times + 1),
-                    (run, _) => (run, 1),
-                };
-                if failed.1 >= ATTEMPTS {
-                    return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
+        if on_demand {
+            match operation::checkpoint(flink, job_id, "CONFIGURED", |_| {}).await {
+                Ok(_) => return Ok(FirstCheckpoint::Completed(Instant::now())),
+                Err(error) if error.kind == Kind::JobFailed => {
+                    let run = healthy_since(flink).await;
+                    failed = match (run, failed) {
+                        (None, _) => (None, 0),
+                        (run, (before, times)) if run == before => (run, times + 1),
+                        (run, _) => (run, 1),
+                    };
+                    if failed.1 >= ATTEMPTS {
+                        return Err(error.context(format!("the job of {name} runs, but completes no checkpoint")));
+                    }
                 }
-            }
-            Err(error) if error.is_denied() => return Err(error),
-            // Before 1.17 a checkpoint cannot be triggered, and a Flink that does not answer may come back.
-            Err(error) => {
-                tracing::debug!(%error, "no checkpoint was asked for");
-                if is_late && error.kind == Kind::Failure && takes_none_on_demand(flink).await {
-                    progress::warn(&format!(
-                        "{name}: its first checkpoint is not due before --timeout, so the command does not wait for it: Flink before 1.17 takes none on demand"
-                    ));
-                    return Ok(None);
+                Err(error) if error.is_denied() => return Err(error),
+                // Before 1.17 a checkpoint cannot be triggered, and a Flink that does not answer may come back.
+                Err(error) => {
+                    tracing::debug!(%error, "no checkpoint was asked for");
+                    on_demand = error.kind != Kind::Failure || !takes_none_on_demand(flink).await;
+                    if is_late && !on_demand {
+                        progress::warn(&format!(
+                            "{name}: its first checkpoint is not due before --timeout, so the command does not wait for it: Flink before 1.17 takes none on demand"
+                        ));
+                        return Ok(FirstCheckpoint::None);
+                    }
                 }
             }
         }
-        if has_finished(cluster, flink, name, job_id).await? {
-            return Ok(None);
+        match job_now(cluster, flink, name, job_id).await? {
+            JobNow::Finished => return Ok(FirstCheckpoint::None),
+            JobNow::Restarted => return Ok(FirstCheckpoint::Restarted),
+            JobNow::Runs | JobNow::Unknown => {}
         }
         tokio::time::sleep(CHECKPOINT_POLL).await;
     }
@@ -202,32 +256,32 @@ async fn takes_none_on_demand(flink: &Flink) -> bool {
     }
 }
 
-/// Whether the job has finished.
+/// What has become of the job.
 ///
 /// # Errors
-/// The cause when it has ended in another way.
-async fn has_finished(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<bool> {
-    if !has_ended(flink, job_id).await {
-        return Ok(false);
+/// The cause when it has ended without having finished.
+async fn job_now(cluster: &Cluster, flink: &Flink, name: &ClusterName, job_id: &str) -> Result<JobNow> {
+    match flink.jobs().await {
+        Ok(Reply::Answer(jobs)) => match jobs.jobs.iter().find(|job| job.jid == job_id) {
+            Some(job) if job.state.is_terminal() => {}
+            Some(_) => return Ok(JobNow::Runs),
+            // A restarted JobManager has no job at first.
+            None if jobs.jobs.is_empty() => return Ok(JobNow::Unknown),
+            None => return Ok(JobNow::Restarted),
+        },
+        // The JobManager ends after the job.
+        Ok(Reply::Away) => {}
+        Ok(Reply::Refused(..)) | Err(_) => return Ok(JobNow::Unknown),
     }
     match Box::pin(until_ended(cluster, name, Some(END), |_, _| {})).await {
-        Ok(End::Finished) => Ok(true),
+        Ok(End::Finished) => Ok(JobNow::Finished),
         Ok(End::Failed(cause)) => Err(cause.into_error(name)),
         Ok(End::Canceled) => Err(ended(name, "was canceled")),
         Ok(End::Suspended) => Err(ended(name, "was suspended")),
         Ok(End::Gone | End::Missing) => Err(ended(name, "was deleted")),
         // Flink did not answer for a moment only.
-        Err(error) if error.kind == Kind::TimedOut => Ok(false),
+        Err(error) if error.kind == Kind::TimedOut => Ok(JobNow::Unknown),
         Err(error) => Err(error),
-    }
-}
-
-/// Whether the job has ended, or its JobManager, which ends after the job.
-async fn has_ended(flink: &Flink, job_id: &str) -> bool {
-    match flink.jobs().await {
-        Ok(Reply::Answer(jobs)) => jobs.jobs.iter().any(|job| job.jid == job_id && job.state.is_terminal()),
-        Ok(Reply::Away) => true,
-        _ => false,
     }
 }
 
