@@ -75,6 +75,7 @@ pub(crate) async fn clone_cluster(
     let begun = if objects::preflight(target, new, &draft).await?.exists {
         begun_before(target, new, how.dry_run).await?
     } else {
+        objects::ha_config_maps::check(target, &draft, true).await?;
         None
     };
     let path = match begun.as_deref().or(plan.from_savepoint.as_deref()) {
