@@ -327,6 +327,20 @@ fn run_deletes_what_it_made_of_a_cluster_of_which_a_part_was_there() {
     assert!(outcome.stderr.contains("demo: deleted"), "{outcome}");
 }
 
+/// A Deployment that was missing is created again, and the time limit passes while the job runs.
+#[test]
+fn run_takes_nothing_from_a_job_that_it_did_not_create() {
+    let sandbox = running();
+    sandbox.world().remove(DEPLOYMENT);
+    let outcome = sandbox.run(&["run", "demo", "--image", "flink:2.3.0", "--rm", "--limit", "3s"]);
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    assert!(
+        outcome.stderr.contains("demo is not deleted: Job demo-master"),
+        "{outcome}"
+    );
+    assert_eq!(left(&sandbox), [true; 3], "{outcome}");
+}
+
 /// The API server, or a proxy before it, gives up waiting, and the request is carried out all the same.
 #[test]
 fn an_apply_that_timed_out_at_the_server_is_looked_up_before_it_is_sent_again() {
