@@ -88,15 +88,19 @@ async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Res
 }
 
 /// Deletes a cluster, and returns with the result whether it can be resumed. If the user was `asked` about the plan, it is
-/// checked first that it is still valid.
+/// checked first that it is still valid. A job that has started since, while others were deleted, is stopped with a savepoint
+/// too, if that is requested.
 ///
 /// # Errors
 /// Conflict when the cluster is not as planned; those of the operation.
 pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> Result<(OperationResult, bool)> {
     let name = plan.handle.name.clone();
-    if asked {
+    let may_have_started = how.on_delete == OnDelete::Savepoint && plan.may_start();
+    if asked || may_have_started {
         let now = Plan::make(read(&plan.handle.cluster, &name, how).await?, how).await?;
-        plan.still(&now)?;
+        if asked {
+            plan.still(&now)?;
+        }
         plan = now;
     }
     let (ending, job) = match (plan.job, how.on_delete) {
