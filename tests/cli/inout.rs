@@ -29,6 +29,36 @@ fn a_cluster_that_was_created_suspended_is_started_as_it_is() {
     assert!(position(&outcome, &format!("PATCH {DEPLOYMENT}")) < position(&outcome, &format!("PATCH {JOB}")));
 }
 
+/// The API server refuses another selector, and the job runs on.
+#[test]
+fn a_deployment_with_another_selector_is_replaced_as_the_hints_say() {
+    let sandbox = running();
+    sandbox.world().forget_plugin();
+    sandbox.edit(DEPLOYMENT, |deployment| {
+        deployment["spec"]["selector"] = tree!({"matchLabels": {"app": "demo"}});
+    });
+    let outcome = sandbox.run(&["savepoint-resume", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+    for command in [
+        &["adopt", "demo"][..],
+        &["delete", "demo", "--savepoint"],
+        &["savepoint-resume", "demo"],
+    ] {
+        let hint = format!("`kubectl flink {}`", command.join(" "));
+        assert!(outcome.stderr.contains(&hint), "{hint} is not in {outcome}");
+        let more = match command[0] {
+            "delete" => &["--yes"][..],
+            "savepoint-resume" => &["--no-wait"],
+            _ => &[],
+        };
+        let done = sandbox.run(&[command, more].concat());
+        assert_eq!(done.code, Some(0), "{done}");
+    }
+    let selector = &sandbox.object(DEPLOYMENT)["spec"]["selector"]["matchLabels"];
+    assert_eq!(*selector, tree!({"app": "demo", "component": "task-manager"}));
+}
+
 /// Only the histories of clusters that are gone are read.
 #[test]
 fn deleted_clusters_are_listed_from_their_histories() {

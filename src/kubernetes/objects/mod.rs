@@ -30,7 +30,7 @@ use crate::model::diff::Difference;
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
-use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::names::{APP_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
 
 pub(crate) use finalizers::job_gone;
@@ -355,6 +355,17 @@ fn in_create(error: Error, object: &Value) -> Error {
             } else {
                 error
             }
+        }
+        // Only a new Deployment can have another one.
+        _ if kind == "Deployment" && Status::message_of(&error).contains("spec.selector") => {
+            let name = object["metadata"]["labels"][APP_LABEL].as_str().unwrap_or_default();
+            error
+                .hint(format!(
+                    "`kubectl flink delete {name} --savepoint` deletes it, and `kubectl flink savepoint-resume {name}` with the same flags creates the new one then"
+                ))
+                .hint(format!(
+                    "a cluster that was made by hand is not known after that: `kubectl flink adopt {name}` before it keeps its spec"
+                ))
         }
         _ => error,
     }
