@@ -341,6 +341,29 @@ fn run_takes_nothing_from_a_job_that_it_did_not_create() {
     assert_eq!(left(&sandbox), [true; 3], "{outcome}");
 }
 
+/// As in a CronJob, whose run before was killed when it was about to delete the cluster.
+#[test]
+fn run_does_not_take_an_earlier_end_for_its_own() {
+    let sandbox = empty();
+    let batch = ["run", "demo", "--image", "batch:2.3.0"];
+    let said = "the job of demo had ended before this command";
+    let first = sandbox.run(&batch);
+    assert_eq!(first.code, Some(0), "{first}");
+    assert!(!first.stderr.contains(said), "{first}");
+    while sandbox.object(JOB)["status"]["conditions"].is_null() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        sandbox.world().tick();
+    }
+    for (rm, code) in [(None, 0), (Some("--rm"), 8)] {
+        let command: Vec<&str> = batch.into_iter().chain(rm).collect();
+        let outcome = sandbox.run(&command);
+        assert_eq!(outcome.code, Some(code), "{outcome}");
+        assert!(outcome.stderr.contains(said), "{outcome}");
+        assert!(outcome.stderr.contains("`kubectl flink delete demo`"), "{outcome}");
+        assert_eq!(left(&sandbox), [true; 3], "{outcome}");
+    }
+}
+
 /// The API server, or a proxy before it, gives up waiting, and the request is carried out all the same.
 #[test]
 fn an_apply_that_timed_out_at_the_server_is_looked_up_before_it_is_sent_again() {
