@@ -35,7 +35,7 @@ pub(crate) struct ClusterHandle {
     /// IDs of the jobs that run beside the main one, if Flink was asked.
     pub(crate) other_jobs: Vec<String>,
     pub(crate) cluster: Cluster,
-    /// The ConfigMaps with configuration files of its Pods.
+    /// The ConfigMaps with configuration files of its Pods; of those of its last revision, if it has no objects.
     pub(crate) files: ConfigMaps,
 }
 
@@ -54,9 +54,16 @@ impl ClusterHandle {
     }
 
     async fn of(cluster: &Cluster, name: &ClusterName, live: LiveObjects, store: HistoryStore) -> Result<Self> {
+        let gone = live.job.is_none() && live.deployment.is_none();
+        // A file may say that high availability keeps a checkpoint of the job.
+        let last = store.history().last_wanted().filter(|_| gone);
+        let files = match last.and_then(revision_spec::objects) {
+            Some(made) => objects::configuration_files(cluster, [&made.job, &made.deployment]).await?,
+            None => objects::configuration_files(cluster, [&live.job, &live.deployment].into_iter().flatten()).await?,
+        };
         Ok(Self {
             name: name.clone(),
-            files: objects::configuration_files(cluster, &live).await?,
+            files,
             live,
             store,
             flink: Flink::new(cluster, name),
@@ -237,7 +244,7 @@ impl ClusterHandle {
     pub(crate) fn leaders(&self) -> Ids {
         let mut ids = objects::ha_config_maps::of_live(&self.live, &self.files);
         for revision in &self.store.history().revisions {
-            if let Some((id, nonce)) = revision_spec::leader(revision) {
+            if let Some((id, nonce)) = revision_spec::leader(revision, &ConfigMaps::new()) {
                 ids.add(&id, nonce.as_deref());
             }
         }

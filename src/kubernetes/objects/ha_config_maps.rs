@@ -66,11 +66,7 @@ pub(crate) async fn delete_all(cluster: &Cluster, ids: &Ids) -> Result<usize> {
 pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
     let job = &manifests.job;
     let files = if is_new {
-        let new = LiveObjects {
-            job: Some(job.clone()),
-            ..LiveObjects::default()
-        };
-        match super::configuration_files(cluster, &new).await {
+        match super::configuration_files(cluster, [job]).await {
             Err(error) if error.kind == Kind::Forbidden => ConfigMaps::new(),
             files => files?,
         }

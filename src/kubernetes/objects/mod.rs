@@ -64,10 +64,13 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveOb
     Ok(live)
 }
 
-/// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, which needs no request.
-pub(crate) async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
-    let objects = [&live.job, &live.deployment].into_iter().flatten();
-    let names: BTreeSet<String> = objects.flat_map(settings::config_maps).collect();
+/// The ConfigMaps that have configuration files of the Pods of a Job and a Deployment. Most clusters have none, which needs no
+/// request.
+pub(crate) async fn configuration_files<'a>(
+    cluster: &Cluster,
+    objects: impl IntoIterator<Item = &'a Value>,
+) -> Result<ConfigMaps> {
+    let names: BTreeSet<String> = objects.into_iter().flat_map(settings::config_maps).collect();
     let read = names.into_iter().map(|name| async {
         let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name);
         let map: Option<Value> = cluster.get(&target).await?;
