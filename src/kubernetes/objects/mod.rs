@@ -103,6 +103,7 @@ pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: 
     for (result, object) in checked.into_iter().zip(manifests.in_order()) {
         match result {
             Ok(applied) => {
+                check_stays(&applied.object)?;
                 check_native(manifests, &applied.object)?;
                 outcome.exists |= !applied.created;
                 for warning in applied.warnings {
@@ -196,11 +197,31 @@ pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Liv
     if let Ok(job) = &job {
         check_native(manifests, &job.object)?;
     }
-    Ok([
+    let all = [
         service.map_err(|error| in_create(error, &manifests.service))?,
         job.map_err(|error| in_create(error, &manifests.job))?,
         deployment.map_err(|error| in_create(error, &manifests.deployment))?,
-    ])
+    ];
+    all.iter().try_for_each(|applied| check_stays(&applied.object))?;
+    Ok(all)
+}
+
+/// Rejects an object that is being deleted, and whose finalizers keep it for now: what is written into it goes with it.
+fn check_stays(object: &Value) -> Result<()> {
+    let metadata = &object["metadata"];
+    if metadata["deletionTimestamp"].is_null() {
+        return Ok(());
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (kind, name) = (text(&object["kind"]), text(&metadata["name"]));
+    Err(
+        Error::conflict(format!("{kind} {name} is being deleted, and its name is not free yet"))
+            .hint("repeat the command when it is gone")
+            .hint(format!(
+                "`kubectl get {} {name} -o jsonpath={{.metadata.finalizers}}` shows what keeps it",
+                kind.to_lowercase()
+            )),
+    )
 }
 
 /// Whether an object was changed since it was made, or is missing; not in what may change while its job runs.
