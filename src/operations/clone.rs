@@ -150,7 +150,7 @@ fn last_savepoint(handle: &ClusterHandle) -> Result<String> {
         });
     }
     last.map(ToOwned::to_owned).ok_or_else(|| {
-        Error::not_found(format!("the history of {name} has no savepoint"))
+        Error::not_found(format!("the history of {name} has no savepoint of its job"))
             .hint(format!("`kubectl flink savepoint {name}` takes one of a running job"))
             .hint("--from-savepoint PATH names one")
     })

@@ -343,10 +343,21 @@ impl ClusterHandle {
         })
     }
 
-    /// The state from which the cluster is resumed or copied. That of an earlier cluster of this name is better than none: its
-    /// path is reported.
+    /// The state from which the cluster is resumed or copied. That of an earlier cluster of this name is better than none, but
+    /// not than the one that was chosen for this one: its path is reported.
     pub(crate) fn newest_state(&self) -> Option<&str> {
-        self.last_state().or_else(|| self.store.history().last_path())
+        let earlier = || {
+            let path = self.store.history().last_path();
+            path.filter(|_| self.chosen_start().is_none())
+        };
+        self.last_state().or_else(earlier)
+    }
+
+    /// The state from which its first revision was created, which may be older than that of its job.
+    pub(crate) fn chosen_start(&self) -> Option<&str> {
+        let start = self.known_revision()?.start()?;
+        let known = self.store.history().savepoint_at(start);
+        known.is_none_or(|known| known.disposed_at.is_none()).then_some(start)
     }
 
     /// The result of an action, with the present revision.

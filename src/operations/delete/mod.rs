@@ -116,8 +116,7 @@ pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> 
         _ => (Ending::Nothing, None),
     };
     // A history without a savepoint brings back nothing.
-    let resumable = !how.purge
-        && (matches!(ending, Ending::Savepoint { .. }) || plan.handle.store.history().last_savepoint().is_some());
+    let resumable = !how.purge && (matches!(ending, Ending::Savepoint { .. }) || plan.handle.newest_state().is_some());
     let deletion = Deletion {
         removal: plan.removal,
         purge: how.purge,
