@@ -39,6 +39,11 @@ pub(crate) struct ClusterHandle {
     pub(crate) files: ConfigMaps,
 }
 
+/// The hint for a cluster that was made by hand, and whose spec is not known any more.
+pub(crate) fn created_again(name: &ClusterName, path: &str) -> String {
+    format!("`kubectl flink create {name} --from-savepoint {path} …` creates it again, from its last savepoint")
+}
+
 impl ClusterHandle {
     /// Reads objects and history, side by side.
     pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
@@ -119,14 +124,18 @@ impl ClusterHandle {
     pub(crate) async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.live.is_empty() {
-            return Err(handle.not_found(&Self::remembered(name)));
+            return Err(handle.not_found(&handle.remembered()));
         }
         Ok(handle)
     }
 
     /// The hint for a cluster that only has a history left.
-    pub(crate) fn remembered(name: &ClusterName) -> String {
-        format!("it has a history: `kubectl flink resume {name}` brings it back")
+    pub(crate) fn remembered(&self) -> String {
+        let name = &self.name;
+        match self.store.history().last_path() {
+            Some(path) if self.known_revision().is_none() => created_again(name, path),
+            _ => format!("it has a history: `kubectl flink resume {name}` brings it back"),
+        }
     }
 
     /// The error that the cluster has no object; `remembered` is the hint if it has a history.
@@ -312,14 +321,12 @@ impl ClusterHandle {
             if self.is_unknown() {
                 return Err(self.unknown());
             }
+            let path = self.store.history().last_path().unwrap_or("PATH");
             return Err(Error::not_found(format!(
-                "{} has no history, and not all of its Service, Job and Deployment exist",
+                "the history of {} has no revision, and not all of its Service, Job and Deployment exist",
                 self.name
             ))
-            .hint(format!(
-                "`kubectl flink create {} --from-savepoint PATH …` creates it again",
-                self.name
-            )));
+            .hint(created_again(&self.name, path)));
         };
         let (templates, layer) = adopt(&self.name, service, job, deployment, new)?;
         Ok((own.unwrap_or(templates), layer, true))

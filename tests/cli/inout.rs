@@ -59,6 +59,32 @@ fn a_deployment_with_another_selector_is_replaced_as_the_hints_say() {
     assert_eq!(*selector, tree!({"app": "demo", "component": "task-manager"}));
 }
 
+/// Nobody has its spec any more.
+#[test]
+fn a_cluster_that_was_made_by_hand_and_deleted_is_created_again_from_its_savepoint() {
+    let sandbox = running();
+    sandbox.world().forget_plugin();
+    let outcome = sandbox.run(&["delete", "demo", "--savepoint", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let path = sandbox.world().disk[0].path.clone();
+    let hint = format!("`kubectl flink create demo --from-savepoint {path} …` creates it again");
+    for command in ["resume", "savepoint-resume", "stop", "status"] {
+        let outcome = sandbox.run(&[command, "demo"]);
+        assert_eq!(outcome.code, Some(3), "{outcome}");
+        assert!(outcome.stderr.contains(&hint), "{outcome}");
+    }
+    let create = [
+        "create",
+        "demo",
+        "--image",
+        "flink:2.3.0",
+        "--no-wait",
+        "--from-savepoint",
+    ];
+    let outcome = sandbox.run(&[&create[..], &[path.as_str()]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
 /// Only the histories of clusters that are gone are read.
 #[test]
 fn deleted_clusters_are_listed_from_their_histories() {
