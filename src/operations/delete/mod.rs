@@ -87,9 +87,9 @@ async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Res
     Ok(handle)
 }
 
-/// Deletes a cluster, and returns with the result what can be done next, if its state is known. If the user was `asked` about the plan, it is
-/// checked first that it is still valid. A job that has started since, while others were deleted, is stopped with a savepoint
-/// too, if that is requested.
+/// Deletes a cluster, and returns with the result what can be done next, if its state is known. If the user was `asked` about the
+/// plan, it is checked first that it is still valid. A job that has started since, while others were deleted, is stopped with a
+/// savepoint too, if that is requested.
 ///
 /// # Errors
 /// Conflict when the cluster is not as planned; those of the operation.
