@@ -46,7 +46,7 @@ pub(crate) async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<
 /// Deletes the objects that this process created, but none that existed before or that another process created since.
 ///
 /// # Errors
-/// Conflict when the Job is one of those: it needs the others, whoever created them.
+/// Conflict when the Job is one of those: it needs the others, also those that this process created.
 pub(crate) async fn remove_created(cluster: &Cluster, name: &ClusterName, created: &[Identity]) -> Result<()> {
     let step = progress::step(&format!("{name}: deleting"));
     let mut handle = ClusterHandle::read(cluster, name).await?;

@@ -59,7 +59,7 @@ fn a_deployment_with_another_selector_is_replaced_as_the_hints_say() {
     assert_eq!(*selector, tree!({"app": "demo", "component": "task-manager"}));
 }
 
-/// Nobody has its spec any more.
+/// Its spec is not known any more.
 #[test]
 fn a_cluster_that_was_made_by_hand_and_deleted_is_created_again_from_its_savepoint() {
     let sandbox = running();
