@@ -424,6 +424,9 @@ fn delete_all_skips_and_reports_what_it_cannot_delete() {
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo deleted\n");
     assert!(outcome.stderr.contains("cluster shop.v2 is skipped"), "{outcome}");
+    // Objects of other programs may have the label `app` too.
+    let hint = "-l 'app=shop.v2,component in (master,task-manager)' -n default`";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
     assert_eq!(left(&sandbox), [false; 3]);
 }
 

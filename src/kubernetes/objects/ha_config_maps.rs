@@ -97,7 +97,7 @@ pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool
     };
     match maps.first().and_then(|map| map["metadata"]["name"].as_str()) {
         Some(map) => Err(conflict(format!("ConfigMap {map} is of already"))
-            .hint(format!("`kubectl delete configmap -l app={id},type=flink-native-kubernetes` deletes what a cluster left that is gone"))),
+            .hint(format!("if that cluster is gone for good, `kubectl delete configmap -l app={id},type=flink-native-kubernetes` deletes what it left"))),
         None => Ok(()),
     }
 }

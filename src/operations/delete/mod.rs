@@ -50,7 +50,7 @@ pub(crate) async fn selected(cluster: &Cluster, selector: Option<String>) -> Res
                 let namespace = cluster.namespace();
                 let error = Error::failure(format!("cluster {app} is skipped: {}", error.message));
                 skipped.push(error.hint(format!(
-                    "`kubectl delete job,deployment,service -l app={app} -n {namespace}` deletes it"
+                    "`kubectl delete job,deployment,service -l 'app={app},component in (master,task-manager)' -n {namespace}` deletes it"
                 )));
             }
         }
