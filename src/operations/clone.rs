@@ -71,7 +71,9 @@ pub(crate) async fn clone_cluster(
             ..layer.clone()
         })
     };
-    let draft = manifests::build(&with_path("file:///to-be-written")?, &templates, target.namespace(), 1)?;
+    let mut unwritten = with_path("file:///to-be-written")?;
+    unwritten.layer.nonce = revision_spec::nonce(&unwritten.layer);
+    let draft = manifests::build(&unwritten, &templates, target.namespace(), 1)?;
     let begun = if objects::preflight(target, new, &draft).await?.exists {
         begun_before(target, new, how.dry_run).await?
     } else {
