@@ -59,13 +59,33 @@ fn a_deployment_with_another_selector_is_replaced_as_the_hints_say() {
     assert_eq!(*selector, tree!({"app": "demo", "component": "task-manager"}));
 }
 
-/// Its spec is not known any more.
+/// Its spec is in the history since the delete.
 #[test]
-fn a_cluster_that_was_made_by_hand_and_deleted_is_created_again_from_its_savepoint() {
+fn a_cluster_that_was_made_by_hand_is_brought_back() {
     let sandbox = running();
     sandbox.world().forget_plugin();
     let outcome = sandbox.run(&["delete", "demo", "--savepoint", "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("revision.1")["command"], "found", "{outcome}");
+    let path = sandbox.world().disk[0].path.clone();
+    let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let container = &sandbox.object(JOB)["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "flink:2.3.0");
+    assert!(
+        container["args"].as_array().unwrap().contains(&tree!(path)),
+        "{container}"
+    );
+}
+
+/// Its objects were deleted by hand too: its spec is not known any more.
+#[test]
+fn a_cluster_whose_spec_is_not_known_is_created_again_from_its_savepoint() {
+    let sandbox = running();
+    sandbox.world().forget_plugin();
+    let outcome = sandbox.run(&["savepoint", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    sandbox.delete_objects();
     let path = sandbox.world().disk[0].path.clone();
     let hint = format!("`kubectl flink create demo --from-savepoint {path} …` creates it again");
     for command in ["resume", "savepoint-resume", "stop", "status"] {
@@ -73,16 +93,6 @@ fn a_cluster_that_was_made_by_hand_and_deleted_is_created_again_from_its_savepoi
         assert_eq!(outcome.code, Some(3), "{outcome}");
         assert!(outcome.stderr.contains(&hint), "{outcome}");
     }
-    let create = [
-        "create",
-        "demo",
-        "--image",
-        "flink:2.3.0",
-        "--no-wait",
-        "--from-savepoint",
-    ];
-    let outcome = sandbox.run(&[&create[..], &[path.as_str()]].concat());
-    assert_eq!(outcome.code, Some(0), "{outcome}");
 }
 
 /// Only the histories of clusters that are gone are read.
