@@ -1,6 +1,7 @@
 //! Clusters as flags, files, environment and configuration file describe them together: the former win over the latter.
 
-use crate::cli::args::deploy::with_way_on;
+use crate::cli::args::clusters::FirstFailure;
+use crate::cli::args::deploy::{DeployArgs, with_way_on};
 use crate::cli::args::environment::environment;
 use crate::cli::args::files::FileArgs;
 use crate::cli::args::spec::SpecArgs;
@@ -120,6 +121,35 @@ pub(crate) fn in_namespace_of_file(cluster: &Cluster, namespace: Option<&str>) -
 }
 
 impl Described {
+    /// Creates the clusters, and adds each to `begun`, also one that failed. The failure of one does not keep the command from
+    /// the others.
+    pub(crate) async fn create_each(
+        &mut self,
+        cluster: &Cluster,
+        deploy: &DeployArgs,
+        how: &CreateOptions<'_>,
+        begun: &mut Vec<Begun>,
+    ) -> Result<()> {
+        let specs = std::mem::take(&mut self.specs);
+        let are_several = specs.len() > 1;
+        let mut failure = FirstFailure::default();
+        for spec in specs {
+            let mut one = Begun::new(place(cluster, &spec), spec.name.clone());
+            let created = Box::pin(self.create(&one.cluster, spec, how, &mut one.live)).await;
+            let (cluster, name) = (one.cluster.clone(), one.name.clone());
+            begun.push(one);
+            let outcome = match created {
+                Ok(created) => deploy.report(&cluster, created).await,
+                Err(error) => Err(error),
+            };
+            if !are_several {
+                return outcome;
+            }
+            failure.add(&name, outcome);
+        }
+        failure.end()
+    }
+
     /// Creates one of the clusters, or changes it. `live` has the objects afterwards.
     pub(crate) async fn create(
         &self,

@@ -4,7 +4,7 @@ use crate::cli::args::deploy::DeployArgs;
 use crate::cli::args::files::FileArgs;
 use crate::cli::args::spec::SpecArgs;
 use crate::cli::context::Context;
-use crate::cli::description::{Begun, Described, Description, place};
+use crate::cli::description::{Begun, Described, Description};
 use crate::error::{Error, Result};
 use crate::history::command::Command;
 use crate::operations::create::{CreateOptions, drafted};
@@ -103,13 +103,6 @@ pub(crate) async fn create_all(context: &Context, args: CreateArgs, most: usize,
         }
         return Ok(());
     }
-    let cluster = context.connect()?;
-    for spec in std::mem::take(&mut described.specs) {
-        let mut one = Begun::new(place(&cluster, &spec), spec.name.clone());
-        let created = Box::pin(described.create(&one.cluster, spec, &args.options()?, &mut one.live)).await;
-        let cluster = one.cluster.clone();
-        begun.push(one);
-        args.deploy.report(&cluster, created?).await?;
-    }
-    Ok(())
+    let (cluster, options) = (context.connect()?, args.options()?);
+    described.create_each(&cluster, &args.deploy, &options, begun).await
 }

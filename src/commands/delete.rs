@@ -80,13 +80,9 @@ impl DeleteArgs {
     }
 
     async fn carry_out(&self, plan: Plan, how: &DeleteOptions) -> Result<()> {
-        let (result, resumable) = Box::pin(delete(plan, how, !self.yes)).await?;
+        let (result, next) = Box::pin(delete(plan, how, !self.yes)).await?;
         self.output.done(&result)?;
-        if resumable {
-            let name = result.cluster;
-            let text = format!("kubectl flink resume {name} brings it back from its last savepoint");
-            terminal::next_steps(&[text]);
-        }
+        terminal::next_steps(next.as_slice());
         Ok(())
     }
 }

@@ -61,8 +61,15 @@ pub(crate) async fn run(context: &Context, args: PruneArgs) -> Result<()> {
         selector: args.selector,
         ..ListSelection::default()
     };
-    let found = ended(&cluster, &wanted, &how).await?;
+    let (found, errors) = ended(&cluster, &wanted, &how).await?;
+    let mut failure = FirstFailure::default();
+    for error in &errors {
+        failure.report(error);
+    }
     let now = clock::now();
+    if found.is_empty() && !errors.is_empty() {
+        return failure.end();
+    }
     if found.is_empty() {
         let place = if args.all_namespaces {
             "any namespace".to_owned()
@@ -83,7 +90,6 @@ pub(crate) async fn run(context: &Context, args: PruneArgs) -> Result<()> {
         confirm_deletion(&names, args.yes)?;
     }
     let remove = async |one: EndedCluster| args.output.done(&one.remove(&how).await?);
-    let mut failure = FirstFailure::default();
     for one in found {
         let name = one.handle.name.clone();
         let outcome = if how.dry_run {

@@ -6,6 +6,9 @@ use super::create::{self, CreateArgs};
 use crate::cli::context::Context;
 use crate::cli::description::Begun;
 use crate::error::{Error, Result};
+use crate::kubernetes::objects::LiveObjects;
+use crate::model::job_phase::end_of_job;
+use crate::model::names::ClusterName;
 use crate::operations::run::{follow, remove_created};
 use crate::output::terminal;
 
@@ -51,16 +54,22 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
     let Some(begun_cluster) = made.first() else {
         return created;
     };
-    let Begun { cluster, name, .. } = begun_cluster;
+    let Begun { cluster, name, live } = begun_cluster;
     let outcome = match created {
+        Ok(()) if has_ended_before(live) && args.rm => Err(ended_before(name)),
         Ok(()) => {
+            if has_ended_before(live) {
+                let error = ended_before(name);
+                terminal::warn(&error.message);
+                error.hints.iter().for_each(|hint| terminal::note(hint));
+            }
             let limit = (!args.limit.is_zero()).then(|| args.limit.saturating_sub(begun.elapsed()));
             let followed = follow(cluster, name, limit).await;
             followed.and_then(|result| output.done(&result))
         }
         Err(error) => Err(error),
     };
-    let made = &begun_cluster.live.created;
+    let made = &live.created;
     if args.rm && !made.is_empty() {
         if let Err(error) = remove_created(cluster, name, made).await {
             terminal::warn(&format!("{name} is not deleted: {error}"));
@@ -75,4 +84,21 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
         ));
     }
     outcome
+}
+
+/// Whether the job of a cluster that existed had ended when its objects were read.
+fn has_ended_before(live: &LiveObjects) -> bool {
+    live.created.is_empty() && live.job.as_ref().is_some_and(|job| end_of_job(job).is_some())
+}
+
+fn ended_before(name: &ClusterName) -> Error {
+    Error::conflict(format!(
+        "the job of {name} had ended before this command, which does not run it again"
+    ))
+    .hint(format!(
+        "`kubectl flink delete {name}` deletes it, and this command runs it then"
+    ))
+    .hint(format!(
+        "`kubectl flink wait {name} --for finished` exits with its outcome"
+    ))
 }

@@ -7,10 +7,11 @@ use crate::history::{History, Revision};
 use crate::model::config::Config;
 use crate::model::flink::job_id;
 use crate::model::flink::settings::{ConfigMaps, Settings};
+use crate::model::flink_deployment;
+use crate::model::manifests::{self, Manifests};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::model::{flink_deployment, manifests};
 
 /// The revision of this number.
 pub(crate) fn find<'a>(history: &'a History, name: &ClusterName, number: u64) -> Result<&'a Revision> {
@@ -45,19 +46,23 @@ pub(crate) fn nonce(layer: &Config) -> Option<String> {
     layer.ha.is_some().then(nonce)
 }
 
-/// The ID under which a revision keeps high-availability data in ConfigMaps, and its nonce; `None`: it keeps none.
-pub(crate) fn leader(revision: &Revision) -> Option<(String, Option<String>)> {
+/// The ID under which a revision keeps high-availability data in ConfigMaps, and its nonce; `None`: it keeps none. `files` are
+/// the ConfigMaps with its configuration.
+pub(crate) fn leader(revision: &Revision, files: &ConfigMaps) -> Option<(String, Option<String>)> {
     let spec = Spec::resolve(layer(revision).ok()?).ok()?;
     if spec.ha_by_kubernetes() {
         return Some((spec.cluster_id(revision.number), spec.layer.nonce));
     }
-    // High availability of its own templates, as of an adopted cluster: that ID has no nonce.
-    let (templates, true) = templates(revision).ok()? else {
-        return None;
-    };
-    let made = manifests::build(&spec, &templates, "default", revision.number).ok()?;
-    let settings = Settings::of_object(&made.job, &ConfigMaps::new());
+    // High availability of its templates, as of an adopted cluster, or of a file: that ID has no nonce.
+    let settings = Settings::of_object(&objects(revision)?.job, files);
     Some((settings.kubernetes_cluster_id()?.to_owned(), None))
+}
+
+/// The objects of a revision, for what does not depend on their namespace; `None`: they cannot be built.
+pub(crate) fn objects(revision: &Revision) -> Option<Manifests> {
+    let spec = Spec::resolve(layer(revision).ok()?).ok()?;
+    let (templates, _) = templates(revision).ok()?;
+    manifests::build(&spec, &templates, "default", revision.number).ok()
 }
 
 pub(crate) fn layer(revision: &Revision) -> Result<Config> {

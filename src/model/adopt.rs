@@ -358,6 +358,25 @@ mod tests {
         assert_eq!(heap(&build(plain, &templates)), Value::Null);
     }
 
+    /// As kustomize adds its labels. The API server refuses another selector.
+    #[test]
+    fn labels_that_another_tool_added_stay_in_the_selector() {
+        let [service, job, mut deployment] = live();
+        deployment["spec"]["selector"]["matchLabels"]["team"] = json!("a");
+        let selector = |deployment: &Value| {
+            let name = ClusterName::new("demo").unwrap();
+            let (templates, layer) = adopt(&name, &service, &job, deployment, &Config::default()).unwrap();
+            build(layer, &templates).deployment["spec"]["selector"].clone()
+        };
+        let own = json!({"matchLabels": {"app": "demo", "component": "task-manager"}});
+        // It would not select its own Pods.
+        assert_eq!(selector(&deployment), own);
+        deployment["spec"]["template"]["metadata"]["labels"]["team"] = json!("a");
+        assert_eq!(selector(&deployment), deployment["spec"]["selector"]);
+        deployment["spec"]["selector"] = json!({"matchLabels": {"team": "a"}});
+        assert_eq!(selector(&deployment), own);
+    }
+
     #[test]
     fn a_suspended_cluster_gets_its_task_managers_back() {
         let [service, job, mut deployment] = live();

@@ -138,7 +138,7 @@ async fn read(cluster: &Cluster, name: &ClusterName) -> Result<(ClusterHandle, V
     let mut handle = ClusterHandle::read(cluster, name).await?;
     let foreign = handle.live.take_foreign();
     if handle.live.is_empty() {
-        return Err(handle.not_found(&ClusterHandle::remembered(name)));
+        return Err(handle.not_found(&handle.remembered()));
     }
     Ok((handle, foreign))
 }

@@ -71,10 +71,13 @@ pub(crate) async fn clone_cluster(
             ..layer.clone()
         })
     };
-    let draft = manifests::build(&with_path("file:///to-be-written")?, &templates, target.namespace(), 1)?;
+    let mut unwritten = with_path("file:///to-be-written")?;
+    unwritten.layer.nonce = revision_spec::nonce(&unwritten.layer);
+    let draft = manifests::build(&unwritten, &templates, target.namespace(), 1)?;
     let begun = if objects::preflight(target, new, &draft).await?.exists {
         begun_before(target, new, how.dry_run).await?
     } else {
+        objects::ha_config_maps::check(target, &draft, true).await?;
         None
     };
     let path = match begun.as_deref().or(plan.from_savepoint.as_deref()) {
@@ -149,7 +152,7 @@ fn last_savepoint(handle: &ClusterHandle) -> Result<String> {
         });
     }
     last.map(ToOwned::to_owned).ok_or_else(|| {
-        Error::not_found(format!("the history of {name} has no savepoint"))
+        Error::not_found(format!("the history of {name} has no savepoint of its job"))
             .hint(format!("`kubectl flink savepoint {name}` takes one of a running job"))
             .hint("--from-savepoint PATH names one")
     })

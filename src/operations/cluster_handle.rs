@@ -35,8 +35,13 @@ pub(crate) struct ClusterHandle {
     /// IDs of the jobs that run beside the main one, if Flink was asked.
     pub(crate) other_jobs: Vec<String>,
     pub(crate) cluster: Cluster,
-    /// The ConfigMaps with configuration files of its Pods.
+    /// The ConfigMaps with configuration files of its Pods; of those of its last revision, if it has no objects.
     pub(crate) files: ConfigMaps,
+}
+
+/// The hint for a cluster that was made by hand, and whose spec is not known any more.
+pub(crate) fn created_again(name: &ClusterName, path: &str) -> String {
+    format!("`kubectl flink create {name} --from-savepoint {path} …` creates it again, from its last savepoint")
 }
 
 impl ClusterHandle {
@@ -54,9 +59,16 @@ impl ClusterHandle {
     }
 
     async fn of(cluster: &Cluster, name: &ClusterName, live: LiveObjects, store: HistoryStore) -> Result<Self> {
+        let gone = live.job.is_none() && live.deployment.is_none();
+        // A file may say that high availability keeps a checkpoint of the job.
+        let last = store.history().last_wanted().filter(|_| gone);
+        let files = match last.and_then(revision_spec::objects) {
+            Some(made) => objects::configuration_files(cluster, [&made.job, &made.deployment]).await?,
+            None => objects::configuration_files(cluster, [&live.job, &live.deployment].into_iter().flatten()).await?,
+        };
         Ok(Self {
             name: name.clone(),
-            files: objects::configuration_files(cluster, &live).await?,
+            files,
             live,
             store,
             flink: Flink::new(cluster, name),
@@ -112,14 +124,18 @@ impl ClusterHandle {
     pub(crate) async fn existing(cluster: &Cluster, name: &ClusterName) -> Result<Self> {
         let handle = Self::read(cluster, name).await?;
         if handle.live.is_empty() {
-            return Err(handle.not_found(&Self::remembered(name)));
+            return Err(handle.not_found(&handle.remembered()));
         }
         Ok(handle)
     }
 
     /// The hint for a cluster that only has a history left.
-    pub(crate) fn remembered(name: &ClusterName) -> String {
-        format!("it has a history: `kubectl flink resume {name}` brings it back")
+    pub(crate) fn remembered(&self) -> String {
+        let name = &self.name;
+        match self.store.history().last_path() {
+            Some(path) if self.known_revision().is_none() => created_again(name, path),
+            _ => format!("it has a history: `kubectl flink resume {name}` brings it back"),
+        }
     }
 
     /// The error that the cluster has no object; `remembered` is the hint if it has a history.
@@ -236,7 +252,7 @@ impl ClusterHandle {
     pub(crate) fn leaders(&self) -> Ids {
         let mut ids = objects::ha_config_maps::of_live(&self.live, &self.files);
         for revision in &self.store.history().revisions {
-            if let Some((id, nonce)) = revision_spec::leader(revision) {
+            if let Some((id, nonce)) = revision_spec::leader(revision, &ConfigMaps::new()) {
                 ids.add(&id, nonce.as_deref());
             }
         }
@@ -298,14 +314,12 @@ impl ClusterHandle {
             if self.is_unknown() {
                 return Err(self.unknown());
             }
+            let path = self.store.history().last_path().unwrap_or("PATH");
             return Err(Error::not_found(format!(
-                "{} has no history, and not all of its Service, Job and Deployment exist",
+                "the history of {} has no revision, and not all of its Service, Job and Deployment exist",
                 self.name
             ))
-            .hint(format!(
-                "`kubectl flink create {} --from-savepoint PATH …` creates it again",
-                self.name
-            )));
+            .hint(created_again(&self.name, path)));
         };
         let (templates, layer) = adopt(&self.name, service, job, deployment, new)?;
         Ok((own.unwrap_or(templates), layer, true))
@@ -329,10 +343,21 @@ impl ClusterHandle {
         })
     }
 
-    /// The state from which the cluster is resumed or copied. That of an earlier cluster of this name is better than none: its
-    /// path is reported.
+    /// The state from which the cluster is resumed or copied. That of an earlier cluster of this name is better than none, but
+    /// not than the one that was chosen for this one: its path is reported.
     pub(crate) fn newest_state(&self) -> Option<&str> {
-        self.last_state().or_else(|| self.store.history().last_path())
+        let earlier = || {
+            let path = self.store.history().last_path();
+            path.filter(|_| self.chosen_start().is_none())
+        };
+        self.last_state().or_else(earlier)
+    }
+
+    /// The state from which its first revision was created, which may be older than that of its job.
+    pub(crate) fn chosen_start(&self) -> Option<&str> {
+        let start = self.known_revision()?.start()?;
+        let known = self.store.history().savepoint_at(start);
+        known.is_none_or(|known| known.disposed_at.is_none()).then_some(start)
     }
 
     /// The result of an action, with the present revision.

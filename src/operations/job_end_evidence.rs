@@ -49,7 +49,7 @@ impl ClusterHandle {
     /// A delete removes the high-availability data after the Job, so data that is left was not given up.
     pub(super) async fn without_job(&self) -> Result<JobStatus> {
         let last = self.store.history().last_wanted();
-        let highly_available = last.and_then(revision_spec::leader).is_some()
+        let highly_available = last.and_then(|last| revision_spec::leader(last, &self.files)).is_some()
             || self.live.deployment.is_some() && self.is_highly_available();
         if !highly_available || self.saved_at_its_end(last.map(|revision| revision.number)) {
             return Ok(JobStatus::Stopped);
@@ -277,7 +277,8 @@ impl ClusterHandle {
         match self.live_leader() {
             None if self.live.job.is_none() => {
                 let last = self.store.history().last_wanted();
-                last.and_then(revision_spec::leader).map(|(id, _)| id)
+                last.and_then(|last| revision_spec::leader(last, &self.files))
+                    .map(|(id, _)| id)
             }
             id => id,
         }
@@ -299,7 +300,8 @@ impl ClusterHandle {
     /// Adds to the error where the state is kept of a job whose Flink does not answer.
     pub(crate) fn with_next_step(&self, error: Error) -> Error {
         let name = &self.name;
-        let last = self.store.history().last_wanted().and_then(revision_spec::leader);
+        let last = self.store.history().last_wanted();
+        let last = last.and_then(|last| revision_spec::leader(last, &self.files));
         if self.recovers() {
             return error.hint(format!(
                 "its high availability restores it as soon as a JobManager runs: `kubectl flink wait {name} --for running`, then repeat the command"

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::command::Command;
 use crate::history::heartbeat::Heartbeat;
-use crate::history::holder::this_process;
+use crate::history::holder::{this_process, who};
 use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
@@ -64,7 +64,7 @@ pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> R
 }
 
 /// Locks the cluster for `command`, which ends its job as `ending` describes. Records the savepoint that it will
-/// request in the same write.
+/// request in the same write, and before a delete the spec of a cluster that was made by hand.
 ///
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
@@ -82,12 +82,37 @@ pub(crate) async fn begin_on(
 ) -> Result<Heartbeat> {
     let now = clock::now().to_string();
     let savepoint = savepoint::requested_by(&ending, &handle.origin(command.as_str()), &now);
+    let found = if command == Command::Delete {
+        found(handle, savepoint.is_some(), &now)
+    } else {
+        None
+    };
     let journal = Journal {
         old_revision: handle.live_revision(),
         step: Step::Stopping,
         ..Journal::begin(Kind::Stop, command, this_process(), &now, ending)
     };
-    acquire(handle, &journal, savepoint, basis).await
+    acquire(handle, &journal, (savepoint, found), basis).await
+}
+
+/// The revision of a cluster that was made by hand, or changed since, if its state is or will be known: `resume` needs both when
+/// its objects are gone. `None`: the history has it, or it cannot be made again.
+fn found(handle: &ClusterHandle, takes_savepoint: bool, now: &str) -> Option<Revision> {
+    let has_state = takes_savepoint || handle.newest_state().is_some();
+    if handle.known_revision().is_some() || !has_state {
+        return None;
+    }
+    let (number, version) = handle.current().ok()?;
+    let found = Revision {
+        outcome: None,
+        ..version.to_revision(number, None, "found", &who(), now)
+    };
+    // An interrupted delete may have recorded it.
+    let last = handle.store.history().revisions.last();
+    let is_new = last.is_none_or(|last| {
+        last.number < found.number && (&last.spec, &last.templates) != (&found.spec, &found.templates)
+    });
+    is_new.then_some(found)
 }
 
 /// A cluster that is being created, or whose objects the plugin takes over.
@@ -140,7 +165,7 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parall
         ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
     };
     let basis = Basis::of(&handle.live);
-    acquire(handle, &journal, None, &basis).await
+    acquire(handle, &journal, (None, None), &basis).await
 }
 
 /// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
@@ -168,7 +193,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
         },
     };
     let basis = Basis::of(&handle.live);
-    let heartbeat = acquire(handle, &journal, None, &basis).await?;
+    let heartbeat = acquire(handle, &journal, (None, None), &basis).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -182,10 +207,11 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
     applied
 }
 
+/// Acquires the lock, and records the savepoint and the revision, if there are any.
 async fn acquire(
     handle: &mut ClusterHandle,
     journal: &Journal,
-    savepoint: Option<Savepoint>,
+    (savepoint, revision): (Option<Savepoint>, Option<Revision>),
     basis: &Basis,
 ) -> Result<Heartbeat> {
     let left = handle.left_behind.take();
@@ -194,6 +220,9 @@ async fn acquire(
         let other = left.as_ref().filter(|left| left.new_revision != journal.new_revision);
         history.drop_revision_of(other, live, &journal.started_at);
         history.keep_rollback_of(other, &journal.started_at);
+        if let Some(revision) = &revision {
+            history.upsert_revision(revision.clone());
+        }
         if let Some(savepoint) = &savepoint {
             history.record(savepoint.clone());
         }

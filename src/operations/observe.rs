@@ -29,6 +29,7 @@ use crate::model::flink_pod::{self, Phase};
 use crate::model::job_phase::has_no_pods;
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::operations::cluster_handle::created_again;
 
 /// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
 const LIMIT: usize = 500;
@@ -199,7 +200,8 @@ async fn while_up(
 
 fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
     let error = no_cluster(name, cluster.namespace());
-    match history.last_savepoint() {
+    match history.last_path() {
+        Some(path) if history.last_wanted().is_none() => error.hint(created_again(name, path)),
         Some(_) => error.hint(format!(
             "it was deleted and its history is kept: `kubectl flink resume {name}` brings it back from its last savepoint"
         )),

@@ -41,9 +41,17 @@ pub(crate) struct EndedCluster {
     failed: bool,
 }
 
-/// The clusters that have ended for long enough: one list, and a read of each that the list shows as ended. Unless this is a
-/// dry run, it closes the operations of interrupted commands that had deleted everything.
-pub(crate) async fn ended(cluster: &Cluster, wanted: &ListSelection, how: &PruneOptions) -> Result<Vec<EndedCluster>> {
+/// The clusters that have ended for long enough, and the errors of those that cannot be read: one list, and a read of each that
+/// the list shows as ended. Unless this is a dry run, it closes the operations of interrupted commands that had deleted
+/// everything.
+///
+/// # Errors
+/// Those of the list, and those that the other clusters would meet too.
+pub(crate) async fn ended(
+    cluster: &Cluster,
+    wanted: &ListSelection,
+    how: &PruneOptions,
+) -> Result<(Vec<EndedCluster>, Vec<Error>)> {
     let mut operations = Operations::of(cluster, wanted);
     let (inventory, _) = operations.beside(tables::list_with_ends(cluster, wanted)).await?;
     if !how.dry_run && wanted.selector.is_none() {
@@ -56,10 +64,20 @@ pub(crate) async fn ended(cluster: &Cluster, wanted: &ListSelection, how: &Prune
     let over = inventory
         .into_iter()
         .filter(|(_, parts)| matches!(parts.status(now), Status::Finished | Status::Failed));
-    let reads = over.map(|(key, parts)| read(cluster, key, parts));
-    let found = join_all(reads).await.into_iter();
-    let found = found.collect::<Result<Vec<_>>>()?.into_iter().flatten();
-    Ok(found.filter(|one| is_due(one.ended_at, how.older_than, now)).collect())
+    let reads = over.map(|(key, parts)| async move {
+        let of = format!("cluster {} of {}", key.name, key.namespace);
+        read(cluster, key, parts).await.map_err(|error| error.context(of))
+    });
+    let (mut due, mut errors) = (Vec::new(), Vec::new());
+    for found in join_all(reads).await {
+        match found {
+            Ok(Some(one)) if is_due(one.ended_at, how.older_than, now) => due.push(one),
+            Ok(_) => {}
+            Err(error) if error.is_transient() || error.kind == Kind::Unauthorized => return Err(error),
+            Err(error) => errors.push(error),
+        }
+    }
+    Ok((due, errors))
 }
 
 /// Closes the operation of an interrupted `prune` or `delete` that had deleted everything: such a cluster only has a

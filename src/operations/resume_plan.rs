@@ -57,8 +57,12 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
     let given = args.from_savepoint.map(ToOwned::to_owned);
     let last = || handle.newest_state().map(ToOwned::to_owned);
     let no_savepoint = || {
-        Error::not_found(format!("{name} does not run, and its history has no savepoint"))
-            .hint("--from-savepoint PATH names one")
+        let text = format!("{name} does not run, and its history has no savepoint of its job");
+        Error::not_found(text)
+            .hint(match handle.chosen_start() {
+                Some(start) => format!("--from-savepoint {start} starts where its job began"),
+                None => "--from-savepoint PATH names one".to_owned(),
+            })
             .hint(format!(
                 "`kubectl flink delete {name}` and `kubectl flink create {name} …` start it without state"
             ))

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::Identity;
+use crate::kubernetes::resource::{Identity, JOBS};
 use crate::model::diagnosis::{Note, Stage};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -44,10 +44,18 @@ pub(crate) async fn follow(cluster: &Cluster, name: &ClusterName, limit: Option<
 }
 
 /// Deletes the objects that this process created, but none that existed before or that another process created since.
+///
+/// # Errors
+/// Conflict when the Job is one of those: it needs the others, also those that this process created.
 pub(crate) async fn remove_created(cluster: &Cluster, name: &ClusterName, created: &[Identity]) -> Result<()> {
     let step = progress::step(&format!("{name}: deleting"));
     let mut handle = ClusterHandle::read(cluster, name).await?;
     lock::check(&mut handle).await?;
+    if let Some(job) = handle.live.identity(JOBS)?.filter(|job| !created.contains(job)) {
+        return Err(Error::conflict(format!(
+            "{job} is not known to be created by this command, and needs what is; `kubectl flink delete {name}` deletes all of it"
+        )));
+    }
     let mut removal = Removal::of_created(created);
     if removal.job.is_some() {
         removal.leaders = handle.leaders();

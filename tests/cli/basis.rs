@@ -2,9 +2,9 @@
 
 use serde_json::json as tree;
 
-use crate::demo::{FLINK, HISTORY, ID, JOB, empty, running};
+use crate::demo::{DEPLOYMENTS, FLINK, HISTORY, ID, JOB, JOBS, empty, running};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{get, post, put};
+use crate::server::{delete, get, post, put};
 use crate::world::World;
 
 /// Another command has changed the cluster to revision 2, and is done.
@@ -240,4 +240,32 @@ fn an_upgrade_by_another_process_does_not_end_a_wait() {
     let outcome = sandbox.run(&["wait", "demo", "--for", "failed", "--timeout", "20s"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo failed\n");
+}
+
+/// The image of the second cluster arrives while the first one is deleted.
+#[test]
+fn a_job_that_starts_while_another_cluster_is_deleted_is_stopped_with_a_savepoint() {
+    let sandbox = running();
+    let late = sandbox.run(&["create", "late", "--image", "missing:2.3.0", "--no-wait"]);
+    assert_eq!(late.code, Some(0), "{late}");
+    sandbox.server.expect(delete(JOB)).meanwhile(|world| {
+        for path in [
+            format!("{JOBS}/late-master"),
+            format!("{DEPLOYMENTS}/late-task-manager"),
+        ] {
+            let mut object = world.objects[&path].clone();
+            object["spec"]["template"]["spec"]["containers"][0]["image"] = tree!("flink:2.3.0");
+            world.store(&path, object);
+        }
+        let is_waiting = |path: &&String| path.contains("/pods/late-master-");
+        let waiting: Vec<String> = world.objects.keys().filter(is_waiting).cloned().collect();
+        for pod in &waiting {
+            world.remove(pod);
+        }
+        world.tick();
+    });
+    let outcome = sandbox.run(&["delete", "demo", "late", "--savepoint", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo deleted\ncluster/late deleted\n");
+    assert_eq!(sandbox.world().disk.len(), 2, "{outcome}");
 }

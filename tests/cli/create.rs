@@ -95,3 +95,23 @@ fn missing_objects_of_an_existing_cluster_are_created_again() {
     }
     snapshot!(outcome);
 }
+
+#[test]
+fn a_cluster_that_cannot_be_created_does_not_keep_the_others() {
+    let sandbox = running();
+    sandbox.edit_entry("revision.1", |revision| {
+        revision["outcome"] = tree!({"state": "running", "at": "2026-01-01T00:00:00Z"});
+    });
+    let document = |name: &str, image: &str| {
+        let spec = tree!({"image": image, "job": {"parallelism": 1}});
+        tree!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": name}, "spec": spec})
+    };
+    let documents = [document("demo", "flink:2.3.1"), document("shop", "flink:2.3.0")];
+    let text = documents.map(|document| format!("---\n{document}\n")).concat();
+    let file = sandbox.file("both.yaml", &text);
+    let outcome = sandbox.run(&["create", "-f", file.to_str().unwrap(), "--no-wait"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/shop created\n", "{outcome}");
+    let words = "error: cluster demo: cluster demo already exists in namespace default with a different spec";
+    assert!(outcome.stderr.contains(words), "{outcome}");
+}

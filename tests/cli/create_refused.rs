@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json as tree;
 
-use crate::demo::{JOB, empty};
+use crate::demo::{JOB, SERVICE, empty, running};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, cut, json, patch, status};
 use crate::snapshot;
@@ -174,4 +174,26 @@ fn an_answer_that_is_cut_each_time() {
 fn an_answer_that_does_not_come() {
     let outcome = refused(json(&tree!({})).after(Duration::from_secs(20)), 1);
     assert_eq!(outcome.code, Some(5), "{outcome}");
+}
+
+/// As the Service of a load balancer, until that is gone: the cluster would soon be without it.
+#[test]
+fn an_object_that_is_being_deleted_is_not_made_a_part() {
+    let sandbox = running();
+    sandbox.edit(SERVICE, |service| {
+        service["metadata"]["finalizers"] = tree!(["service.kubernetes.io/load-balancer-cleanup"]);
+        service["metadata"]["deletionTimestamp"] = tree!("2026-01-01T00:00:00Z");
+    });
+    let is_refused = |outcome: &Outcome| {
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        let words = "Service demo-master is being deleted, and its name is not free yet";
+        assert!(outcome.stderr.contains(words), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    };
+    is_refused(&sandbox.run(&["savepoint-resume", "demo", "--env", "A=1"]));
+    let service = sandbox.object(SERVICE);
+    sandbox.delete_objects();
+    sandbox.world().store(SERVICE, service);
+    is_refused(&sandbox.run(&["create", "demo", "--image", "flink:2.3.0"]));
+    is_refused(&sandbox.run(&["resume", "demo", "--from-savepoint", "s3://b/sp-1"]));
 }

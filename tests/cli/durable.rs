@@ -167,6 +167,55 @@ fn impossible_flags_are_refused_before_any_request() {
     }
 }
 
+/// A ConfigMap of the namespace.
+pub fn store_map(sandbox: &Sandbox, name: &str, labels: &Value, data: &Value) {
+    let map = tree!({"apiVersion": "v1", "kind": "ConfigMap", "data": data,
+        "metadata": {"name": name, "namespace": "default", "labels": labels}});
+    sandbox.world().store(&format!("{NAMESPACE}/configmaps/{name}"), map);
+}
+
+/// Creates a cluster whose Pods mount a configuration file, which makes it highly available under the ID `demo`.
+pub fn create_with_configuration_file(sandbox: &Sandbox, name: &str) -> Outcome {
+    let configuration = "high-availability.type: kubernetes\nhigh-availability.storageDir: s3://b/ha\n\
+        kubernetes.cluster-id: demo\n";
+    store_map(
+        sandbox,
+        "flink-conf",
+        &tree!({}),
+        &tree!({ "config.yaml": configuration }),
+    );
+    let spec = tree!({"image": "flink:2.3.0", "job": {"parallelism": 1}, "podTemplate": {"spec": {
+        "containers": [{"name": "flink-main-container", "volumeMounts": [{"name": "c", "mountPath": "/opt/flink/conf"}]}],
+        "volumes": [{"name": "c", "configMap": {"name": "flink-conf"}}]}}});
+    let file = tree!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment",
+        "metadata": {"name": name}, "spec": spec});
+    let file = sandbox.file(&format!("{name}.json"), &file.to_string());
+    sandbox.run(&["create", "-f", file.to_str().unwrap(), "--no-wait"])
+}
+
+#[test]
+fn the_id_of_another_cluster_in_a_mounted_configuration_file_is_refused() {
+    let sandbox = empty();
+    let first = create_with_configuration_file(&sandbox, "demo");
+    assert_eq!(first.code, Some(0), "{first}");
+    let labels = tree!({"app": "demo", "type": "flink-native-kubernetes"});
+    store_map(&sandbox, "demo-cluster-config-map", &labels, &tree!({}));
+    for outcome in [
+        create_with_configuration_file(&sandbox, "second"),
+        sandbox.run(&["clone", "demo", "copy", "--no-wait"]),
+    ] {
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        assert!(
+            outcome
+                .stderr
+                .contains("kubernetes.cluster-id demo, which ConfigMap demo-cluster-config-map is of already"),
+            "{outcome}"
+        );
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+    assert!(sandbox.world().disk.is_empty(), "a savepoint was taken");
+}
+
 /// A file that is mounted can make the cluster highly available by Kubernetes, and is not read before it runs.
 #[test]
 fn pods_have_a_token_where_a_configuration_file_is_mounted() {

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, FLINK, HISTORY, ID, JOB, Made, PODS, SERVICE, made as plain, revision, running_with};
+use crate::demo::{
+    DEPLOYMENT, FLINK, HISTORY, ID, JOB, Made, PODS, SERVICE, empty, made as plain, revision, running_with,
+};
+use crate::durable::{create_with_configuration_file, store_map};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Server, delete, get, json, put, status};
 
@@ -317,6 +320,31 @@ fn ids_of_a_history_cannot_change_the_path_of_a_request() {
 
 /// As in a mesh that requires mutual TLS, or while the JobManager ends: what only reads is asked by port-forward, and without
 /// an answer the JobManager is away, as before.
+/// All its objects were deleted by hand. What it kept is known from the ConfigMap that its Pods mounted.
+#[test]
+fn a_checkpoint_that_a_configuration_file_has_kept_is_not_given_up() {
+    let sandbox = empty();
+    let created = create_with_configuration_file(&sandbox, "demo");
+    assert_eq!(created.code, Some(0), "{created}");
+    let older = tree!({"triggerId": "1".repeat(32), "jobId": ID, "progress": "completed", "path": "s3://b/older", "revision": 1,
+        "format": "CANONICAL", "reason": "savepoint", "requestedAt": "2026-01-01T00:00:00Z"});
+    sandbox.put_entry("savepoints", &tree!([older]));
+    sandbox.delete_objects();
+    store_map(
+        &sandbox,
+        &format!("demo-{ID}-config-map"),
+        &tree!({"app": "demo", "type": "flink-native-kubernetes"}),
+        &tree!({"checkpointID-0000000000000000007": "x"}),
+    );
+    for command in [&["resume", "demo"][..], &["savepoint-resume", "demo"]] {
+        let words = [
+            "high availability keeps a checkpoint of it",
+            "kubectl flink restart demo --recover",
+        ];
+        refused(&sandbox.run(command), &words);
+    }
+}
+
 #[test]
 fn a_connection_that_is_reset_is_tried_by_port_forward() {
     let sandbox = running_with(&[]);

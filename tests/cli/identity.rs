@@ -327,6 +327,43 @@ fn run_deletes_what_it_made_of_a_cluster_of_which_a_part_was_there() {
     assert!(outcome.stderr.contains("demo: deleted"), "{outcome}");
 }
 
+/// A Deployment that was missing is created again, and the time limit passes while the job runs.
+#[test]
+fn run_takes_nothing_from_a_job_that_it_did_not_create() {
+    let sandbox = running();
+    sandbox.world().remove(DEPLOYMENT);
+    let outcome = sandbox.run(&["run", "demo", "--image", "flink:2.3.0", "--rm", "--limit", "3s"]);
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    assert!(
+        outcome.stderr.contains("demo is not deleted: Job demo-master"),
+        "{outcome}"
+    );
+    assert_eq!(left(&sandbox), [true; 3], "{outcome}");
+}
+
+/// As in a CronJob, whose run before was killed when it was about to delete the cluster.
+#[test]
+fn run_does_not_take_an_earlier_end_for_its_own() {
+    let sandbox = empty();
+    let batch = ["run", "demo", "--image", "batch:2.3.0"];
+    let said = "the job of demo had ended before this command";
+    let first = sandbox.run(&batch);
+    assert_eq!(first.code, Some(0), "{first}");
+    assert!(!first.stderr.contains(said), "{first}");
+    while sandbox.object(JOB)["status"]["conditions"].is_null() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        sandbox.world().tick();
+    }
+    for (rm, code) in [(None, 0), (Some("--rm"), 8)] {
+        let command: Vec<&str> = batch.into_iter().chain(rm).collect();
+        let outcome = sandbox.run(&command);
+        assert_eq!(outcome.code, Some(code), "{outcome}");
+        assert!(outcome.stderr.contains(said), "{outcome}");
+        assert!(outcome.stderr.contains("`kubectl flink delete demo`"), "{outcome}");
+        assert_eq!(left(&sandbox), [true; 3], "{outcome}");
+    }
+}
+
 /// The API server, or a proxy before it, gives up waiting, and the request is carried out all the same.
 #[test]
 fn an_apply_that_timed_out_at_the_server_is_looked_up_before_it_is_sent_again() {
@@ -387,6 +424,9 @@ fn delete_all_skips_and_reports_what_it_cannot_delete() {
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo deleted\n");
     assert!(outcome.stderr.contains("cluster shop.v2 is skipped"), "{outcome}");
+    // Objects of other programs may have the label `app` too.
+    let hint = "-l 'app=shop.v2,component in (master,task-manager)' -n default`";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
     assert_eq!(left(&sandbox), [false; 3]);
 }
 

@@ -53,6 +53,72 @@ fn a_cluster_that_stays_suspended_is_not_started_by_another_file() {
     }
 }
 
+/// The API server refuses another selector, and the job runs on.
+#[test]
+fn a_deployment_with_another_selector_is_replaced_as_the_hints_say() {
+    let sandbox = running();
+    sandbox.world().forget_plugin();
+    sandbox.edit(DEPLOYMENT, |deployment| {
+        deployment["spec"]["selector"] = tree!({"matchLabels": {"app": "demo"}});
+    });
+    let outcome = sandbox.run(&["savepoint-resume", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+    for command in [
+        &["adopt", "demo"][..],
+        &["delete", "demo", "--savepoint"],
+        &["savepoint-resume", "demo"],
+    ] {
+        let hint = format!("`kubectl flink {}`", command.join(" "));
+        assert!(outcome.stderr.contains(&hint), "{hint} is not in {outcome}");
+        let more = match command[0] {
+            "delete" => &["--yes"][..],
+            "savepoint-resume" => &["--no-wait"],
+            _ => &[],
+        };
+        let done = sandbox.run(&[command, more].concat());
+        assert_eq!(done.code, Some(0), "{done}");
+    }
+    let selector = &sandbox.object(DEPLOYMENT)["spec"]["selector"]["matchLabels"];
+    assert_eq!(*selector, tree!({"app": "demo", "component": "task-manager"}));
+}
+
+/// Its spec is in the history since the delete.
+#[test]
+fn a_cluster_that_was_made_by_hand_is_brought_back() {
+    let sandbox = running();
+    sandbox.world().forget_plugin();
+    let outcome = sandbox.run(&["delete", "demo", "--savepoint", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("revision.1")["command"], "found", "{outcome}");
+    let path = sandbox.world().disk[0].path.clone();
+    let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let container = &sandbox.object(JOB)["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "flink:2.3.0");
+    assert!(
+        container["args"].as_array().unwrap().contains(&tree!(path)),
+        "{container}"
+    );
+}
+
+/// Its objects were deleted by hand too: its spec is not known any more.
+#[test]
+fn a_cluster_whose_spec_is_not_known_is_created_again_from_its_savepoint() {
+    let sandbox = running();
+    sandbox.world().forget_plugin();
+    let outcome = sandbox.run(&["savepoint", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    sandbox.delete_objects();
+    let path = sandbox.world().disk[0].path.clone();
+    let hint = format!("`kubectl flink create demo --from-savepoint {path} …` creates it again");
+    for command in ["resume", "savepoint-resume", "stop", "status"] {
+        let outcome = sandbox.run(&[command, "demo"]);
+        assert_eq!(outcome.code, Some(3), "{outcome}");
+        assert!(outcome.stderr.contains(&hint), "{outcome}");
+    }
+}
+
 /// Only the histories of clusters that are gone are read.
 #[test]
 fn deleted_clusters_are_listed_from_their_histories() {

@@ -427,3 +427,16 @@ fn a_savepoint_that_was_taken_for_a_clone_is_not_disposed_of_without_a_warning()
         "{outcome}"
     );
 }
+
+/// Flink restores it after the next failure. That of a job that has ended is no longer its own.
+#[test]
+fn a_checkpoint_of_the_running_job_is_not_disposed_of() {
+    let sandbox = running();
+    let path = |job: &str| format!("s3://b/checkpoints/{job}/chk-7");
+    let outcome = sandbox.run(&["savepoint", "dispose", "demo", &path(ID), "--yes"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("is a checkpoint of job"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+    let outcome = sandbox.run(&["savepoint", "dispose", "demo", &path(&"2".repeat(32)), "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}

@@ -40,6 +40,32 @@ fn only_what_has_ended_is_pruned_and_its_history_stays() {
     );
 }
 
+/// A history that a newer version of the plugin wrote does not keep the others.
+#[test]
+fn a_cluster_that_cannot_be_read_does_not_keep_the_others() {
+    let sandbox = running();
+    sandbox.end("Complete", &minutes_ago(90));
+    let other = sandbox.run(&["create", "shop", "--image", "batch:2.3.0"]);
+    assert_eq!(other.code, Some(0), "{other}");
+    let shop = JOB.replace("/demo-", "/shop-");
+    while sandbox.object(&shop)["status"]["conditions"].is_null() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        sandbox.world().tick();
+    }
+    sandbox.edit(&shop, |job| {
+        job["status"]["conditions"][0]["lastTransitionTime"] = tree!(minutes_ago(90));
+    });
+    sandbox.edit(HISTORY, |history| history["data"]["format"] = tree!("99"));
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/shop pruned\n", "{outcome}");
+    let words = "error: cluster demo of default: the history in ConfigMap demo-history cannot be parsed";
+    assert!(outcome.stderr.contains(words), "{outcome}");
+    assert!(!sandbox.object(JOB).is_null(), "{outcome}");
+    let outcome = sandbox.run(&["prune", "--yes"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome}");
+}
+
 #[test]
 fn nothing_is_pruned_in_a_dry_run_or_before_its_time_or_without_an_answer() {
     let sandbox = one_has_ended();

@@ -175,6 +175,20 @@ fn a_version_that_ended_after_its_upgrade_gave_up_may_have_run() {
     assert!(outcome.stdout.contains("revision 3 starts empty"), "{outcome}");
 }
 
+/// It was taken while the version failed again and again.
+#[test]
+fn a_savepoint_of_a_version_that_did_not_come_up_is_its_state() {
+    let revisions = [
+        revision(1, "create", None, Some("running")),
+        revision(2, "upgrade", Some("s3://b/start"), Some("failed")),
+    ];
+    let mut ended = failed(&revisions, &[savepoint(1, "s3://b/start"), savepoint(2, "s3://b/own")]);
+    ended.job["status"]["conditions"][0]["lastTransitionTime"] = tree!("2026-01-02T00:00:30Z");
+    let outcome = plan(&ended, &tree!([]));
+    let expected = "revision 3 starts from s3://b/own";
+    assert!(outcome.stdout.contains(expected), "{outcome}");
+}
+
 /// `cancel` suspends the Job of a JobManager that does not end. No outcome of its revision is known.
 #[test]
 fn a_job_that_was_canceled_is_not_taken_for_one_that_was_created_suspended() {

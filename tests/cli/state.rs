@@ -420,6 +420,28 @@ fn a_version_that_was_given_up_is_not_exported() {
     }
 }
 
+/// The user chose another state for it, as where the newest one is broken.
+#[test]
+fn a_cluster_does_not_resume_from_a_state_that_was_not_chosen_for_it() {
+    let sandbox = running();
+    let mut second = revision(2, "flink:2.3.0", 1);
+    second["command"] = tree!("create");
+    second["spec"]["spec"]["job"]["initialSavepointPath"] = tree!(NAMED);
+    sandbox.put_entry("revision.2", &second);
+    has_revision(&sandbox, 2);
+    let earlier = tree!({"triggerId": "1".repeat(32), "jobId": ID, "progress": "completed", "path": "s3://b/earlier", "revision": 1,
+        "format": "CANONICAL", "reason": "stop", "requestedAt": "2026-01-01T00:00:00Z"});
+    sandbox.put_entry("savepoints", &tree!([earlier]));
+    sandbox.delete_objects();
+    for command in ["resume", "savepoint-resume"] {
+        let outcome = sandbox.run(&[command, "demo"]);
+        assert_eq!(outcome.code, Some(3), "{outcome}");
+        let hint = format!("--from-savepoint {NAMED} starts where its job began");
+        assert!(outcome.stderr.contains(&hint), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
 /// Revision 2 continues from the last checkpoint of revision 1, which is newer than the savepoint of that.
 #[test]
 fn an_export_and_a_clone_begin_from_the_state_that_a_resume_takes() {

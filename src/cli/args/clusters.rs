@@ -110,7 +110,7 @@ impl SelectedClustersArgs {
         let hint = |error: Error, app: &str| {
             let namespace = cluster.namespace();
             error.hint(format!(
-                "`kubectl delete job,deployment,service -l app={app} -n {namespace}` deletes it"
+                "`kubectl delete job,deployment,service -l 'app={app},component in (master,task-manager)' -n {namespace}` deletes it"
             ))
         };
         failure.selected(cluster, self.selector.clone(), hint).await

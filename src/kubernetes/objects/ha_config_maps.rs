@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::{LiveObjects, delete};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::{Cluster, ObjectList};
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings};
@@ -61,11 +61,19 @@ pub(crate) async fn delete_all(cluster: &Cluster, ids: &Ids) -> Result<usize> {
 }
 
 /// Checks that no other cluster has the ID under which `manifests` would keep high-availability data. The ID of a
-/// revision contains its nonce and needs no check; an ID in a template may be used by any cluster. `is_new`: no object
-/// of the cluster exists yet, so that a user of the ID is another cluster.
+/// revision contains its nonce and needs no check; an ID in a template, or in a configuration file that its Pods mount, may
+/// be used by any cluster. `is_new`: no object of the cluster exists yet, so that a user of the ID is another cluster.
 pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
     let job = &manifests.job;
-    let settings = Settings::of_object(job, &ConfigMaps::new());
+    let files = if is_new {
+        match super::configuration_files(cluster, [job]).await {
+            Err(error) if error.kind == Kind::Forbidden => ConfigMaps::new(),
+            files => files?,
+        }
+    } else {
+        ConfigMaps::new()
+    };
+    let settings = Settings::of_object(job, &files);
     let mut ids = Ids::default();
     if let Some(id) = settings.kubernetes_cluster_id() {
         ids.add(id, job["metadata"]["annotations"][IDENTITY].as_str());
@@ -75,7 +83,9 @@ pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool
         Error::conflict(format!(
             "high availability would keep its data under kubernetes.cluster-id {id}, but {what}"
         ))
-        .hint("another kubernetes.cluster-id in the template keeps them apart; --ha gives each revision one of its own")
+        .hint(
+            "another kubernetes.cluster-id, where it is set, keeps them apart; --ha gives each revision one of its own",
+        )
     };
     if !others(cluster, &ids.shared).await?.is_empty() {
         return Err(conflict(
@@ -89,7 +99,7 @@ pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool
     };
     match maps.first().and_then(|map| map["metadata"]["name"].as_str()) {
         Some(map) => Err(conflict(format!("ConfigMap {map} already has it"))
-            .hint(format!("if that cluster was deleted: `kubectl delete configmap -l app={id},type=flink-native-kubernetes` deletes what it left"))),
+            .hint(format!("if that cluster is gone for good, `kubectl delete configmap -l app={id},type=flink-native-kubernetes` deletes what it left"))),
         None => Ok(()),
     }
 }

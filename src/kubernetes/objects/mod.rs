@@ -30,7 +30,7 @@ use crate::model::diff::Difference;
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
-use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::names::{APP_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
 
 pub(crate) use finalizers::job_gone;
@@ -71,9 +71,13 @@ pub(crate) async fn job_uid(cluster: &Cluster, name: &ClusterName) -> Result<Opt
     Ok(metadata.map(|metadata| metadata["uid"].as_str().unwrap_or_default().to_owned()))
 }
 
-/// The ConfigMaps that have configuration files of the cluster's Pods. Most clusters have none, which needs no request.
-pub(crate) async fn configuration_files(cluster: &Cluster, live: &LiveObjects) -> Result<ConfigMaps> {
-    let names: BTreeSet<String> = live.with_pods().flat_map(settings::config_maps).collect();
+/// The ConfigMaps that have configuration files of the Pods of a Job and a Deployment. Most clusters have none, which needs no
+/// request.
+pub(crate) async fn configuration_files<'a>(
+    cluster: &Cluster,
+    objects: impl IntoIterator<Item = &'a Value>,
+) -> Result<ConfigMaps> {
+    let names: BTreeSet<String> = objects.into_iter().flat_map(settings::config_maps).collect();
     let read = names.into_iter().map(|name| async {
         let target = Target::object("get", CONFIG_MAPS, cluster.namespace(), &name);
         let map: Option<Value> = cluster.get(&target).await?;
@@ -106,6 +110,7 @@ pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: 
     for (result, object) in checked.into_iter().zip(manifests.in_order()) {
         match result {
             Ok(applied) => {
+                check_stays(&applied.object)?;
                 check_native(manifests, &applied.object)?;
                 outcome.exists |= !applied.created;
                 for warning in applied.warnings {
@@ -199,11 +204,31 @@ pub(crate) async fn dry_run(cluster: &Cluster, manifests: &Manifests, live: &Liv
     if let Ok(job) = &job {
         check_native(manifests, &job.object)?;
     }
-    Ok([
+    let all = [
         service.map_err(|error| in_create(error, &manifests.service))?,
         job.map_err(|error| in_create(error, &manifests.job))?,
         deployment.map_err(|error| in_create(error, &manifests.deployment))?,
-    ])
+    ];
+    all.iter().try_for_each(|applied| check_stays(&applied.object))?;
+    Ok(all)
+}
+
+/// Rejects an object that is being deleted, and whose finalizers keep it for now: what is written into it goes with it.
+fn check_stays(object: &Value) -> Result<()> {
+    let metadata = &object["metadata"];
+    if metadata["deletionTimestamp"].is_null() {
+        return Ok(());
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (kind, name) = (text(&object["kind"]), text(&metadata["name"]));
+    Err(
+        Error::conflict(format!("{kind} {name} is being deleted, and its name is not free yet"))
+            .hint("repeat the command when it is gone")
+            .hint(format!(
+                "`kubectl get {} {name} -o jsonpath={{.metadata.finalizers}}` shows what keeps it",
+                kind.to_lowercase()
+            )),
+    )
 }
 
 /// Whether an object was changed since it was made, or is missing; not in what may change while its job runs.
@@ -361,6 +386,17 @@ fn in_create(error: Error, object: &Value) -> Error {
             } else {
                 error
             }
+        }
+        // Only a new Deployment can have another one.
+        _ if kind == "Deployment" && Status::message_of(&error).contains("spec.selector") => {
+            let name = object["metadata"]["labels"][APP_LABEL].as_str().unwrap_or_default();
+            error
+                .hint(format!(
+                    "`kubectl flink delete {name} --savepoint` deletes it, and `kubectl flink savepoint-resume {name}` with the same flags creates the new one then"
+                ))
+                .hint(format!(
+                    "a cluster that was made by hand is not known after that: `kubectl flink adopt {name}` before it keeps its spec"
+                ))
         }
         _ => error,
     }

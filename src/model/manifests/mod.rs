@@ -235,6 +235,26 @@ fn selector(spec: &Spec, component: &str) -> Value {
     json!({ APP_LABEL: spec.name.as_str(), COMPONENT_LABEL: component })
 }
 
+/// The selector of the Deployment. One in the template that has more labels than the cluster's own stays, as that of a cluster
+/// which kustomize or helm made: the selector of a Deployment cannot be changed.
+fn of_task_managers(deployment: &Value, spec: &Spec) -> Value {
+    let own = selector(spec, TASK_MANAGER);
+    let has = |labels: &Value, wanted: &Value| {
+        let mut wanted = wanted.as_object().into_iter().flatten();
+        wanted.all(|(key, value)| labels[key] == *value)
+    };
+    let body = &deployment["spec"];
+    let given = &body["selector"]["matchLabels"];
+    let stays = body["selector"]["matchExpressions"].is_null()
+        && has(given, &own)
+        && has(&body["template"]["metadata"]["labels"], given);
+    if stays {
+        body["selector"].clone()
+    } else {
+        json!({ "matchLabels": own })
+    }
+}
+
 fn job(job: &mut Value, spec: &Spec, generation: u64) -> Result<()> {
     for argument in main_arguments(job)? {
         if let Some(seed) = argument.get(SEED).and_then(Value::as_str).map(job_id::from_seed) {
@@ -294,13 +314,11 @@ fn restart(job: &mut Value, policy: Restart) -> Result<()> {
 
 fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
     annotate(deployment, spec, generation)?;
+    let selector = of_task_managers(deployment, spec);
     let body = map(deployment, &["spec"])?;
     let replicas = if spec.layer.suspended { 0 } else { spec.task_managers };
     body.insert("replicas".to_owned(), json!(replicas));
-    body.insert(
-        "selector".to_owned(),
-        json!({ "matchLabels": selector(spec, TASK_MANAGER) }),
-    );
+    body.insert("selector".to_owned(), selector);
     if spec.layer.suspended {
         let replicas = json!(spec.task_managers.to_string());
         map(deployment, &["metadata", "annotations"])?.insert(SUSPENDED_REPLICAS.to_owned(), replicas);

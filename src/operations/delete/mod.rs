@@ -12,7 +12,7 @@ use crate::history::transaction::Ending;
 use crate::kubernetes::api::Cluster;
 use crate::model::names::ClusterName;
 use crate::operations::candidates;
-use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::cluster_handle::{ClusterHandle, created_again};
 use crate::operations::report::{OperationResult, Outcome};
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::savepoint::stops_job;
@@ -68,16 +68,24 @@ async fn read(cluster: &Cluster, name: &ClusterName, how: &DeleteOptions) -> Res
     Ok(handle)
 }
 
-/// Deletes a cluster, and returns with the result whether it can be resumed. If the user was `asked` about the plan, it is
-/// checked first that it is still valid.
+/// Deletes a cluster, and returns with the result what can be done next, if its state is known. If the user was `asked` about the
+/// plan, it is checked first that it is still valid. A job that has started since, while others were deleted, is stopped with a
+/// savepoint too, if that is requested.
 ///
 /// # Errors
 /// Conflict when the cluster is not as planned; those of the operation.
-pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> Result<(OperationResult, bool)> {
+pub(crate) async fn delete(
+    mut plan: Plan,
+    how: &DeleteOptions,
+    asked: bool,
+) -> Result<(OperationResult, Option<String>)> {
     let name = plan.handle.name.clone();
-    if asked {
+    let may_have_started = how.on_delete == OnDelete::Savepoint && plan.may_start();
+    if asked || may_have_started {
         let now = Plan::make(read(&plan.handle.cluster, &name, how).await?, how).await?;
-        plan.still(&now)?;
+        if asked {
+            plan.still(&now)?;
+        }
         plan = now;
     }
     let (ending, job) = match (plan.job, how.on_delete) {
@@ -92,9 +100,9 @@ pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> 
         }
         _ => (Ending::Nothing, None),
     };
-    // A history without a savepoint brings back nothing.
-    let resumable = !how.purge
-        && (matches!(ending, Ending::Savepoint { .. }) || plan.handle.store.history().last_savepoint().is_some());
+    // A history without a savepoint brings back nothing, nor does one without a spec.
+    let is_known = !how.purge && plan.handle.current().is_ok();
+    let resumable = is_known && (matches!(ending, Ending::Savepoint { .. }) || plan.handle.newest_state().is_some());
     let deletion = Deletion {
         removal: plan.removal,
         purge: how.purge,
@@ -108,5 +116,12 @@ pub(crate) async fn delete(mut plan: Plan, how: &DeleteOptions, asked: bool) -> 
     let clean_up = CleanUp::Cluster(Box::new(deletion));
     let journal = engine::end(plan.handle, Command::Delete, (ending, job), clean_up).await?;
     let savepoint = journal.saved_state;
-    Ok((OperationResult { savepoint, ..result }, resumable))
+    let next = match &savepoint {
+        _ if resumable => Some(format!(
+            "kubectl flink resume {name} brings it back from its last savepoint"
+        )),
+        Some(path) if !is_known => Some(created_again(&name, path)),
+        _ => None,
+    };
+    Ok((OperationResult { savepoint, ..result }, next))
 }

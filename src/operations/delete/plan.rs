@@ -90,6 +90,11 @@ impl Plan {
         })
     }
 
+    /// Whether no job runs, and its Kubernetes Job may start one.
+    pub(super) fn may_start(&self) -> bool {
+        self.job.is_none() && self.handle.live.job.is_some() && self.handle.job_end().is_none()
+    }
+
     fn objects(&self) -> String {
         let removal = &self.removal;
         let name = &self.handle.name;

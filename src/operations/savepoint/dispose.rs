@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::flink::operation;
+use crate::flink::{Reply, operation};
 use crate::history::command::Command;
 use crate::history::lock::unfinished;
 use crate::history::transaction::is_same_place;
@@ -18,7 +18,7 @@ use crate::progress;
 /// `confirm` asks before Flink deletes the files; `None`: that is confirmed. Flink may take `limit`.
 ///
 /// # Errors
-/// Conflict when the cluster, or an unfinished operation on it, needs the savepoint.
+/// Conflict when the cluster, its running job, or an unfinished operation on it, needs the savepoint.
 pub(crate) async fn dispose(
     mut handle: ClusterHandle,
     path: &str,
@@ -48,6 +48,14 @@ pub(crate) async fn dispose(
     }
     if let Some(journal) = history.operation_with(path) {
         return Err(unfinished(&name, journal).context(format!("{path} is needed")));
+    }
+    if let Some(job) = job_of_checkpoint(path)
+        && let Reply::Answer(jobs) = handle.flink.jobs().await?
+        && jobs.running(job).is_some()
+    {
+        return Err(Error::conflict(format!(
+            "{path} is a checkpoint of job {job} of {name}, which runs: Flink may restore it, and deletes it by itself"
+        )));
     }
     let known = history.savepoint_at(path);
     let is_known = known.is_some();
@@ -102,6 +110,15 @@ fn is_gone(error: &Error) -> bool {
     error.kind == Kind::JobFailed && words.iter().any(|words| error.message.contains(words))
 }
 
+/// The ID of the job whose checkpoint is at this path; `None`: it is not one. Source: `AbstractFsCheckpointStorageAccess`, which
+/// writes `DIR/JOB/chk-N`.
+fn job_of_checkpoint(path: &str) -> Option<&str> {
+    let path = path.trim_end_matches('/').trim_end_matches("/_metadata");
+    let (folder, last) = path.trim_end_matches('/').rsplit_once('/')?;
+    let is_checkpoint = last.starts_with("chk-");
+    folder.rsplit('/').next().filter(|_| is_checkpoint)
+}
+
 /// Whether the savepoint is in the JobManager's arguments.
 fn starts_from(handle: &ClusterHandle, path: &str) -> bool {
     let Some(job) = &handle.live.job else { return false };
@@ -109,4 +126,24 @@ fn starts_from(handle: &ClusterHandle, path: &str) -> bool {
     handle.job_end().is_none()
         && JobManagerArguments::parse(&tokens)
             .is_ok_and(|known| known.from_savepoint.is_some_and(|start| is_same_place(&start, path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::job_of_checkpoint;
+
+    #[test]
+    fn a_checkpoint_is_in_a_folder_of_its_job() {
+        let job = "0".repeat(32);
+        for (path, is_one) in [
+            (format!("s3://b/cp/{job}/chk-7"), true),
+            (format!("s3://b/cp/{job}/chk-7/_metadata"), true),
+            (format!("s3://b/cp/{job}/chk-7/"), true),
+            (format!("s3://b/cp/{job}/shared"), false),
+            ("s3://b/savepoint-1".to_owned(), false),
+            ("chk-7".to_owned(), false),
+        ] {
+            assert_eq!(job_of_checkpoint(&path), is_one.then_some(job.as_str()), "{path}");
+        }
+    }
 }
