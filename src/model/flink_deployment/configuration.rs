@@ -94,6 +94,10 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
             faults.refuse(&format!("{path}{key}"), reason);
         } else if let Some(reason) = without_effect(key) {
             faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));
+        } else if (faults.by_hand || path != PATH) && asks_for_certificates(key, &flat[key]) {
+            let reason = "Flink's REST then answers no client without a certificate, and the plugin has none: it could \
+                          neither watch nor stop the job. A NetworkPolicy limits who reaches REST, too";
+            faults.refuse(&format!("{path}{key}"), reason);
         }
     }
     for key in flat.keys() {
@@ -103,6 +107,11 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     }
     flat.retain(|key, value| left_out(key, path).is_none() && !as_in_templates(key, value));
     layer.configuration = flat;
+}
+
+/// Whether clients of Flink's REST must have certificates. Source: Flink's `SSLUtils.createRestServerSSLEngineFactory`.
+fn asks_for_certificates(key: &str, value: &str) -> bool {
+    key == "security.ssl.rest.authentication-enabled" && value.trim().eq_ignore_ascii_case("true")
 }
 
 /// Whether Flink reads this key from its option `-D`.

@@ -99,6 +99,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("kubernetes.internal-service.annotations", "'a:b'"),
     ("env.java.opts.all", "-Da=b"),
     ("env.ssh.opts", "-v"),
+    ("security.ssl.rest.enabled", "'true'"),
+    ("security.ssl.rest.authentication-enabled", "'true'"),
     ("high-availability", "{type: kubernetes, storageDir: 's3://a/b'}"),
 ];
 
