@@ -204,8 +204,7 @@ fn put_pod_templates(document: &mut Value, again: Value) {
 }
 
 fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
-    if let Some(expression) = file_text::helm_expression(text) {
-        let line = text[..text.find(expression).unwrap_or_default()].matches('\n').count() + 1;
+    if let Some((line, expression)) = file_text::unrendered(text) {
         return Error::usage(format!(
             "{source}:{line}: it is a template of Helm: {expression} has not been filled in"
         ))
