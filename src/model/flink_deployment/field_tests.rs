@@ -446,3 +446,25 @@ fn what_loses_is_said_by_its_path() {
     assert_eq!(main(&made.job)["resources"]["limits"], limits);
     assert_eq!(main(&made.job)["image"], "flink:1.20");
 }
+
+/// The operator needs no `spec.image`, and Flink takes that of the main container then.
+#[test]
+fn an_image_may_stand_in_the_pod_template() {
+    const MAIN: &str =
+        "podTemplate: {spec: {containers: [{name: flink-main-container, image: 'acme/job:1.20-java17'}]}}";
+    for place in [
+        MAIN.to_owned(),
+        format!("jobManager: {{{MAIN}}}, taskManager: {{{MAIN}}}"),
+    ] {
+        let (made, said) = made(&format!("job: {{}}, {place}"));
+        assert!(said.is_empty(), "{said:?}");
+        for object in [&made.job, &made.deployment] {
+            assert_eq!(main(object)["image"], "acme/job:1.20-java17", "{place}");
+        }
+    }
+    let text = format!(
+        "{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, spec: {{job: {{}}, jobManager: {{{MAIN}}}}}}}"
+    );
+    let error = read_all(&text, "x.yaml").unwrap_err();
+    assert!(error.message.contains("x.yaml: spec.image: it is missing"), "{error}");
+}

@@ -94,6 +94,32 @@ fn container_alone(name: &str) -> String {
     )
 }
 
+/// Takes the image of the main container, where nothing else names one. Source: Flink's
+/// `KubernetesUtils.resolveUserDefinedValue`; the operator needs no `spec.image`.
+pub(super) fn take_image(layer: &mut Config, faults: &mut Faults) {
+    if layer.image.is_some() {
+        return;
+    }
+    let common = image_of(layer.pod_template.as_ref());
+    let [job_manager, task_manager] =
+        ROLES.map(|(role, _)| image_of(layer.role(role).pod_template.as_ref()).or_else(|| common.clone()));
+    if job_manager == task_manager {
+        layer.image = job_manager;
+    } else {
+        let reason =
+            "it is missing, and the pod templates of both roles do not have one image: here the Pods of both have one";
+        faults.refuse("spec.image", reason);
+    }
+}
+
+fn image_of(template: Option<&Value>) -> Option<String> {
+    let containers = template?["spec"]["containers"].as_array()?;
+    let main = containers
+        .iter()
+        .find(|container| container["name"] == MAIN_CONTAINER)?;
+    main["image"].as_str().map(ToOwned::to_owned)
+}
+
 /// Warns of fields without effect. `layer` must be complete.
 pub(super) fn check(layer: &Config, faults: &mut Faults) {
     let templates = [

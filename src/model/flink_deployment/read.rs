@@ -209,6 +209,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         let [job_manager, task_manager] = amounts;
         overruled::put_back(job_manager, Role::JobManager, layer, faults);
         overruled::put_back(task_manager, Role::TaskManager, layer, faults);
+        overruled::take_image(layer, faults);
         overruled::check(layer, faults);
         add_the_operators(layer, last_state);
     }
