@@ -411,6 +411,22 @@ fn keys_of_native_kubernetes_become_pods() {
     assert!(has(&made.deployment, "-Dtaskmanager.memory.process.size=2g"));
 }
 
+/// Without the amount of the container a TaskManager finds no GPU, and ends.
+#[test]
+fn external_resources_are_those_of_the_task_managers() {
+    let (made, said) = made(
+        "image: 'flink:1.20', job: {}, taskManager: {resource: {memory: 2g}}, flinkConfiguration: {external-resources: gpu;fpga, \
+         external-resource: {gpu: {amount: 2, kubernetes.config-key: nvidia.com/gpu}, fpga.kubernetes.config-key: a.b/fpga, \
+         other: {amount: 1, kubernetes.config-key: a.b/other}}}",
+    );
+    assert!(said.is_empty(), "{said:?}");
+    let amounts = json!({"memory": "2Gi", "nvidia.com/gpu": "2"});
+    let resources = json!({"requests": amounts, "limits": amounts});
+    assert_eq!(main(&made.deployment)["resources"], resources);
+    assert!(has(&made.deployment, "-Dexternal-resource.gpu.amount=2"));
+    assert!(!made.job.to_string().contains("nvidia"), "{:#}", made.job);
+}
+
 #[test]
 fn tolerations_of_a_key_are_added_to_those_of_both_roles() {
     let (made, said) = made(
