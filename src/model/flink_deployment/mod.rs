@@ -12,6 +12,7 @@ mod annotations;
 mod configuration;
 mod fields;
 mod foreign;
+mod job_jar;
 mod json;
 mod native_keys;
 pub(crate) mod operator;

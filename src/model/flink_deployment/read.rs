@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fields::{Faults, Section};
-use super::{POD_TEMPLATE, annotations, configuration, overruled, resources};
+use super::{POD_TEMPLATE, annotations, configuration, job_jar, overruled, resources};
 use crate::error::Error;
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
 use crate::model::flink::{FlinkVersion, Role, same_key};
@@ -170,6 +170,8 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         faults.check(&path, pod_template::check_file_name(name));
     }
     let mut last_state = false;
+    let job_fields = section.fields().get("job");
+    let uri = job_fields.and_then(|job| job["jarURI"].as_str()).map(ToOwned::to_owned);
     match section.section("job", faults) {
         Some(job_section) => last_state = job(job_section, layer, faults),
         None if faults.has("spec.job") => {}
@@ -210,6 +212,9 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         overruled::put_back(job_manager, Role::JobManager, layer, faults);
         overruled::put_back(task_manager, Role::TaskManager, layer, faults);
         overruled::take_image(layer, faults);
+        if let Some(uri) = uri {
+            job_jar::hand_over(&uri, layer, faults);
+        }
         overruled::check(layer, faults);
         add_the_operators(layer, last_state);
     }
