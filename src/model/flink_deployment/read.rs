@@ -269,6 +269,9 @@ fn role(mut section: Section, faults: &mut Faults) -> (RoleConfig, Vec<overruled
 fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
     let mut template = section.take(POD_TEMPLATE)?;
     let path = section.path(POD_TEMPLATE);
+    if faults.for_operator {
+        overruled::leave_out_empty(&mut template);
+    }
     // The operator replaces it too: Flink's JobManager is a Deployment there.
     if let Some(pod) = template.get_mut("spec").and_then(|pod| pod.as_object_mut())
         && pod.remove("restartPolicy").is_some_and(|policy| !policy.is_null())
