@@ -344,6 +344,13 @@ fn values_of_the_templates_are_taken_under_any_name_of_their_key() {
     assert_eq!(said, "");
     assert!(!objects.to_string().contains("web.port"), "{objects:#}");
     assert!(refused(&text("web.port: 9000"), &[]).contains("spec.flinkConfiguration.web.port"));
+    // So are values of Flink that nothing else has here.
+    let defaults = "execution.savepoint-restore-mode: no_claim, kubernetes.hostnetwork.enabled: false, \
+                    kubernetes.entry.path: /docker-entrypoint.sh";
+    let (objects, said) = of_file(&text(defaults), &[]);
+    assert_eq!(said, "");
+    assert!(!objects.to_string().contains("restore-mode"), "{objects:#}");
+    assert!(refused(&text("execution.savepoint-restore-mode: CLAIM"), &[]).contains("always NO_CLAIM"));
 }
 
 #[test]

@@ -128,9 +128,9 @@ fn left_out(key: &str, path: &str) -> Option<&'static str> {
 /// Whether the templates already have this value, under any name of the key: files often repeat Flink's ports.
 ///
 /// A TaskManager's address is that of its Pod here; Flink's own deployment drops these keys. Source:
-/// `FlinkConfMountDecorator`.
+/// `FlinkConfMountDecorator`. The last ones are defaults of Flink, and true here.
 fn as_in_templates(key: &str, value: &str) -> bool {
-    const SAME: [(&str, &str); 10] = [
+    const SAME: [(&str, &str); 15] = [
         ("jobmanager.rpc.port", "6123"),
         ("blob.server.port", "6124"),
         ("rest.port", "8081"),
@@ -141,8 +141,15 @@ fn as_in_templates(key: &str, value: &str) -> bool {
         ("taskmanager.bind-host", "0.0.0.0"),
         ("taskmanager.host", "0.0.0.0"),
         ("taskmanager.rpc.port", "6122"),
+        ("execution.state-recovery.claim-mode", "NO_CLAIM"),
+        ("kubernetes.artifacts.local-upload-enabled", "false"),
+        ("kubernetes.entry.path", "/docker-entrypoint.sh"),
+        ("kubernetes.flink.conf.dir", "/opt/flink/conf"),
+        ("kubernetes.hostnetwork.enabled", "false"),
     ];
-    SAME.contains(&(config_keys::current(key), value.trim()))
+    let (key, value) = (config_keys::current(key), value.trim());
+    SAME.iter()
+        .any(|(same, said)| *same == key && said.eq_ignore_ascii_case(value))
 }
 
 /// Adds a value of any depth under its dotted key, like Flink when it reads its config.yaml.
