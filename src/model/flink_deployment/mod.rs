@@ -26,7 +26,7 @@ pub(crate) mod write;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::fields::{Faults, Section};
 use super::file_text;
@@ -254,6 +254,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
                         checks::selects_nothing(&format!("{source}: {other}: {path}"), selector, &[])
                     });
                     found.doubts.extend(doubts);
+                    found.doubts.extend(refers_to_us(other, source, root.fields()));
                     let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
                     let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
                     found
@@ -274,6 +275,16 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     }
     found.layers.push(read::layer(root, faults));
     found.sources.push(faults.document());
+}
+
+/// Why an object does nothing that refers to a FlinkDeployment, such as an autoscaler: there is none.
+fn refers_to_us(kind: &str, source: &str, fields: &Map<String, Value>) -> Option<String> {
+    let spec = fields.get("spec")?;
+    let references = ["jobReference", "scaleTargetRef", "targetRef"];
+    let reference = references.iter().find(|reference| spec[**reference]["kind"] == KIND)?;
+    Some(format!(
+        "{source}: {kind}: spec.{reference}: it refers to a {KIND}, and none is created, only the objects of a cluster; `kubectl flink scale` changes the parallelism, and `kubectl flink savepoint` takes a savepoint"
+    ))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const HADOOP_CONF: &str = "/opt/hadoop/conf";
 /// Takes the keys out of `flat`, and applies them to `layer`, whose other fields were read before.
 pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut Config, faults: &mut Faults) {
     const PREFIXES: [&str; 3] = ["kubernetes.", "containerized.", EXTERNAL];
-    let is_native = |key: &String| PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+    let is_native = |key: &String| PREFIXES.iter().any(|prefix| key.starts_with(*prefix));
     if !flat.keys().any(is_native) {
         return;
     }
