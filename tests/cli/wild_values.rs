@@ -240,6 +240,27 @@ fn memory_of_a_file_is_read_as_the_operator_reads_it() {
 }
 
 #[test]
+fn sizes_that_flink_does_not_read_are_refused_in_its_units() {
+    for (pair, size) in [
+        ("taskmanager.memory.managed.size: 512Mi", "512m"),
+        ("taskmanager.memory.task.off-heap.size: 1.5GiB", "1536m"),
+        ("jobmanager.memory.off-heap.size: 1.5g", "1536m"),
+    ] {
+        let text = deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{pair}}}"));
+        let (key, value) = pair.split_once(": ").unwrap();
+        let expected =
+            format!("a.yaml: spec.flinkConfiguration.{key}: Flink does not read \"{value}\": it is {size} in");
+        let said = refused(&text, &[]);
+        assert!(said.contains(&expected), "{expected}\n{said}");
+    }
+    let text = deployment(
+        "{name: x}",
+        &format!("{JOB}\n  flinkConfiguration: {{taskmanager.memory.network.fraction: 0.2}}"),
+    );
+    assert_eq!(of_file(&text, &[]).1, "");
+}
+
+#[test]
 fn two_names_of_one_key_must_say_the_same() {
     let configuration = |pairs: &str| deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{pairs}}}"));
     for (old, new) in [

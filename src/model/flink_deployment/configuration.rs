@@ -98,6 +98,9 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
             let reason = "Flink's REST then answers no client without a certificate, and the plugin has none: it could \
                           neither watch nor stop the job. A NetworkPolicy limits who reaches REST, too";
             faults.refuse(&format!("{path}{key}"), reason);
+        } else if let Some(size) = in_flinks_units(key, &flat[key]).filter(|_| faults.by_hand || path != PATH) {
+            let reason = format!("Flink does not read {:?}: it is {size} in its units", flat[key]);
+            faults.refuse(&format!("{path}{key}"), reason);
         }
     }
     for key in flat.keys() {
@@ -112,6 +115,17 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
 /// Whether clients of Flink's REST must have certificates. Source: Flink's `SSLUtils.createRestServerSSLEngineFactory`.
 fn asks_for_certificates(key: &str, value: &str) -> bool {
     key == "security.ssl.rest.authentication-enabled" && value.trim().eq_ignore_ascii_case("true")
+}
+
+/// A size of memory that Flink does not read, in its own units: it knows neither those of Kubernetes nor fractions. Source:
+/// its `MemorySize.parseBytes`.
+fn in_flinks_units(key: &str, value: &str) -> Option<String> {
+    let key = flink::memory::present(key, None);
+    let of_process = key.starts_with("jobmanager.memory.") || key.starts_with("taskmanager.memory.");
+    let text = value.trim().trim_end_matches(['b', 'B']);
+    let foreign = text.ends_with('i') || (text.contains('.') && !key.ends_with("fraction"));
+    let size = quantity::memory_flink(text).ok().filter(|_| of_process && foreign)?;
+    Some(size.to_flink())
 }
 
 /// Whether Flink reads this key from its option `-D`.
