@@ -94,11 +94,11 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
             faults.refuse(&format!("{path}{key}"), reason);
         } else if let Some(reason) = without_effect(key) {
             faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));
-        } else if (faults.by_hand || path != PATH) && asks_for_certificates(key, &flat[key]) {
+        } else if faults.by_hand && asks_for_certificates(key, &flat[key]) {
             let reason = "Flink's REST then answers no client without a certificate, and the plugin has none: it could \
                           neither watch nor stop the job. A NetworkPolicy limits who reaches REST, too";
             faults.refuse(&format!("{path}{key}"), reason);
-        } else if let Some(size) = in_flinks_units(key, &flat[key]).filter(|_| faults.by_hand || path != PATH) {
+        } else if let Some(size) = in_flinks_units(key, &flat[key]).filter(|_| faults.by_hand) {
             let reason = format!("Flink does not read {:?}: it is {size} in its units", flat[key]);
             faults.refuse(&format!("{path}{key}"), reason);
         }
