@@ -211,6 +211,15 @@ fn a_template_that_is_not_filled_in_is_reported_as_one() {
         outcome.stderr.contains("spec.job.args[1]: nothing fills in ${TOPIC}"),
         "{outcome}"
     );
+    // A Pod would wait for a ConfigMap of this name.
+    let more = "  podTemplate: {spec: {volumes: [{name: v, configMap: {name: \"${SETTINGS}\"}}]}}\n";
+    sandbox.file("a.yaml", &deployment("x", more));
+    let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "name"]);
+    let expected = "spec.podTemplate.spec.volumes[0].configMap.name: nothing fills in ${SETTINGS}";
+    assert!(
+        outcome.code == Some(0) && outcome.stderr.contains(expected),
+        "{outcome}"
+    );
 }
 
 #[test]
