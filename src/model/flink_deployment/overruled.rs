@@ -120,22 +120,16 @@ fn container_alone(name: &str) -> String {
     )
 }
 
-/// Takes the image of the main container, where nothing else names one. Source: Flink's
-/// `KubernetesUtils.resolveUserDefinedValue`; the operator needs no `spec.image`.
-pub(super) fn take_image(layer: &mut Config, faults: &mut Faults) {
+/// Takes the image of the main container, where nothing else in the file names one and both roles have the same. Source:
+/// Flink's `KubernetesUtils.resolveUserDefinedValue`; the operator needs no `spec.image`.
+pub(super) fn take_image(layer: &mut Config) {
     if layer.image.is_some() {
         return;
     }
     let common = image_of(layer.pod_template.as_ref());
     let [job_manager, task_manager] =
         ROLES.map(|(role, _)| image_of(layer.role(role).pod_template.as_ref()).or_else(|| common.clone()));
-    if job_manager == task_manager {
-        layer.image = job_manager;
-    } else {
-        let reason =
-            "it is missing, and the pod templates of both roles do not have one image: here the Pods of both have one";
-        faults.refuse("spec.image", reason);
-    }
+    layer.image = job_manager.filter(|image| task_manager.as_ref() == Some(image));
 }
 
 fn image_of(template: Option<&Value>) -> Option<String> {

@@ -211,7 +211,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         let [job_manager, task_manager] = amounts;
         overruled::put_back(job_manager, Role::JobManager, layer, faults);
         overruled::put_back(task_manager, Role::TaskManager, layer, faults);
-        overruled::take_image(layer, faults);
+        overruled::take_image(layer);
         if let Some(uri) = uri {
             job_jar::hand_over(&uri, layer, faults);
         }
