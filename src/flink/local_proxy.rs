@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 
 /// The answer when Flink does not answer. Flink's page itself retries.
 const AWAY: &str = "The JobManager does not answer now; try again in a moment\n";
+/// The answer when Flink redirects the browser to its own address, which is not that of this port.
+const ONLY_TLS: &str = "Flink answers only with TLS (security.ssl.rest.enabled), which this port does not have.\n\
+    Run kubectl port-forward service/NAME-master 8081, and open https://localhost:8081/\n";
 /// Headers for one connection only. Without them no connection is upgraded to another protocol.
 /// Source: RFC 9110, 7.6.1.
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -165,6 +168,9 @@ fn for_flink(mut request: Request<Incoming>) -> Request<Incoming> {
 
 /// Flink's answer without the headers that let other pages read it.
 fn from_flink(mut response: Response<Incoming>) -> Response<Body> {
+    if response.status() == super::ONLY_TLS {
+        return text(StatusCode::BAD_GATEWAY, ONLY_TLS.to_owned());
+    }
     without_hops(response.headers_mut());
     let allowing = |name: &HeaderName| name.as_str().starts_with("access-control-");
     let allowing: Vec<_> = response
@@ -301,6 +307,7 @@ mod tests {
         connections: Cell<usize>,
         silent: Cell<bool>,
         away: bool,
+        status: &'static str,
     }
 
     impl Fake {
@@ -310,6 +317,7 @@ mod tests {
                 connections: Cell::new(0),
                 silent: Cell::new(false),
                 away: false,
+                status: "200 OK",
             })
         }
     }
@@ -322,12 +330,12 @@ mod tests {
             }
             self.connections.set(self.connections.get() + 1);
             let (near, mut far) = duplex(64 << 10);
-            let requests = self.requests;
+            let (requests, status) = (self.requests, self.status);
             tokio::spawn(async move {
                 for _ in 0..requests {
                     let asked = read(&mut far).await;
                     let answer = format!(
-                        "HTTP/1.1 200 OK\r\naccess-control-allow-origin: *\r\ncontent-length: {}\r\n\r\n{asked}",
+                        "HTTP/1.1 {status}\r\naccess-control-allow-origin: *\r\ncontent-length: {}\r\n\r\n{asked}",
                         asked.len()
                     );
                     far.write_all(answer.as_bytes()).await.unwrap();
@@ -460,8 +468,21 @@ mod tests {
             connections: Cell::new(0),
             silent: Cell::new(false),
             away: true,
+            status: "200 OK",
         });
         let answers = ask(&away, &[GET]).await;
         assert!(answers[0].contains(" 503 ") && answers[0].to_lowercase().contains("retry-after: 2"));
+        let only_tls = Rc::new(Fake {
+            requests: 1,
+            connections: Cell::new(0),
+            silent: Cell::new(false),
+            away: false,
+            status: "301 Moved Permanently",
+        });
+        let answers = ask(&only_tls, &[GET]).await;
+        assert!(
+            answers[0].contains(" 502 ") && answers[0].contains("security.ssl.rest.enabled"),
+            "{answers:?}"
+        );
     }
 }

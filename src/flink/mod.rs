@@ -31,6 +31,9 @@ use crate::model::names::ClusterName;
 pub(crate) use crate::model::flink::rest::operation::{OperationStatus, SavepointStatus};
 
 const REST_PORT: u16 = 8081;
+/// Flink's answer to a request without TLS, where its REST takes no other (`security.ssl.rest.enabled`): a redirect, and
+/// the request has no effect. Source: `RedirectingSslHandler`.
+const ONLY_TLS: StatusCode = StatusCode::MOVED_PERMANENTLY;
 /// Maximum length of Flink's answers. The details of a job with thousands of tasks have a few megabytes.
 const MAX_ANSWER: usize = 32 << 20;
 /// Number of attempts to read an answer that Flink may not return again.
@@ -345,6 +348,15 @@ impl Flink {
         Error::failure(format!("Flink of cluster {} refused: {said}", self.name))
     }
 
+    /// The error where a port-forward reaches Flink: the plugin speaks no TLS through it.
+    fn only_tls(&self) -> Error {
+        Error::failure(format!(
+            "Flink of cluster {} answers only with TLS (security.ssl.rest.enabled), which a port-forward does not have",
+            self.name
+        ))
+        .hint("the API server's proxy has it: --access proxy, and the right to services/proxy")
+    }
+
     /// The error for a refusal of a function that Flink has `since` this version; it says so if the cluster's Flink is
     /// older.
     pub(crate) async fn refused_since(&self, since: FlinkVersion, what: &str, status: StatusCode, said: &str) -> Error {
@@ -428,6 +440,9 @@ impl Flink {
             Exchange::Answer(status, answer) => (status, answer),
             Exchange::Away | Exchange::Blocked(_) | Exchange::Reset => return Ok(Reply::Away),
         };
+        if status == ONLY_TLS {
+            return Err(self.only_tls());
+        }
         // For a moment there is no leading JobManager (source: `LeaderRetrievalHandler`).
         if status == StatusCode::SERVICE_UNAVAILABLE {
             return Ok(Reply::Away);

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
-use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
+use super::{Exchange, MAX_ANSWER, ONLY_TLS, Question, REST_PORT};
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::Status;
@@ -28,9 +28,18 @@ pub(crate) async fn exchange(
         Some(pod) => (PODS, pod.to_owned()),
         None => (SERVICES, name.master()),
     };
-    let at = format!("{at}:{REST_PORT}");
-    let target = Target::object(verb(method), resource, cluster.namespace(), &at).subresource(format!("proxy/{path}"));
-    let (status, answer) = cluster.raw(&target, method.clone(), query, *body, MAX_ANSWER).await?;
+    let mut scheme = "";
+    let (target, status, answer) = loop {
+        let at = format!("{scheme}{at}:{REST_PORT}");
+        let target = Target::object(verb(method), resource, cluster.namespace(), &at);
+        let target = target.subresource(format!("proxy/{path}"));
+        let (status, answer) = cluster.raw(&target, method.clone(), query, *body, MAX_ANSWER).await?;
+        if status != ONLY_TLS || !scheme.is_empty() {
+            break (target, status, answer);
+        }
+        // The API server speaks TLS to Flink then, and takes any certificate.
+        scheme = "https:";
+    };
     if status.is_success() || Errors::message(&answer).is_some() {
         return Ok(Exchange::Answer(status, answer));
     }

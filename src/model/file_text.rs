@@ -90,6 +90,35 @@ pub(crate) fn helm_expression(text: &str) -> Option<&str> {
     (word && !text[start..end].contains('\n')).then(|| &text[start..end])
 }
 
+/// The first placeholder of a chart that is part of the YAML itself, with its line: not in quotes, a block of text or a
+/// comment, where a program may mean it, such as Vault's agent, or the operator in the template of an Ingress.
+pub(crate) fn unrendered(text: &str) -> Option<(usize, &str)> {
+    // The indentation of the key whose text the lines are that are indented more.
+    let mut block: Option<usize> = None;
+    for (index, line) in text.lines().map(str::trim_end).enumerate() {
+        let content = line.trim_start();
+        let dash = line.len() - content.len();
+        if content.is_empty() || content.starts_with('#') || block.is_some_and(|key| dash > key) {
+            continue;
+        }
+        let key = content.trim_start_matches("- ");
+        let last = key.split_whitespace().next_back().unwrap_or_default();
+        let indicator = last.strip_prefix(['|', '>']);
+        block = indicator
+            .filter(|rest| rest.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-')))
+            .map(|_| if key == last { dash } else { line.len() - key.len() });
+        let Some((before, _)) = line.split_once("{{") else {
+            continue;
+        };
+        let is_quoted = ['"', '\''].iter().any(|quote| before.matches(*quote).count() % 2 == 1);
+        let found = helm_expression(line).filter(|found| !is_quoted && !["{{name}}", "{{namespace}}"].contains(found));
+        if let Some(found) = found {
+            return Some((index + 1, found));
+        }
+    }
+    None
+}
+
 /// A variable that the shell or `envsubst` did not replace: `${NAME}`.
 pub(crate) fn shell_variable(text: &str) -> Option<&str> {
     let mut from = 0;
@@ -155,6 +184,18 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(helm_expression(text), want, "{text}");
+        }
+        for (text, want) in [
+            ("a: 1\nb: {{ .x }}", Some((2, "{{ .x }}"))),
+            ("- {{ .x }}", Some((1, "{{ .x }}"))),
+            ("- a: |\n    {{ .x }}\n  b: {{ .y }}", Some((3, "{{ .y }}"))),
+            ("a: \"{{ .x }}\"\n# {{ .y }}\n{{- if .z }}", Some((3, "{{- if .z }}"))),
+            ("a: '/{{ .x }}'", None),
+            ("a: {{name}}.{{namespace}}.example.com", None),
+            ("a: |-\n  {{- with .x }}\n\n  {{ end }}\nb: c", None),
+            ("a:\n- >\n  {{ .x }}\nb: c", None),
+        ] {
+            assert_eq!(unrendered(text), want, "{text}");
         }
         for (text, want) in [
             ("flink:${TAG}", Some("${TAG}")),

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::flink::{config_keys, owned_key, script_keys, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
-use crate::model::{flink_deployment, main_container};
+use crate::model::{flink_deployment, main_container, quantity};
 use crate::progress;
 
 /// Rejects a configuration key that has no effect, or that the plugin sets itself.
@@ -65,6 +68,7 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
                 .into_iter()
                 .map(of_role),
         );
+        doubts.extend(small_limit(object).map(of_role));
     }
     for doubt in &doubts {
         progress::warn(doubt);
@@ -74,6 +78,25 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage(refused.join("\n")))
+}
+
+/// A limit below the memory of Flink's process, as only templates can say it: what sizes Flink sets both.
+fn small_limit(object: &Value) -> Option<String> {
+    let key = if object["kind"] == "Job" {
+        "jobmanager.memory.process.size"
+    } else {
+        "taskmanager.memory.process.size"
+    };
+    let main = main_container::of(object)?;
+    let limit = main["resources"]["limits"]["memory"].as_str()?;
+    let settings = Settings::of_object(object, &ConfigMaps::new());
+    let wanted = quantity::memory_flink(settings.get(key)?).ok()?;
+    (quantity::memory_kubernetes(limit).ok()? < wanted).then(|| {
+        let name = main["name"].as_str().unwrap_or_default();
+        format!(
+            "spec.containers[{name}].resources.limits.memory: {limit} is below {key}={wanted}, and Kubernetes ends a process that takes more than its limit"
+        )
+    })
 }
 
 fn note_of_sidecars(manifests: &Manifests) {

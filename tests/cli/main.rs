@@ -70,6 +70,7 @@ mod lock;
 #[path = "../modules/mod.rs"]
 mod modules;
 mod objects;
+mod only_tls;
 mod pack;
 mod plain;
 mod profile;

@@ -165,3 +165,17 @@ fn selectors_that_match_no_pod_here_are_warned_of() {
         assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
 }
+
+#[test]
+fn a_memory_limit_below_that_of_flink_is_warned_of() {
+    let resources = json!({"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}});
+    let main = json!({"name": "flink-main-container", "resources": resources});
+    let outcome = tried(&json!({"spec": {"containers": [main]}}), "");
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    for expected in [
+        "JobManager: spec.containers[flink-master].resources.limits.memory: 1Gi is below jobmanager.memory.process.size=1600m",
+        "TaskManagers: spec.containers[flink-task-manager].resources.limits.memory: 1Gi is below taskmanager.memory.process.size=1728m",
+    ] {
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
+    }
+}

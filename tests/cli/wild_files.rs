@@ -184,6 +184,14 @@ fn a_template_that_is_not_filled_in_is_reported_as_one() {
     );
     let text = deployment("x", "{{- if .Values.ha }}\n    parallelism: 2\n{{- end }}\n");
     assert!(refused(&text).contains("template of Helm"));
+    // What Vault's agent and the operator fill in is no fault of the file.
+    let more = "    parallelism: 2\n    parallelism: 4\n  ingress: {template: \"{{name}}.{{namespace}}.a\"}\n  podTemplate:\n    metadata:\n      \
+                annotations:\n        vault: |\n          {{- with secret \"a\" }}{{ end }}\n";
+    let said = refused(&deployment("x", more));
+    assert!(
+        said.contains("a.yaml:11:") && said.contains("the key parallelism occurs twice"),
+        "{said}"
+    );
     let text = deployment("x", "").replace("image: flink:1.20", "image: \"{{ .Values.image }}\"");
     assert!(refused(&text).contains("a.yaml: spec.image: {{ .Values.image }} has not been filled in"));
     let text = deployment("x", "").replace("flink:1.20", "flink:${TAG}");
@@ -201,6 +209,15 @@ fn a_template_that_is_not_filled_in_is_reported_as_one() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains("spec.job.args[1]: nothing fills in ${TOPIC}"),
+        "{outcome}"
+    );
+    // A Pod would wait for a ConfigMap of this name.
+    let more = "  podTemplate: {spec: {volumes: [{name: v, configMap: {name: \"${SETTINGS}\"}}]}}\n";
+    sandbox.file("a.yaml", &deployment("x", more));
+    let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "name"]);
+    let expected = "spec.podTemplate.spec.volumes[0].configMap.name: nothing fills in ${SETTINGS}";
+    assert!(
+        outcome.code == Some(0) && outcome.stderr.contains(expected),
         "{outcome}"
     );
 }

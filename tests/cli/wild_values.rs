@@ -240,6 +240,27 @@ fn memory_of_a_file_is_read_as_the_operator_reads_it() {
 }
 
 #[test]
+fn sizes_that_flink_does_not_read_are_refused_in_its_units() {
+    for (pair, size) in [
+        ("taskmanager.memory.managed.size: 512Mi", "512m"),
+        ("taskmanager.memory.task.off-heap.size: 1.5GiB", "1536m"),
+        ("jobmanager.memory.off-heap.size: 1.5g", "1536m"),
+    ] {
+        let text = deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{pair}}}"));
+        let (key, value) = pair.split_once(": ").unwrap();
+        let expected =
+            format!("a.yaml: spec.flinkConfiguration.{key}: Flink does not read \"{value}\": it is {size} in");
+        let said = refused(&text, &[]);
+        assert!(said.contains(&expected), "{expected}\n{said}");
+    }
+    let text = deployment(
+        "{name: x}",
+        &format!("{JOB}\n  flinkConfiguration: {{taskmanager.memory.network.fraction: 0.2}}"),
+    );
+    assert_eq!(of_file(&text, &[]).1, "");
+}
+
+#[test]
 fn two_names_of_one_key_must_say_the_same() {
     let configuration = |pairs: &str| deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{pairs}}}"));
     for (old, new) in [
@@ -344,6 +365,13 @@ fn values_of_the_templates_are_taken_under_any_name_of_their_key() {
     assert_eq!(said, "");
     assert!(!objects.to_string().contains("web.port"), "{objects:#}");
     assert!(refused(&text("web.port: 9000"), &[]).contains("spec.flinkConfiguration.web.port"));
+    // So are values of Flink that nothing else has here.
+    let defaults = "execution.savepoint-restore-mode: no_claim, kubernetes.hostnetwork.enabled: false, \
+                    kubernetes.entry.path: /docker-entrypoint.sh";
+    let (objects, said) = of_file(&text(defaults), &[]);
+    assert_eq!(said, "");
+    assert!(!objects.to_string().contains("restore-mode"), "{objects:#}");
+    assert!(refused(&text("execution.savepoint-restore-mode: CLAIM"), &[]).contains("always NO_CLAIM"));
 }
 
 #[test]

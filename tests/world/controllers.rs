@@ -209,6 +209,9 @@ impl World {
         let tasks = tasks.and_then(|text| text.parse().ok()).unwrap_or(1);
         let mut flink = Flink::new(id, work + 1, tasks, batch, scheduler);
         flink.old = image_of(job).ends_with(":1.13.6");
+        if has("security.ssl.rest.enabled=true") {
+            flink.scheme = "https:";
+        }
         flink
     }
 

@@ -25,6 +25,8 @@ pub struct Flink {
     pub scheduler: Scheduler,
     /// Whether it is older than 1.15: it chooses the IDs of savepoints, and refuses requests that have one.
     pub old: bool,
+    /// What the API server's proxy puts before its name: `https:` where its REST takes only TLS.
+    pub scheme: &'static str,
     /// The directory for savepoints in its configuration.
     pub savepoint_dir: Option<&'static str>,
     /// Most tasks of its vertex, for the adaptive scheduler.
@@ -90,6 +92,7 @@ impl Flink {
             tasks,
             scheduler,
             old: false,
+            scheme: "",
             savepoint_dir: Some("file:/savepoints"),
             upper: tasks,
             triggers: BTreeMap::new(),

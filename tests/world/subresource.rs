@@ -14,7 +14,11 @@ use super::{Place, Request, World, missing};
 impl World {
     pub(super) fn subresource(&mut self, request: &Request, place: &Place, name: &str, sub: &str) -> Reply {
         if let Some(path) = sub.strip_prefix("proxy/") {
-            let service = name.split(':').next().unwrap_or_default();
+            let (scheme, at) = match name.strip_prefix("https:") {
+                Some(at) => ("https:", at),
+                None => ("", name),
+            };
+            let service = at.split(':').next().unwrap_or_default();
             if place.collection.ends_with("/pods") {
                 let reply = match self.flinks.get_mut(&format!("{}/{service}", place.collection)) {
                     Some(flink) => flink.answer(request, path, 0, &mut self.disk),
@@ -41,6 +45,14 @@ impl World {
                 let text = format!("no endpoints available for service {name:?}");
                 return Reply::fault(503, "ServiceUnavailable", &text);
             };
+            match (flink.scheme, scheme) {
+                ("https:", "") => return Reply::Whole(301, String::new()),
+                ("", "https:") => {
+                    let text = "error trying to reach service: http: server gave HTTP response to HTTPS client";
+                    return Reply::fault(503, "ServiceUnavailable", text);
+                }
+                _ => {}
+            }
             let reply = flink.answer(request, path, task_managers, &mut self.disk);
             self.tick();
             return reply;

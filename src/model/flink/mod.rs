@@ -316,6 +316,8 @@ pub fn without_effect(key: &str) -> Option<&'static str> {
     } else if config_keys::current(key) == "execution.state-recovery.claim-mode" {
         // Tried with 1.17.2, 1.20.5 and 2.3.0.
         Some("each start of the JobManager overwrites it; the claim mode is always NO_CLAIM")
+    } else if key.starts_with("external-resource.") && key.ends_with(".kubernetes.config-key") {
+        Some("a podTemplate of a file requests the resource for the TaskManagers")
     } else if let Some(reason) = for_no_process(key) {
         Some(reason)
     } else if key.starts_with("kubernetes.") && owned_key(key).is_none() && !KUBERNETES_CLIENT.iter().any(starts) {
@@ -403,6 +405,7 @@ mod tests {
             "kubernetes.operator.periodic.savepoint.interval",
             "job.autoscaler.enabled",
             "kubernetes.jobmanager.cpu",
+            "external-resource.gpu.kubernetes.config-key",
             "containerized.master.env.A",
             "execution.state-recovery.claim-mode",
             "env.java.opts.client",

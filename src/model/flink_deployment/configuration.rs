@@ -94,6 +94,13 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
             faults.refuse(&format!("{path}{key}"), reason);
         } else if let Some(reason) = without_effect(key) {
             faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));
+        } else if faults.by_hand && asks_for_certificates(key, &flat[key]) {
+            let reason = "Flink's REST then answers no client without a certificate, and the plugin has none: it could \
+                          neither watch nor stop the job. A NetworkPolicy limits who reaches REST, too";
+            faults.refuse(&format!("{path}{key}"), reason);
+        } else if let Some(size) = in_flinks_units(key, &flat[key]).filter(|_| faults.by_hand) {
+            let reason = format!("Flink does not read {:?}: it is {size} in its units", flat[key]);
+            faults.refuse(&format!("{path}{key}"), reason);
         }
     }
     for key in flat.keys() {
@@ -103,6 +110,22 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     }
     flat.retain(|key, value| left_out(key, path).is_none() && !as_in_templates(key, value));
     layer.configuration = flat;
+}
+
+/// Whether clients of Flink's REST must have certificates. Source: Flink's `SSLUtils.createRestServerSSLEngineFactory`.
+fn asks_for_certificates(key: &str, value: &str) -> bool {
+    key == "security.ssl.rest.authentication-enabled" && value.trim().eq_ignore_ascii_case("true")
+}
+
+/// A size of memory that Flink does not read, in its own units: it knows neither those of Kubernetes nor fractions. Source:
+/// its `MemorySize.parseBytes`.
+fn in_flinks_units(key: &str, value: &str) -> Option<String> {
+    let key = flink::memory::present(key, None);
+    let of_process = key.starts_with("jobmanager.memory.") || key.starts_with("taskmanager.memory.");
+    let text = value.trim().trim_end_matches(['b', 'B']);
+    let foreign = text.ends_with('i') || (text.contains('.') && !key.ends_with("fraction"));
+    let size = quantity::memory_flink(text).ok().filter(|_| of_process && foreign)?;
+    Some(size.to_flink())
 }
 
 /// Whether Flink reads this key from its option `-D`.
@@ -119,9 +142,9 @@ fn left_out(key: &str, path: &str) -> Option<&'static str> {
 /// Whether the templates already have this value, under any name of the key: files often repeat Flink's ports.
 ///
 /// A TaskManager's address is that of its Pod here; Flink's own deployment drops these keys. Source:
-/// `FlinkConfMountDecorator`.
+/// `FlinkConfMountDecorator`. The last ones are defaults of Flink, and true here.
 fn as_in_templates(key: &str, value: &str) -> bool {
-    const SAME: [(&str, &str); 10] = [
+    const SAME: [(&str, &str); 15] = [
         ("jobmanager.rpc.port", "6123"),
         ("blob.server.port", "6124"),
         ("rest.port", "8081"),
@@ -132,8 +155,15 @@ fn as_in_templates(key: &str, value: &str) -> bool {
         ("taskmanager.bind-host", "0.0.0.0"),
         ("taskmanager.host", "0.0.0.0"),
         ("taskmanager.rpc.port", "6122"),
+        ("execution.state-recovery.claim-mode", "NO_CLAIM"),
+        ("kubernetes.artifacts.local-upload-enabled", "false"),
+        ("kubernetes.entry.path", "/docker-entrypoint.sh"),
+        ("kubernetes.flink.conf.dir", "/opt/flink/conf"),
+        ("kubernetes.hostnetwork.enabled", "false"),
     ];
-    SAME.contains(&(config_keys::current(key), value.trim()))
+    let (key, value) = (config_keys::current(key), value.trim());
+    SAME.iter()
+        .any(|(same, said)| *same == key && said.eq_ignore_ascii_case(value))
 }
 
 /// Adds a value of any depth under its dotted key, like Flink when it reads its config.yaml.

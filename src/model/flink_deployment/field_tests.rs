@@ -99,6 +99,8 @@ const FIELDS: &[(&str, &str)] = &[
     ("kubernetes.internal-service.annotations", "'a:b'"),
     ("env.java.opts.all", "-Da=b"),
     ("env.ssh.opts", "-v"),
+    ("security.ssl.rest.enabled", "'true'"),
+    ("security.ssl.rest.authentication-enabled", "'true'"),
     ("high-availability", "{type: kubernetes, storageDir: 's3://a/b'}"),
 ];
 
@@ -409,6 +411,22 @@ fn keys_of_native_kubernetes_become_pods() {
     assert!(has(&made.deployment, "-Dtaskmanager.memory.process.size=2g"));
 }
 
+/// Without the amount of the container a TaskManager finds no GPU, and ends.
+#[test]
+fn external_resources_are_those_of_the_task_managers() {
+    let (made, said) = made(
+        "image: 'flink:1.20', job: {}, taskManager: {resource: {memory: 2g}}, flinkConfiguration: {external-resources: gpu;fpga, \
+         external-resource: {gpu: {amount: 2, kubernetes.config-key: nvidia.com/gpu}, fpga.kubernetes.config-key: a.b/fpga, \
+         other: {amount: 1, kubernetes.config-key: a.b/other}}}",
+    );
+    assert!(said.is_empty(), "{said:?}");
+    let amounts = json!({"memory": "2Gi", "nvidia.com/gpu": "2"});
+    let resources = json!({"requests": amounts, "limits": amounts});
+    assert_eq!(main(&made.deployment)["resources"], resources);
+    assert!(has(&made.deployment, "-Dexternal-resource.gpu.amount=2"));
+    assert!(!made.job.to_string().contains("nvidia"), "{:#}", made.job);
+}
+
 #[test]
 fn tolerations_of_a_key_are_added_to_those_of_both_roles() {
     let (made, said) = made(
@@ -443,4 +461,26 @@ fn what_loses_is_said_by_its_path() {
     let limits = json!({"memory": "2Gi", "cpu": 3});
     assert_eq!(main(&made.job)["resources"]["limits"], limits);
     assert_eq!(main(&made.job)["image"], "flink:1.20");
+}
+
+/// The operator needs no `spec.image`, and Flink takes that of the main container then.
+#[test]
+fn an_image_may_stand_in_the_pod_template() {
+    const MAIN: &str =
+        "podTemplate: {spec: {containers: [{name: flink-main-container, image: 'acme/job:1.20-java17'}]}}";
+    for place in [
+        MAIN.to_owned(),
+        format!("jobManager: {{{MAIN}}}, taskManager: {{{MAIN}}}"),
+    ] {
+        let (made, said) = made(&format!("job: {{}}, {place}"));
+        assert!(said.is_empty(), "{said:?}");
+        for object in [&made.job, &made.deployment] {
+            assert_eq!(main(object)["image"], "acme/job:1.20-java17", "{place}");
+        }
+    }
+    // A flag names that of both.
+    let text = format!(
+        "{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, spec: {{job: {{}}, jobManager: {{{MAIN}}}}}}}"
+    );
+    assert_eq!(read_all(&text, "x.yaml").unwrap().layers[0].image, None);
 }

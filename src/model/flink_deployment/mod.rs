@@ -12,6 +12,7 @@ mod annotations;
 mod configuration;
 mod fields;
 mod foreign;
+mod job_jar;
 mod json;
 mod native_keys;
 pub(crate) mod operator;
@@ -25,7 +26,7 @@ pub(crate) mod write;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::fields::{Faults, Section};
 use super::file_text;
@@ -204,8 +205,7 @@ fn put_pod_templates(document: &mut Value, again: Value) {
 }
 
 fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
-    if let Some(expression) = file_text::helm_expression(text) {
-        let line = text[..text.find(expression).unwrap_or_default()].matches('\n').count() + 1;
+    if let Some((line, expression)) = file_text::unrendered(text) {
         return Error::usage(format!(
             "{source}:{line}: it is a template of Helm: {expression} has not been filled in"
         ))
@@ -254,6 +254,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
                         checks::selects_nothing(&format!("{source}: {other}: {path}"), selector, &[])
                     });
                     found.doubts.extend(doubts);
+                    found.doubts.extend(refers_to_us(other, source, root.fields()));
                     let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
                     let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
                     found
@@ -274,6 +275,16 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     }
     found.layers.push(read::layer(root, faults));
     found.sources.push(faults.document());
+}
+
+/// Why an object does nothing that refers to a FlinkDeployment, such as an autoscaler: there is none.
+fn refers_to_us(kind: &str, source: &str, fields: &Map<String, Value>) -> Option<String> {
+    let spec = fields.get("spec")?;
+    let references = ["jobReference", "scaleTargetRef", "targetRef"];
+    let reference = references.iter().find(|reference| spec[**reference]["kind"] == KIND)?;
+    Some(format!(
+        "{source}: {kind}: spec.{reference}: it refers to a {KIND}, and none is created, only the objects of a cluster; `kubectl flink scale` changes the parallelism, and `kubectl flink savepoint` takes a savepoint"
+    ))
 }
 
 #[cfg(test)]

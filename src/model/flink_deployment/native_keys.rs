@@ -23,7 +23,8 @@ const HADOOP_CONF: &str = "/opt/hadoop/conf";
 
 /// Takes the keys out of `flat`, and applies them to `layer`, whose other fields were read before.
 pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut Config, faults: &mut Faults) {
-    let is_native = |key: &String| key.starts_with("kubernetes.") || key.starts_with("containerized.");
+    const PREFIXES: [&str; 3] = ["kubernetes.", "containerized.", EXTERNAL];
+    let is_native = |key: &String| PREFIXES.iter().any(|prefix| key.starts_with(*prefix));
     if !flat.keys().any(is_native) {
         return;
     }
@@ -44,7 +45,11 @@ pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut 
     ] {
         keys.role(name, env, common.as_deref(), role);
     }
+    keys.external_resources(&mut layer.task_manager);
 }
+
+/// What keys of external resources start with.
+const EXTERNAL: &str = "external-resource.";
 
 /// A patch of the main container.
 fn main(fields: Value) -> Value {
@@ -179,6 +184,32 @@ impl Keys<'_> {
         if let Some((at, folder)) = self.take("kubernetes.flink.log.dir") {
             let variable = json!({ "env": [{ "name": "FLINK_LOG_DIR", "value": folder }] });
             self.patch(&at, &mut layer.pod_template, &main(variable));
+        }
+    }
+
+    /// Amounts of other resources, such as GPUs, of the TaskManagers. Source: Flink's `ExternalResourceUtils`, and
+    /// `KubernetesUtils.getResourceRequirements`.
+    fn external_resources(&mut self, role: &mut RoleConfig) {
+        let listed = self.flat.get("external-resources").cloned().unwrap_or_default();
+        let keys = self.flat.keys().filter_map(|key| {
+            let name = key.strip_prefix(EXTERNAL)?.strip_suffix(".kubernetes.config-key")?;
+            Some((key.clone(), name.to_owned()))
+        });
+        let keys: Vec<(String, String)> = keys.collect();
+        for (key, name) in keys {
+            let said = self.flat.remove(&key).unwrap_or_default();
+            let resource = said.trim();
+            let amount = self.flat.get(&format!("{EXTERNAL}{name}.amount"));
+            let amount = amount.and_then(|text| text.trim().parse::<u64>().ok());
+            // Flink leaves out those without an amount.
+            let Some(amount) = amount.filter(|amount| *amount > 0) else {
+                continue;
+            };
+            if listed.split(';').any(|one| one.trim() == name) {
+                let amounts = json!({ resource: amount.to_string() });
+                let patch = main(json!({ "resources": { "requests": amounts, "limits": amounts } }));
+                self.patch(&format!("{}{key}", self.path), &mut role.pod_template, &patch);
+            }
         }
     }
 

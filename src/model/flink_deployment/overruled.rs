@@ -17,6 +17,32 @@ const ROLES: [(Role, &str); 2] = [
     (Role::TaskManager, "spec.taskManager"),
 ];
 
+/// Fields without a value that mean something: they remove what the plugin's own templates have.
+const REMOVABLE: [&str; 5] = [
+    "automountServiceAccountToken",
+    "livenessProbe",
+    "readinessProbe",
+    "securityContext",
+    "startupProbe",
+];
+
+/// Removes fields that a chart leaves without a value, such as `env:`. As in the operator they say nothing; in a patch they
+/// would remove what the templates, or the pod template of both roles, say.
+pub(super) fn leave_out_empty(template: &mut Value) {
+    let says = |key: &String, value: &mut Value| !value.is_null() || REMOVABLE.contains(&key.as_str());
+    for part in ["/metadata", "/spec"] {
+        if let Some(fields) = template.pointer_mut(part).and_then(Value::as_object_mut) {
+            fields.retain(says);
+        }
+    }
+    for list in ["/spec/containers", "/spec/initContainers"] {
+        let containers = template.pointer_mut(list).and_then(Value::as_array_mut);
+        for fields in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+            fields.retain(says);
+        }
+    }
+}
+
 /// An amount of CPU or memory of the main container in a role's pod template.
 pub(super) struct Amount {
     list: &'static str,
@@ -94,6 +120,26 @@ fn container_alone(name: &str) -> String {
     )
 }
 
+/// Takes the image of the main container, where nothing else in the file names one and both roles have the same. Source:
+/// Flink's `KubernetesUtils.resolveUserDefinedValue`; the operator needs no `spec.image`.
+pub(super) fn take_image(layer: &mut Config) {
+    if layer.image.is_some() {
+        return;
+    }
+    let common = image_of(layer.pod_template.as_ref());
+    let [job_manager, task_manager] =
+        ROLES.map(|(role, _)| image_of(layer.role(role).pod_template.as_ref()).or_else(|| common.clone()));
+    layer.image = job_manager.filter(|image| task_manager.as_ref() == Some(image));
+}
+
+fn image_of(template: Option<&Value>) -> Option<String> {
+    let containers = template?["spec"]["containers"].as_array()?;
+    let main = containers
+        .iter()
+        .find(|container| container["name"] == MAIN_CONTAINER)?;
+    main["image"].as_str().map(ToOwned::to_owned)
+}
+
 /// Warns of fields without effect. `layer` must be complete.
 pub(super) fn check(layer: &Config, faults: &mut Faults) {
     let templates = [
@@ -156,5 +202,31 @@ fn loses(value: &Value, taken: Option<&str>, path: &str, by: &str, faults: &mut 
         && scalar(value) != taken
     {
         faults.warn(path, format!("no effect: {by} is taken, which says {taken}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::read_all;
+
+    #[test]
+    fn a_field_without_a_value_says_nothing() {
+        let text = "{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, metadata: {name: x}, spec: {image: a, job: {}, \
+             podTemplate: {metadata: {labels: null, annotations: null}, spec: {volumes: null, securityContext: null, \
+             containers: [{name: flink-main-container, args: null, env: null, resources: null, readinessProbe: null}]}}, \
+             jobManager: {podTemplate: {metadata: null, spec: {containers: null, nodeSelector: null}}}, \
+             taskManager: {podTemplate: {spec: null}}}}";
+        let found = read_all(text, "x.yaml").unwrap();
+        let layer = &found.layers[0];
+        let main = json!({"name": "flink-main-container", "readinessProbe": null});
+        let common = json!({"metadata": {}, "spec": {"securityContext": null, "containers": [main]}});
+        assert_eq!(layer.pod_template, Some(common));
+        assert_eq!(
+            layer.job_manager.pod_template,
+            Some(json!({"metadata": null, "spec": {}}))
+        );
+        assert!(found.warnings.is_empty(), "{:?}", found.warnings);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fields::{Faults, Section};
-use super::{POD_TEMPLATE, annotations, configuration, overruled, resources};
+use super::{POD_TEMPLATE, annotations, configuration, job_jar, overruled, resources};
 use crate::error::Error;
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
 use crate::model::flink::{FlinkVersion, Role, same_key};
@@ -170,6 +170,8 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         faults.check(&path, pod_template::check_file_name(name));
     }
     let mut last_state = false;
+    let job_fields = section.fields().get("job");
+    let uri = job_fields.and_then(|job| job["jarURI"].as_str()).map(ToOwned::to_owned);
     match section.section("job", faults) {
         Some(job_section) => last_state = job(job_section, layer, faults),
         None if faults.has("spec.job") => {}
@@ -209,6 +211,10 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         let [job_manager, task_manager] = amounts;
         overruled::put_back(job_manager, Role::JobManager, layer, faults);
         overruled::put_back(task_manager, Role::TaskManager, layer, faults);
+        overruled::take_image(layer);
+        if let Some(uri) = uri {
+            job_jar::hand_over(&uri, layer, faults);
+        }
         overruled::check(layer, faults);
         add_the_operators(layer, last_state);
     }
@@ -263,6 +269,9 @@ fn role(mut section: Section, faults: &mut Faults) -> (RoleConfig, Vec<overruled
 fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Value> {
     let mut template = section.take(POD_TEMPLATE)?;
     let path = section.path(POD_TEMPLATE);
+    if faults.for_operator {
+        overruled::leave_out_empty(&mut template);
+    }
     // The operator replaces it too: Flink's JobManager is a Deployment there.
     if let Some(pod) = template.get_mut("spec").and_then(|pod| pod.as_object_mut())
         && pod.remove("restartPolicy").is_some_and(|policy| !policy.is_null())

@@ -407,6 +407,24 @@ fn elements_with_one_key_are_refused_in_files_only() {
 }
 
 #[test]
+fn an_object_that_needs_a_flink_deployment_is_warned_of() {
+    let text = |other: &str| format!("{}---\nkind: {other}\n", with_spec("  image: a"));
+    let read = |other: &str| read_all(&text(other), "a.yaml").unwrap().warnings;
+    for (kind, reference) in [
+        ("HorizontalPodAutoscaler", "scaleTargetRef"),
+        ("VerticalPodAutoscaler", "targetRef"),
+        ("FlinkStateSnapshot", "jobReference"),
+    ] {
+        let said = read(&format!(
+            "{kind}\nspec: {{{reference}: {{kind: FlinkDeployment, name: x}}}}"
+        ));
+        let expected = format!("a.yaml: document 2: {kind}: spec.{reference}: it refers to a FlinkDeployment");
+        assert!(said.len() == 1 && said[0].starts_with(&expected), "{said:?}");
+    }
+    assert!(read("HorizontalPodAutoscaler\nspec: {scaleTargetRef: {kind: Deployment, name: x}}").is_empty());
+}
+
+#[test]
 fn written_for_the_operator() {
     let layer = Config {
         savepoint_dir: Some("s3://a".into()),

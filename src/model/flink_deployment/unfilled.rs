@@ -20,13 +20,18 @@ const NAMES: [&str; 9] = [
 /// Lists and maps whose strings are passed to Flink and the program unchanged, where such a text may be intended.
 const PASSED_ON: [&str; 2] = ["spec.job.args", "spec.flinkConfiguration"];
 
+/// Pod templates, and the parts of their Pods that name other objects. Drivers may mean such a text.
+const POD_TEMPLATES: [&str; 3] = [
+    "spec.podTemplate.spec",
+    "spec.jobManager.podTemplate.spec",
+    "spec.taskManager.podTemplate.spec",
+];
+const OTHERS: [&str; 3] = ["imagePullSecrets", "nodeSelector", "volumes"];
+
 /// Rejects names that contain `{{ … }}` or `${…}`, and warns of arguments and configuration that do.
 pub(super) fn check(fields: &Map<String, Value>, faults: &mut Faults) {
     for path in NAMES {
-        let mut steps = path.split('.');
-        let first = steps.next().and_then(|step| fields.get(step));
-        let found = steps.fold(first, |value, step| value?.get(step));
-        let Some((what, how)) = found.and_then(Value::as_str).and_then(unfilled) else {
+        let Some((what, how)) = find(fields, path).and_then(Value::as_str).and_then(unfilled) else {
             continue;
         };
         faults.refuse(path, format!("{what} has not been filled in; {how}"));
@@ -47,6 +52,36 @@ pub(super) fn check(fields: &Map<String, Value>, faults: &mut Faults) {
             }
             _ => {}
         }
+    }
+    for path in POD_TEMPLATES {
+        for field in OTHERS {
+            if let Some(part) = find(fields, path).and_then(|pod| pod.get(field)) {
+                warn_of_all(&format!("{path}.{field}"), part, faults);
+            }
+        }
+    }
+}
+
+fn find<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let mut steps = path.split('.');
+    let first = steps.next().and_then(|step| fields.get(step));
+    steps.fold(first, |value, step| value?.get(step))
+}
+
+/// Warns of all texts below `value`.
+fn warn_of_all(path: &str, value: &Value, faults: &mut Faults) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                warn_of_all(&format!("{path}.{key}"), value, faults);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                warn_of_all(&format!("{path}[{index}]"), element, faults);
+            }
+        }
+        text => warn(path, text, faults),
     }
 }
 

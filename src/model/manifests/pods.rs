@@ -61,15 +61,16 @@ pub(super) fn role(object: &mut Value, spec: &Spec, process: Role, words: [&str;
         *first = json!(words[usize::from(entrypoint == Entrypoint::Legacy)]);
     }
     let template = &mut object["spec"]["template"];
-    // They replace those of a user's own template; a layer's values for the same variables were checked.
+    for patch in [&layer.pod_template, &role.pod_template].into_iter().flatten() {
+        pod_template::merge(template, patch, &container)?;
+    }
+    // They replace those of a user's own template; a layer's values for the same variables were checked. A patch whose
+    // `env` is empty removes the variables before it.
     let variables = script_keys::variables(&layer.configuration, process).into_iter();
     let variables = variables
         .map(|variable| (variable.name.to_owned(), variable.value))
         .collect();
     pod_template::add_env(template, &container, &variables)?;
-    for patch in [&layer.pod_template, &role.pod_template].into_iter().flatten() {
-        pod_template::merge(template, patch, &container)?;
-    }
     pod_template::add_env(template, &container, &layer.env)?;
     for mount in &layer.mounts {
         pod_template::add_mount(template, &container, &Mount::clone(mount))?;

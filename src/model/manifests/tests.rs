@@ -125,7 +125,12 @@ fn keys_of_flinks_scripts_are_variables_of_the_containers() {
         configuration: configuration.map(owned).into(),
         ..layer()
     };
-    let made = made(said.clone());
+    // A chart leaves `env:` without a value where it has no variables.
+    let empty = json!({"spec": {"containers": [{"name": "flink-main-container", "env": null}]}});
+    let made = made(Config {
+        pod_template: Some(empty),
+        ..said.clone()
+    });
     let env = |object: &Value| {
         let all = container(object)["env"].as_array().unwrap().clone();
         let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
