@@ -157,6 +157,21 @@ fn a_cause_is_read_from_the_answer_and_not_from_the_names_in_it() {
             "trust this registry",
         ),
         (
+            "flink:2.3",
+            "Failed to inspect image \"\": rpc error: code = Unknown desc = short name mode is enforcing, but image name flink:2.3 returns ambiguous list",
+            "docker.io/library/flink",
+        ),
+        (
+            "flink:2.3",
+            "short-name \"flink:2.3\" did not resolve to an alias and no unqualified-search registries are defined in \"/etc/containers/registries.conf\"",
+            "docker.io/library/flink",
+        ),
+        (
+            "flink:2.3",
+            "failed to authorize: failed to fetch anonymous token: Get \"https://auth.docker.io/token\": dial tcp: lookup auth.docker.io: no such host",
+            "nodes reach",
+        ),
+        (
             "acme/job:1",
             "no match for platform in manifest: not found",
             "nodes' architecture",

@@ -58,6 +58,13 @@ fn transient_problems_are_only_a_note() {
             "failed to sync secret cache: timed out waiting for the condition",
         )
         .notes("cannot be configured");
+    case("kubelet that has just started")
+        .waits(
+            JM,
+            "CreateContainerConfigError",
+            "services have not yet been read at least once, cannot construct envvars",
+        )
+        .notes("cannot be configured");
     case("evicted once")
         .pod(
             TM,

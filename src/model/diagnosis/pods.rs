@@ -237,15 +237,21 @@ fn scheduler_words(said: &str) -> String {
 }
 
 /// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
-const SCHEDULER_HINTS: [(&str, &str); 7] = [
+const SCHEDULER_HINTS: [(&str, &str); 12] = [
     ("Insufficient memory", "ask for less memory by {memory}, or add a node"),
     (
         "Insufficient cpu",
         "ask for less CPU, or for fewer TaskManagers by a lower --parallelism or more --slots, or add a node",
     ),
     (
+        // Newer schedulers do not name the taint.
         "untolerated taint",
-        "the nodes' taints need tolerations in the Pod template",
+        "kubectl describe nodes shows the taints: those of a fault (node.kubernetes.io/…) go with it, others need tolerations in the \
+         Pod template",
+    ),
+    (
+        "were unschedulable",
+        "nodes are cordoned: kubectl get nodes shows which, and `kubectl uncordon` takes them back",
     ),
     (
         "node affinity/selector",
@@ -258,6 +264,22 @@ const SCHEDULER_HINTS: [(&str, &str); 7] = [
     (
         "persistentvolumeclaim",
         "check the claim's name given to --mount CLAIM:PATH",
+    ),
+    (
+        "volume node affinity conflict",
+        "a claim's volume is in another zone or on another node than those that have room: add a node there, or use another claim",
+    ),
+    (
+        "available persistent volumes to bind",
+        "no PersistentVolume fits a claim given by --mount CLAIM:PATH: check its size, access mode and storage class",
+    ),
+    (
+        "Insufficient ephemeral-storage",
+        "ask for less ephemeralStorage in the file, or add a node with more disk",
+    ),
+    (
+        "no nodes available to schedule pods",
+        "the Kubernetes cluster has no node that is ready: kubectl get nodes",
     ),
     ("Too many pods", "the nodes are full: add one"),
 ];
@@ -362,6 +384,8 @@ fn waits(
         "timed out waiting for the condition",
         "context deadline exceeded",
         "is reserved for",
+        // A kubelet that has just started.
+        "services have not yet been read",
     ];
     let is_final = !passing.iter().any(|p| cause.title.contains(p));
     Some(Finding::of(cause, is_final))
@@ -392,22 +416,39 @@ pub(super) fn without_quoted(said: &str) -> String {
     said.split('"').step_by(2).collect::<Vec<_>>().join(" ")
 }
 
+fn is_of_volume(reason: &str) -> bool {
+    matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume")
+}
+
+/// Whether an Event only lists the volumes that are missing, as the kubelet does every two minutes beside the Events that
+/// give the reason. Source: `WaitForAttachAndMount` of its volume manager.
+fn sums_up(event: &Event) -> bool {
+    words(event).1.starts_with("Unable to attach or mount volumes: ")
+}
+
 fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let waiting = pod.status.as_ref()?.phase.as_deref() == Some("Pending") && !has_started(pod);
     if !waiting {
         return None;
     }
-    let latest = observed
+    let mut events = observed
         .events_of_pod(pod)
-        .rev()
-        .find(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))?;
+        .filter(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))
+        .rev();
+    let newest = events.next()?;
+    let latest = if sums_up(newest) {
+        let gives_reason = |event: &&Event| is_of_volume(words(event).0) && !sums_up(event);
+        events.find(gives_reason).unwrap_or(newest)
+    } else {
+        newest
+    };
     let who = who(pod, role);
     let (reason, said) = (words(latest).0, one_line(words(latest).1));
     if reason == "FailedCreatePodSandBox" {
         // Network plugins often need a few attempts; the kubelet continues.
         return Some(Finding::Maybe(Note::new(format!("{who} gets no network yet: {said}"))));
     }
-    if !matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume") {
+    if !is_of_volume(reason) {
         return None;
     }
     // A volume that the old Pod still uses is free once that Pod has ended.
@@ -422,7 +463,9 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     );
     cause = if said.contains("Multi-Attach") {
         cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
-    } else if said.contains("not found") {
+    } else if said.contains("list of registered CSI drivers") {
+        cause.hint("the driver does not run on this node: see the Pods of its DaemonSet, often in kube-system")
+    } else if said.contains("not found") || said.contains("references non-existent") {
         cause.hint("create the missing object, or correct its name in the Pod template or --mount CLAIM:PATH")
     } else {
         cause.hint("check the claim given to --mount CLAIM:PATH and its storage class")
