@@ -22,7 +22,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
-use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, root_cause};
+use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod::{self, Phase};
@@ -257,7 +257,7 @@ async fn with_log_read(cluster: &Cluster, cause: Cause, polls: u32) -> Cause {
         let Some(log) = log_end(cluster, container).await else {
             break;
         };
-        if let Some(found) = root_cause(&log) {
+        if let Some(found) = cause.found_in(&log) {
             return cause.with_log(&found);
         }
         last = last_line(&log);

@@ -26,9 +26,9 @@ impl End<'_> {
         self.state.reason.as_deref() == Some("OOMKilled")
     }
 
-    /// Whether it ended by SIGKILL or SIGTERM.
+    /// Whether it ended by SIGKILL or SIGTERM, also by the kernel for its memory.
     pub(super) fn is_killed(&self) -> bool {
-        matches!(self.state.exit_code, 137 | 143)
+        self.is_oom() || matches!(self.state.exit_code, 137 | 143)
     }
 
     pub(super) fn finished(&self) -> Option<Timestamp> {
@@ -207,11 +207,12 @@ fn out_of_memory(role: Role, subject: &str) -> Cause {
 /// The cause for the end of a JobManager's container.
 pub(super) fn jobmanager(end: &End<'_>) -> Cause {
     let subject = who(end.pod, Role::JobManager);
-    let cause = if end.is_oom() {
+    let mut cause = if end.is_oom() {
         out_of_memory(Role::JobManager, &subject)
     } else {
         jobmanager_exit(&subject, end.state.exit_code)
     };
+    cause.killed = end.is_killed();
     let said = one_line(end.state.message.as_deref().unwrap_or_default());
     cause.evidence(said).log_of(Some(end.log.clone()))
 }
@@ -248,7 +249,7 @@ pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace:
     let waiting = pods::main_status(pod)?.state.as_ref()?.waiting.as_ref();
     let backing_off = waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"));
     let subject = who(pod, Role::TaskManager);
-    let cause = if end.is_oom() {
+    let mut cause = if end.is_oom() {
         out_of_memory(Role::TaskManager, &subject)
     } else {
         let code = end.state.exit_code;
@@ -270,6 +271,7 @@ pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace:
         )
         .hint(hint)
     };
+    cause.killed = end.is_killed();
     // A container that was killed for its memory twice will be killed again.
     let is_final =
         backing_off || end.times >= grace.taskmanager_ends || (end.is_oom() && end.times >= grace.jobmanager_ends);
@@ -286,7 +288,7 @@ fn gave_up(observed: &Observed, end: &End<'_>) -> bool {
     // One that cannot start ends sooner.
     let looked = finished.duration_since(started) >= LOOKED;
     let was_there = |pod: &Pod| jobmanager_started(pod).is_some_and(|at| at < finished);
-    looked && !end.is_oom() && !end.is_killed() && !observed.pods_of(Role::JobManager).any(was_there)
+    looked && !end.is_killed() && !observed.pods_of(Role::JobManager).any(was_there)
 }
 
 /// The earliest known start of the JobManager in a Pod.

@@ -1,5 +1,6 @@
 //! Known failures, and how to fix each.
 
+mod services;
 mod state;
 mod storage;
 
@@ -7,7 +8,7 @@ use super::CauseKind;
 
 /// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first matching row.
 pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
-    [state::STATE, PROGRAM, storage::STORAGE, OTHERS]
+    [state::STATE, PROGRAM, storage::STORAGE, services::SERVICES, OTHERS]
         .into_iter()
         .flatten()
         .find(|row| {
@@ -152,7 +153,11 @@ const PROGRAM: &[KnownFailure] = &[
     },
     KnownFailure {
         kind: CauseKind::NetworkBuffers,
-        when: &[&["Insufficient number of network buffers"]],
+        when: &[
+            &["Insufficient number of network buffers"],
+            // Source: `NetworkBufferPool`.
+            &["Timeout triggered when requesting exclusive buffers"],
+        ],
         hints: &[
             "raise -D taskmanager.memory.network.fraction or -D taskmanager.memory.network.max, or lower --parallelism",
         ],
@@ -320,10 +325,20 @@ const PROGRAM: &[KnownFailure] = &[
             &["AbstractMethodError"],
             &["IncompatibleClassChangeError"],
             &["ServiceConfigurationError"],
-            &["LinkageError", "loader constraint violation"],
         ],
         hints: &[
             "the jar was built against other versions of its libraries: build it for the Flink version of --image",
+        ],
+    },
+    KnownFailure {
+        // Source: HotSpot's `SystemDictionary`, and Kafka's `Utils.newInstance`.
+        kind: CauseKind::Libraries,
+        when: &[
+            &["LinkageError", "loader constraint violation"],
+            &["is not an instance of org.apache.kafka."],
+        ],
+        hints: &[
+            "the library is twice on the class path, in the program's jar and in /opt/flink/lib: take it out of one of them",
         ],
     },
     KnownFailure {
@@ -409,7 +424,8 @@ const OTHERS: &[KnownFailure] = &[
     },
     KnownFailure {
         kind: CauseKind::UnknownHost,
-        when: &[&["UnknownHostException"]],
+        // Kafka's clients say the other words of names that they cannot look up.
+        when: &[&["UnknownHostException"], &["No resolvable bootstrap urls"]],
         hints: &[
             "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
             "the JobManager's name is that of the Service: kubectl flink status NAME shows whether it is there",
