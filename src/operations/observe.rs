@@ -11,6 +11,8 @@ use futures::future::{Either, select};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use serde::Deserialize;
 
 use super::savepoint;
 use crate::error::{Error, Result};
@@ -30,8 +32,10 @@ use crate::model::job_phase::has_no_pods;
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
-/// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
+/// Maximum number of Pods, and of Events in one answer. For a larger cluster the report is based on these Pods.
 const LIMIT: usize = 500;
+/// Maximum number of answers with Events: other objects of the namespace may have very many.
+const EVENT_PAGES: usize = 20;
 /// Maximum number of lines and bytes of a log in which the root cause is searched.
 const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
 
@@ -63,9 +67,6 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
     let job = Target::object("get", JOBS, namespace, &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
     let pods = Target::collection("list", PODS, Some(namespace));
-    let events = Target::collection("list", EVENTS, Some(namespace));
-    // Only these of the many Events of a namespace are useful.
-    let events_query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
     let service = Target::object("get", SERVICES, namespace, &name.master());
     let flink = Flink::new(cluster, name);
     let reading = async {
@@ -74,7 +75,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
             cluster.get::<Deployment>(&deployment),
             cluster.get::<serde::de::IgnoredAny>(&service),
             cluster.get_with::<List<Pod>>(&pods, &pods_query),
-            cluster.get_with::<List<Event>>(&events, &events_query),
+            warnings(cluster, name),
             HistoryStore::look(cluster, name),
         )
     };
@@ -133,7 +134,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
     }
     match events {
         Ok(events) => {
-            for event in events.into_iter().flat_map(|list| list.items) {
+            for event in events {
                 observed.upsert_event(event);
             }
         }
@@ -146,6 +147,44 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         history,
         remarks,
     })
+}
+
+/// A page of the Events of a namespace. An answer without `items` is an error, not an empty list.
+#[derive(Deserialize)]
+struct EventPage {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<Event>,
+}
+
+/// The Warnings of the namespace that may be about the cluster: the API server does not select by a part of a name.
+async fn warnings(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Event>> {
+    let target = Target::collection("list", EVENTS, Some(cluster.namespace()));
+    // Only these of the many Events of a namespace are useful.
+    let query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
+    let prefix = format!("{name}-");
+    let may_be_of_it = |event: &Event| {
+        let about = &event.involved_object;
+        about.kind.as_deref() == Some("PersistentVolumeClaim")
+            || about.name.as_deref().is_some_and(|name| name.starts_with(&prefix))
+    };
+    let mut found = Vec::new();
+    let mut place = String::new();
+    for _ in 0..EVENT_PAGES {
+        let answer = cluster.get_with::<EventPage>(&target, &format!("{query}{place}")).await;
+        let page = match answer {
+            Ok(Some(page)) => page,
+            Err(error) if place.is_empty() => return Err(error),
+            // The Events of the pages before are better than none.
+            Ok(None) | Err(_) => break,
+        };
+        found.extend(page.items.into_iter().filter(&may_be_of_it));
+        match page.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => place = format!("&continue={}", encode(&next)),
+            None => break,
+        }
+    }
+    Ok(found)
 }
 
 /// The parallelism in the Job's annotation, or in its arguments.

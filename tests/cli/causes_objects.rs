@@ -102,6 +102,25 @@ pub fn of_objects() -> Vec<(&'static str, Scene)> {
                 ..waiting("ContainerCreating", "")
             },
         ),
+        // The namespace has more Events than come in one answer.
+        (
+            "volume",
+            Scene {
+                events_before: vec![warning(
+                    "Pod",
+                    "cart-5d4-b",
+                    "BackOff",
+                    "Back-off restarting failed container",
+                )],
+                events: vec![warning(
+                    "Pod",
+                    "demo-master-x7k2p",
+                    "FailedMount",
+                    "MountVolume.SetUp failed for volume \"v\": configmap \"absent\" not found",
+                )],
+                ..waiting("ContainerCreating", "")
+            },
+        ),
         (
             "init-container",
             Scene {

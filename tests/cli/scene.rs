@@ -19,6 +19,8 @@ pub struct Scene {
     pub conditions: Vec<Value>,
     pub pods: Vec<Value>,
     pub events: Vec<Value>,
+    /// Events of other objects, which are on a page before; none: there is one page.
+    pub events_before: Vec<Value>,
     pub log: Option<(&'static str, String)>,
     /// Put over the Job.
     pub job: Value,
@@ -92,11 +94,16 @@ impl Scene {
         }
         self.expect(server, get(PODS))
             .answer(answer(&json!({"metadata": {}, "items": self.pods})));
-        self.expect(
-            server,
-            get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning"),
-        )
-        .answer(answer(&json!({"metadata": {}, "items": self.events})));
+        let mut events = get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning");
+        if !self.events_before.is_empty() {
+            let first = events.clone().no_query("continue");
+            self.expect(server, first).answer(answer(
+                &json!({"metadata": {"continue": "a=b"}, "items": self.events_before}),
+            ));
+            events = events.query("continue", "a=b");
+        }
+        self.expect(server, events)
+            .answer(answer(&json!({"metadata": {}, "items": self.events})));
         let history = match &self.history {
             Value::Null => status(404, "NotFound", "configmaps \"demo-history\" not found"),
             data => answer(&json!({"metadata": {"name": "demo-history", "resourceVersion": "5"}, "data": data})),
