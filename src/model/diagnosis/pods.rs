@@ -146,6 +146,18 @@ pub(super) fn displaced(pod: &Pod) -> Option<String> {
     taken.then(|| join(reason, status.message.as_deref()))
 }
 
+/// When a displaced Pod was removed, as far as it says: one that its kubelet did not admit has no condition for that.
+pub(super) fn displaced_at(pod: &Pod) -> Option<Timestamp> {
+    let changed = |condition: &PodCondition| condition.last_transition_time.as_ref().map(|at| at.0);
+    if let Some(target) = condition(pod, "DisruptionTarget") {
+        return changed(target);
+    }
+    let status = pod.status.as_ref()?;
+    let conditions = status.conditions.iter().flatten().filter_map(changed).max();
+    let started = status.start_time.as_ref().map(|at| at.0);
+    conditions.max(started)
+}
+
 fn join(reason: &str, message: Option<&str>) -> String {
     match message.map(one_line).filter(|m| !m.is_empty()) {
         Some(message) => format!("{reason}: {message}"),

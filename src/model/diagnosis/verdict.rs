@@ -190,10 +190,7 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     let taken: Vec<String> = [Role::JobManager, Role::TaskManager]
         .into_iter()
         .flat_map(|role| observed.pods_of(role).map(move |pod| (role, pod)))
-        .filter(|(_, pod)| {
-            let since = pods::condition(pod, "DisruptionTarget").and_then(|c| c.last_transition_time.as_ref());
-            since.is_none_or(|since| now.duration_since(since.0) <= grace.recent)
-        })
+        .filter(|(_, pod)| pods::displaced_at(pod).is_none_or(|at| now.duration_since(at) <= grace.recent))
         .filter_map(|(role, pod)| {
             Some(format!(
                 "{} was removed: {}",
