@@ -130,11 +130,18 @@ pub(super) fn image_pull(
         NOT_REACHED
     };
     let why = if why.is_empty() { reason.to_owned() } else { why };
-    let cause = Cause::new(
+    let mut cause = Cause::new(
         CauseKind::ImagePull,
         format!("image {image} of {who} cannot be pulled: {why}"),
-    )
-    .hint(hint);
+    );
+    // Source: the kubelet's `getPullSecretsForPod`. It pulls without them.
+    let mut events = observed.events_of_pod(pod).rev();
+    if let Some(event) = events.find(|event| words(event).0 == "FailedToRetrieveImagePullSecret") {
+        cause = cause
+            .evidence(one_line(words(event).1))
+            .hint("create the Secret in the namespace, or correct its name given to --image-pull-secret");
+    }
+    let cause = cause.hint(hint);
     Finding::of(cause, permanent || often)
 }
 

@@ -26,6 +26,20 @@ fn images_and_containers() {
         .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"")
         .event(("Pod", JM), "Failed", "Failed to pull image \"app:1\": rpc error: code = Unknown desc = Head \"https://r/v2\": unauthorized: authentication required", -20, 1)
         .finds(CauseKind::ImagePull, &["unauthorized", "--image-pull-secret"]);
+    case("image denied, for lack of a Secret")
+        .waits(
+            JM,
+            "ImagePullBackOff",
+            "Back-off pulling image \"app:1\": ErrImagePull: pull access denied",
+        )
+        .event(
+            ("Pod", JM),
+            "FailedToRetrieveImagePullSecret",
+            "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not succeed.",
+            -20,
+            3,
+        )
+        .finds(CauseKind::ImagePull, &["secrets (regcred)", "create the Secret"]);
     case("registry away three times")
         .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"")
         .event(

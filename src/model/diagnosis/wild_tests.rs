@@ -139,6 +139,36 @@ fn failures_in_the_wild_are_known() {
             "network.fraction",
         ),
         (
+            "java.lang.NoClassDefFoundError: org/apache/hadoop/conf/Configuration\nCaused by: java.lang.ClassNotFoundException: org.apache.hadoop.conf.Configuration",
+            CauseKind::Libraries,
+            "Hadoop",
+        ),
+        (
+            "java.lang.NoClassDefFoundError: Could not initialize class org.xerial.snappy.Snappy",
+            CauseKind::Libraries,
+            "native library",
+        ),
+        (
+            "java.net.UnknownHostException: kafka: Temporary failure in name resolution",
+            CauseKind::UnknownHost,
+            "port 53",
+        ),
+        (
+            "software.amazon.awssdk.services.kinesis.model.ResourceNotFoundException: Stream orders under account 1 not found. (Service: Kinesis, Status Code: 400, Request ID: 0)",
+            CauseKind::ExternalService,
+            "region",
+        ),
+        (
+            "org.apache.flink.runtime.memory.MemoryReservationException: Could not allocate 536870912 bytes, only 0 bytes are remaining.",
+            CauseKind::OutOfMemory,
+            "managed.fraction",
+        ),
+        (
+            "com.amazonaws.services.s3.model.AmazonS3Exception: The difference between the request time and the current time is too large. (Service: Amazon S3; Status Code: 403; Error Code: RequestTimeTooSkewed)",
+            CauseKind::ExternalRights,
+            "clock",
+        ),
+        (
             "java.io.IOException: The rpc invocation size 27329480 exceeds the maximum akka framesize.",
             CauseKind::MessageTooLarge,
             "pekko.framesize",

@@ -34,6 +34,12 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Words of S3 and of Kerberos, which refuse credentials by the time in them.
+        kind: CauseKind::ExternalRights,
+        when: &[&["RequestTimeTooSkewed"], &["Clock skew too great"]],
+        hints: &["the clock of the Pod's node is wrong: set it by NTP, or keep the Pods off this node"],
+    },
+    KnownFailure {
         kind: CauseKind::StorageAccess,
         // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
         // The schemes are those of Flink's documentation.

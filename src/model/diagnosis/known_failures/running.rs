@@ -1,10 +1,10 @@
-//! Known failures of services that a job uses, such as Kafka and Kerberos, and of large messages.
+//! Known failures of running jobs: of the services that they use, of large messages, and of memory that Flink manages.
 
 use super::KnownFailure;
 use crate::model::diagnosis::CauseKind;
 
 /// Specific rows come before general ones. Those of refused credentials are beside the object stores', see `storage`.
-pub(super) const SERVICES: &[KnownFailure] = &[
+pub(super) const RUNNING: &[KnownFailure] = &[
     KnownFailure {
         // Source: Hadoop's `SaslRpcClient`, `UserGroupInformation` and `Server`; the JDK's `Krb5LoginModule`.
         kind: CauseKind::ExternalRights,
@@ -18,6 +18,15 @@ pub(super) const SERVICES: &[KnownFailure] = &[
         hints: &[
             "Kerberos: name the principal and its keytab, as the Pods see it, by -D security.kerberos.login.principal and \
              -D security.kerberos.login.keytab, and mount the keytab and krb5.conf into both roles",
+        ],
+    },
+    KnownFailure {
+        // Words of the C library, EAI_AGAIN.
+        kind: CauseKind::UnknownHost,
+        when: &[&["UnknownHostException", "Temporary failure in name resolution"]],
+        hints: &[
+            "the name server did not answer: see the Pods of the cluster's DNS (kubectl get pods -n kube-system), and whether a NetworkPolicy \
+             lets the Pods reach port 53",
         ],
     },
     KnownFailure {
@@ -67,6 +76,33 @@ pub(super) const SERVICES: &[KnownFailure] = &[
         ],
         hints: &[
             "set transaction.timeout.ms of the Kafka sink to at most transaction.max.timeout.ms of the brokers, which is 15 minutes by default",
+        ],
+    },
+    KnownFailure {
+        // Words of both versions of AWS's client.
+        kind: CauseKind::ExternalService,
+        when: &[&[".services.kinesis.", "ResourceNotFoundException"]],
+        hints: &[
+            "the Kinesis stream does not exist in this account and region: check both in the program's arguments and -D settings",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::NetworkBuffers,
+        when: &[
+            &["Insufficient number of network buffers"],
+            // Source: `NetworkBufferPool`.
+            &["Timeout triggered when requesting exclusive buffers"],
+        ],
+        hints: &[
+            "raise -D taskmanager.memory.network.fraction or -D taskmanager.memory.network.max, or lower --parallelism",
+        ],
+    },
+    KnownFailure {
+        // Source: Flink's `MemoryManager`.
+        kind: CauseKind::OutOfMemory,
+        when: &[&["MemoryAllocationException"], &["MemoryReservationException"]],
+        hints: &[
+            "managed memory is used up: raise --taskmanager-memory or -D taskmanager.memory.managed.fraction, or lower --slots",
         ],
     },
     KnownFailure {
