@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use checkpoints::{Checkpoint, CheckpointConfig, Checkpoints};
 
 use crate::model::flink::exceptions::Exception;
-use crate::model::flink::numbers::real;
+use crate::model::flink::numbers::{decided, real};
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
 
 /// Whether Flink's REST was reached.
@@ -146,6 +146,8 @@ pub(crate) struct Vertex {
     /// Its ID, 32 hexadecimal digits.
     pub(crate) id: String,
     pub(crate) name: String,
+    /// 0 for a vertex of a batch job until what it reads is complete. Source: `AdaptiveBatchScheduler`.
+    #[serde(deserialize_with = "decided")]
     pub(crate) parallelism: u32,
     /// Maximum number of tasks with its present state; 0 or less: unknown.
     pub(crate) max_parallelism: i64,
@@ -246,6 +248,17 @@ pub(crate) struct TaskManager {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vertex_may_not_have_its_parallelism_yet() {
+        let job: JobDetail = serde_json::from_str(
+            r#"{"state":"RUNNING","vertices":[{"id":"a","name":"Source","parallelism":4,"maxParallelism":4},
+                {"id":"b","name":"Sort","parallelism":-1,"maxParallelism":-1},{"id":"c","name":"Sink"}]}"#,
+        )
+        .unwrap();
+        let known: Vec<u32> = job.vertices.iter().map(|vertex| vertex.parallelism).collect();
+        assert_eq!(known, [4, 0, 0]);
+    }
 
     #[test]
     fn rates_are_read_whatever_is_missing() {
