@@ -10,6 +10,16 @@ use super::age::age;
 use super::diagnosis::{first_seen, last_seen, times_seen};
 use super::names::ClusterName;
 
+/// Whether an Event may be about an object of the cluster `name`, or about a claim that its Pods mount.
+pub(crate) fn may_be_of(name: &ClusterName, event: &Event) -> bool {
+    let about = &event.involved_object;
+    let begins = |object: &str| {
+        let rest = object.strip_prefix(name.as_str());
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    };
+    about.kind.as_deref() == Some("PersistentVolumeClaim") || about.name.as_deref().is_some_and(begins)
+}
+
 /// Selects the Events of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {

@@ -25,6 +25,7 @@ use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line};
+use crate::model::events::may_be_of;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod::{self, Phase};
@@ -162,12 +163,6 @@ async fn warnings(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Event>> {
     let target = Target::collection("list", EVENTS, Some(cluster.namespace()));
     // Only these of the many Events of a namespace are useful.
     let query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
-    let prefix = format!("{name}-");
-    let may_be_of_it = |event: &Event| {
-        let about = &event.involved_object;
-        about.kind.as_deref() == Some("PersistentVolumeClaim")
-            || about.name.as_deref().is_some_and(|name| name.starts_with(&prefix))
-    };
     let mut found = Vec::new();
     let mut place = String::new();
     for _ in 0..EVENT_PAGES {
@@ -178,7 +173,7 @@ async fn warnings(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Event>> {
             // The Events of the pages before are better than none.
             Ok(None) | Err(_) => break,
         };
-        found.extend(page.items.into_iter().filter(&may_be_of_it));
+        found.extend(page.items.into_iter().filter(|event| may_be_of(name, event)));
         match page.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => place = format!("&continue={}", encode(&next)),
             None => break,

@@ -227,6 +227,14 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     for (_, claim) in claims(observed, pod) {
         cause = cause.evidence(claim);
     }
+    // Source: cluster-autoscaler's NotTriggerScaleUp, Karpenter's FailedScheduling.
+    let no_new_node = |event: &&Event| {
+        let (reason, said) = words(event);
+        reason == "NotTriggerScaleUp" || said.starts_with("Failed to schedule pod, ")
+    };
+    if let Some(event) = observed.events_of_pod(pod).rev().find(no_new_node) {
+        cause = cause.evidence(one_line(words(event).1));
+    }
     for (needle, hint) in SCHEDULER_HINTS {
         if said.contains(needle) {
             cause = cause.hint(hint.replace("{memory}", memory_flag(role)));
