@@ -1,7 +1,7 @@
 //! Reads everything about a cluster once: its objects, Pods, Events, history, and Flink's REST.
 //!
 //! The requests run in parallel. The minimum is three round trips, because some of Flink's requests need the answers of
-//! others.
+//! others; one more for a Pod without a node, of which an autoscaler may say more.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures::future::{Either, select};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line};
-use crate::model::events::may_be_of;
+use crate::model::events::{OF_AUTOSCALERS, WARNINGS, may_be_of};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod::{self, Phase};
@@ -76,7 +76,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
             cluster.get::<Deployment>(&deployment),
             cluster.get::<serde::de::IgnoredAny>(&service),
             cluster.get_with::<List<Pod>>(&pods, &pods_query),
-            warnings(cluster, name),
+            events_with(cluster, name, WARNINGS),
             HistoryStore::look(cluster, name),
         )
     };
@@ -141,6 +141,11 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         }
         Err(error) => note("Events", &error),
     }
+    if observed.pods.values().any(has_no_node)
+        && let Ok(events) = events_with(cluster, name, OF_AUTOSCALERS).await
+    {
+        events.into_iter().for_each(|event| observed.upsert_event(event));
+    }
     observed.poll(snapshot.view());
     Ok(Observation {
         observed,
@@ -158,11 +163,11 @@ struct EventPage {
     items: Vec<Event>,
 }
 
-/// The Warnings of the namespace that may be about the cluster: the API server does not select by a part of a name.
-async fn warnings(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Event>> {
+/// The Events of the namespace with these fields that may be about the cluster: the API server does not select by a part of a
+/// name.
+async fn events_with(cluster: &Cluster, name: &ClusterName, fields: &str) -> Result<Vec<Event>> {
     let target = Target::collection("list", EVENTS, Some(cluster.namespace()));
-    // Only these of the many Events of a namespace are useful.
-    let query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
+    let query = format!("fieldSelector={}&limit={LIMIT}", encode(fields));
     let mut found = Vec::new();
     let mut place = String::new();
     for _ in 0..EVENT_PAGES {
@@ -194,6 +199,13 @@ fn parallelism(job: &Job) -> Option<u32> {
 
 fn is_without_pods(job: &Job) -> bool {
     serde_json::to_value(job).is_ok_and(|job| has_no_pods(&job))
+}
+
+/// Whether the scheduler has found no node for a Pod.
+fn has_no_node(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let of_scheduler = |condition: &PodCondition| condition.reason.as_deref() == Some("Unschedulable");
+    conditions.is_some_and(|conditions| conditions.iter().any(of_scheduler))
 }
 
 /// Whether Flink may run in a Pod of a JobManager that is not about to end.

@@ -40,6 +40,19 @@ pub fn of_pods() -> Vec<(&'static str, Scene)> {
             "unschedulable",
             unscheduled("0/1 nodes are available: 1 Insufficient memory."),
         ),
+        // A node is on its way.
+        (
+            "starting",
+            Scene {
+                other_events: vec![warning(
+                    "Pod",
+                    "demo-master-x7k2p",
+                    "Nominated",
+                    "Pod should schedule on: nodeclaim/a",
+                )],
+                ..unscheduled("0/1 nodes are available: 1 Insufficient memory.")
+            },
+        ),
         (
             "quota",
             refused(

@@ -266,11 +266,9 @@ fn without_node(event: &Value) -> Sandbox {
     let warnings = lists(EVENTS).query("fieldSelector", "type=Warning");
     server.expect(warnings).often().answer(list_of(&[]));
     // It may come last.
-    let others = "type=Normal,reason!=Scheduled,reason!=Pulling,reason!=Pulled,reason!=Created,reason!=Started,reason!=Killing,\
-                  reason!=Completed,reason!=SuccessfulCreate,reason!=SuccessfulDelete,reason!=ScalingReplicaSet";
     let found = list_of(std::slice::from_ref(event)).after(Duration::from_millis(300));
     server
-        .expect(lists(EVENTS).query("fieldSelector", others))
+        .expect(lists(EVENTS).query("fieldSelector", crate::scene::OTHER_EVENTS))
         .often()
         .answer(found);
     nothing_else(server);

@@ -206,11 +206,14 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
         }
         _ => return None,
     }
-    // Source: cluster-autoscaler's TriggeredScaleUp, Karpenter's Nominated.
-    let scaling = observed
-        .events_of_pod(pod)
-        .any(|event| matches!(words(event).0, "TriggeredScaleUp" | "Nominated"));
-    if scaling {
+    // Source: cluster-autoscaler's TriggeredScaleUp and NotTriggerScaleUp, Karpenter's Nominated and FailedScheduling.
+    let is_of_autoscaler = |event: &&Event| {
+        let (reason, said) = words(event);
+        matches!(reason, "TriggeredScaleUp" | "Nominated" | "NotTriggerScaleUp")
+            || said.starts_with("Failed to schedule pod, ")
+    };
+    let of_autoscaler = observed.events_of_pod(pod).rev().find(is_of_autoscaler);
+    if of_autoscaler.is_some_and(|event| matches!(words(event).0, "TriggeredScaleUp" | "Nominated")) {
         return Some(Finding::Maybe(Note::new(format!("{who} waits for a new node: {said}"))));
     }
     let preempting = pod.status.as_ref().is_some_and(|s| s.nominated_node_name.is_some());
@@ -227,12 +230,7 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     for (_, claim) in claims(observed, pod) {
         cause = cause.evidence(claim);
     }
-    // Source: cluster-autoscaler's NotTriggerScaleUp, Karpenter's FailedScheduling.
-    let no_new_node = |event: &&Event| {
-        let (reason, said) = words(event);
-        reason == "NotTriggerScaleUp" || said.starts_with("Failed to schedule pod, ")
-    };
-    if let Some(event) = observed.events_of_pod(pod).rev().find(no_new_node) {
+    if let Some(event) = of_autoscaler {
         cause = cause.evidence(one_line(words(event).1));
     }
     for (needle, hint) in SCHEDULER_HINTS {
