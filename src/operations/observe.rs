@@ -38,7 +38,8 @@ const LIMIT: usize = 500;
 /// Maximum number of answers with Events: other objects of the namespace may have very many.
 const EVENT_PAGES: usize = 20;
 /// Maximum number of lines and bytes of a log in which the root cause is searched.
-const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
+const LOG_LINES: usize = 2000;
+const LOG_BYTES: usize = 1 << 20;
 
 /// How long Flink may take to answer where no Pod of a JobManager is up: the address of a Pod that is gone answers nothing, and
 /// a request through the API server waits for it.
@@ -261,19 +262,24 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
 const POLLS: u32 = 10;
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node.
+/// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node. The server counts its
+/// bytes from the first line that is asked for, so that a long answer lacks the last lines: then fewer are asked for.
 pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
-    let query = format!(
-        "container={}&previous={}&{LOG_TAIL}",
-        encode(&of.container),
-        of.previous
-    );
-    match cluster.text(&target, &query).await {
-        Ok(log) => Some(log),
-        Err(error) => {
-            tracing::debug!(%error, "no log");
-            None
+    let mut lines = LOG_LINES;
+    loop {
+        let query = format!(
+            "container={}&previous={}&tailLines={lines}&limitBytes={LOG_BYTES}",
+            encode(&of.container),
+            of.previous
+        );
+        match cluster.text(&target, &query).await {
+            Ok(log) if log.len() < LOG_BYTES || lines == 1 => return Some(log),
+            Ok(_) => lines = (lines / 8).max(1),
+            Err(error) => {
+                tracing::debug!(%error, "no log");
+                return None;
+            }
         }
     }
 }
