@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::container_start::not_started;
 use super::observed::{Observed, Role, role_of};
 use super::pods::{self, Finding, memory_flag, role_word, who};
 use super::trace::one_line;
@@ -214,6 +215,10 @@ pub(super) fn jobmanager(end: &End<'_>) -> Cause {
     };
     cause.killed = end.is_killed();
     let said = one_line(end.state.message.as_deref().unwrap_or_default());
+    // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
+    if matches!(end.state.reason.as_deref(), Some("StartError" | "ContainerCannotRun")) {
+        cause.hints = vec![not_started(&said, memory_flag(Role::JobManager))];
+    }
     cause.evidence(said).log_of(Some(end.log.clone()))
 }
 

@@ -112,6 +112,23 @@ fn images_and_containers() {
             "exec: \"/docker-entrypoint.sh\": stat: no such file or directory",
         )
         .finds(CauseKind::ContainerCreate, &["taskmanager"]);
+    case("file on a directory")
+        .waits(JM, "RunContainerError", "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting \"/var/lib/kubelet/pods/1/volume-subpaths/conf/flink-master/0\" to rootfs at \"/opt/flink/conf\": not a directory: Are you trying to mount a directory onto a file (or vice-versa)?: unknown")
+        .finds(CauseKind::ContainerCreate, &["mountPath and subPath"]);
+    case("too little memory for a process")
+        .waits(TM, "RunContainerError", "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: container init was OOM-killed (memory limit too low?): unknown")
+        .finds(CauseKind::ContainerCreate, &["--taskmanager-memory"]);
+    case("file on a directory of a Pod that is not restarted")
+        .with(|o| {
+            let message = "error mounting \"/x\" to rootfs at \"/opt/flink/conf\": not a directory: unknown";
+            let state = json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": message}});
+            pod_with(o, JM, "Failed", state, json!({}), 0);
+            job(o, json!({"failed": 2}));
+        })
+        .finds(
+            CauseKind::ContainerCreate,
+            &["mountPath and subPath", "/opt/flink/conf"],
+        );
     case("start error, again and again")
         .pod_with(
             TM,

@@ -9,6 +9,7 @@
 
 mod cause;
 mod checkpoints;
+mod container_start;
 mod exits;
 mod health;
 mod image_pull;

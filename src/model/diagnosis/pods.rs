@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::container_start::{non_root, not_started};
 use super::image_pull::image_pull;
 use super::observed::{Observed, Role, first_seen, words};
 use super::trace::one_line;
@@ -346,10 +347,9 @@ fn waits(
     let said = one_line(waiting.message.as_deref().unwrap_or_default());
     let who = who(pod, role);
     let image = image_of(pod, &container.name);
-    let not_started = |said: &str| {
+    let unstarted = |said: &str| {
         let title = format!("container {} of {who} cannot be started: {said}", container.name);
-        Cause::new(CauseKind::ContainerCreate, title)
-            .hint("check that the image is a Flink image built for the nodes' architecture: --image")
+        Cause::new(CauseKind::ContainerCreate, title).hint(not_started(said, memory_flag(role)))
     };
     // Source of the reasons: pkg/kubelet/images/types.go and pkg/kubelet/kuberuntime/kuberuntime_container.go.
     let cause = match reason {
@@ -386,14 +386,14 @@ fn waits(
                 )
             }
         }
-        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => not_started(&said),
+        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => unstarted(&said),
         "CrashLoopBackOff" => {
             let end = container.last_state.as_ref()?.terminated.as_ref()?;
             // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
             if !matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")) {
                 return None;
             }
-            not_started(&one_line(end.message.as_deref().unwrap_or_default()))
+            unstarted(&one_line(end.message.as_deref().unwrap_or_default()))
         }
         _ => return None,
     };
@@ -407,26 +407,6 @@ fn waits(
     ];
     let is_final = !passing.iter().any(|p| cause.title.contains(p));
     Some(Finding::of(cause, is_final))
-}
-
-/// How to fix a container that would run as root despite `runAsNonRoot`; `None`: the message is about something else.
-/// Source: `verifyRunAsNonRoot` of the kubelet.
-fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
-    if said.contains("runAsUser breaks non-root policy") {
-        Some(format!(
-            "container {container} has runAsUser: 0 beside runAsNonRoot of its Pod: give it another user (9999 is Flink's), or runAsNonRoot: false of its own"
-        ))
-    } else if said.contains("image will run as root") {
-        Some(format!(
-            "image {image} of container {container} runs as root: set its runAsUser, or build it on an official Flink image, whose user is 9999"
-        ))
-    } else if said.contains("non-numeric user") {
-        Some(format!(
-            "set runAsUser of container {container} to the number of the image's user"
-        ))
-    } else {
-        None
-    }
 }
 
 /// A message without its quoted parts: names may contain any words.
