@@ -70,12 +70,28 @@ pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
     let ended = observed.pods_of(role).filter_map(of).max_by_key(End::finished);
     ended.map(|end| end.log).or_else(|| {
         let pod = observed.pods_of(role).rfind(|pod| pods::has_started(pod))?;
-        Some(PodContainer {
-            pod: pods::name(pod).to_owned(),
-            role,
-            container: pods::main_container(pod)?.to_owned(),
-            previous: false,
-        })
+        present_log(pod, role)
+    })
+}
+
+/// The same for what happens now: that of a container which runs comes first. Those that ended before it say nothing of it.
+pub(super) fn log_now(observed: &Observed, role: Role) -> Option<PodContainer> {
+    let runs = |pod: &&Pod| {
+        let state = pods::main_status(pod).and_then(|status| status.state.as_ref());
+        state.is_some_and(|state| state.running.is_some())
+    };
+    let running = observed.pods_of(role).rfind(runs);
+    running
+        .and_then(|pod| present_log(pod, role))
+        .or_else(|| log_of(observed, role))
+}
+
+fn present_log(pod: &Pod, role: Role) -> Option<PodContainer> {
+    Some(PodContainer {
+        pod: pods::name(pod).to_owned(),
+        role,
+        container: pods::main_container(pod)?.to_owned(),
+        previous: false,
     })
 }
 
@@ -339,4 +355,32 @@ pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
 /// Whether an end is too old to matter: a cluster that ran for months may have such ends.
 fn stale(end: &End<'_>, now: Timestamp, grace: &Grace) -> bool {
     end.finished().is_some_and(|at| now.duration_since(at) > grace.recent)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::diagnosis::fixtures::{JM, cluster, ended, pod_with, running, terminated};
+
+    #[test]
+    fn what_happens_now_is_in_the_log_of_the_container_that_runs() {
+        let mut observed = cluster();
+        pod_with(&mut observed, JM, "Running", running(), terminated(1, "Error"), 1);
+        assert!(log_of(&observed, Role::JobManager).unwrap().previous);
+        assert!(!log_now(&observed, Role::JobManager).unwrap().previous);
+
+        // Of a Job that starts another Pod in place of one that failed.
+        pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
+        ended(&mut observed, "demo-master-zzzzz", 1, "Error");
+        assert_eq!(log_of(&observed, Role::JobManager).unwrap().pod, "demo-master-zzzzz");
+        assert_eq!(log_now(&observed, Role::JobManager).unwrap().pod, JM);
+
+        ended(&mut observed, JM, 1, "Error");
+        assert_eq!(
+            log_now(&observed, Role::JobManager),
+            log_of(&observed, Role::JobManager)
+        );
+    }
 }

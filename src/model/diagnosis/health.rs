@@ -466,6 +466,6 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
     Some(
         Cause::new(CauseKind::RestClosed, text)
             .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
-            .log_of(exits::log_of(observed, Role::JobManager)),
+            .log_of(exits::log_now(observed, Role::JobManager)),
     )
 }

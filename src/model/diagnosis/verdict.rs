@@ -87,7 +87,13 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
             .hint("start it again: kubectl flink create, or resume it from its last savepoint"),
         _ => return None,
     };
-    let cause = cause.log_of(exits::log_of(observed, Role::JobManager));
+    // A JobManager that does not answer any more has ended, and may have been started again.
+    let log = if live.is_some() {
+        exits::log_now(observed, Role::JobManager)
+    } else {
+        exits::log_of(observed, Role::JobManager)
+    };
+    let cause = cause.log_of(log);
     Some(failed(with_taskmanagers(observed, cause)))
 }
 
