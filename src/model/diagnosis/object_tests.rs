@@ -68,7 +68,7 @@ fn nodes_volumes_and_admission() {
         .event(
             ("Pod", JM),
             "FailedAttachVolume",
-            "Multi-Attach error for volume \"pvc-1\"",
+            "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) demo-master-zzzzz",
             -40,
             1,
         )

@@ -451,15 +451,29 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     }
     // A volume that the old Pod still uses is free once that Pod has ended.
     let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
-    // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries.
-    let behind = said.contains("no relationship found between node");
+    // A volume is detached from the node of a Pod that has gone only after that node has unmounted it, which takes a minute or two.
+    // Source: `reportMultiAttachError` of the attach/detach controller, which names the Pods where there are still some.
+    let detached = said.contains("exclusively attached");
+    // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries. So does the
+    // controller where a driver is slow, whose words are gRPC's.
+    let late = [
+        "no relationship found between node",
+        "code = DeadlineExceeded",
+        "code = Aborted",
+    ];
+    let behind = detached || late.iter().any(|words| said.contains(words));
     let limit = if behind { grace.volume * 6 } else { grace.volume };
     let is_final = !held && older(first_seen(latest), now, limit);
     let mut cause = Cause::new(
         CauseKind::Volume,
         format!("a volume of {who} cannot be mounted: {said}"),
     );
-    cause = if said.contains("Multi-Attach") {
+    cause = if detached {
+        cause.hint(
+            "Kubernetes detaches it from the node of a Pod that has gone, after six minutes if that node does not answer: \
+             kubectl get volumeattachments shows where it is",
+        )
+    } else if said.contains("Multi-Attach") {
         cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
     } else if said.contains("list of registered CSI drivers") {
         cause.hint("the driver does not run on this node: see the Pods of its DaemonSet, often in kube-system")
