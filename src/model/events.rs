@@ -10,6 +10,23 @@ use super::age::age;
 use super::diagnosis::{first_seen, last_seen, times_seen};
 use super::names::ClusterName;
 
+/// The field selector of warnings.
+pub(crate) const WARNINGS: &str = "type=Warning";
+/// That of what autoscalers say of Pods that wait for a node: it is of the type Normal, like what is said of every Pod that starts
+/// or ends. Source: cluster-autoscaler's `TriggeredScaleUp` and `NotTriggerScaleUp`, Karpenter's `Nominated`.
+pub(crate) const OF_AUTOSCALERS: &str = "type=Normal,reason!=Scheduled,reason!=Pulling,reason!=Pulled,reason!=Created,reason!=Started,\
+     reason!=Killing,reason!=Completed,reason!=SuccessfulCreate,reason!=SuccessfulDelete,reason!=ScalingReplicaSet";
+
+/// Whether an Event may be about an object of the cluster `name`, or about a claim that its Pods mount.
+pub(crate) fn may_be_of(name: &ClusterName, event: &Event) -> bool {
+    let about = &event.involved_object;
+    let begins = |object: &str| {
+        let rest = object.strip_prefix(name.as_str());
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    };
+    about.kind.as_deref() == Some("PersistentVolumeClaim") || about.name.as_deref().is_some_and(begins)
+}
+
 /// Selects the Events of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Subject {

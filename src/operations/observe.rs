@@ -1,7 +1,7 @@
 //! Reads everything about a cluster once: its objects, Pods, Events, history, and Flink's REST.
 //!
 //! The requests run in parallel. The minimum is three round trips, because some of Flink's requests need the answers of
-//! others.
+//! others; one more for a Pod without a node, of which an autoscaler may say more.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,7 +10,9 @@ use futures::future::{Either, select};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use serde::Deserialize;
 
 use super::savepoint;
 use crate::error::{Error, Result};
@@ -22,7 +24,8 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
-use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line, root_cause};
+use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line};
+use crate::model::events::{OF_AUTOSCALERS, WARNINGS, may_be_of};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod::{self, Phase};
@@ -31,10 +34,13 @@ use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::operations::cluster_handle::created_again;
 
-/// Maximum number of Pods and of Events. For a larger cluster the report is based on these.
+/// Maximum number of Pods, and of Events in one answer. For a larger cluster the report is based on these Pods.
 const LIMIT: usize = 500;
+/// Maximum number of answers with Events: other objects of the namespace may have very many.
+const EVENT_PAGES: usize = 20;
 /// Maximum number of lines and bytes of a log in which the root cause is searched.
-const LOG_TAIL: &str = "tailLines=2000&limitBytes=1048576";
+const LOG_LINES: usize = 2000;
+const LOG_BYTES: usize = 1 << 20;
 
 /// How long Flink may take to answer where no Pod of a JobManager is up: the address of a Pod that is gone answers nothing, and
 /// a request through the API server waits for it.
@@ -64,9 +70,6 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
     let job = Target::object("get", JOBS, namespace, &name.master());
     let deployment = Target::object("get", DEPLOYMENTS, namespace, &name.task_manager());
     let pods = Target::collection("list", PODS, Some(namespace));
-    let events = Target::collection("list", EVENTS, Some(namespace));
-    // Only these of the many Events of a namespace are useful.
-    let events_query = format!("fieldSelector={}&limit={LIMIT}", encode("type=Warning"));
     let service = Target::object("get", SERVICES, namespace, &name.master());
     let flink = Flink::new(cluster, name);
     let reading = async {
@@ -75,7 +78,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
             cluster.get::<Deployment>(&deployment),
             cluster.get::<serde::de::IgnoredAny>(&service),
             cluster.get_with::<List<Pod>>(&pods, &pods_query),
-            cluster.get_with::<List<Event>>(&events, &events_query),
+            events_with(cluster, name, WARNINGS),
             HistoryStore::look(cluster, name),
         )
     };
@@ -134,11 +137,16 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
     }
     match events {
         Ok(events) => {
-            for event in events.into_iter().flat_map(|list| list.items) {
+            for event in events {
                 observed.upsert_event(event);
             }
         }
         Err(error) => note("Events", &error),
+    }
+    if observed.pods.values().any(has_no_node)
+        && let Ok(events) = events_with(cluster, name, OF_AUTOSCALERS).await
+    {
+        events.into_iter().for_each(|event| observed.upsert_event(event));
     }
     observed.poll(snapshot.view());
     Ok(Observation {
@@ -147,6 +155,38 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         history,
         remarks,
     })
+}
+
+/// A page of the Events of a namespace. An answer without `items` is an error, not an empty list.
+#[derive(Deserialize)]
+struct EventPage {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<Event>,
+}
+
+/// The Events of the namespace with these fields that may be about the cluster: the API server does not select by a part of a
+/// name.
+async fn events_with(cluster: &Cluster, name: &ClusterName, fields: &str) -> Result<Vec<Event>> {
+    let target = Target::collection("list", EVENTS, Some(cluster.namespace()));
+    let query = format!("fieldSelector={}&limit={LIMIT}", encode(fields));
+    let mut found = Vec::new();
+    let mut place = String::new();
+    for _ in 0..EVENT_PAGES {
+        let answer = cluster.get_with::<EventPage>(&target, &format!("{query}{place}")).await;
+        let page = match answer {
+            Ok(Some(page)) => page,
+            Err(error) if place.is_empty() => return Err(error),
+            // The Events of the pages before are better than none.
+            Ok(None) | Err(_) => break,
+        };
+        found.extend(page.items.into_iter().filter(|event| may_be_of(name, event)));
+        match page.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => place = format!("&continue={}", encode(&next)),
+            None => break,
+        }
+    }
+    Ok(found)
 }
 
 /// The parallelism in the Job's annotation, or in its arguments.
@@ -161,6 +201,13 @@ fn parallelism(job: &Job) -> Option<u32> {
 
 fn is_without_pods(job: &Job) -> bool {
     serde_json::to_value(job).is_ok_and(|job| has_no_pods(&job))
+}
+
+/// Whether the scheduler has found no node for a Pod.
+fn has_no_node(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let of_scheduler = |condition: &PodCondition| condition.reason.as_deref() == Some("Unschedulable");
+    conditions.is_some_and(|conditions| conditions.iter().any(of_scheduler))
 }
 
 /// Whether Flink may run in a Pod of a JobManager that is not about to end.
@@ -217,19 +264,24 @@ fn missing(cluster: &Cluster, name: &ClusterName, history: &History) -> Error {
 const POLLS: u32 = 10;
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node.
+/// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node. The server counts its
+/// bytes from the first line that is asked for, so that a long answer lacks the last lines: then fewer are asked for.
 pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
-    let query = format!(
-        "container={}&previous={}&{LOG_TAIL}",
-        encode(&of.container),
-        of.previous
-    );
-    match cluster.text(&target, &query).await {
-        Ok(log) => Some(log),
-        Err(error) => {
-            tracing::debug!(%error, "no log");
-            None
+    let mut lines = LOG_LINES;
+    loop {
+        let query = format!(
+            "container={}&previous={}&tailLines={lines}&limitBytes={LOG_BYTES}",
+            encode(&of.container),
+            of.previous
+        );
+        match cluster.text(&target, &query).await {
+            Ok(log) if log.len() < LOG_BYTES || lines == 1 => return Some(log),
+            Ok(_) => lines = (lines / 8).max(1),
+            Err(error) => {
+                tracing::debug!(%error, "no log");
+                return None;
+            }
         }
     }
 }
@@ -259,7 +311,7 @@ async fn with_log_read(cluster: &Cluster, cause: Cause, polls: u32) -> Cause {
         let Some(log) = log_end(cluster, container).await else {
             break;
         };
-        if let Some(found) = root_cause(&log) {
+        if let Some(found) = cause.found_in(&log) {
             return cause.with_log(&found);
         }
         last = last_line(&log);

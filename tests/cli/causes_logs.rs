@@ -163,6 +163,20 @@ pub fn of_logs() -> Vec<(&'static str, Scene)> {
             ),
         ),
         (
+            "external-service",
+            ended(
+                163,
+                "org.apache.flink.util.FlinkRuntimeException: Failed to get metadata for topics [orders].\n\tat a.B.c(B.java:1)\nCaused by: org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment. Call: describeTopics",
+            ),
+        ),
+        (
+            "message-too-large",
+            ended(
+                163,
+                "java.io.IOException: The rpc invocation size 27329480 exceeds the maximum akka framesize.",
+            ),
+        ),
+        (
             "no-python",
             ended(
                 1,

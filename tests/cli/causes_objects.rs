@@ -40,6 +40,19 @@ pub fn of_pods() -> Vec<(&'static str, Scene)> {
             "unschedulable",
             unscheduled("0/1 nodes are available: 1 Insufficient memory."),
         ),
+        // A node is on its way.
+        (
+            "starting",
+            Scene {
+                other_events: vec![warning(
+                    "Pod",
+                    "demo-master-x7k2p",
+                    "Nominated",
+                    "Pod should schedule on: nodeclaim/a",
+                )],
+                ..unscheduled("0/1 nodes are available: 1 Insufficient memory.")
+            },
+        ),
         (
             "quota",
             refused(
@@ -93,6 +106,25 @@ pub fn of_objects() -> Vec<(&'static str, Scene)> {
         (
             "volume",
             Scene {
+                events: vec![warning(
+                    "Pod",
+                    "demo-master-x7k2p",
+                    "FailedMount",
+                    "MountVolume.SetUp failed for volume \"v\": configmap \"absent\" not found",
+                )],
+                ..waiting("ContainerCreating", "")
+            },
+        ),
+        // The namespace has more Events than come in one answer.
+        (
+            "volume",
+            Scene {
+                events_before: vec![warning(
+                    "Pod",
+                    "cart-5d4-b",
+                    "BackOff",
+                    "Back-off restarting failed container",
+                )],
                 events: vec![warning(
                     "Pod",
                     "demo-master-x7k2p",

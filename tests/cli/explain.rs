@@ -339,3 +339,21 @@ fn the_least_role_is_printed_without_a_request() {
         "{alone}"
     );
 }
+
+/// The server cuts the end off what is too long.
+#[test]
+fn a_log_with_long_lines_is_read_to_its_end() {
+    let sandbox = Sandbox::new();
+    let mut scene = crate::scene::ended(163, "");
+    scene.log = None;
+    scene.script(&sandbox);
+    let log = get(&format!("{PODS}/demo-master-x7k2p/log"));
+    let last = "2026-01-01 10:00:00,000 ERROR x [] - Could not start.\njava.net.UnknownHostException: kafka\n";
+    for (lines, answer) in [("2000", "x".repeat(1 << 20)), ("250", last.to_owned())] {
+        let asked = log.clone().query("tailLines", lines);
+        sandbox.server.expect(asked).answer(text(200, &answer));
+    }
+    let outcome = sandbox.run(&["why", "demo", "-ojson"]);
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["cause"]["cause"], "unknown-host", "{outcome}");
+}

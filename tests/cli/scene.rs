@@ -10,6 +10,10 @@ pub const CORE: &str = "/api/v1/namespaces/default";
 pub const PODS: &str = "/api/v1/namespaces/default/pods";
 pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
 
+/// The fields of Events that are no warnings and not those of each Pod that starts or ends.
+pub const OTHER_EVENTS: &str = "type=Normal,reason!=Scheduled,reason!=Pulling,reason!=Pulled,reason!=Created,reason!=Started,\
+    reason!=Killing,reason!=Completed,reason!=SuccessfulCreate,reason!=SuccessfulDelete,reason!=ScalingReplicaSet";
+
 /// The job that Flink runs.
 pub const JOB: &str = "5da11d271bfd178c970e0bcb3c48d706";
 
@@ -19,6 +23,10 @@ pub struct Scene {
     pub conditions: Vec<Value>,
     pub pods: Vec<Value>,
     pub events: Vec<Value>,
+    /// Events that are no warnings.
+    pub other_events: Vec<Value>,
+    /// Events of other objects, which are on a page before; none: there is one page.
+    pub events_before: Vec<Value>,
     pub log: Option<(&'static str, String)>,
     /// Put over the Job.
     pub job: Value,
@@ -92,11 +100,22 @@ impl Scene {
         }
         self.expect(server, get(PODS))
             .answer(answer(&json!({"metadata": {}, "items": self.pods})));
-        self.expect(
-            server,
-            get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning"),
-        )
-        .answer(answer(&json!({"metadata": {}, "items": self.events})));
+        // They are asked for where a Pod has no node.
+        let others = get(&format!("{CORE}/events")).query("fieldSelector", OTHER_EVENTS);
+        server
+            .expect(others)
+            .often()
+            .answer(answer(&json!({"metadata": {}, "items": self.other_events})));
+        let mut events = get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning");
+        if !self.events_before.is_empty() {
+            let first = events.clone().no_query("continue");
+            self.expect(server, first).answer(answer(
+                &json!({"metadata": {"continue": "a=b"}, "items": self.events_before}),
+            ));
+            events = events.query("continue", "a=b");
+        }
+        self.expect(server, events)
+            .answer(answer(&json!({"metadata": {}, "items": self.events})));
         let history = match &self.history {
             Value::Null => status(404, "NotFound", "configmaps \"demo-history\" not found"),
             data => answer(&json!({"metadata": {"name": "demo-history", "resourceVersion": "5"}, "data": data})),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENTS, FLINK, ID, JOBS, PODS, empty, made};
+use crate::demo::{DEPLOYMENTS, FLINK, ID, JOBS, PODS, empty, made, reads};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, Call, Server, cut, get, json, status, status_object, text, watch};
 
@@ -248,4 +248,51 @@ fn credentials_that_have_expired_end_logs() {
         let outcome = sandbox.run(arguments);
         assert_eq!(outcome.code, Some(4), "{outcome}");
     }
+}
+
+/// A JobManager's Pod for which there has been no node for five minutes, and an Event that is not a warning.
+fn without_node(event: &Value) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let server = &sandbox.server;
+    reads(server, &made(2, &tree!([])));
+    for (path, object) in objects() {
+        server.expect(lists(path)).often().answer(list_of(&[object]));
+        server.expect(watches(path)).often().answer(quiet());
+    }
+    let scene = crate::scene::unscheduled("0/1 nodes are available: 1 Insufficient cpu.");
+    let mut pod = scene.pods[0].clone();
+    pod["metadata"]["ownerReferences"][0]["uid"] = tree!("j");
+    server.expect(lists(PODS)).often().answer(list_of(&[pod]));
+    let warnings = lists(EVENTS).query("fieldSelector", "type=Warning");
+    server.expect(warnings).often().answer(list_of(&[]));
+    // It may come last.
+    let found = list_of(std::slice::from_ref(event)).after(Duration::from_millis(300));
+    server
+        .expect(lists(EVENTS).query("fieldSelector", crate::scene::OTHER_EVENTS))
+        .often()
+        .answer(found);
+    nothing_else(server);
+    sandbox
+}
+
+fn of_pod(reason: &str, message: &str) -> Value {
+    tree!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "demo-master-x7k2p"}, "reason": reason,
+        "message": message, "type": "Normal", "firstTimestamp": "2026-01-01T00:00:00Z"})
+}
+
+#[test]
+fn a_pod_is_waited_for_while_a_node_is_made_for_it() {
+    for reason in ["Nominated", "TriggeredScaleUp"] {
+        let sandbox = without_node(&of_pod(reason, "Pod should schedule on: nodeclaim/a"));
+        let outcome = wait(&sandbox, "running", "3s");
+        assert_eq!(outcome.code, Some(5), "{outcome}");
+        assert!(outcome.stderr.contains("waits for a new node"), "{outcome}");
+    }
+    let sandbox = without_node(&of_pod(
+        "NotTriggerScaleUp",
+        "pod didn't trigger scale-up: 1 max node group size reached",
+    ));
+    let outcome = wait(&sandbox, "running", "20s");
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    assert!(outcome.stderr.contains("no node fits"), "{outcome}");
 }

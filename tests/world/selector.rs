@@ -13,6 +13,7 @@ enum Rule {
     Label(String, Vec<String>),
     HasLabel(String),
     Field(String, String),
+    NotField(String, String),
 }
 
 impl Selector {
@@ -22,6 +23,9 @@ impl Selector {
             match name.as_str() {
                 "labelSelector" => rules.extend(split(value).iter().map(|term| label(term))),
                 "fieldSelector" => rules.extend(value.split(',').filter_map(|term| {
+                    if let Some((path, value)) = term.split_once("!=") {
+                        return Some(Rule::NotField(path.to_owned(), value.to_owned()));
+                    }
                     let (path, value) = term.split_once('=')?;
                     Some(Rule::Field(path.to_owned(), value.trim_start_matches('=').to_owned()))
                 })),
@@ -37,12 +41,14 @@ impl Selector {
                 .as_str()
                 .is_some_and(|label| values.iter().any(|value| value == label)),
             Rule::HasLabel(key) => object["metadata"]["labels"][key].is_string(),
-            Rule::Field(path, value) => {
-                let pointer = format!("/{}", path.replace('.', "/"));
-                object.pointer(&pointer).and_then(Value::as_str) == Some(value)
-            }
+            Rule::Field(path, value) => field(object, path) == Some(value.as_str()),
+            Rule::NotField(path, value) => field(object, path) != Some(value.as_str()),
         })
     }
+}
+
+fn field<'a>(object: &'a Value, path: &str) -> Option<&'a str> {
+    object.pointer(&format!("/{}", path.replace('.', "/")))?.as_str()
 }
 
 fn label(term: &str) -> Rule {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{LogCause, PodContainer, Role, mentions_job, root_cause};
+use super::{LogCause, PodContainer, Role, checkpoint_failure, mentions_job, root_cause};
 use crate::error::Error;
 use crate::model::names::ClusterName;
 
@@ -20,6 +20,8 @@ pub(crate) struct Cause {
     pub(crate) hints: Vec<String>,
     /// The container whose log has the exception, see [`root_cause`] and [`Cause::with_log`].
     pub(crate) log_of: Option<PodContainer>,
+    /// Whether the container was killed from outside: a failure in its log came before, and is not the cause.
+    pub(crate) killed: bool,
     /// Whether it is resolved: the job has been running again since.
     pub(crate) over: bool,
 }
@@ -32,6 +34,7 @@ impl Cause {
             evidence: Vec::new(),
             hints: Vec::new(),
             log_of: None,
+            killed: false,
             over: false,
         }
     }
@@ -66,10 +69,22 @@ impl Cause {
         self
     }
 
+    /// The failure in the log of [`Cause::log_of`] that belongs to this cause.
+    pub(crate) fn found_in(&self, log: &str) -> Option<LogCause> {
+        if self.kind == CauseKind::CheckpointsFailing {
+            checkpoint_failure(log)
+        } else {
+            root_cause(log)
+        }
+    }
+
     /// Adds the findings of the log of [`Cause::log_of`]: the exception to the title, its hints before the general
     /// ones.
     #[must_use]
     pub(crate) fn with_log(mut self, log: &LogCause) -> Self {
+        if self.killed && log.kind != Some(CauseKind::OutOfMemory) {
+            return self.evidence(format!("the last failure in its log, before: {}", log.summary()));
+        }
         self.title = format!("{}: {}", self.title, log.summary());
         if let Some(frame) = &log.frame {
             self = self.evidence(format!("thrown at {frame}"));
@@ -338,9 +353,12 @@ cause_kinds! {
     /// A process writes to a file system that is mounted for reading only: the container's own, or a volume.
     ReadOnlyFileSystem = "read-only-file-system",
         "Mount an `emptyDir` where it writes, or remove `readOnlyRootFilesystem`.",
-    /// Kafka or a service of a cloud refuses the credentials.
+    /// Kafka, a database, Kerberos or a service of a cloud refuses the credentials.
     ExternalRights = "external-rights",
         "Correct the credentials, or the rights that the service gives their user.",
+    /// A service that the job uses, such as Kafka, does not answer, lacks what is asked for, or is not trusted.
+    ExternalService = "external-service",
+        "Correct the service's address or what the hint names, in the program's arguments and `-D` settings.",
     /// A name of a host is not known in this Kubernetes cluster.
     UnknownHost = "unknown-host",
         "Correct the name in the program's arguments and `-D` settings.",
@@ -350,6 +368,9 @@ cause_kinds! {
     /// State outgrows what checkpoints in the JobManager's memory may have.
     StateTooLarge = "state-too-large",
         "Set the folder of checkpoints: `--checkpoint-dir`.",
+    /// A message between JobManager and TaskManagers is larger than Flink allows.
+    MessageTooLarge = "message-too-large",
+        "Raise `pekko.framesize`, before Flink 1.18 `akka.framesize`.",
     /// The program's `main()` threw an exception.
     MainThrows = "main-throws",
         "Fix the program's arguments, or what its `main()` does.",

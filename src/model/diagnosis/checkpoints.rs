@@ -68,7 +68,7 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
     if kind.is_none() {
         cause = cause
             .hint("the JobManager's log has the whole exception: kubectl flink logs NAME --grep checkpoint")
-            .log_of(exits::log_of(observed, Role::JobManager));
+            .log_of(exits::log_now(observed, Role::JobManager));
     }
     let done = statistics.latest.completed.as_ref();
     cause = cause.evidence(match done.map(|done| (done.id, done.external_path.as_deref())) {

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::container_start::not_started;
 use super::observed::{Observed, Role, role_of};
 use super::pods::{self, Finding, memory_flag, role_word, who};
 use super::trace::one_line;
@@ -26,9 +27,9 @@ impl End<'_> {
         self.state.reason.as_deref() == Some("OOMKilled")
     }
 
-    /// Whether it ended by SIGKILL or SIGTERM.
+    /// Whether it ended by SIGKILL or SIGTERM, also by the kernel for its memory.
     pub(super) fn is_killed(&self) -> bool {
-        matches!(self.state.exit_code, 137 | 143)
+        self.is_oom() || matches!(self.state.exit_code, 137 | 143)
     }
 
     pub(super) fn finished(&self) -> Option<Timestamp> {
@@ -69,12 +70,28 @@ pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
     let ended = observed.pods_of(role).filter_map(of).max_by_key(End::finished);
     ended.map(|end| end.log).or_else(|| {
         let pod = observed.pods_of(role).rfind(|pod| pods::has_started(pod))?;
-        Some(PodContainer {
-            pod: pods::name(pod).to_owned(),
-            role,
-            container: pods::main_container(pod)?.to_owned(),
-            previous: false,
-        })
+        present_log(pod, role)
+    })
+}
+
+/// The same for what happens now: that of a container which runs comes first. Those that ended before it say nothing of it.
+pub(super) fn log_now(observed: &Observed, role: Role) -> Option<PodContainer> {
+    let runs = |pod: &&Pod| {
+        let state = pods::main_status(pod).and_then(|status| status.state.as_ref());
+        state.is_some_and(|state| state.running.is_some())
+    };
+    let running = observed.pods_of(role).rfind(runs);
+    running
+        .and_then(|pod| present_log(pod, role))
+        .or_else(|| log_of(observed, role))
+}
+
+fn present_log(pod: &Pod, role: Role) -> Option<PodContainer> {
+    Some(PodContainer {
+        pod: pods::name(pod).to_owned(),
+        role,
+        container: pods::main_container(pod)?.to_owned(),
+        previous: false,
     })
 }
 
@@ -207,12 +224,17 @@ fn out_of_memory(role: Role, subject: &str) -> Cause {
 /// The cause for the end of a JobManager's container.
 pub(super) fn jobmanager(end: &End<'_>) -> Cause {
     let subject = who(end.pod, Role::JobManager);
-    let cause = if end.is_oom() {
+    let mut cause = if end.is_oom() {
         out_of_memory(Role::JobManager, &subject)
     } else {
         jobmanager_exit(&subject, end.state.exit_code)
     };
+    cause.killed = end.is_killed();
     let said = one_line(end.state.message.as_deref().unwrap_or_default());
+    // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
+    if matches!(end.state.reason.as_deref(), Some("StartError" | "ContainerCannotRun")) {
+        cause.hints = vec![not_started(&said, memory_flag(Role::JobManager))];
+    }
     cause.evidence(said).log_of(Some(end.log.clone()))
 }
 
@@ -248,7 +270,7 @@ pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace:
     let waiting = pods::main_status(pod)?.state.as_ref()?.waiting.as_ref();
     let backing_off = waiting.is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"));
     let subject = who(pod, Role::TaskManager);
-    let cause = if end.is_oom() {
+    let mut cause = if end.is_oom() {
         out_of_memory(Role::TaskManager, &subject)
     } else {
         let code = end.state.exit_code;
@@ -270,6 +292,7 @@ pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace:
         )
         .hint(hint)
     };
+    cause.killed = end.is_killed();
     // A container that was killed for its memory twice will be killed again.
     let is_final =
         backing_off || end.times >= grace.taskmanager_ends || (end.is_oom() && end.times >= grace.jobmanager_ends);
@@ -286,7 +309,7 @@ fn gave_up(observed: &Observed, end: &End<'_>) -> bool {
     // One that cannot start ends sooner.
     let looked = finished.duration_since(started) >= LOOKED;
     let was_there = |pod: &Pod| jobmanager_started(pod).is_some_and(|at| at < finished);
-    looked && !end.is_oom() && !end.is_killed() && !observed.pods_of(Role::JobManager).any(was_there)
+    looked && !end.is_killed() && !observed.pods_of(Role::JobManager).any(was_there)
 }
 
 /// The earliest known start of the JobManager in a Pod.
@@ -332,4 +355,32 @@ pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
 /// Whether an end is too old to matter: a cluster that ran for months may have such ends.
 fn stale(end: &End<'_>, now: Timestamp, grace: &Grace) -> bool {
     end.finished().is_some_and(|at| now.duration_since(at) > grace.recent)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::diagnosis::fixtures::{JM, cluster, ended, pod_with, running, terminated};
+
+    #[test]
+    fn what_happens_now_is_in_the_log_of_the_container_that_runs() {
+        let mut observed = cluster();
+        pod_with(&mut observed, JM, "Running", running(), terminated(1, "Error"), 1);
+        assert!(log_of(&observed, Role::JobManager).unwrap().previous);
+        assert!(!log_now(&observed, Role::JobManager).unwrap().previous);
+
+        // Of a Job that starts another Pod in place of one that failed.
+        pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
+        ended(&mut observed, "demo-master-zzzzz", 1, "Error");
+        assert_eq!(log_of(&observed, Role::JobManager).unwrap().pod, "demo-master-zzzzz");
+        assert_eq!(log_now(&observed, Role::JobManager).unwrap().pod, JM);
+
+        ended(&mut observed, JM, 1, "Error");
+        assert_eq!(
+            log_now(&observed, Role::JobManager),
+            log_of(&observed, Role::JobManager)
+        );
+    }
 }

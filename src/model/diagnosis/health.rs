@@ -394,6 +394,10 @@ fn explained(cause: Cause, exception: &Exception, observed: &Observed) -> Cause 
         return cause.evidence(one_line(exception.stack_trace.lines().next().unwrap_or_default()));
     };
     let mut cause = cause.with_log(&found);
+    if exception.task.is_some() && cause.kind == CauseKind::OutOfMemory {
+        // Tasks run on TaskManagers.
+        cause.hints.retain(|hint| !hint.contains("jobmanager"));
+    }
     // TaskManagers deserialize operators that the JobManager could load: there a class is missing that it has. A class that
     // an operator loads by itself, such as a driver, may be missing on both. Source: `StreamConfig`, whose exception this
     // is: "Cannot load user class".
@@ -459,6 +463,6 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
     Some(
         Cause::new(CauseKind::RestClosed, text)
             .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
-            .log_of(exits::log_of(observed, Role::JobManager)),
+            .log_of(exits::log_now(observed, Role::JobManager)),
     )
 }

@@ -27,7 +27,7 @@ fn answer_words(said: &str, image: &str) -> String {
 }
 
 /// Registry answers that another pull does not change.
-const PERMANENT_PULL_FAULTS: [&str; 14] = [
+const PERMANENT_PULL_FAULTS: [&str; 16] = [
     "not found",
     "manifest unknown",
     "name unknown",
@@ -42,6 +42,8 @@ const PERMANENT_PULL_FAULTS: [&str; 14] = [
     "no matching manifest",
     "invalid reference format",
     "gave http response to https client",
+    "short-name",
+    "short name mode is enforcing",
 ];
 
 /// What registries and container runtimes say of an image that is not there.
@@ -54,6 +56,8 @@ const MISSING: [&str; 7] = [
     "does not exist",
     "invalid reference",
 ];
+
+const NOT_REACHED: &str = "check that the nodes reach the image's registry";
 
 /// Failures of the node, not of the registry. Source: containerd's `unpacker` and the kubelet's `throttledImagePuller`;
 /// containerd adds the kind of its error, mostly `: unknown`.
@@ -110,6 +114,12 @@ pub(super) fn image_pull(
         "the registry limits anonymous pulls: log in with --image-pull-secret, or use a mirror"
     } else if has(&["x509", "http response"]) {
         "the nodes' container runtime must be configured to trust this registry"
+    } else if has(&["short-name", "short name"]) {
+        // Source: `pkg/shortnames` of containers/image, with which CRI-O pulls.
+        "write the whole name, with its registry: --image docker.io/library/flink:2.3"
+    } else if has(&["dial tcp", "i/o timeout", "tls handshake timeout", "no such host"]) {
+        // Also of the server that gives tokens: "failed to authorize: failed to fetch anonymous token: …: dial tcp …".
+        NOT_REACHED
     } else if has(&["denied", "unauthorized", "authoriz", "authentic", "basic auth"]) || status(&["401", "403"]) {
         "check the name given to --image; for a private registry name its Secret with --image-pull-secret"
     } else if has(&["platform", "matching manifest"]) {
@@ -117,14 +127,21 @@ pub(super) fn image_pull(
     } else if has(&MISSING) || status(&["404"]) {
         "check the name and tag given to --image, and that the image was pushed"
     } else {
-        "check that the nodes reach the image's registry"
+        NOT_REACHED
     };
     let why = if why.is_empty() { reason.to_owned() } else { why };
-    let cause = Cause::new(
+    let mut cause = Cause::new(
         CauseKind::ImagePull,
         format!("image {image} of {who} cannot be pulled: {why}"),
-    )
-    .hint(hint);
+    );
+    // Source: the kubelet's `getPullSecretsForPod`. It pulls without them.
+    let mut events = observed.events_of_pod(pod).rev();
+    if let Some(event) = events.find(|event| words(event).0 == "FailedToRetrieveImagePullSecret") {
+        cause = cause
+            .evidence(one_line(words(event).1))
+            .hint("create the Secret in the namespace, or correct its name given to --image-pull-secret");
+    }
+    let cause = cause.hint(hint);
     Finding::of(cause, permanent || often)
 }
 

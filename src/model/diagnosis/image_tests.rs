@@ -26,6 +26,20 @@ fn images_and_containers() {
         .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"")
         .event(("Pod", JM), "Failed", "Failed to pull image \"app:1\": rpc error: code = Unknown desc = Head \"https://r/v2\": unauthorized: authentication required", -20, 1)
         .finds(CauseKind::ImagePull, &["unauthorized", "--image-pull-secret"]);
+    case("image denied, for lack of a Secret")
+        .waits(
+            JM,
+            "ImagePullBackOff",
+            "Back-off pulling image \"app:1\": ErrImagePull: pull access denied",
+        )
+        .event(
+            ("Pod", JM),
+            "FailedToRetrieveImagePullSecret",
+            "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not succeed.",
+            -20,
+            3,
+        )
+        .finds(CauseKind::ImagePull, &["secrets (regcred)", "create the Secret"]);
     case("registry away three times")
         .waits(JM, "ImagePullBackOff", "Back-off pulling image \"app:1\"")
         .event(
@@ -98,6 +112,23 @@ fn images_and_containers() {
             "exec: \"/docker-entrypoint.sh\": stat: no such file or directory",
         )
         .finds(CauseKind::ContainerCreate, &["taskmanager"]);
+    case("file on a directory")
+        .waits(JM, "RunContainerError", "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting \"/var/lib/kubelet/pods/1/volume-subpaths/conf/flink-master/0\" to rootfs at \"/opt/flink/conf\": not a directory: Are you trying to mount a directory onto a file (or vice-versa)?: unknown")
+        .finds(CauseKind::ContainerCreate, &["mountPath and subPath"]);
+    case("too little memory for a process")
+        .waits(TM, "RunContainerError", "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: container init was OOM-killed (memory limit too low?): unknown")
+        .finds(CauseKind::ContainerCreate, &["--taskmanager-memory"]);
+    case("file on a directory of a Pod that is not restarted")
+        .with(|o| {
+            let message = "error mounting \"/x\" to rootfs at \"/opt/flink/conf\": not a directory: unknown";
+            let state = json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": message}});
+            pod_with(o, JM, "Failed", state, json!({}), 0);
+            job(o, json!({"failed": 2}));
+        })
+        .finds(
+            CauseKind::ContainerCreate,
+            &["mountPath and subPath", "/opt/flink/conf"],
+        );
     case("start error, again and again")
         .pod_with(
             TM,
@@ -155,6 +186,21 @@ fn a_cause_is_read_from_the_answer_and_not_from_the_names_in_it() {
             "r/acme/job:1",
             "Head \"https://r/v2/\": x509: certificate signed by unknown authority",
             "trust this registry",
+        ),
+        (
+            "flink:2.3",
+            "Failed to inspect image \"\": rpc error: code = Unknown desc = short name mode is enforcing, but image name flink:2.3 returns ambiguous list",
+            "docker.io/library/flink",
+        ),
+        (
+            "flink:2.3",
+            "short-name \"flink:2.3\" did not resolve to an alias and no unqualified-search registries are defined in \"/etc/containers/registries.conf\"",
+            "docker.io/library/flink",
+        ),
+        (
+            "flink:2.3",
+            "failed to authorize: failed to fetch anonymous token: Get \"https://auth.docker.io/token\": dial tcp: lookup auth.docker.io: no such host",
+            "nodes reach",
         ),
         (
             "acme/job:1",

@@ -75,8 +75,10 @@ const WRAPPING_MESSAGES: [(&str, &str); 8] = [
 ];
 
 /// Root causes that say less than their consequences: a timeout, a closed connection.
-const BLAND: [&str; 5] = [
+const BLAND: [&str; 7] = [
     "TimeoutException",
+    "SocketTimeoutException",
+    "ConnectException",
     "InterruptedException",
     "CancellationException",
     "ClosedChannelException",
@@ -177,11 +179,7 @@ const PLATFORM: [&str; 17] = [
 /// launcher and of shells. The log may be truncated at any position.
 #[must_use]
 pub fn root_cause(log: &str) -> Option<LogCause> {
-    let mut from = log.len().saturating_sub(TAIL);
-    while !log.is_char_boundary(from) {
-        from += 1;
-    }
-    let records = records(&log[from..]);
+    let records = last_records(log);
     // More reliable records take precedence over later ones.
     let ranks: [fn(&Record) -> bool; 4] = [is_failure, is_trace, is_error, |record| shell_error(record).is_some()];
     let found = ranks
@@ -197,6 +195,26 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
         Some(line) => by_python(line, found),
         None => found,
     })
+}
+
+/// The failure of the last checkpoint of which a JobManager's log has the trace: an older failure of a task, which is
+/// written at a higher level, is not its cause.
+#[must_use]
+pub(crate) fn checkpoint_failure(log: &str) -> Option<LogCause> {
+    let records = last_records(log);
+    // Source: `CheckpointFailureManager` and `CheckpointCoordinator`, which write at WARN, ERROR and INFO.
+    let of_checkpoint =
+        |record: &&Record| !record.chain.is_empty() && record.message.contains("heckpoint") && !is_noise(record);
+    records.iter().rev().find(of_checkpoint).map(reduce)
+}
+
+/// The records at the end of a log.
+fn last_records(log: &str) -> Vec<Record> {
+    let mut from = log.len().saturating_sub(TAIL);
+    while !log.is_char_boundary(from) {
+        from += 1;
+    }
+    records(&log[from..])
 }
 
 /// The exception of a Python program that has ended. Source: flink-python's `PythonDriver`, which logs each line that the
@@ -317,10 +335,21 @@ fn reduce(record: &Record) -> LogCause {
     let (kind, hints) = known_failures::look_up(&text);
     LogCause {
         class: Some(root.class.clone()),
-        message: message_of(root),
+        message: with_bland(root, &record.chain[at + 1..]),
         frame,
         kind,
         hints,
+    }
+}
+
+/// The message of a failure, with that of a bland one below it: only both say what was waited for.
+fn with_bland(root: &Throwable, below: &[Throwable]) -> String {
+    let message = message_of(root);
+    let bland = below.iter().rev().find(|t| BLAND.contains(&innermost(t)));
+    let added = bland.map(|bland| (innermost(bland), message_of(bland)));
+    match added.filter(|(_, added)| !added.is_empty() && !message.contains(added.as_str())) {
+        Some((class, added)) => format!("{message}: {class}: {added}"),
+        None => message,
     }
 }
 

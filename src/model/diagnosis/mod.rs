@@ -9,6 +9,7 @@
 
 mod cause;
 mod checkpoints;
+mod container_start;
 mod exits;
 mod health;
 mod image_pull;
@@ -30,7 +31,7 @@ use k8s_openapi::jiff::SignedDuration;
 pub use cause::CauseKind;
 pub(crate) use cause::{Cause, Severity, with_name};
 pub(crate) use health::{is_wrong, problems, unseen_job};
-pub(crate) use log::{LogCause, first_line, trace_summary};
+pub(crate) use log::{LogCause, checkpoint_failure, first_line, trace_summary};
 pub use log::{last_line, mentions_job, root_cause};
 pub(crate) use observed::{Observed, Role, first_seen, last_seen, times_seen};
 pub(crate) use pods::{main_container, why_it_waits};

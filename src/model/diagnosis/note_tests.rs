@@ -47,6 +47,26 @@ fn transient_problems_are_only_a_note() {
             event(o, ("Pod", JM), "FailedMount", said, -90, 1);
         })
         .notes("cannot be mounted");
+    case("volume that is still attached to the node of a Pod that has gone")
+        .waits(JM, "ContainerCreating", "")
+        .event(
+            ("Pod", JM),
+            "FailedAttachVolume",
+            "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't be attached to another",
+            -100,
+            1,
+        )
+        .notes("exclusively attached");
+    case("driver that is slow")
+        .waits(JM, "ContainerCreating", "")
+        .event(
+            ("Pod", JM),
+            "FailedAttachVolume",
+            "AttachVolume.Attach failed for volume \"pvc-1\" : rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+            -60,
+            3,
+        )
+        .notes("cannot be mounted");
     case("volume for a moment")
         .waits(JM, "ContainerCreating", "")
         .event(("Pod", JM), "FailedMount", "timed out", -10, 1)
@@ -56,6 +76,13 @@ fn transient_problems_are_only_a_note() {
             JM,
             "CreateContainerConfigError",
             "failed to sync secret cache: timed out waiting for the condition",
+        )
+        .notes("cannot be configured");
+    case("kubelet that has just started")
+        .waits(
+            JM,
+            "CreateContainerConfigError",
+            "services have not yet been read at least once, cannot construct envvars",
         )
         .notes("cannot be configured");
     case("evicted once")

@@ -41,12 +41,34 @@ fn nodes_volumes_and_admission() {
             CauseKind::Volume,
             &["secret \"conf\" not found", "create the missing object"],
         );
+    case("key of a volume, beside what the kubelet sums up")
+        .waits(JM, "ContainerCreating", "")
+        .event(
+            ("Pod", JM),
+            "FailedMount",
+            "MountVolume.SetUp failed for volume \"conf\" : configmap references non-existent config key: a",
+            -120,
+            9,
+        )
+        .event(("Pod", JM), "FailedMount", "Unable to attach or mount volumes: unmounted volumes=[conf], unattached volumes=[], failed to process volumes=[]: timed out waiting for the condition", -60, 1)
+        .finds(CauseKind::Volume, &["non-existent config key: a", "create the missing object"]);
+    case("driver of a volume")
+        .waits(JM, "ContainerCreating", "")
+        .event(("Pod", JM), "FailedMount", "MountVolume.MountDevice failed for volume \"pv\" : kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: driver name efs.csi.aws.com not found in the list of registered CSI drivers", -60, 3)
+        .finds(CauseKind::Volume, &["does not run on this node"]);
+    case("volume in another zone")
+        .unscheduled(
+            JM,
+            -20,
+            "0/2 nodes are available: 1 node(s) had volume node affinity conflict, 1 node(s) were unschedulable.",
+        )
+        .finds(CauseKind::Unschedulable, &["in another zone", "kubectl uncordon"]);
     case("volume on another node")
         .waits(JM, "ContainerCreating", "")
         .event(
             ("Pod", JM),
             "FailedAttachVolume",
-            "Multi-Attach error for volume \"pvc-1\"",
+            "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) demo-master-zzzzz",
             -40,
             1,
         )

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::container_start::{non_root, not_started};
 use super::image_pull::image_pull;
 use super::observed::{Observed, Role, first_seen, words};
 use super::trace::one_line;
@@ -146,6 +147,18 @@ pub(super) fn displaced(pod: &Pod) -> Option<String> {
     taken.then(|| join(reason, status.message.as_deref()))
 }
 
+/// When a displaced Pod was removed, as far as it says: one that its kubelet did not admit has no condition for that.
+pub(super) fn displaced_at(pod: &Pod) -> Option<Timestamp> {
+    let changed = |condition: &PodCondition| condition.last_transition_time.as_ref().map(|at| at.0);
+    if let Some(target) = condition(pod, "DisruptionTarget") {
+        return changed(target);
+    }
+    let status = pod.status.as_ref()?;
+    let conditions = status.conditions.iter().flatten().filter_map(changed).max();
+    let started = status.start_time.as_ref().map(|at| at.0);
+    conditions.max(started)
+}
+
 fn join(reason: &str, message: Option<&str>) -> String {
     match message.map(one_line).filter(|m| !m.is_empty()) {
         Some(message) => format!("{reason}: {message}"),
@@ -194,11 +207,14 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
         }
         _ => return None,
     }
-    // Source: cluster-autoscaler's TriggeredScaleUp, Karpenter's Nominated.
-    let scaling = observed
-        .events_of_pod(pod)
-        .any(|event| matches!(words(event).0, "TriggeredScaleUp" | "Nominated"));
-    if scaling {
+    // Source: cluster-autoscaler's TriggeredScaleUp and NotTriggerScaleUp, Karpenter's Nominated and FailedScheduling.
+    let is_of_autoscaler = |event: &&Event| {
+        let (reason, said) = words(event);
+        matches!(reason, "TriggeredScaleUp" | "Nominated" | "NotTriggerScaleUp")
+            || said.starts_with("Failed to schedule pod, ")
+    };
+    let of_autoscaler = observed.events_of_pod(pod).rev().find(is_of_autoscaler);
+    if of_autoscaler.is_some_and(|event| matches!(words(event).0, "TriggeredScaleUp" | "Nominated")) {
         return Some(Finding::Maybe(Note::new(format!("{who} waits for a new node: {said}"))));
     }
     let preempting = pod.status.as_ref().is_some_and(|s| s.nominated_node_name.is_some());
@@ -214,6 +230,9 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     let mut cause = Cause::new(CauseKind::Unschedulable, format!("no node fits {who}: {said}"));
     for (_, claim) in claims(observed, pod) {
         cause = cause.evidence(claim);
+    }
+    if let Some(event) = of_autoscaler {
+        cause = cause.evidence(one_line(words(event).1));
     }
     for (needle, hint) in SCHEDULER_HINTS {
         if said.contains(needle) {
@@ -237,7 +256,7 @@ fn scheduler_words(said: &str) -> String {
 }
 
 /// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
-const SCHEDULER_HINTS: [(&str, &str); 7] = [
+const SCHEDULER_HINTS: [(&str, &str); 12] = [
     (
         "Insufficient memory",
         "request less memory with {memory}, or add a node",
@@ -247,8 +266,14 @@ const SCHEDULER_HINTS: [(&str, &str); 7] = [
         "request less CPU, or lower --parallelism or raise --slots for fewer TaskManagers, or add a node",
     ),
     (
+        // Newer schedulers do not name the taint.
         "untolerated taint",
-        "the nodes' taints need tolerations in the Pod template",
+        "kubectl describe nodes shows the taints: those of a fault (node.kubernetes.io/…) go with it, others need tolerations in the \
+         Pod template",
+    ),
+    (
+        "were unschedulable",
+        "nodes are cordoned: kubectl get nodes shows which, and `kubectl uncordon` takes them back",
     ),
     (
         "node affinity/selector",
@@ -261,6 +286,22 @@ const SCHEDULER_HINTS: [(&str, &str); 7] = [
     (
         "persistentvolumeclaim",
         "check the claim's name given to --mount CLAIM:PATH",
+    ),
+    (
+        "volume node affinity conflict",
+        "a claim's volume is in another zone or on another node than those that have room: add a node there, or use another claim",
+    ),
+    (
+        "available persistent volumes to bind",
+        "no PersistentVolume fits a claim given by --mount CLAIM:PATH: check its size, access mode and storage class",
+    ),
+    (
+        "Insufficient ephemeral-storage",
+        "ask for less ephemeralStorage in the file, or add a node with more disk",
+    ),
+    (
+        "no nodes available to schedule pods",
+        "the Kubernetes cluster has no node that is ready: kubectl get nodes",
     ),
     ("Too many pods", "the nodes are full: add one"),
 ];
@@ -309,10 +350,9 @@ fn waits(
     let said = one_line(waiting.message.as_deref().unwrap_or_default());
     let who = who(pod, role);
     let image = image_of(pod, &container.name);
-    let not_started = |said: &str| {
+    let unstarted = |said: &str| {
         let title = format!("container {} of {who} cannot be started: {said}", container.name);
-        Cause::new(CauseKind::ContainerCreate, title)
-            .hint("check that the image is a Flink image built for the nodes' architecture: --image")
+        Cause::new(CauseKind::ContainerCreate, title).hint(not_started(said, memory_flag(role)))
     };
     // Source of the reasons: pkg/kubelet/images/types.go and pkg/kubelet/kuberuntime/kuberuntime_container.go.
     let cause = match reason {
@@ -349,14 +389,14 @@ fn waits(
                 )
             }
         }
-        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => not_started(&said),
+        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => unstarted(&said),
         "CrashLoopBackOff" => {
             let end = container.last_state.as_ref()?.terminated.as_ref()?;
             // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
             if !matches!(end.reason.as_deref(), Some("StartError" | "ContainerCannotRun")) {
                 return None;
             }
-            not_started(&one_line(end.message.as_deref().unwrap_or_default()))
+            unstarted(&one_line(end.message.as_deref().unwrap_or_default()))
         }
         _ => return None,
     };
@@ -365,29 +405,11 @@ fn waits(
         "timed out waiting for the condition",
         "context deadline exceeded",
         "is reserved for",
+        // A kubelet that has just started.
+        "services have not yet been read",
     ];
     let is_final = !passing.iter().any(|p| cause.title.contains(p));
     Some(Finding::of(cause, is_final))
-}
-
-/// How to fix a container that would run as root despite `runAsNonRoot`; `None`: the message is about something else.
-/// Source: `verifyRunAsNonRoot` of the kubelet.
-fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
-    if said.contains("runAsUser breaks non-root policy") {
-        Some(format!(
-            "container {container} has runAsUser: 0 beside runAsNonRoot of its Pod: give it another user (9999 is Flink's), or runAsNonRoot: false of its own"
-        ))
-    } else if said.contains("image will run as root") {
-        Some(format!(
-            "image {image} of container {container} runs as root: set its runAsUser, or build it on an official Flink image, whose user is 9999"
-        ))
-    } else if said.contains("non-numeric user") {
-        Some(format!(
-            "set runAsUser of container {container} to the number of the image's user"
-        ))
-    } else {
-        None
-    }
 }
 
 /// A message without its quoted parts: names may contain any words.
@@ -395,37 +417,70 @@ pub(super) fn without_quoted(said: &str) -> String {
     said.split('"').step_by(2).collect::<Vec<_>>().join(" ")
 }
 
+fn is_of_volume(reason: &str) -> bool {
+    matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume")
+}
+
+/// Whether an Event only lists the volumes that are missing, as the kubelet does every two minutes beside the Events that
+/// give the reason. Source: `WaitForAttachAndMount` of its volume manager.
+fn sums_up(event: &Event) -> bool {
+    words(event).1.starts_with("Unable to attach or mount volumes: ")
+}
+
 fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let waiting = pod.status.as_ref()?.phase.as_deref() == Some("Pending") && !has_started(pod);
     if !waiting {
         return None;
     }
-    let latest = observed
+    let mut events = observed
         .events_of_pod(pod)
-        .rev()
-        .find(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))?;
+        .filter(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))
+        .rev();
+    let newest = events.next()?;
+    let latest = if sums_up(newest) {
+        let gives_reason = |event: &&Event| is_of_volume(words(event).0) && !sums_up(event);
+        events.find(gives_reason).unwrap_or(newest)
+    } else {
+        newest
+    };
     let who = who(pod, role);
     let (reason, said) = (words(latest).0, one_line(words(latest).1));
     if reason == "FailedCreatePodSandBox" {
         // Network plugins often need a few attempts; the kubelet continues.
         return Some(Finding::Maybe(Note::new(format!("{who} gets no network yet: {said}"))));
     }
-    if !matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume") {
+    if !is_of_volume(reason) {
         return None;
     }
     // A volume that the old Pod still uses is free once that Pod has ended.
     let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
-    // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries.
-    let behind = said.contains("no relationship found between node");
+    // A volume is detached from the node of a Pod that has gone only after that node has unmounted it, which takes a minute or two.
+    // Source: `reportMultiAttachError` of the attach/detach controller, which names the Pods where there are still some.
+    let detached = said.contains("exclusively attached");
+    // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries. So does the
+    // controller where a driver is slow, whose words are gRPC's.
+    let late = [
+        "no relationship found between node",
+        "code = DeadlineExceeded",
+        "code = Aborted",
+    ];
+    let behind = detached || late.iter().any(|words| said.contains(words));
     let limit = if behind { grace.volume * 6 } else { grace.volume };
     let is_final = !held && older(first_seen(latest), now, limit);
     let mut cause = Cause::new(
         CauseKind::Volume,
         format!("a volume of {who} cannot be mounted: {said}"),
     );
-    cause = if said.contains("Multi-Attach") {
+    cause = if detached {
+        cause.hint(
+            "Kubernetes detaches it from the node of a Pod that has gone, after six minutes if that node does not answer: \
+             kubectl get volumeattachments shows where it is",
+        )
+    } else if said.contains("Multi-Attach") {
         cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
-    } else if said.contains("not found") {
+    } else if said.contains("list of registered CSI drivers") {
+        cause.hint("the driver does not run on this node: see the Pods of its DaemonSet, often in kube-system")
+    } else if said.contains("not found") || said.contains("references non-existent") {
         cause.hint("create the missing object, or correct its name in the Pod template or --mount CLAIM:PATH")
     } else {
         cause.hint("check the claim given to --mount CLAIM:PATH and its storage class")

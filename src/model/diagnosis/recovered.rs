@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::observed::Observed;
 use crate::model::age::time;
-use crate::model::diagnosis::{Cause, Grace, exits, pods};
+use crate::model::diagnosis::{Cause, CauseKind, Grace, exits, pods};
 use crate::model::flink::live::Snapshot;
 
 /// Since when all tasks of the job run, if they do: each failure of a task changes the job's state for a while.
@@ -32,8 +32,20 @@ pub(super) fn since_then(
     }
 }
 
-/// Marks the end of a container as resolved when it, or its replacement, runs again, and the job too since then.
+/// Marks the end of a container, or the removal of a Pod, as resolved when it, or its replacement, runs again, and the job
+/// too since then.
 pub(super) fn ended_before(cause: Cause, observed: &Observed, runs_since: Option<Timestamp>) -> Cause {
+    if cause.kind == CauseKind::Displaced {
+        // Each of the others is evidence.
+        let times = u32::try_from(cause.evidence.len() + 1).unwrap_or(u32::MAX);
+        let removed = observed.pods.values().filter(|pod| pods::displaced(pod).is_some());
+        let last = removed.filter_map(pods::displaced_at).max();
+        return if times >= Grace::default().displaced {
+            cause
+        } else {
+            since_then(cause, "it was removed", "the job has", last, runs_since)
+        };
+    }
     let container = cause.log_of.as_ref();
     let pod = container.and_then(|of| observed.pods.values().find(|pod| pods::name(pod) == of.pod));
     let Some(end) = pod.and_then(exits::of) else {
@@ -48,4 +60,57 @@ pub(super) fn ended_before(cause: Cause, observed: &Observed, runs_since: Option
         return cause;
     }
     since_then(cause, "it ended", "the job has", end.finished(), runs_since)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::model::diagnosis::fixtures::{
+        JM, OTHER_TM, TM, at, cluster, deployment, flink, now, pod, pod_with, running,
+    };
+    use crate::model::diagnosis::{CauseKind, Severity, problems};
+    use crate::model::flink::live::{Reach, Snapshot};
+    use crate::model::flink::overview::FlinkView;
+
+    /// What is found beside a job that has been running again for 25 seconds, if another Pod has this status.
+    fn beside_a_running_job(status: Value) -> Vec<(CauseKind, Severity)> {
+        let mut observed = cluster();
+        deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
+        pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
+        pod_with(&mut observed, TM, "Running", running(), json!({}), 0);
+        pod(&mut observed, OTHER_TM, json!({"status": status}));
+        let view = flink("RUNNING", json!({"total": 4, "running": 4}), 2, (2, 0));
+        let FlinkView::Up { overview, job } = view.clone() else {
+            panic!("{view:?}");
+        };
+        observed.poll(view);
+        let snapshot = Snapshot {
+            reach: Reach::Answered,
+            overview: Some(overview),
+            job,
+            ..Snapshot::default()
+        };
+        let found = problems(&observed, &snapshot, now());
+        found.iter().map(|cause| (cause.kind, cause.severity())).collect()
+    }
+
+    #[test]
+    fn a_pod_that_was_removed_before_the_job_ran_again_is_a_notice() {
+        for (removed, severity) in [(-40, Severity::Notice), (-10, Severity::Critical)] {
+            let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+                "lastTransitionTime": at(removed)});
+            let found = beside_a_running_job(json!({"phase": "Failed", "reason": "Evicted", "conditions": [target]}));
+            assert_eq!(found, [(CauseKind::Displaced, severity)]);
+        }
+    }
+
+    /// Kubernetes keeps such a Pod for weeks.
+    #[test]
+    fn a_pod_that_was_refused_by_its_node_long_ago_says_nothing() {
+        let refused = |seconds| json!({"phase": "Failed", "reason": "OutOfcpu", "startTime": at(seconds)});
+        assert_eq!(beside_a_running_job(refused(-86_400)), []);
+        let recently = beside_a_running_job(refused(-10));
+        assert_eq!(recently, [(CauseKind::Displaced, Severity::Critical)]);
+    }
 }

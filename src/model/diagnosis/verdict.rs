@@ -87,7 +87,13 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
             .hint("start it again: kubectl flink create, or resume it from its last savepoint"),
         _ => return None,
     };
-    let cause = cause.log_of(exits::log_of(observed, Role::JobManager));
+    // A JobManager that does not answer any more has ended, and may have been started again.
+    let log = if live.is_some() {
+        exits::log_now(observed, Role::JobManager)
+    } else {
+        exits::log_of(observed, Role::JobManager)
+    };
+    let cause = cause.log_of(log);
     Some(failed(with_taskmanagers(observed, cause)))
 }
 
@@ -190,10 +196,7 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     let taken: Vec<String> = [Role::JobManager, Role::TaskManager]
         .into_iter()
         .flat_map(|role| observed.pods_of(role).map(move |pod| (role, pod)))
-        .filter(|(_, pod)| {
-            let since = pods::condition(pod, "DisruptionTarget").and_then(|c| c.last_transition_time.as_ref());
-            since.is_none_or(|since| now.duration_since(since.0) <= grace.recent)
-        })
+        .filter(|(_, pod)| pods::displaced_at(pod).is_none_or(|at| now.duration_since(at) <= grace.recent))
         .filter_map(|(role, pod)| {
             Some(format!(
                 "{} was removed: {}",

@@ -1,12 +1,15 @@
 //! Failures of clusters and jobs in the wild, and what is found for each.
 
-use super::{CauseKind, LogCause, root_cause};
+use super::fixtures::{TM, cause, cluster, pod_with, running, terminated};
+use super::{Cause, CauseKind, LogCause, root_cause};
 
 fn of(log: &str) -> LogCause {
     root_cause(log).unwrap_or_else(|| panic!("nothing found in {log}"))
 }
 
 /// Texts of Flink, Java and the services that a job uses, each with the record around it left out.
+// One table, a row for each failure.
+#[allow(clippy::too_many_lines)]
 #[test]
 fn failures_in_the_wild_are_known() {
     for (text, kind, hint) in [
@@ -69,6 +72,106 @@ fn failures_in_the_wild_are_known() {
             "org.apache.flink.runtime.taskexecutor.exceptions.RegistrationTimeoutException: Could not register at the ResourceManager within the specified maximum registration duration PT5M. This indicates a problem with this instance. Terminating now.",
             CauseKind::Unregistered,
             "NetworkPolicy",
+        ),
+        (
+            "java.lang.IllegalStateException: Unexpected state handle type, expected one of: class org.apache.flink.runtime.state.KeyGroupsStateHandle, but found: class org.apache.flink.runtime.state.IncrementalRemoteKeyedStateHandle. This can mostly happen when a different StateBackend from the one that was used for taking a checkpoint/savepoint is used when restoring.",
+            CauseKind::SavepointIncompatible,
+            "state.backend.type",
+        ),
+        (
+            "org.apache.flink.util.FlinkException: Could not restore keyed state backend for KeyedProcessOperator_0a_(1/1) from any of the 1 provided restore options.\n\tat a.B.c(B.java:1)\nCaused by: java.io.IOException: Could not deserialize\n\tat a.B.c(B.java:1)\nCaused by: java.lang.ClassNotFoundException: com.shop.Order",
+            CauseKind::SavepointIncompatible,
+            "keep that class",
+        ),
+        (
+            "java.lang.IllegalArgumentException: Unrecognized checkpoint version number: 6",
+            CauseKind::SavepointIncompatible,
+            "newer Flink",
+        ),
+        (
+            "org.apache.flink.util.FlinkRuntimeException: Failed to get metadata for topics [orders].\n\tat a.B.c(B.java:1)\nCaused by: java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: This server does not host this topic-partition.\n\tat a.B.c(B.java:1)\nCaused by: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: This server does not host this topic-partition.",
+            CauseKind::ExternalService,
+            "topic does not exist",
+        ),
+        (
+            "org.apache.kafka.common.KafkaException: Failed to construct kafka consumer\n\tat a.B.c(B.java:1)\nCaused by: org.apache.kafka.common.config.ConfigException: No resolvable bootstrap urls given in bootstrap.servers",
+            CauseKind::UnknownHost,
+            "name is not known",
+        ),
+        (
+            "org.apache.kafka.common.KafkaException: Unexpected error in InitProducerIdResponse; The transaction timeout is larger than the maximum value allowed by the broker (as configured by transaction.max.timeout.ms).",
+            CauseKind::ExternalService,
+            "transaction.timeout.ms",
+        ),
+        (
+            "org.apache.kafka.common.errors.SslAuthenticationException: SSL handshake failed\nCaused by: sun.security.provider.certpath.SunCertPathBuilderException: unable to find valid certification path to requested target",
+            CauseKind::ExternalService,
+            "trust store",
+        ),
+        (
+            "org.apache.kafka.common.KafkaException: class org.apache.kafka.common.serialization.ByteArraySerializer is not an instance of org.apache.kafka.common.serialization.Serializer",
+            CauseKind::Libraries,
+            "twice on the class path",
+        ),
+        (
+            "org.postgresql.util.PSQLException: FATAL: password authentication failed for user \"flink\"",
+            CauseKind::ExternalRights,
+            "credentials",
+        ),
+        (
+            "java.sql.SQLException: Access denied for user 'flink'@'10.0.0.1' (using password: YES)",
+            CauseKind::ExternalRights,
+            "credentials",
+        ),
+        (
+            "java.io.IOException: Failed on local exception\n\tat a.B.c(B.java:1)\nCaused by: org.apache.hadoop.security.AccessControlException: Client cannot authenticate via:[TOKEN, KERBEROS]",
+            CauseKind::ExternalRights,
+            "security.kerberos.login.keytab",
+        ),
+        (
+            "java.net.UnknownHostException: getFileStatus on s3://state/chk: com.amazonaws.SdkClientException: Unable to execute HTTP request: state.minio: state.minio: Name or service not known",
+            CauseKind::UnknownHost,
+            "s3.path.style.access",
+        ),
+        (
+            "java.io.IOException: Timeout triggered when requesting exclusive buffers: The total number of network buffers is currently set to 2048 of 32768 bytes each.",
+            CauseKind::NetworkBuffers,
+            "network.fraction",
+        ),
+        (
+            "java.lang.NoClassDefFoundError: org/apache/hadoop/conf/Configuration\nCaused by: java.lang.ClassNotFoundException: org.apache.hadoop.conf.Configuration",
+            CauseKind::Libraries,
+            "Hadoop",
+        ),
+        (
+            "java.lang.NoClassDefFoundError: Could not initialize class org.xerial.snappy.Snappy",
+            CauseKind::Libraries,
+            "native library",
+        ),
+        (
+            "java.net.UnknownHostException: kafka: Temporary failure in name resolution",
+            CauseKind::UnknownHost,
+            "port 53",
+        ),
+        (
+            "software.amazon.awssdk.services.kinesis.model.ResourceNotFoundException: Stream orders under account 1 not found. (Service: Kinesis, Status Code: 400, Request ID: 0)",
+            CauseKind::ExternalService,
+            "region",
+        ),
+        (
+            "org.apache.flink.runtime.memory.MemoryReservationException: Could not allocate 536870912 bytes, only 0 bytes are remaining.",
+            CauseKind::OutOfMemory,
+            "managed.fraction",
+        ),
+        (
+            "com.amazonaws.services.s3.model.AmazonS3Exception: The difference between the request time and the current time is too large. (Service: Amazon S3; Status Code: 403; Error Code: RequestTimeTooSkewed)",
+            CauseKind::ExternalRights,
+            "clock",
+        ),
+        (
+            "java.io.IOException: The rpc invocation size 27329480 exceeds the maximum akka framesize.",
+            CauseKind::MessageTooLarge,
+            "pekko.framesize",
         ),
     ] {
         let log = format!("2026-01-01 10:00:00,000 ERROR x [] - a\n{text}\n\tat a.B.c(B.java:1)\n");
@@ -151,4 +254,53 @@ fn a_connection_that_was_reset_is_reported_with_its_other_end() {
     );
     assert_eq!(found.short_class(), Some("LocalTransportException"));
     assert!(found.message.contains("10.0.0.2:6121"), "{}", found.message);
+}
+
+/// The failure that is waited for does not say by whom, and the one above it does not say for what.
+#[test]
+fn a_timeout_is_reported_with_what_waited() {
+    let found = of("2026-01-01 10:00:00,000 ERROR x [] - a\n\
+         org.postgresql.util.PSQLException: Connection to db:5432 refused.\n\tat a.B.c(B.java:1)\n\
+         Caused by: java.net.SocketTimeoutException: Connect timed out\n");
+    assert_eq!(
+        found.summary(),
+        "PSQLException: Connection to db:5432 refused: SocketTimeoutException: Connect timed out"
+    );
+}
+
+const OLDER_FAILURE: &str = "\
+2026-01-01 10:00:00,000 WARN  x [] - Map (1/1)#0 switched from RUNNING to FAILED with failure cause:
+java.net.UnknownHostException: kafka
+\tat a.B.c(B.java:1)
+";
+
+#[test]
+fn a_failure_before_a_kill_is_not_its_cause() {
+    let mut observed = cluster();
+    pod_with(&mut observed, TM, "Running", running(), terminated(137, "OOMKilled"), 3);
+    let killed = cause(&observed, "killed for its memory");
+    let found = killed.clone().with_log(&of(OLDER_FAILURE));
+    assert_eq!(found.kind, CauseKind::OutOfMemory);
+    assert!(found.hints[0].contains("--taskmanager-memory"), "{found:?}");
+    assert!(!found.title.contains("kafka"), "{found:?}");
+    assert!(found.evidence.iter().any(|line| line.contains("kafka")), "{found:?}");
+    // A JVM that hangs for lack of memory is killed too.
+    let heap =
+        "2026-01-01 10:00:00,000 ERROR x [] - F\njava.lang.OutOfMemoryError: Java heap space\n\tat a.B.c(B.java:1)\n";
+    let found = killed.with_log(&of(heap));
+    assert!(found.title.contains("Java heap space"), "{found:?}");
+}
+
+#[test]
+fn a_failed_checkpoint_is_explained_by_its_own_trace() {
+    let failing = Cause::new(CauseKind::CheckpointsFailing, "2 checkpoints failed in a row");
+    assert_eq!(failing.found_in(OLDER_FAILURE), None);
+    let log = format!(
+        "2026-01-01 12:00:00,000 WARN  org.apache.flink.runtime.checkpoint.CheckpointFailureManager [] - Failed to trigger or complete checkpoint 7 for job 0a. (1 consecutive failed attempts so far)\n\
+         org.apache.flink.runtime.checkpoint.CheckpointException: Asynchronous task checkpoint failed.\n\tat a.B.c(B.java:1)\n\
+         Caused by: java.nio.file.AccessDeniedException: s3://state/chk-7\n{OLDER_FAILURE}"
+    );
+    let found = failing.found_in(&log).unwrap();
+    assert_eq!(found.kind, Some(CauseKind::StorageAccess));
+    assert_eq!(found.summary(), "AccessDeniedException: s3://state/chk-7");
 }

@@ -211,7 +211,8 @@ impl Checkpoints {
 
     /// The newest checkpoint that failed.
     pub(crate) fn last_failure(&self) -> Option<&Checkpoint> {
-        self.latest.failed.as_ref().or_else(|| self.newest("FAILED"))
+        // The latest one may be a savepoint.
+        self.newest("FAILED").or(self.latest.failed.as_ref())
     }
 
     pub(crate) fn in_progress(&self) -> Option<&Checkpoint> {
@@ -390,6 +391,24 @@ mod tests {
         assert_eq!(checkpoints.consecutive_failures(), 40);
         checkpoints.history.truncate(1);
         assert_eq!(checkpoints.consecutive_failures(), 0);
+    }
+
+    #[test]
+    fn the_last_failure_of_a_checkpoint_is_not_that_of_a_savepoint() {
+        let failed = |is_savepoint, message: &str| Checkpoint {
+            is_savepoint,
+            failure_message: Some(message.to_owned()),
+            ..entry("FAILED", 1)
+        };
+        let mut checkpoints = Checkpoints {
+            history: vec![failed(true, "of the savepoint"), failed(false, "of the checkpoint")],
+            ..Checkpoints::default()
+        };
+        checkpoints.latest.failed = checkpoints.history.first().cloned();
+        let message = |checkpoints: &Checkpoints| checkpoints.last_failure()?.failure_message.clone();
+        assert_eq!(message(&checkpoints).as_deref(), Some("of the checkpoint"));
+        checkpoints.history.clear();
+        assert_eq!(message(&checkpoints).as_deref(), Some("of the savepoint"));
     }
 
     #[test]

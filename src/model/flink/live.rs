@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::flink::checkpoint_config::CheckpointConfig;
 use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::exceptions::Exception;
-use crate::model::flink::numbers::real;
+use crate::model::flink::numbers::{decided, real};
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
 
 /// Whether Flink's REST was reached.
@@ -144,6 +144,8 @@ pub(crate) struct Vertex {
     /// Its ID, 32 hexadecimal digits.
     pub(crate) id: String,
     pub(crate) name: String,
+    /// 0 for a vertex of a batch job until what it reads is complete. Source: `AdaptiveBatchScheduler`.
+    #[serde(deserialize_with = "decided")]
     pub(crate) parallelism: u32,
     /// Maximum number of tasks with its present state; 0 or less: unknown.
     pub(crate) max_parallelism: i64,
@@ -244,6 +246,17 @@ pub(crate) struct TaskManager {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vertex_may_not_have_its_parallelism_yet() {
+        let job: JobDetail = serde_json::from_str(
+            r#"{"state":"RUNNING","vertices":[{"id":"a","name":"Source","parallelism":4,"maxParallelism":4},
+                {"id":"b","name":"Sort","parallelism":-1,"maxParallelism":-1},{"id":"c","name":"Sink"}]}"#,
+        )
+        .unwrap();
+        let known: Vec<u32> = job.vertices.iter().map(|vertex| vertex.parallelism).collect();
+        assert_eq!(known, [4, 0, 0]);
+    }
 
     #[test]
     fn rates_are_read_whatever_is_missing() {

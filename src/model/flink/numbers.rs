@@ -19,6 +19,12 @@ pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     })
 }
 
+/// A number of tasks; 0 for -1, which Flink gives until it has decided.
+pub(crate) fn decided<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = lenient(deserializer)?;
+    Ok(number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0))
+}
+
 /// A number; `None` for anything else, including text such as `"NaN"`.
 pub(crate) fn real<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     #[derive(Deserialize)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use futures::future::ready;
 use futures::stream::{self, LocalBoxStream, StreamExt};
 use k8s_openapi::Metadata;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -21,6 +22,7 @@ use crate::kubernetes::objects;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource};
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
+use crate::model::events::{OF_AUTOSCALERS, WARNINGS, may_be_of};
 use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
@@ -32,6 +34,10 @@ const TICK: Duration = Duration::from_secs(1);
 const FAR: Duration = Duration::from_millis(300);
 /// How long Flink's overview stays valid: its numbers only explain, and decide nothing once there are TaskManagers.
 const OVERVIEW: Duration = Duration::from_secs(1);
+/// Selectors of the few useful ones of the many Events of a namespace.
+const EVENT_SELECTORS: [&str; 2] = [WARNINGS, OF_AUTOSCALERS];
+/// How long a verdict waits for the lists of Events: they may give the reason why a Pod waits.
+const EVENTS_LISTED: Duration = Duration::from_secs(2);
 /// How long Flink's process may take to end after it reported the end of its job.
 const PROCESS_END: Duration = Duration::from_secs(15);
 
@@ -48,6 +54,8 @@ struct Listed {
     job: bool,
     deployment: bool,
     pods: bool,
+    /// Number of lists of Events.
+    events: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +169,9 @@ impl Watching<'_> {
             pods: self.poll.is_none(),
             deployment: matches!(self.scope, Scope::Rehearsal | Scope::SavepointReader),
             job: self.scope == Scope::TaskManagers,
+            events: if self.poll.is_none() { EVENT_SELECTORS.len() } else { 0 },
         };
+        let begun = Instant::now();
         let mut poll: Pin<Box<dyn Future<Output = Result<FlinkView>>>> = Box::pin(futures::future::pending());
         let mut polling = false;
         let mut overview_at: Option<Instant> = None;
@@ -196,7 +206,8 @@ impl Watching<'_> {
                 _ = ticks.tick() => {}
                 () = &mut deadline => return Err(late(&observed)),
             }
-            if !(listed.job && listed.deployment && listed.pods) {
+            let events = listed.events >= EVENT_SELECTORS.len() || begun.elapsed() >= EVENTS_LISTED;
+            if !(listed.job && listed.deployment && listed.pods && events) {
                 continue;
             }
             let asks_flink = self.scope != Scope::SavepointReader && !polling && master_runs(&observed);
@@ -272,17 +283,29 @@ fn changes(cluster: &Cluster, name: &ClusterName, all: bool, scope: Scope) -> Lo
         )
         .stream();
         watches.push(pods.map(|event| event.map(Change::Pod)).boxed_local());
-        // Only these of the many Events of a namespace are useful: warnings, and a new node that is starting.
-        for selector in ["type=Warning", "reason=TriggeredScaleUp"] {
+        for selector in EVENT_SELECTORS {
             let events = Watch::new(cluster, Objects::with_fields(cluster, EVENTS, selector)).help_only();
-            // They are only informative: an error here ends nothing.
+            let name = name.clone();
             let events = events
                 .stream()
-                .filter_map(async |event| event.ok().map(Change::KubeEvent).map(Ok));
+                .filter_map(move |event| ready(useful(&name, event).map(Change::KubeEvent).map(Ok)));
             watches.push(events.boxed_local());
         }
     }
     stream::select_all(watches).boxed_local()
+}
+
+/// The Events that may be about the cluster. They are only informative: where they may not be read there are none.
+fn useful(name: &ClusterName, event: Result<Event<KubeEvent>>) -> Option<Event<KubeEvent>> {
+    match event {
+        Ok(Event::Listed(all)) => {
+            let of_cluster = all.into_iter().filter(|event| may_be_of(name, event));
+            Some(Event::Listed(of_cluster.collect()))
+        }
+        Ok(Event::Applied(event)) => may_be_of(name, &event).then_some(Event::Applied(event)),
+        Ok(Event::Deleted(event)) => Some(Event::Deleted(event)),
+        Err(_) => Some(Event::Listed(Vec::new())),
+    }
 }
 
 /// A watch of one object by its name. An object that replaces another one of that name comes after `None`, even if the
@@ -341,6 +364,7 @@ fn take(observed: &mut Observed, change: Change, listed: &mut Listed) {
         Change::Pod(Event::Applied(pod)) => observed.upsert_pod(pod),
         Change::Pod(Event::Deleted(pod)) => observed.delete_pod(pod.metadata.name.as_deref().unwrap_or_default()),
         Change::KubeEvent(Event::Listed(events)) => {
+            listed.events += 1;
             for event in events {
                 observed.upsert_event(event);
             }

@@ -1,5 +1,6 @@
 //! Known failures, and how to fix each.
 
+mod running;
 mod state;
 mod storage;
 
@@ -7,7 +8,7 @@ use super::CauseKind;
 
 /// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first matching row.
 pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
-    [state::STATE, PROGRAM, storage::STORAGE, OTHERS]
+    [state::STATE, PROGRAM, storage::STORAGE, running::RUNNING, OTHERS]
         .into_iter()
         .flatten()
         .find(|row| {
@@ -148,13 +149,6 @@ const PROGRAM: &[KnownFailure] = &[
         hints: &[
             "the memory sizes contradict each other: set --jobmanager-memory or --taskmanager-memory only, and take back \
              other -D *.memory.* settings",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::NetworkBuffers,
-        when: &[&["Insufficient number of network buffers"]],
-        hints: &[
-            "raise -D taskmanager.memory.network.fraction or -D taskmanager.memory.network.max, or lower --parallelism",
         ],
     },
     KnownFailure {
@@ -320,10 +314,20 @@ const PROGRAM: &[KnownFailure] = &[
             &["AbstractMethodError"],
             &["IncompatibleClassChangeError"],
             &["ServiceConfigurationError"],
-            &["LinkageError", "loader constraint violation"],
         ],
         hints: &[
             "the jar was built against other versions of its libraries: build it for the Flink version of --image",
+        ],
+    },
+    KnownFailure {
+        // Source: HotSpot's `SystemDictionary`, and Kafka's `Utils.newInstance`.
+        kind: CauseKind::Libraries,
+        when: &[
+            &["LinkageError", "loader constraint violation"],
+            &["is not an instance of org.apache.kafka."],
+        ],
+        hints: &[
+            "the library is twice on the class path, in the program's jar and in /opt/flink/lib: take it out of one of them",
         ],
     },
     KnownFailure {
@@ -333,6 +337,27 @@ const PROGRAM: &[KnownFailure] = &[
         hints: &[
             "JobManager and TaskManagers, or the savepoint and the program, have different versions of the class: use one --image for both roles, \
              and keep its serialVersionUID",
+        ],
+    },
+    KnownFailure {
+        // The class is there. Source: HotSpot's `InstanceKlass::initialize_impl`, and `java.lang.ClassLoader`.
+        kind: CauseKind::Libraries,
+        when: &[&["Could not initialize class"], &["UnsatisfiedLinkError"]],
+        hints: &[
+            "the class could not be initialized, for which an earlier exception in the log may give the reason: a native library for another \
+             architecture or C library (Alpine), or a /tmp mounted with noexec, is a usual cause",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::Libraries,
+        when: &[
+            &["NoClassDefFoundError: org/apache/hadoop/"],
+            &["ClassNotFoundException: org.apache.hadoop."],
+            &["ClassNotFoundException: Class org.apache.hadoop."],
+        ],
+        hints: &[
+            "Hadoop's classes are missing, which Flink's images do not have: put its client's jars into /opt/flink/lib of --image or into \
+             the program's jar",
         ],
     },
     KnownFailure {
@@ -409,7 +434,8 @@ const OTHERS: &[KnownFailure] = &[
     },
     KnownFailure {
         kind: CauseKind::UnknownHost,
-        when: &[&["UnknownHostException"]],
+        // Kafka's clients say the other words of names that they cannot look up.
+        when: &[&["UnknownHostException"], &["No resolvable bootstrap urls"]],
         hints: &[
             "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
             "the JobManager's name is that of the Service: kubectl flink status NAME shows whether it is there",

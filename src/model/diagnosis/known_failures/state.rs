@@ -33,6 +33,27 @@ pub(super) const STATE: &[KnownFailure] = &[
     },
     KnownFailure {
         kind: CauseKind::SavepointIncompatible,
+        // Source: `StateUtil.unexpectedStateHandleException`.
+        when: &[&["when a different StateBackend from the one"]],
+        hints: &[
+            "it was written by another state backend: set -D state.backend.type to that one, or start from a savepoint in canonical format",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::SavepointIncompatible,
+        // Source: `MetadataSerializers`.
+        when: &[&["Unrecognized checkpoint version number"]],
+        hints: &["a newer Flink has written it: start it with an --image of that release or a later one"],
+    },
+    KnownFailure {
+        kind: CauseKind::SavepointIncompatible,
+        when: &[&["provided restore options", "ClassNotFoundException"]],
+        hints: &[
+            "the state has objects of a class that the program lacks: keep that class, with its name and package, in the jar",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::SavepointIncompatible,
         when: &[
             &["StateMigrationException"],
             &["Failed to rollback to checkpoint/savepoint"],

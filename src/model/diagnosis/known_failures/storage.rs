@@ -34,6 +34,12 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Words of S3 and of Kerberos, which refuse credentials by the time in them.
+        kind: CauseKind::ExternalRights,
+        when: &[&["RequestTimeTooSkewed"], &["Clock skew too great"]],
+        hints: &["the clock of the Pod's node is wrong: set it by NTP, or keep the Pods off this node"],
+    },
+    KnownFailure {
         kind: CauseKind::StorageAccess,
         // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
         // The schemes are those of Flink's documentation.
@@ -65,13 +71,31 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
-        // Words of AWS, and of Kafka's `org.apache.kafka.common.errors`. AWS calls it AccessDeniedException too.
+        kind: CauseKind::UnknownHost,
+        // Words of the clients of S3, version 1 and 2. They put the bucket's name before that of the host, and a store beside
+        // AWS's, such as MinIO, has no such names.
+        when: &[
+            &["Unable to execute HTTP request", "UnknownHostException"],
+            &["Received an UnknownHostException when attempting to interact with a service"],
+        ],
+        hints: &[
+            "check -D s3.endpoint; if the unknown name begins with the bucket's, the store wants -D s3.path.style.access=true",
+            "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
+        ],
+    },
+    KnownFailure {
+        // Words of AWS, of Kafka's `org.apache.kafka.common.errors`, and of PostgreSQL, MySQL, SQL Server and Oracle. AWS calls it
+        // AccessDeniedException too.
         kind: CauseKind::ExternalRights,
         when: &[
             &["is not authorized to perform"],
             &[".awssdk.services.", ".AccessDeniedException"],
             &["org.apache.kafka.common.errors.", "AuthorizationException"],
             &["org.apache.kafka.common.errors.SaslAuthenticationException"],
+            &["password authentication failed for user"],
+            &["Access denied for user '"],
+            &["Login failed for user '"],
+            &["ORA-01017"],
         ],
         hints: &[
             "correct the credentials in the program's arguments and -D settings, or give the user that they name the right",

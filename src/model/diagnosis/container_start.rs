@@ -1,0 +1,34 @@
+//! How to fix a container that its kubelet or its runtime does not start.
+
+/// How to fix a container that would run as root despite `runAsNonRoot`; `None`: the message is about something else.
+/// Source: `verifyRunAsNonRoot` of the kubelet.
+pub(super) fn non_root(said: &str, container: &str, image: &str) -> Option<String> {
+    if said.contains("runAsUser breaks non-root policy") {
+        Some(format!(
+            "container {container} has runAsUser: 0 beside runAsNonRoot of its Pod: give it another user (9999 is Flink's), or runAsNonRoot: false of its own"
+        ))
+    } else if said.contains("image will run as root") {
+        Some(format!(
+            "image {image} of container {container} runs as root: set its runAsUser, or build it on an official Flink image, whose user is 9999"
+        ))
+    } else if said.contains("non-numeric user") {
+        Some(format!(
+            "set runAsUser of container {container} to the number of the image's user"
+        ))
+    } else {
+        None
+    }
+}
+
+/// How to fix a container that the runtime refuses to create or to start, by its words. Source: runc's `libcontainer`.
+pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
+    if said.contains("error mounting") || said.contains("mount a directory onto a file") {
+        "a volume cannot be mounted at its path: a file is mounted onto a directory, or the other way round: check mountPath and subPath in \
+         the Pod template"
+            .to_owned()
+    } else if said.contains("OOM-killed") || said.contains("memory limit too low") {
+        format!("the container's memory limit is too low to start a process: raise it by {memory_flag}")
+    } else {
+        "check that the image is a Flink image built for the nodes' architecture: --image".to_owned()
+    }
+}
