@@ -225,8 +225,11 @@ fn registries_are_reached_through_a_proxy_but_not_those_on_this_machine() {
         let asked = asked.lock().unwrap()[0].clone();
         assert!(asked.eq_ignore_ascii_case(first), "{scheme}: {asked}");
         // Who is not to be reached by it is not.
-        let sandbox = sandbox.variable("NO_PROXY", "registry.invalid");
-        fails(&build(&sandbox, &registry, &flags), 7, &["cannot be reached"]);
+        let mut sandbox = sandbox;
+        for list in ["registry.invalid", "*.invalid", "registry.invalid:80"] {
+            sandbox = sandbox.variable("NO_PROXY", list);
+            fails(&build(&sandbox, &registry, &flags), 7, &["cannot be reached"]);
+        }
     }
     let (sandbox, registry) = place(1);
     let sandbox = sandbox.variable("HTTP_PROXY", "https://127.0.0.1:1");

@@ -28,6 +28,7 @@ use tower::{BoxError, Service};
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
+use crate::kubernetes::no_proxy::is_direct;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait for a registry's answer. Some check a whole blob before they answer.
@@ -228,8 +229,9 @@ impl Service<Uri> for Reach {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let mut direct = self.direct.clone();
-        let local = target.host().is_some_and(crate::kubernetes::no_proxy::is_loopback);
-        let proxy = self.proxies.intercept(&target).filter(|_| !local);
+        // The matcher knows neither `*.example.com` nor `host:port` in NO_PROXY, as kubectl and Docker do.
+        let direct_only = is_direct(&target, |name| std::env::var(name).ok());
+        let proxy = self.proxies.intercept(&target).filter(|_| !direct_only);
         Box::pin(async move {
             match proxy {
                 None => direct.call(target).await.map_err(BoxError::from),
