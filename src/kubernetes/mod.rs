@@ -12,6 +12,7 @@ pub(crate) mod events;
 pub(crate) mod field_ownership;
 mod in_pod;
 pub(crate) mod kubeconfig;
+pub(crate) mod kubeconfig_files;
 mod lines;
 pub(crate) mod logs;
 pub(crate) mod no_proxy;
