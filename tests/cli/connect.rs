@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::image_login::{http_proxy, proxy_to};
 use crate::objects::{deployment_table, job_table};
 use crate::sandbox::Sandbox;
 use crate::server::{Call, get, json};
@@ -153,6 +154,22 @@ fn a_proxy_is_asked_as_kubectl_asks_it() {
     works(&sandbox, &[]);
     let outcome = proxied(&[("HTTP_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "127.0.0.1")], far);
     assert!(outcome.stderr.contains("refused"), "{outcome}");
+}
+
+#[test]
+fn an_http_proxy_gets_the_login_in_its_address() {
+    let sandbox = Sandbox::bare();
+    let url = sandbox.server.url();
+    let (proxy, asked) = proxy_to(url.replace("http://", ""), http_proxy);
+    let far = format!("\"http://api.invalid:6443\", proxy-url: \"http://user:w%40rd@{proxy}\"");
+    let text = sandbox.kubeconfig("test").replace(&format!("\"{url}\""), &far);
+    sandbox.file(".kube/config", &text);
+    lists(&sandbox, "default", bearer("s3cret"));
+    let outcome = sandbox.run(&["list", "-oname"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let asked = asked.lock().unwrap()[0].clone();
+    let expected = "CONNECT api.invalid:6443 HTTP/1.1; proxy-authorization: Basic dXNlcjp3QHJk; ";
+    assert!(asked.eq_ignore_ascii_case(expected), "{asked}");
 }
 
 /// A server that answers after `delay`.

@@ -126,7 +126,7 @@ fn programs_that_keep_credentials_are_asked() {
 }
 
 /// A proxy that connects everything to one address, and notes what it is asked for. `greet` speaks its protocol.
-fn proxy_to(target: String, greet: fn(&mut BufReader<TcpStream>, &mut TcpStream) -> String) -> (String, Asked) {
+pub fn proxy_to(target: String, greet: fn(&mut BufReader<TcpStream>, &mut TcpStream) -> String) -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -149,10 +149,10 @@ fn proxy_to(target: String, greet: fn(&mut BufReader<TcpStream>, &mut TcpStream)
     (address, asked)
 }
 
-type Asked = Arc<Mutex<Vec<String>>>;
+pub type Asked = Arc<Mutex<Vec<String>>>;
 
 /// `CONNECT HOST:PORT`, and the header with the login.
-fn http_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
+pub fn http_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
     let (mut said, mut line) = (String::new(), String::new());
     loop {
         line.clear();
