@@ -385,6 +385,21 @@ fn a_blob_is_not_fetched_without_tls() {
     assert_eq!(other.log(), Vec::<String>::new());
 }
 
+/// With the signature anyone may fetch the blob, and a trace is shown to others.
+#[test]
+fn a_trace_shows_where_a_blob_is_fetched_without_the_signature() {
+    let (sandbox, registry) = trusted();
+    let other = Front::greedy();
+    let front = Front::of(&registry, "", Some(&format!("https://{}", other.address)), REALM);
+    // It writes the login.
+    drop(build(&sandbox, &front));
+    let base = format!("{}/flink:2.3.0", front.address);
+    let files = ["--registry-ca", "ca.pem", "--registry-config", "logins.json"];
+    let outcome = sandbox.run(&[&["image", "inspect", &base, "-v"][..], &files[..]].concat());
+    assert!(outcome.stderr.contains(&other.address), "{outcome}");
+    assert!(!outcome.stderr.contains("signature"), "{outcome}");
+}
+
 #[test]
 fn a_realm_without_tls_gets_no_password() {
     let (sandbox, registry) = trusted();

@@ -108,7 +108,9 @@ impl Http {
     pub(crate) async fn upload(&self, mut request: Request<Body>) -> Result<Response<Incoming>> {
         let version = HeaderValue::from_static(concat!("kubectl-flink/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, version);
-        tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
+        // The query of a storage's address is a signature, with which anyone may read.
+        let (to, path) = (origin(request.uri()), request.uri().path());
+        tracing::debug!(method = %request.method(), %to, %path, "request");
         let host = host(&request);
         self.client
             .request(request)
