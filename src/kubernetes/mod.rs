@@ -15,7 +15,7 @@ pub(crate) mod kubeconfig;
 pub(crate) mod kubeconfig_files;
 mod lines;
 pub(crate) mod logs;
-mod named_authority;
+pub(crate) mod named_authority;
 pub(crate) mod no_proxy;
 pub(crate) mod objects;
 pub(crate) mod pods;

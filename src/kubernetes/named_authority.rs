@@ -1,8 +1,8 @@
-//! Trusts a server's certificate that the kubeconfig itself names as its authority.
+//! Trusts a server's certificate that the user names as its authority.
 //!
-//! webpki takes an authority only as the issuer of other certificates. Go, and so kubectl, also takes it as that of the server:
-//! the certificates of a local proxy, such as Teleport's `tsh proxy kube`, and a pinned certificate are such ones. Source:
-//! `Certificate.Verify` of Go's crypto/x509.
+//! webpki takes an authority only as the issuer of other certificates. Go, and so kubectl and Docker, also takes it as that of
+//! the server: those of a local proxy, such as Teleport's `tsh proxy kube`, of a registry that signs for itself, and pinned ones
+//! are such certificates. Source: `Certificate.Verify` of Go's crypto/x509.
 
 use std::sync::Arc;
 
@@ -16,31 +16,34 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 #[derive(Debug)]
 struct NamedAuthority {
     authorities: Vec<CertificateDer<'static>>,
-    inner: Arc<WebPkiServerVerifier>,
+    inner: Arc<dyn ServerCertVerifier>,
+}
+
+/// Trusts what `inner` trusts, and these certificates themselves.
+pub(crate) fn beside(
+    inner: Arc<dyn ServerCertVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+) -> Arc<dyn ServerCertVerifier> {
+    Arc::new(NamedAuthority { authorities, inner })
 }
 
 /// Trusts these authorities, and those of them that are the server's own certificate.
 pub(super) fn trust(tls: &mut ClientConfig, authorities: &[Vec<u8>]) {
     let provider = Arc::clone(tls.crypto_provider());
-    if let Some(verifier) = NamedAuthority::new(authorities, provider) {
-        tls.dangerous().set_certificate_verifier(Arc::new(verifier));
+    if let Some(verifier) = of(authorities, provider) {
+        tls.dangerous().set_certificate_verifier(verifier);
     }
 }
 
-impl NamedAuthority {
-    /// `None`: there is no authority, or one that cannot be read, which kube reports.
-    fn new(authorities: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Option<Self> {
-        let authorities: Vec<_> = authorities.iter().cloned().map(CertificateDer::from).collect();
-        let mut roots = RootCertStore::empty();
-        for authority in &authorities {
-            roots.add(authority.clone()).ok()?;
-        }
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-        Some(Self {
-            authorities,
-            inner: inner.build().ok()?,
-        })
+/// `None`: there is no authority, or one that cannot be read, which kube reports.
+fn of(authorities: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
+    let authorities: Vec<_> = authorities.iter().cloned().map(CertificateDer::from).collect();
+    let mut roots = RootCertStore::empty();
+    for authority in &authorities {
+        roots.add(authority.clone()).ok()?;
     }
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    Some(beside(inner.build().ok()?, authorities))
 }
 
 impl ServerCertVerifier for NamedAuthority {
@@ -138,7 +141,7 @@ PL/IkPLoMdAAZQecmhen
         let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let is_trusted = |authority: &str, served: &str, name: &str, now: u64| {
             let provider = Arc::new(ring::default_provider());
-            let verifier = NamedAuthority::new(&[der(authority).to_vec()], provider).unwrap();
+            let verifier = of(&[der(authority).to_vec()], provider).unwrap();
             let name = ServerName::try_from(name.to_owned()).unwrap();
             let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
             verifier.verify_server_cert(&der(served), &[], &name, &[], now).is_ok()

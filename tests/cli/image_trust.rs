@@ -27,7 +27,8 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[tag][..], &length, &content].concat()
 }
 
-/// A certificate for 127.0.0.1 that is its own authority, and its key. Source of the form: RFC 5280, 4.1.
+/// A certificate for 127.0.0.1 that is its own authority, as `openssl req -x509` makes one, and its key. Source of the form:
+/// RFC 5280, 4.1.
 fn certificate() -> &'static (Vec<u8>, Vec<u8>) {
     static MADE: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -44,7 +45,9 @@ fn certificate() -> &'static (Vec<u8>, Vec<u8>) {
         let common_name = der(0x30, &[&oid(&[0x55, 4, 3]), &der(0x0c, &[b"registry"])]);
         let name = der(0x30, &[&der(0x31, &[&common_name])]);
         let alternative_names = der(0x30, &[&der(0x87, &[&[127, 0, 0, 1]])]);
-        let extension = der(0x30, &[&oid(&[0x55, 0x1d, 17]), &der(4, &[&alternative_names])]);
+        let is_authority = der(0x30, &[&der(1, &[&[0xff]])]);
+        let extension = |id: u8, value: &[u8]| der(0x30, &[&oid(&[0x55, 0x1d, id]), &der(4, &[value])]);
+        let extensions = [extension(17, &alternative_names), extension(19, &is_authority)].concat();
         let certificate = der(
             0x30,
             &[
@@ -61,7 +64,7 @@ fn certificate() -> &'static (Vec<u8>, Vec<u8>) {
                     0x30,
                     &[&der(0x30, &[&curve]), &der(3, &[&[0], pair.public_key().as_ref()])],
                 ),
-                &der(0xa3, &[&der(0x30, &[&extension])]),
+                &der(0xa3, &[&der(0x30, &[&extensions])]),
             ],
         );
         let signature = pair.sign(&random, &certificate).unwrap();

@@ -28,6 +28,7 @@ use tower::{BoxError, Service};
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
+use crate::kubernetes::named_authority;
 use crate::kubernetes::no_proxy::is_direct;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -66,13 +67,15 @@ impl Http {
         let provider = Arc::new(ring::default_provider());
         let failed = |e: &dyn std::fmt::Display| Error::failure(format!("cannot set up TLS: {e}"));
         let extra = authority.map(read_authorities).transpose()?.unwrap_or_default();
-        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone())
+        let roots = extra.iter().cloned();
+        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
             .map_err(|e| failed(&e))?;
+        let verifier = named_authority::beside(Arc::new(verifier), extra);
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| failed(&e))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
