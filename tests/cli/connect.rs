@@ -1,5 +1,7 @@
 //! kubectl's connection flags, the proxy and the network, by the example of `list`.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::image_login::{http_proxy, proxy_to};
@@ -228,6 +230,23 @@ fn a_server_that_does_not_speak_tls() {
     let outcome = sandbox.run(&["list", "--server", &url]);
     assert_eq!(outcome.code, Some(7), "{outcome}");
     assert!(outcome.stderr.contains("cannot reach https://[ADDRESS]"), "{outcome}");
+    let outcome = sandbox.run(&["list", "--server", &format!("https://{}", without_tls())]);
+    assert_eq!(outcome.code, Some(7), "{outcome}");
+    assert!(outcome.stderr.contains(": it does not speak TLS\n"), "{outcome}");
+}
+
+/// Host and port of a server that answers everything without TLS.
+pub fn without_tls() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+            // It is open until the other side has read that.
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    host
 }
 
 #[test]

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
+use crate::connect::without_tls;
 use crate::image_place::{fails, place, whole, works};
 use crate::registry::Registry;
 use crate::sandbox::{Outcome, Sandbox};
@@ -386,6 +387,16 @@ fn a_blob_is_not_fetched_without_tls() {
     fails(&outcome, 1, &["without TLS", &other.address]);
     assert!(!outcome.stderr.contains("signature"), "{outcome}");
     assert_eq!(other.log(), Vec::<String>::new());
+}
+
+#[test]
+fn a_registry_without_tls_is_reported_with_the_flag_that_allows_it() {
+    let (sandbox, _registry) = trusted();
+    let host = without_tls();
+    let image = format!("{host}/app:1");
+    let outcome = sandbox.run(&["image", "inspect", &image, "--registry-ca", "ca.pem"]);
+    let flag = format!("--insecure-registry {host}");
+    fails(&outcome, 7, &["does not speak TLS", &flag]);
 }
 
 /// With the signature anyone may fetch the blob, and a trace is shown to others.

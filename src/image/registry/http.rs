@@ -118,7 +118,7 @@ impl Http {
         self.client
             .request(request)
             .await
-            .map_err(|error| unreachable(&host, &innermost(&error)))
+            .map_err(|error| unconnected(&host, &innermost(&error)))
     }
 
     /// Sends a request without a body, and follows redirects. Returns the answer and the URL that answered. Credentials
@@ -157,6 +157,21 @@ fn host<B>(request: &Request<B>) -> String {
 
 fn unreachable(host: &str, why: &str) -> Error {
     Error::unreachable(format!("registry {host} cannot be reached: {why}"))
+}
+
+/// The error of a connection: what is wrong with TLS has a flag.
+fn unconnected(host: &str, why: &str) -> Error {
+    // The words of rustls for an answer without TLS.
+    if why.contains("InvalidContentType") {
+        return unreachable(host, "it does not speak TLS")
+            .hint(format!("--insecure-registry {host} accesses it without TLS"));
+    }
+    let error = unreachable(host, why);
+    if why.contains("certificate") {
+        error.hint("--registry-ca FILE has the authority that signed its certificate")
+    } else {
+        error
+    }
 }
 
 /// The target of a `Location` in an answer to `base`, as [`with_tls_of`] allows it.
