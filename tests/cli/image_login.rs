@@ -123,6 +123,9 @@ fn programs_that_keep_credentials_are_asked() {
         4,
         &["no credentials", "cannot be run"],
     );
+    // Without them everything is accessed that anyone may access.
+    registry.ask_for("Public");
+    works(&build(&sandbox, &registry, &[]));
 }
 
 /// A proxy that connects everything to one address, and notes what it is asked for. `greet` speaks its protocol.
