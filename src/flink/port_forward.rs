@@ -130,10 +130,19 @@ pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexSt
         Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),
         Err(error) => {
             let error = cluster.kube_error(&target(cluster, pod), error);
+            let said = Status::message_of(&error);
             match error.kind {
                 Kind::NotFound => Ok(None),
                 // The kubelet does not know the Pod yet, or no longer: `pod not found ("NAME_NAMESPACE")`, with 500.
-                Kind::Failure if Status::message_of(&error).contains("pod not found") => Ok(None),
+                Kind::Failure if said.contains("pod not found") => Ok(None),
+                // Source: the API server's `UpgradeAwareHandler`, for a request without the headers of a WebSocket.
+                Kind::Failure if said.contains("Upgrade request required") => Err(Error {
+                    message: format!(
+                        "a port-forward uses a WebSocket, and a proxy before {} does not pass it on",
+                        cluster.at()
+                    ),
+                    ..error
+                }),
                 _ => Err(error),
             }
         }
