@@ -110,14 +110,39 @@ pub(crate) async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result
 /// A stream to Flink's REST in a Pod; `None`: the Pod is gone.
 pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> {
     let api: Api<Pod> = Api::namespaced(cluster.client(), cluster.namespace());
-    match api.portforward(pod, &[REST_PORT]).await {
+    let ports = [REST_PORT];
+    let opening = api.portforward(pod, &ports);
+    let opened = match cluster.timeout() {
+        None => opening.await,
+        // A proxy before the API server may take the request and never answer it.
+        Some(limit) => match tokio::time::timeout(limit, opening).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                return Err(errors::timed_out(
+                    &target(cluster, pod),
+                    cluster.at(),
+                    limit.as_secs_f64(),
+                ));
+            }
+        },
+    };
+    match opened {
         Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),
         Err(error) => {
             let error = cluster.kube_error(&target(cluster, pod), error);
+            let said = Status::message_of(&error);
             match error.kind {
                 Kind::NotFound => Ok(None),
                 // The kubelet does not know the Pod yet, or no longer: `pod not found ("NAME_NAMESPACE")`, with 500.
-                Kind::Failure if Status::message_of(&error).contains("pod not found") => Ok(None),
+                Kind::Failure if said.contains("pod not found") => Ok(None),
+                // Source: the API server's `UpgradeAwareHandler`, for a request without the headers of a WebSocket.
+                Kind::Failure if said.contains("Upgrade request required") => Err(Error {
+                    message: format!(
+                        "a port-forward uses a WebSocket, and a proxy before {} does not pass it on",
+                        cluster.at()
+                    ),
+                    ..error
+                }),
                 _ => Err(error),
             }
         }
@@ -155,4 +180,29 @@ async fn send(
             question.path
         ))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kube::client::Body;
+
+    use super::*;
+    use crate::kubernetes::errors::ServerInfo;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_forward_that_is_never_answered_ends_at_the_limit() {
+        let silent = tower::service_fn(|_: http::Request<Body>| {
+            std::future::pending::<std::result::Result<http::Response<Body>, tower::BoxError>>()
+        });
+        let at = ServerInfo {
+            server: "https://api.example".to_owned(),
+            context: None,
+        };
+        let client = kube::Client::new(silent, "default");
+        let cluster = Cluster::new(client, "default".to_owned(), at, Some(Duration::from_secs(30)));
+        let error = open(&cluster, "demo-master-1").await.unwrap_err();
+        assert_eq!(error.kind, Kind::TimedOut, "{error}");
+    }
 }

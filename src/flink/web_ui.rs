@@ -10,9 +10,10 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::local_proxy::{self, Backend, Own};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::flink::port_forward::{open, running_pod};
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::errors::Status;
 use crate::model::names::ClusterName;
 
 /// How long a browser's request waits for a JobManager.
@@ -72,6 +73,12 @@ pub(crate) async fn serve(
     }
 }
 
+/// Whether a port-forward fails in the same way again: it is refused, or not possible here.
+fn is_final(error: &Error) -> bool {
+    let is_refused = |status: &Status| status.code.is_client_error();
+    error.is_denied() || !error.is_transient() && error.cause::<Status>().is_some_and(is_refused)
+}
+
 /// The last known Pod in which Flink runs.
 struct JobManager<'a> {
     cluster: &'a Cluster,
@@ -103,7 +110,7 @@ impl Backend for JobManager<'_> {
         loop {
             match self.reach().await {
                 Ok(Some(stream)) => return Ok(Some(stream)),
-                Err(error) if matches!(error.kind, Kind::Forbidden | Kind::Unauthorized) => return Err(error),
+                Err(error) if is_final(&error) => return Err(error),
                 Ok(None) => {}
                 Err(error) => tracing::debug!(%error, "port-forward"),
             }
@@ -122,7 +129,13 @@ impl Backend for JobManager<'_> {
 
 #[cfg(test)]
 mod tests {
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
     use super::*;
+    use crate::error::Kind;
+    use crate::kubernetes::errors::ServerInfo;
 
     #[tokio::test]
     async fn a_port_that_is_taken_is_a_conflict() {
@@ -130,5 +143,36 @@ mod tests {
         let address = first.local_addr().unwrap();
         assert!(address.ip().is_loopback());
         assert_eq!(listen(address.port()).await.unwrap_err().kind, Kind::Conflict);
+    }
+
+    /// The port-forward that the API server answers with this status.
+    async fn opened(code: u16, said: &'static str) -> Result<Option<DuplexStream>> {
+        let answer = tower::service_fn(move |_: Request<Body>| async move {
+            let status = json!({"kind": "Status", "status": "Failure", "message": said, "reason": "x", "code": code});
+            let answer = Response::builder().status(code);
+            answer.body(Body::from(status.to_string().into_bytes()))
+        });
+        let at = ServerInfo {
+            server: "https://api.example".to_owned(),
+            context: None,
+        };
+        let client = kube::Client::new(answer, "default");
+        let flink = JobManager {
+            cluster: &Cluster::new(client, "default".to_owned(), at, Some(LONGEST_WAIT)),
+            name: &ClusterName::new("demo").unwrap(),
+            current: RefCell::new(Some("demo-master-1".to_owned())),
+        };
+        flink.reach().await
+    }
+
+    #[tokio::test]
+    async fn what_no_repetition_changes_ends_the_command() {
+        let error = opened(400, "Upgrade request required").await.unwrap_err();
+        assert!(error.message.contains("a proxy before https://api.example"), "{error}");
+        assert!(is_final(&error), "{error}");
+        for (code, said) in [(500, "error dialing backend: connection refused"), (429, "too many")] {
+            let error = opened(code, said).await.unwrap_err();
+            assert!(!is_final(&error), "{error}");
+        }
     }
 }

@@ -53,7 +53,8 @@ impl Archive {
             let entry = only_image(&contents.json("index.json")?)?;
             let place = blobs.get(&entry.digest).ok_or_else(|| missing(entry.digest.as_str()))?;
             let bytes = contents.bytes(*place)?;
-            (entry.digest.clone(), manifest::read(&bytes, &entry.media_type)?)
+            let document = manifest::read(&bytes, &entry.media_type)?;
+            (entry.digest.clone(), present(document, &blobs)?)
         } else if contents.files.contains_key("manifest.json") {
             let manifest = docker(&contents, &mut blobs)?;
             (
@@ -190,6 +191,27 @@ impl Contents {
             left -= count as u64;
         }
         Ok(Digest::from_hasher(hasher))
+    }
+}
+
+/// The images of an index that are in the file. Docker's containerd image store writes the whole index, but only the platforms
+/// that were pulled. Source: OCI image layout, which allows that blobs are missing.
+fn present(document: Document, blobs: &BTreeMap<Digest, (u64, u64)>) -> Result<Document> {
+    let is_there = |entry: &Descriptor| blobs.contains_key(&entry.digest);
+    let present = match document {
+        Document::Image(manifest) => Document::Image(manifest),
+        Document::Index(mut entries) => {
+            entries.retain(|(_, entry)| is_there(entry));
+            Document::Index(entries)
+        }
+        Document::Unnamed(mut entries) => {
+            entries.retain(is_there);
+            Document::Unnamed(entries)
+        }
+    };
+    match &present {
+        Document::Index(entries) if entries.is_empty() => Err(missing("every image of its index")),
+        _ => Ok(present),
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) struct Facts {
     pub(crate) jars: Option<Vec<JarFacts>>,
     pub(crate) plugins: Option<Vec<String>>,
     pub(crate) libraries: Option<Vec<String>>,
+    /// Jars of `opt` that its entrypoint makes plugins of when it starts.
+    #[serde(skip)]
+    pub(crate) plugins_at_start: Vec<String>,
     /// Whether all additions to Flink's own files are known, so that no other file can be missing.
     #[serde(skip)]
     pub(crate) additions_known: bool,
@@ -104,6 +107,9 @@ impl Facts {
                 .as_str()
                 .filter(|user| !user.is_empty())
                 .map(ToOwned::to_owned),
+            plugins_at_start: variable(config, "ENABLE_BUILT_IN_PLUGINS")
+                .map(|jars| jars.split(';').map(ToOwned::to_owned).collect())
+                .unwrap_or_default(),
             home: variable(config, "FLINK_HOME")
                 .unwrap_or(FLINK_HOME)
                 .trim_end_matches('/')
@@ -165,7 +171,8 @@ impl Facts {
     /// Whether the image has a plugin or library whose name `is_meant`, as that of a file system: `None` if that is unknown.
     pub(crate) fn has_plugin(&self, is_meant: impl Fn(&str) -> bool) -> Option<bool> {
         let known = [&self.plugins, &self.libraries];
-        if known.into_iter().flatten().flatten().any(|name| is_meant(name)) {
+        let mut all = known.into_iter().flatten().flatten().chain(&self.plugins_at_start);
+        if all.any(|name| is_meant(name)) {
             return Some(true);
         }
         // Flink's own archive has no file system's plugin where it would be loaded: they are in `opt`.
@@ -254,6 +261,11 @@ mod tests {
             (facts.jars.clone(), facts.has_plugin(|name| name == "s3")),
             (Some(Vec::new()), Some(false))
         );
+        let config = json!({ "config": { "Env": ["ENABLE_BUILT_IN_PLUGINS=flink-s3-fs-presto-2.3.0.jar;x.jar"] } });
+        let mut facts = Facts::of_config(&config, None);
+        facts.add_files(&BTreeMap::new(), true);
+        assert_eq!(facts.has_plugin(|name| name.contains("s3")), Some(true));
+        assert_eq!(facts.has_plugin(|name| name.contains("azure")), Some(false));
         assert_eq!(scala_dist("flink-dist_2.12-1.14.6.jar").as_deref(), Some("1.14.6"));
     }
 }

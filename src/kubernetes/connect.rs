@@ -9,11 +9,15 @@ use std::time::Duration;
 use futures::TryFutureExt;
 use http::{Request, Response};
 use http_body_util::{Either, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioExecutor;
 use kube::client::middleware::AuthLayer;
 use kube::client::{AuthError, Body, ClientBuilder, ConfigExt, DynBody};
 use kube::{Client, Config};
+use rustls::pki_types::ServerName;
 use tower::util::MapResponseLayer;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
@@ -21,8 +25,10 @@ use super::api::{Cluster, MAX_ANSWER};
 use super::clock;
 use super::in_pod::default_namespace;
 pub use super::kubeconfig::{ConnectionOptions, configure};
-use super::kubeconfig::{check_context, configuration, read_kubeconfig};
+use super::kubeconfig::{check_context, configuration};
+use super::kubeconfig_files::read_kubeconfig;
 use super::lines::ShortLines;
+use super::named_authority;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::errors::ServerInfo;
 use crate::progress;
@@ -198,9 +204,33 @@ fn observed(answer: Response<Box<DynBody>>) -> Response<Box<DynBody>> {
     answer
 }
 
+/// The HTTP proxy of a configuration, and the login to it; `None`: there is none, or one of another kind.
+fn http_proxy(config: &Config) -> Option<Intercept> {
+    let proxy = config.proxy_url.as_ref()?.to_string();
+    let proxy = Matcher::builder().all(proxy).build().intercept(&config.cluster_url)?;
+    (proxy.uri().scheme_str() == Some("http")).then_some(proxy)
+}
+
+/// TLS over a connector, as kube makes it, and [`named_authority`].
+fn secured<H>(config: &Config, connector: H) -> kube::Result<HttpsConnector<H>> {
+    let mut tls = config.rustls_client_config()?;
+    // kube reads the file of a Pod again when it changes.
+    let authorities = config.root_cert.as_ref().filter(|_| config.root_cert_file.is_none());
+    if let (Some(authorities), false) = (authorities, config.accept_invalid_certs) {
+        named_authority::trust(&mut tls, authorities);
+    }
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    let builder = match config.tls_server_name.clone() {
+        Some(name) => builder.with_server_name_resolver(move |_: &http::Uri| ServerName::try_from(name.clone())),
+        None => builder,
+    };
+    Ok(builder.enable_http1().wrap_connector(connector))
+}
+
 fn build(mut config: Config) -> kube::Result<Client> {
-    if config.proxy_url.is_some() {
-        // kube's own stack supports every kind of proxy; one delayed acknowledgement matters little behind a proxy.
+    let proxy = http_proxy(&config);
+    if config.proxy_url.is_some() && proxy.is_none() {
+        // kube's own stack supports the other kinds of proxies.
         config.default_retry = false;
         let observed = MapResponseLayer::new(observed);
         return Ok(ClientBuilder::try_from(config)?.with_layer(&observed).build());
@@ -208,7 +238,7 @@ fn build(mut config: Config) -> kube::Result<Client> {
     // This runs the kubeconfig's credential plugin, if it has one. So would the TLS connector, to look for a client
     // certificate. If the plugin returned a token, it is not run again: some take seconds.
     let auth = config.auth_layer()?;
-    if config.cluster_url.scheme_str() == Some("http") {
+    if proxy.is_none() && config.cluster_url.scheme_str() == Some("http") {
         // Reading a hundred CA certificates takes longer than the rest of a command.
         return assemble(&config, auth, connector());
     }
@@ -217,11 +247,14 @@ fn build(mut config: Config) -> kube::Result<Client> {
         for_tls.auth_info.exec = None;
         for_tls.auth_info.auth_provider = None;
     }
-    assemble(
-        &config,
-        auth,
-        for_tls.rustls_https_connector_with_connector(connector())?,
-    )
+    let Some(proxy) = proxy else {
+        return assemble(&config, auth, secured(&for_tls, connector())?);
+    };
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), connector());
+    if let Some(login) = proxy.basic_auth() {
+        tunnel = tunnel.with_auth(login.clone());
+    }
+    assemble(&config, auth, secured(&for_tls, tunnel)?)
 }
 
 /// Limits the part of an answer that is in memory: each line of a watch, nothing of a log, and any other answer as a

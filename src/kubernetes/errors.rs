@@ -193,7 +193,13 @@ pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::e
         };
         return Error::unreachable(format!("the certificate of {at} is not trusted: {fault}")).hint(hint);
     }
-    let error = Error::unreachable(format!("cannot reach {at} to {} {target}: {deepest}", target.verb));
+    // The words of rustls for an answer without TLS.
+    let why = if text("InvalidContentType").is_some() {
+        "it does not speak TLS"
+    } else {
+        &deepest
+    };
+    let error = Error::unreachable(format!("cannot reach {at} to {} {target}: {why}", target.verb));
     Error {
         unanswered: was_sent(&chain),
         ..error

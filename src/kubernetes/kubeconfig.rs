@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::api::access::Access;
 use super::in_pod::default_namespace;
+use super::kubeconfig_files::{join_lines, read_kubeconfig};
 use super::no_proxy;
 use crate::error::{Error, Result};
 use crate::model::nearest::nearest;
@@ -192,76 +193,6 @@ fn check_known<'a>(sort: &str, name: &str, known: impl Iterator<Item = &'a Strin
     })
 }
 
-/// Reads the given file, or the files in KUBECONFIG, merged, or `~/.kube/config`.
-/// `None`: there is none. Missing files of the variable are skipped, as in kubectl.
-pub(crate) fn read_kubeconfig(named: Option<&Path>) -> Result<Option<Kubeconfig>> {
-    if let Some(path) = named {
-        return read_file(path).map(Some);
-    }
-    let paths: Vec<PathBuf> = match std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty()) {
-        Some(value) => std::env::split_paths(&value)
-            .filter(|path| !path.as_os_str().is_empty())
-            .collect(),
-        None => dirs::home_dir()
-            .map(|home| home.join(".kube").join("config"))
-            .into_iter()
-            .collect(),
-    };
-    let mut merged: Option<Kubeconfig> = None;
-    for path in paths.iter().filter(|path| path.exists()) {
-        let next = read_file(path)?;
-        merged = Some(match merged {
-            None => next,
-            Some(first) => first
-                .merge(next)
-                .map_err(|e| Error::usage(format!("cannot merge the kubeconfig {}: {e}", path.display())))?,
-        });
-    }
-    // kubectl treats an empty file as no configuration.
-    Ok(merged.filter(|config| !(config.contexts.is_empty() && config.clusters.is_empty())))
-}
-
-fn read_file(path: &Path) -> Result<Kubeconfig> {
-    Kubeconfig::read_from(path).map(without_empty).map_err(|e| {
-        let mut cause: &dyn std::error::Error = &e;
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
-        // The lines after the first are an excerpt of the file, which may contain a token.
-        let text = cause.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let plain = first.rsplit_once("error: ").map_or(first, |(_, plain)| plain);
-        Error::usage(format!("cannot read the kubeconfig {}: {plain}", path.display()))
-    })
-}
-
-/// The same without empty texts, which are no values in kubectl: the first file of KUBECONFIG with a value has it, and
-/// kubectl itself writes `current-context: ""` into a file without one.
-fn without_empty(mut kubeconfig: Kubeconfig) -> Kubeconfig {
-    let contexts = kubeconfig
-        .contexts
-        .iter_mut()
-        .filter_map(|named| named.context.as_mut());
-    let clusters = kubeconfig
-        .clusters
-        .iter_mut()
-        .filter_map(|named| named.cluster.as_mut());
-    let of_contexts = contexts.map(|context| &mut context.namespace);
-    let of_clusters = clusters.flat_map(|cluster| {
-        let Cluster {
-            tls_server_name,
-            certificate_authority_data,
-            ..
-        } = cluster;
-        [tls_server_name, certificate_authority_data]
-    });
-    let texts = std::iter::once(&mut kubeconfig.current_context).chain(of_contexts);
-    for text in texts.chain(of_clusters).filter(|text| text.as_deref() == Some("")) {
-        *text = None;
-    }
-    kubeconfig
-}
-
 fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOptions) -> Result<()> {
     let used = kubeconfig
         .contexts
@@ -290,6 +221,8 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
     let cluster = named.cluster.get_or_insert_default();
     if let Some(server) = &args.server {
         cluster.server = Some(server.clone());
+        // As in kubectl: it is the name of the other server.
+        cluster.tls_server_name = None;
     }
     if cluster.server.as_deref().is_none_or(str::is_empty) {
         return Err(Error::usage(format!(
@@ -301,6 +234,8 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
         readable("--certificate-authority", file)?;
         cluster.certificate_authority = Some(file.to_string_lossy().into_owned());
         cluster.certificate_authority_data = None;
+        // As in kubectl: who names an authority wants the check.
+        cluster.insecure_skip_tls_verify = None;
     }
     if let Some(name) = &args.tls_server_name {
         cluster.tls_server_name = Some(name.clone());
@@ -315,7 +250,10 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
         cluster.server = Some(with_scheme(server, cluster));
     }
     for named in kubeconfig.auth_infos.iter_mut().filter(|named| named.name == user_name) {
-        named.auth_info.iter_mut().try_for_each(trim_token_file)?;
+        if let Some(user) = &mut named.auth_info {
+            *user = overridden(std::mem::take(user), Vec::new())?;
+            trim_token_file(user)?;
+        }
     }
     check_client_files(args)?;
     let overrides = user_flags(args);
@@ -414,6 +352,8 @@ fn user_flags(args: &ConnectionOptions) -> Vec<(&'static str, Value)> {
     fields
 }
 
+/// The same with these fields, and as kubectl reads it: an empty text is no value, and base64 may have several lines.
+///
 /// Converts through JSON, because kube's secret strings can be deserialized without a further dependency.
 fn overridden(info: AuthInfo, fields: Vec<(&'static str, Value)>) -> Result<AuthInfo> {
     let failed = |e| Error::usage(format!("cannot apply the connection flags: {e}"));
@@ -422,7 +362,12 @@ fn overridden(info: AuthInfo, fields: Vec<(&'static str, Value)>) -> Result<Auth
         tree[name] = value;
     }
     if let Value::Object(map) = &mut tree {
-        map.retain(|_, value| !value.is_null());
+        map.retain(|_, value| !value.is_null() && *value != "");
+        for name in ["client-certificate-data", "client-key-data"] {
+            if let Some(Value::String(text)) = map.get_mut(name) {
+                join_lines(text);
+            }
+        }
     }
     serde_json::from_value(tree).map_err(failed)
 }
@@ -461,6 +406,41 @@ mod tests {
         assert_eq!(with_scheme("https://a".to_owned(), &cluster), "https://a");
         cluster.certificate_authority = Some("ca.crt".to_owned());
         assert_eq!(with_scheme("a:1".to_owned(), &cluster), "https://a:1");
+    }
+
+    #[test]
+    fn values_are_read_as_kubectl_reads_them() {
+        let encoded = STANDARD.encode("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let (first, second) = encoded.split_at(40);
+        let text = format!(
+            "clusters:\n- name: c\n  cluster:\n    server: https://a:1\n    tls-server-name: b\n    \
+             insecure-skip-tls-verify: true\n    certificate-authority-data: |\n      {first}\n      {second}\n\
+             users:\n- name: u\n  user:\n    token: ''\n    username: ''\n    password: ''\n    \
+             client-certificate-data: |\n      {first}\n      {second}\n    client-key-data: ''\n\
+             contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let (file, authority) = (folder.path().join("config"), folder.path().join("ca.crt"));
+        std::fs::write(&file, text).unwrap();
+        std::fs::write(&authority, STANDARD.decode(&encoded).unwrap()).unwrap();
+        let mut args = ConnectionOptions {
+            kubeconfig: Some(file),
+            ..ConnectionOptions::default()
+        };
+        let (config, _) = configuration(&args).unwrap();
+        assert_eq!(config.root_cert.map(|all| all.len()), Some(1));
+        assert_eq!(config.tls_server_name.as_deref(), Some("b"));
+        assert!(config.accept_invalid_certs);
+        let user = config.auth_info;
+        assert_eq!(user.client_certificate_data, Some(encoded));
+        assert!(user.token.is_none() && user.username.is_none() && user.password.is_none());
+        assert!(user.client_key_data.is_none());
+        // The name is that of the other server, and the authority is named to be asked.
+        args.server = Some("https://d:1".to_owned());
+        args.certificate_authority = Some(authority);
+        let (config, _) = configuration(&args).unwrap();
+        assert_eq!(config.tls_server_name, None);
+        assert!(!config.accept_invalid_certs);
     }
 
     #[test]

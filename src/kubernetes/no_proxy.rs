@@ -1,4 +1,4 @@
-//! Selects the proxy for an API server from the environment, with kubectl's rules.
+//! Selects the proxy for an API server from the environment, and the servers that are reached without one, with kubectl's rules.
 //!
 //! Source: Go's `golang.org/x/net/http/httpproxy`, which kubectl uses. kube's own implementation compares NO_PROXY with
 //! the proxy's address, and fails for an empty entry.
@@ -11,23 +11,14 @@ use crate::error::{Error, Result};
 
 /// The proxy in the environment for `server`; `None`: connect directly.
 pub(super) fn proxy(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Uri>> {
-    let host = server.host().unwrap_or_default();
     let names = match server.scheme_str() {
         Some("http") => ["HTTP_PROXY", "http_proxy"],
         _ => ["HTTPS_PROXY", "https_proxy"],
     };
-    let first = |names: [&'static str; 2]| {
-        let found = names.into_iter().find_map(|name| Some((name, variable(name)?)));
-        found.filter(|(_, value)| !value.trim().is_empty())
-    };
-    let Some((name, proxy)) = first(names) else {
+    let Some((name, proxy)) = first(names, &variable) else {
         return Ok(None);
     };
-    let except = first(["NO_PROXY", "no_proxy"]).map(|(_, value)| value);
-    let port = server
-        .port_u16()
-        .unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 });
-    if is_loopback(host) || except.is_some_and(|except| is_in(&except, host, port)) {
+    if is_direct(server, variable) {
         return Ok(None);
     }
     let text = proxy.trim();
@@ -41,6 +32,21 @@ pub(super) fn proxy(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> 
         _ => Err(Error::usage(format!("{name} is not the address of a proxy: {proxy:?}"))
             .hint("it is like http://proxy.example:3128; NO_PROXY lists the hosts that are reached without it")),
     }
+}
+
+/// The first of these variables that has a value.
+fn first(names: [&'static str; 2], variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+    let mut values = names.into_iter().filter_map(|name| Some((name, variable(name)?)));
+    values.find(|(_, value)| !value.trim().is_empty())
+}
+
+/// Whether a server is reached without a proxy: it is on this machine, or NO_PROXY lists it.
+pub(crate) fn is_direct(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let host = server.host().unwrap_or_default();
+    let default = if server.scheme_str() == Some("http") { 80 } else { 443 };
+    let port = server.port_u16().unwrap_or(default);
+    let listed = first(["NO_PROXY", "no_proxy"], variable);
+    is_loopback(host) || listed.is_some_and(|(_, list)| is_in(&list, host, port))
 }
 
 /// Whether a list such as `.example.com,10.0.0.0/8,host:6443` contains this host.
@@ -177,6 +183,8 @@ mod tests {
         );
         assert_eq!(with(far, &[("HTTP_PROXY", "http://proxy:3128")]).unwrap(), None);
         assert_eq!(with(far, &[("HTTPS_PROXY", "")]).unwrap(), None);
+        let variables = [("HTTPS_PROXY", ""), ("https_proxy", "proxy:3128")];
+        assert_eq!(with(far, &variables).unwrap(), proxied);
         assert_eq!(with(far, &[("NO_PROXY", "x,")]).unwrap(), None);
         // The API server's host decides, and not the proxy's.
         let variables = [("HTTPS_PROXY", "http://proxy:3128"), ("NO_PROXY", "proxy,")];

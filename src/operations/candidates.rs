@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::history::{HISTORY, History};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{ConnectionOptions, connect};
-use crate::kubernetes::kubeconfig::read_kubeconfig;
+use crate::kubernetes::kubeconfig_files::read_kubeconfig;
 use crate::kubernetes::resource::{CONFIG_MAPS, NAMESPACES, Target, label_query};
 use crate::model::names::{APP_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::nearest::nearest;

@@ -1,7 +1,10 @@
 //! kubectl's connection flags, the proxy and the network, by the example of `list`.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use crate::image_login::{http_proxy, proxy_to};
 use crate::objects::{deployment_table, job_table};
 use crate::sandbox::Sandbox;
 use crate::server::{Call, get, json};
@@ -155,6 +158,22 @@ fn a_proxy_is_asked_as_kubectl_asks_it() {
     assert!(outcome.stderr.contains("refused"), "{outcome}");
 }
 
+#[test]
+fn an_http_proxy_gets_the_login_in_its_address() {
+    let sandbox = Sandbox::bare();
+    let url = sandbox.server.url();
+    let (proxy, asked) = proxy_to(url.replace("http://", ""), http_proxy);
+    let far = format!("\"http://api.invalid:6443\", proxy-url: \"http://user:w%40rd@{proxy}\"");
+    let text = sandbox.kubeconfig("test").replace(&format!("\"{url}\""), &far);
+    sandbox.file(".kube/config", &text);
+    lists(&sandbox, "default", bearer("s3cret"));
+    let outcome = sandbox.run(&["list", "-oname"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let asked = asked.lock().unwrap()[0].clone();
+    let expected = "CONNECT api.invalid:6443 HTTP/1.1; proxy-authorization: Basic dXNlcjp3QHJk; ";
+    assert!(asked.eq_ignore_ascii_case(expected), "{asked}");
+}
+
 /// A server that answers after `delay`.
 fn late(delay: Duration) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -211,6 +230,23 @@ fn a_server_that_does_not_speak_tls() {
     let outcome = sandbox.run(&["list", "--server", &url]);
     assert_eq!(outcome.code, Some(7), "{outcome}");
     assert!(outcome.stderr.contains("cannot reach https://[ADDRESS]"), "{outcome}");
+    let outcome = sandbox.run(&["list", "--server", &format!("https://{}", without_tls())]);
+    assert_eq!(outcome.code, Some(7), "{outcome}");
+    assert!(outcome.stderr.contains(": it does not speak TLS\n"), "{outcome}");
+}
+
+/// Host and port of a server that answers everything without TLS.
+pub fn without_tls() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+            // It is open until the other side has read that.
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    });
+    host
 }
 
 #[test]

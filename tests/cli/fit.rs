@@ -2,10 +2,10 @@
 
 use serde_json::json as tree;
 
-use crate::demo::{DEPLOYMENT, FLINK, ID, revision, running_with};
+use crate::demo::{DEPLOYMENT, FLINK, ID, JOB, JOBS, PODS, revision, running, running_with};
 use crate::sandbox::Sandbox;
 use crate::scale::{TWO, detail};
-use crate::server::{get, json, status};
+use crate::server::{get, json, post, status};
 
 const STATELESS: &[&str] = &["upgrade", "demo", "-p", "129", "--strategy", "stateless", "--dry-run"];
 const OTHER_PROGRAM: &[&str] = &["upgrade", "demo", "-p", "129", "--image", "flink:2.3.1", "--dry-run"];
@@ -142,4 +142,29 @@ fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() 
     let outcome = sandbox.run(&["upgrade", "demo", "-p", "4", "--dry-run"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(outcome.stdout.contains("would continue"), "{outcome}");
+}
+
+/// Admission only warns of the Job. Otherwise it would be stopped, and neither the new nor the running version could come up.
+#[test]
+fn a_version_whose_pods_the_namespace_refuses_is_refused_while_the_job_runs() {
+    let refused = "pods \"demo-x\" is forbidden: violates PodSecurity \"restricted:latest\": privileged";
+    // What is not known of the Pods prevents nothing.
+    let unknown = "pods is forbidden: User \"u\" cannot create resource \"pods\" in API group \"\"";
+    for (said, code) in [(refused, 1), (unknown, 0)] {
+        let sandbox = running();
+        let mut job = sandbox.object(JOB);
+        job["metadata"]["name"] = tree!("demo-mastex");
+        let warning = "299 - \"would violate PodSecurity \\\"restricted:latest\\\": privileged\"";
+        let dry_run = post(JOBS).query("dryRun", "All");
+        let warned = json(&job).header("warning", warning);
+        sandbox.server.expect(dry_run).answer(warned);
+        let pods = post(PODS).query("dryRun", "All");
+        let answer = status(403, "Forbidden", said);
+        sandbox.server.expect(pods).times(2).answer(answer);
+        let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2", "--surge=never"]);
+        assert_eq!(outcome.code, Some(code), "{outcome}");
+        assert!(outcome.stderr.contains("would violate PodSecurity"), "{outcome}");
+        assert_eq!(outcome.stderr.contains(refused), code == 1, "{outcome}");
+        assert_eq!(outcome.changes().is_empty(), code == 1, "{outcome}");
+    }
 }

@@ -81,6 +81,15 @@ fn a_registry_that_refuses_mounts_gets_the_layers() {
     whole(&registry, "team/app", "1");
 }
 
+/// Some do for a repository that does not exist yet.
+#[test]
+fn a_registry_that_does_not_say_what_it_has_gets_all() {
+    let (sandbox, registry) = place(1);
+    registry.fault("HEAD", "/team/app/", usize::MAX, Fault::Status(403, &[], "denied"));
+    works(&build(&sandbox, &registry, &[]));
+    whole(&registry, "team/app", "1");
+}
+
 #[test]
 fn an_upload_that_is_cut_continues_where_it_was() {
     let (sandbox, registry) = place(1);

@@ -123,10 +123,13 @@ fn programs_that_keep_credentials_are_asked() {
         4,
         &["no credentials", "cannot be run"],
     );
+    // Without them everything is accessed that anyone may access.
+    registry.ask_for("Public");
+    works(&build(&sandbox, &registry, &[]));
 }
 
 /// A proxy that connects everything to one address, and notes what it is asked for. `greet` speaks its protocol.
-fn proxy_to(target: String, greet: fn(&mut BufReader<TcpStream>, &mut TcpStream) -> String) -> (String, Asked) {
+pub fn proxy_to(target: String, greet: fn(&mut BufReader<TcpStream>, &mut TcpStream) -> String) -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -149,10 +152,10 @@ fn proxy_to(target: String, greet: fn(&mut BufReader<TcpStream>, &mut TcpStream)
     (address, asked)
 }
 
-type Asked = Arc<Mutex<Vec<String>>>;
+pub type Asked = Arc<Mutex<Vec<String>>>;
 
 /// `CONNECT HOST:PORT`, and the header with the login.
-fn http_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
+pub fn http_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
     let (mut said, mut line) = (String::new(), String::new());
     loop {
         line.clear();
@@ -225,8 +228,11 @@ fn registries_are_reached_through_a_proxy_but_not_those_on_this_machine() {
         let asked = asked.lock().unwrap()[0].clone();
         assert!(asked.eq_ignore_ascii_case(first), "{scheme}: {asked}");
         // Who is not to be reached by it is not.
-        let sandbox = sandbox.variable("NO_PROXY", "registry.invalid");
-        fails(&build(&sandbox, &registry, &flags), 7, &["cannot be reached"]);
+        let mut sandbox = sandbox;
+        for list in ["registry.invalid", "*.invalid", "registry.invalid:80"] {
+            sandbox = sandbox.variable("NO_PROXY", list);
+            fails(&build(&sandbox, &registry, &flags), 7, &["cannot be reached"]);
+        }
     }
     let (sandbox, registry) = place(1);
     let sandbox = sandbox.variable("HTTP_PROXY", "https://127.0.0.1:1");

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
+use crate::connect::without_tls;
 use crate::image_place::{fails, place, whole, works};
 use crate::registry::Registry;
 use crate::sandbox::{Outcome, Sandbox};
@@ -27,7 +28,8 @@ fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     [&[tag][..], &length, &content].concat()
 }
 
-/// A certificate for 127.0.0.1 that is its own authority, and its key. Source of the form: RFC 5280, 4.1.
+/// A certificate for 127.0.0.1 that is its own authority, as `openssl req -x509` makes one, and its key. Source of the form:
+/// RFC 5280, 4.1.
 fn certificate() -> &'static (Vec<u8>, Vec<u8>) {
     static MADE: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -44,7 +46,9 @@ fn certificate() -> &'static (Vec<u8>, Vec<u8>) {
         let common_name = der(0x30, &[&oid(&[0x55, 4, 3]), &der(0x0c, &[b"registry"])]);
         let name = der(0x30, &[&der(0x31, &[&common_name])]);
         let alternative_names = der(0x30, &[&der(0x87, &[&[127, 0, 0, 1]])]);
-        let extension = der(0x30, &[&oid(&[0x55, 0x1d, 17]), &der(4, &[&alternative_names])]);
+        let is_authority = der(0x30, &[&der(1, &[&[0xff]])]);
+        let extension = |id: u8, value: &[u8]| der(0x30, &[&oid(&[0x55, 0x1d, id]), &der(4, &[value])]);
+        let extensions = [extension(17, &alternative_names), extension(19, &is_authority)].concat();
         let certificate = der(
             0x30,
             &[
@@ -61,7 +65,7 @@ fn certificate() -> &'static (Vec<u8>, Vec<u8>) {
                     0x30,
                     &[&der(0x30, &[&curve]), &der(3, &[&[0], pair.public_key().as_ref()])],
                 ),
-                &der(0xa3, &[&der(0x30, &[&extension])]),
+                &der(0xa3, &[&der(0x30, &[&extensions])]),
             ],
         );
         let signature = pair.sign(&random, &certificate).unwrap();
@@ -383,6 +387,31 @@ fn a_blob_is_not_fetched_without_tls() {
     fails(&outcome, 1, &["without TLS", &other.address]);
     assert!(!outcome.stderr.contains("signature"), "{outcome}");
     assert_eq!(other.log(), Vec::<String>::new());
+}
+
+#[test]
+fn a_registry_without_tls_is_reported_with_the_flag_that_allows_it() {
+    let (sandbox, _registry) = trusted();
+    let host = without_tls();
+    let image = format!("{host}/app:1");
+    let outcome = sandbox.run(&["image", "inspect", &image, "--registry-ca", "ca.pem"]);
+    let flag = format!("--insecure-registry {host}");
+    fails(&outcome, 7, &["does not speak TLS", &flag]);
+}
+
+/// With the signature anyone may fetch the blob, and a trace is shown to others.
+#[test]
+fn a_trace_shows_where_a_blob_is_fetched_without_the_signature() {
+    let (sandbox, registry) = trusted();
+    let other = Front::greedy();
+    let front = Front::of(&registry, "", Some(&format!("https://{}", other.address)), REALM);
+    // It writes the login.
+    drop(build(&sandbox, &front));
+    let base = format!("{}/flink:2.3.0", front.address);
+    let files = ["--registry-ca", "ca.pem", "--registry-config", "logins.json"];
+    let outcome = sandbox.run(&[&["image", "inspect", &base, "-v"][..], &files[..]].concat());
+    assert!(outcome.stderr.contains(&other.address), "{outcome}");
+    assert!(!outcome.stderr.contains("signature"), "{outcome}");
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod image_login;
 mod image_look;
 mod image_place;
 #[cfg(target_os = "linux")]
+mod image_saved;
 mod image_screens;
 mod image_trust;
 mod inout;

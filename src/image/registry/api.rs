@@ -369,6 +369,10 @@ impl Repository {
                 status.as_u16()
             )),
         };
+        let error = match self.login.failure(&self.reference.repository).await {
+            Some(failure) if is_own && error.kind == Kind::Forbidden => failure,
+            _ => error,
+        };
         let is_transient = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
             || status == StatusCode::TOO_MANY_REQUESTS;
         Err(AttemptError {

@@ -145,6 +145,8 @@ impl LoginFile {
             ))
         };
         match get_credential_from_reader(bytes, name) {
+            // What some helpers answer for a registry that they do not know: as in Docker, it is no login.
+            Ok(DockerCredential::UsernamePassword(user, password)) if user.is_empty() && password.is_empty() => Ok(None),
             Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Credentials::Password(user, password))),
             Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity(token))),
             Err(Fault::NoCredentialConfigured | Fault::ConfigNotFound) => Ok(None),
@@ -190,6 +192,8 @@ mod tests {
         }
         std::fs::write(&path, r#"{"auths": {"quay.io": {"identitytoken": "t"}}}"#).unwrap();
         assert!(matches!(of_quay(&path).unwrap(), Some(Credentials::Identity(token)) if token == "t"));
+        std::fs::write(&path, r#"{"auths": {"quay.io": {"username": "", "password": ""}}}"#).unwrap();
+        assert!(of_quay(&path).unwrap().is_none());
         std::fs::write(&path, "no json").unwrap();
         assert!(of_quay(&path).is_err_and(|error| error.kind == Kind::Usage));
         assert!(of_quay(&folder.path().join("missing")).is_err());

@@ -28,6 +28,8 @@ use tower::{BoxError, Service};
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
+use crate::kubernetes::named_authority;
+use crate::kubernetes::no_proxy::is_direct;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait for a registry's answer. Some check a whole blob before they answer.
@@ -65,13 +67,15 @@ impl Http {
         let provider = Arc::new(ring::default_provider());
         let failed = |e: &dyn std::fmt::Display| Error::failure(format!("cannot set up TLS: {e}"));
         let extra = authority.map(read_authorities).transpose()?.unwrap_or_default();
-        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, provider.clone())
+        let roots = extra.iter().cloned();
+        let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
             .map_err(|e| failed(&e))?;
+        let verifier = named_authority::beside(Arc::new(verifier), extra);
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| failed(&e))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         let mut direct = HttpConnector::new();
         direct.enforce_http(false);
@@ -107,12 +111,14 @@ impl Http {
     pub(crate) async fn upload(&self, mut request: Request<Body>) -> Result<Response<Incoming>> {
         let version = HeaderValue::from_static(concat!("kubectl-flink/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(USER_AGENT, version);
-        tracing::debug!(method = %request.method(), uri = %request.uri(), "request");
+        // The query of a storage's address is a signature, with which anyone may read.
+        let (to, path) = (origin(request.uri()), request.uri().path());
+        tracing::debug!(method = %request.method(), %to, %path, "request");
         let host = host(&request);
         self.client
             .request(request)
             .await
-            .map_err(|error| unreachable(&host, &innermost(&error)))
+            .map_err(|error| unconnected(&host, &innermost(&error)))
     }
 
     /// Sends a request without a body, and follows redirects. Returns the answer and the URL that answered. Credentials
@@ -148,6 +154,21 @@ fn host<B>(request: &Request<B>) -> String {
 
 fn unreachable(host: &str, why: &str) -> Error {
     Error::unreachable(format!("registry {host} cannot be reached: {why}"))
+}
+
+/// The error of a connection: what is wrong with TLS has a flag.
+fn unconnected(host: &str, why: &str) -> Error {
+    // The words of rustls for an answer without TLS.
+    if why.contains("InvalidContentType") {
+        return unreachable(host, "it does not speak TLS")
+            .hint(format!("--insecure-registry {host} accesses it without TLS"));
+    }
+    let error = unreachable(host, why);
+    if why.contains("certificate") {
+        error.hint("--registry-ca FILE has the authority that signed its certificate")
+    } else {
+        error
+    }
 }
 
 /// The target of a `Location` in an answer to `base`, as [`with_tls_of`] allows it.
@@ -225,8 +246,9 @@ impl Service<Uri> for Reach {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let mut direct = self.direct.clone();
-        let local = target.host().is_some_and(crate::kubernetes::no_proxy::is_loopback);
-        let proxy = self.proxies.intercept(&target).filter(|_| !local);
+        // The matcher knows neither `*.example.com` nor `host:port` in NO_PROXY, as kubectl and Docker do.
+        let direct_only = is_direct(&target, |name| std::env::var(name).ok());
+        let proxy = self.proxies.intercept(&target).filter(|_| !direct_only);
         Box::pin(async move {
             match proxy {
                 None => direct.call(target).await.map_err(BoxError::from),

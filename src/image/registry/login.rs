@@ -43,6 +43,8 @@ struct State {
     names: HashMap<String, String>,
     /// By these names. They are looked for once, when they are needed.
     credentials: HashMap<String, Option<Credentials>>,
+    /// By the same names: why there are none, although a program or a file should have them.
+    failures: HashMap<String, Error>,
     tokens: HashMap<String, (HeaderValue, Instant)>,
 }
 
@@ -78,6 +80,12 @@ impl Login {
             .is_some_and(Option::is_some)
     }
 
+    /// Why a repository is accessed without its credentials, if a program or a file should have them.
+    pub(crate) async fn failure(&self, repository: &str) -> Option<Error> {
+        let state = self.state.lock().await;
+        state.failures.get(state.names.get(repository)?).cloned()
+    }
+
     /// The header `Authorization` for requests of these scopes, about a repository; `None` before the registry has
     /// required one.
     pub(crate) async fn header(&self, http: &Http, repository: &str, scopes: &[String]) -> Result<Option<HeaderValue>> {
@@ -97,8 +105,16 @@ impl Login {
             let looking = tokio::task::spawn_blocking(move || files.find(&registry, &wanted));
             let found = looking
                 .await
-                .map_err(|e| Error::failure("credentials are not looked for").because(e))??;
-            state.credentials.insert(name, found.clone());
+                .map_err(|e| Error::failure("credentials are not looked for").because(e))?;
+            let found = match found {
+                // As in `docker pull`: an image that anyone may read needs none.
+                Err(error) if error.kind == Kind::Forbidden => {
+                    state.failures.insert(name.clone(), error);
+                    None
+                }
+                found => found?,
+            };
+            state.credentials.insert(name.clone(), found.clone());
             found
         };
         let Challenge::Bearer { realm, service } = challenge else {
@@ -116,7 +132,11 @@ impl Login {
         let begun = Instant::now();
         let token = self
             .token(http, &realm, service.as_deref(), scopes, credentials.as_ref())
-            .await?;
+            .await;
+        let token = match (token, state.failures.get(&name)) {
+            (Err(error), Some(failure)) if error.kind == Kind::Forbidden => return Err(failure.clone()),
+            (token, _) => token?,
+        };
         let life = Duration::from_secs(token.seconds.unwrap_or(LIFE));
         let text = token.token.or(token.access_token).unwrap_or_default();
         let header = secret(&format!("Bearer {text}"))?;

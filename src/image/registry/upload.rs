@@ -62,8 +62,14 @@ impl Upload<'_> {
                 Err(error) if error.kind != Kind::Unreachable => {}
                 Err(error) => return Err(error),
             }
-        } else if self.to.has_blob(&self.blob.digest).await? {
-            return Ok(Arrival::Present);
+        } else {
+            match self.to.has_blob(&self.blob.digest).await {
+                Ok(true) => return Ok(Arrival::Present),
+                // A registry may deny it for a repository that does not exist yet, or its storage the HEAD, since the
+                // signature of its address is for a GET: only the upload shows whether it is allowed.
+                Err(error) if error.kind != Kind::Forbidden => return Err(error),
+                Ok(false) | Err(_) => {}
+            }
         }
         let session = match begun {
             Some(session) => session,

@@ -17,8 +17,12 @@ const CHECK: &str = "image contents";
 /// The requirements of a JobManager's Pod template, and of the Job's annotation with Flink's version, on the image.
 pub(crate) fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> Config {
     let settings = Settings::of(template);
-    let text = |key: &str| settings.get(key).map(ToOwned::to_owned);
     let container = main_container::of_template(template);
+    // A volume may have plugins and libraries that the image does not have.
+    let mounts = container.and_then(|container| container.volume_mounts.as_ref());
+    let brings = |path: &str| path.contains("/plugins") || path.contains("/flink/lib");
+    let is_brought = mounts.is_some_and(|mounts| mounts.iter().any(|mount| brings(&mount.mount_path)));
+    let folder = |found: Option<&str>| found.filter(|_| !is_brought).map(ToOwned::to_owned);
     let word = container.and_then(|container| container.args.as_ref()?.first().cloned());
     Config {
         flink_version: flink_version.and_then(|version| version.parse().ok()),
@@ -30,9 +34,9 @@ pub(crate) fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> 
         direct_start: container
             .and_then(|container| container.command.as_deref())
             .map(direct_start::is_own),
-        savepoint_dir: text("execution.checkpointing.savepoint-dir"),
-        checkpoint_dir: text("execution.checkpointing.dir"),
-        ha: settings.ha_storage().map(ToOwned::to_owned),
+        savepoint_dir: folder(settings.get("execution.checkpointing.savepoint-dir")),
+        checkpoint_dir: folder(settings.get("execution.checkpointing.dir")),
+        ha: folder(settings.ha_storage()),
         env: settings
             .env("ENABLE_BUILT_IN_PLUGINS")
             .map(|plugins| ("ENABLE_BUILT_IN_PLUGINS".to_owned(), plugins.to_owned()))
@@ -103,6 +107,11 @@ mod tests {
         let found = contents(&facts, &[amd], &[arm], &wanted);
         let severities: Vec<_> = found.iter().map(|finding| finding.severity.to_string()).collect();
         assert_eq!(severities, ["critical", "warning", "warning", "warning"], "{found:?}");
+        // Another volume, or its init container, may bring the plugin.
+        let mut mounted = pods;
+        let mount = json!([{ "name": "s3", "mountPath": "/opt/flink/plugins/s3" }]);
+        mounted.spec.as_mut().unwrap().containers[0].volume_mounts = serde_json::from_value(mount).unwrap();
+        assert_eq!(wants(&mounted, Some("1.20")).savepoint_dir, None);
         let fine = contents(&facts, &[], &[], &Config::default());
         assert_eq!(fine[0].message, "Flink 2.3.0, the official entrypoint");
         assert_eq!(fine[0].severity, Severity::Ok);

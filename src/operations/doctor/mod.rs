@@ -162,7 +162,13 @@ pub(crate) fn quotas(items: &[Value]) -> Vec<Finding> {
                 hard.as_str().unwrap_or_default()
             );
             // Compares in tenths, without a float.
-            let severity = if used_amount >= hard_amount {
+            let severity = if is_of_others(resource) {
+                // What is not allowed at all is not used up.
+                if hard_amount == 0 || used_amount < hard_amount {
+                    continue;
+                }
+                Severity::Notice
+            } else if used_amount >= hard_amount {
                 Severity::Critical
             } else if used_amount.saturating_mul(10) >= hard_amount.saturating_mul(9) {
                 Severity::Warning
@@ -182,6 +188,18 @@ pub(crate) fn quotas(items: &[Value]) -> Vec<Finding> {
         found.push(Finding::ok("quota", text));
     }
     found
+}
+
+/// Whether a quota of this resource counts what no cluster has by itself: load balancers, volume claims, or GPUs.
+fn is_of_others(resource: &str) -> bool {
+    let kind = resource.strip_prefix("count/").unwrap_or(resource);
+    // A slash is in the names of other vendors' resources and in those of storage classes.
+    let is_special = kind.starts_with("services.") || kind.contains('/');
+    is_special
+        || matches!(
+            kind,
+            "persistentvolumeclaims" | "requests.storage" | "secrets" | "replicationcontrollers" | "resourcequotas"
+        )
 }
 
 /// A quantity of CPU, memory or objects, in thousandths.
@@ -381,6 +399,18 @@ mod tests {
             assert_eq!(severities(&quota(used, hard)), [want], "{used} of {hard}");
         }
         assert_eq!(severities(&quotas(&[])), ["ok"]);
+        // No cluster needs them by itself.
+        for (resource, used, want) in [
+            ("services.loadbalancers", "0", "ok"),
+            ("requests.nvidia.com/gpu", "0", "ok"),
+            ("count/persistentvolumeclaims", "2", "notice"),
+            ("count/jobs.batch", "2", "critical"),
+        ] {
+            let quota = json!({
+                "metadata": {"name": "q"}, "spec": {"hard": {resource: used}}, "status": {"used": {resource: used}},
+            });
+            assert_eq!(severities(&quotas(&[quota])), [want], "{resource}");
+        }
         // The controller has not counted yet.
         let fresh = json!({"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}, "status": {}});
         assert_eq!(severities(&quotas(&[fresh])), ["notice"]);

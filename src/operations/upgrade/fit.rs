@@ -1,9 +1,15 @@
 //! Fits a new version to the running job: its TaskManagers, its parallelism and its Flink.
 
+use futures::future::join_all;
+use serde_json::json;
+
 use crate::error::{Error, Result};
 use crate::flink::Reply;
 use crate::history::Savepoint;
 use crate::history::transaction::{Ending, Kind};
+use crate::kubernetes::api::Mode;
+use crate::kubernetes::errors::Status;
+use crate::kubernetes::resource::{PODS, Target};
 use crate::model::config::Config;
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::config_keys;
@@ -200,6 +206,39 @@ async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Re
         Kind::Resume | Kind::Stop | Kind::Scale => error,
     };
     Err(new.because_of_version(error))
+}
+
+/// Rejects a version whose Pods break the Pod Security level that the namespace enforces: neither it nor the running version may come
+/// up after the job was stopped. For a Job and a Deployment the level only gives warnings, because an admission webhook may
+/// change their Pods: a dry run of the Pods shows whether they are refused.
+///
+/// It sends requests only after such a warning. Without an answer about the Pods there is no error. Source: `EvaluatePod` and
+/// `ValidatePodController` of k8s.io/pod-security-admission.
+pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[String]) -> Result<()> {
+    let breaks = |warning: &String| warning.contains("would violate PodSecurity");
+    if plan.ending == Ending::Nothing || !warnings.iter().any(breaks) {
+        return Ok(());
+    }
+    let (cluster, name) = (&handle.cluster, &handle.name);
+    let target = Target::collection("create", PODS, Some(cluster.namespace()));
+    let pods = [&plan.draft.job, &plan.draft.deployment].map(|object| {
+        let template = &object["spec"]["template"];
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"],
+        });
+        pod["metadata"]["generateName"] = json!(format!("{name}-"));
+        pod
+    });
+    let answers = join_all(pods.iter().map(|pod| cluster.create(&target, pod, Mode::DryRun))).await;
+    let refused = |error: &Error| Status::message_of(error).contains("violates PodSecurity");
+    match answers.into_iter().filter_map(Result::err).find(refused) {
+        None => Ok(()),
+        Some(error) => Err(error
+            .context(format!(
+                "the Pods of the new version cannot start, and {name} was not changed"
+            ))
+            .hint(format!("`kubectl flink edit {name}` changes spec.podTemplate"))),
+    }
 }
 
 /// The release of a version's Flink. A user's own tag may number the job's releases, and is no evidence of Flink's.

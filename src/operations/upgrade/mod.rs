@@ -281,6 +281,7 @@ pub(crate) async fn execute(
     for warning in &checked.warnings {
         progress::warn(warning);
     }
+    fit::check_pods(&handle, &plan, &checked.warnings).await?;
     handle.live.rights = checked.rights;
     config_keys::warn_of_keys(&plan.spec);
     config_keys::check_pods(&plan.draft)?;

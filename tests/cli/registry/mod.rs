@@ -136,7 +136,7 @@ impl Registry {
         self.state.lock().unwrap().faults.push((method, part, times, fault));
     }
 
-    /// Requires a login of this kind.
+    /// Requires a login of this kind: `Basic`, `Bearer`, or `Public` for tokens that it gives to everyone.
     pub fn ask_for(&self, kind: &'static str) {
         self.state.lock().unwrap().auth = Some(kind);
     }
