@@ -146,7 +146,9 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
     if observed.pods.values().any(has_no_node)
         && let Ok(events) = events_with(cluster, name, OF_AUTOSCALERS).await
     {
-        events.into_iter().for_each(|event| observed.upsert_event(event));
+        for event in events {
+            observed.upsert_event(event);
+        }
     }
     observed.poll(snapshot.view());
     Ok(Observation {

@@ -146,7 +146,9 @@ impl LoginFile {
         };
         match get_credential_from_reader(bytes, name) {
             // What some helpers answer for a registry that they do not know: as in Docker, it is no login.
-            Ok(DockerCredential::UsernamePassword(user, password)) if user.is_empty() && password.is_empty() => Ok(None),
+            Ok(DockerCredential::UsernamePassword(user, password)) if user.is_empty() && password.is_empty() => {
+                Ok(None)
+            }
             Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some(Credentials::Password(user, password))),
             Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credentials::Identity(token))),
             Err(Fault::NoCredentialConfigured | Fault::ConfigNotFound) => Ok(None),

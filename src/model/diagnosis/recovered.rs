@@ -74,7 +74,7 @@ mod tests {
     use crate::model::flink::overview::FlinkView;
 
     /// What is found beside a job that has been running again for 25 seconds, if another Pod has this status.
-    fn beside_a_running_job(status: Value) -> Vec<(CauseKind, Severity)> {
+    fn beside_a_running_job(status: &Value) -> Vec<(CauseKind, Severity)> {
         let mut observed = cluster();
         deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
         pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
@@ -100,7 +100,7 @@ mod tests {
         for (removed, severity) in [(-40, Severity::Notice), (-10, Severity::Critical)] {
             let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
                 "lastTransitionTime": at(removed)});
-            let found = beside_a_running_job(json!({"phase": "Failed", "reason": "Evicted", "conditions": [target]}));
+            let found = beside_a_running_job(&json!({"phase": "Failed", "reason": "Evicted", "conditions": [target]}));
             assert_eq!(found, [(CauseKind::Displaced, severity)]);
         }
     }
@@ -109,8 +109,8 @@ mod tests {
     #[test]
     fn a_pod_that_was_refused_by_its_node_long_ago_says_nothing() {
         let refused = |seconds| json!({"phase": "Failed", "reason": "OutOfcpu", "startTime": at(seconds)});
-        assert_eq!(beside_a_running_job(refused(-86_400)), []);
-        let recently = beside_a_running_job(refused(-10));
+        assert_eq!(beside_a_running_job(&refused(-86_400)), []);
+        let recently = beside_a_running_job(&refused(-10));
         assert_eq!(recently, [(CauseKind::Displaced, Severity::Critical)]);
     }
 }

@@ -69,6 +69,7 @@ pub struct Checkpoints {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Counts {
+    pub(crate) in_progress: u64,
     pub(crate) completed: u64,
     pub(crate) failed: u64,
 }
@@ -382,6 +383,7 @@ mod tests {
             counts: Counts {
                 completed: 1,
                 failed: 40,
+                ..Counts::default()
             },
             ..Checkpoints::default()
         };
