@@ -156,6 +156,12 @@ fn an_upgrade_is_continued_without_a_rollback() {
     let again = ["upgrade", "demo", "--image", "flink:2.3.1"];
     for command in [&["upgrade", "demo", "--continue"][..], &again] {
         let sandbox = unfinished("replacing", &Value::Null);
+        // What the repeated command makes of revision 1.
+        let mut second = sandbox.entry("revision.1");
+        second["number"] = tree!(2);
+        second["spec"]["spec"]["image"] = tree!("flink:2.3.1");
+        second["spec"]["spec"]["job"]["initialSavepointPath"] = tree!(SAVED);
+        sandbox.put_entry("revision.2", &second);
         let refused = status(403, "Forbidden", "not today");
         sandbox.server.expect(patch(JOB).no_query("dryRun")).answer(refused);
         let outcome = sandbox.run(&[command, &["--no-rollback"]].concat());

@@ -208,7 +208,7 @@ fn the_id_of_another_cluster_in_a_mounted_configuration_file_is_refused() {
         assert!(
             outcome
                 .stderr
-                .contains("kubernetes.cluster-id demo, which ConfigMap demo-cluster-config-map is of already"),
+                .contains("kubernetes.cluster-id demo, but ConfigMap demo-cluster-config-map already has it"),
             "{outcome}"
         );
         assert!(outcome.changes().is_empty(), "{outcome}");

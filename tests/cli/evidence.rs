@@ -430,7 +430,8 @@ fn a_job_that_runs_under_another_id_is_waited_for_again() {
 fn a_missing_answer_about_requirements_does_not_say_that_there_are_none() {
     let sandbox = running_with(&["-p", "2", "-D", "jobmanager.scheduler=adaptive"]);
     let requirements = || get(&format!("{FLINK}/jobs/{ID}/resource-requirements"));
-    sandbox.server.expect(requirements()).meanwhile(|_| {});
+    let now = tree!({"keys": {"parallelism": {"lowerBound": 1, "upperBound": 2}}});
+    sandbox.server.expect(requirements()).answer(json(&now));
     let away = status(503, "ServiceUnavailable", "no endpoints available");
     sandbox.server.expect(requirements()).answer(away);
     let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);

@@ -342,7 +342,7 @@ fn an_upload_does_not_continue_without_tls_and_sends_no_token_to_another_host() 
     let (sandbox, registry) = trusted();
     let other = Front::greedy();
     let front = Front::of(&registry, &format!("http://{}", other.address), None, REALM);
-    fails(&build(&sandbox, &front), 1, &["without TLS", &other.address]);
+    fails(&build(&sandbox, &front), 1, &["has no TLS", &other.address]);
     assert_eq!(other.log(), Vec::<String>::new());
     let front = Front::of(&registry, &format!("https://{}", other.address), None, REALM);
     // The other host says that it has taken everything, which the registry does not know of.
@@ -384,7 +384,7 @@ fn a_blob_is_not_fetched_without_tls() {
     let other = Front::greedy();
     let front = Front::of(&registry, "", Some(&format!("http://{}", other.address)), REALM);
     let outcome = build(&sandbox, &front);
-    fails(&outcome, 1, &["without TLS", &other.address]);
+    fails(&outcome, 1, &["has no TLS", &other.address]);
     assert!(!outcome.stderr.contains("signature"), "{outcome}");
     assert_eq!(other.log(), Vec::<String>::new());
 }

@@ -394,7 +394,8 @@ fn through_a_savepoint_it_is_a_transaction_as_any_other() {
 fn a_job_that_was_scaled_is_a_success_although_its_vertices_cannot_be_read() {
     let sandbox = running_with(&["--job-id", ID]);
     let job = || get(&format!("{FLINK}/jobs/{ID}"));
-    sandbox.server.expect(job()).meanwhile(|_| {});
+    let before = tree!({"jid": ID, "name": "job", "state": "RUNNING", "vertices": []});
+    sandbox.server.expect(job()).answer(json(&before));
     sandbox.server.expect(job()).answer(text(200, "no JSON"));
     let outcome = sandbox.run(&["scale", "demo", "-p", "2"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");

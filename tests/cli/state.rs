@@ -106,6 +106,7 @@ fn a_rollback_to_the_start_of_the_old_version_has_its_flag_for_that_start() {
     for (start, is_allowed) in [(NAMED, true), (SAVED, false)] {
         let sandbox = unfinished("replacing", &Value::Null);
         names_state(&sandbox);
+        sandbox.world().trust_revisions();
         sandbox.edit_entry("revision.1", |first| {
             let job = &mut first["spec"]["spec"]["job"];
             job["initialSavepointPath"] = tree!(NAMED);
