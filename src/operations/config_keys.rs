@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings};
-use crate::model::flink::{config_keys, owned_key, script_keys, without_effect};
+use crate::model::flink::{config_keys, owned_key, script_keys, values, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
@@ -27,10 +27,18 @@ pub(crate) fn check_key(key: &str, said: &str) -> Result<()> {
     Ok(())
 }
 
+/// Rejects a value of a configuration key with which a cluster does not work.
+pub(crate) fn check_value(key: &str, value: &str, said: &str) -> Result<()> {
+    match values::refusal(key, value) {
+        Some(reason) => Err(Error::usage(format!("{said}{key}: {reason}"))),
+        None => Ok(()),
+    }
+}
+
 /// The keys to set with their values, and the keys to remove, of `KEY=VALUE` and `KEY-`.
 ///
 /// # Errors
-/// Usage error for a key that has no effect, or that the plugin sets itself.
+/// Usage error for a key that has no effect, or that the plugin sets itself, and for a value with which no cluster works.
 pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)> {
     let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
     for pair in pairs {
@@ -46,7 +54,11 @@ pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)>
         check_key(key, "")?;
     }
     // Keys with their own flag, such as the directory of savepoints, are set like the flag.
-    Ok((flink_deployment::read_options(set, "set config")?, gone))
+    let layer = flink_deployment::read_options(set, "set config")?;
+    for (key, value) in &layer.configuration {
+        check_value(key, value, "set config: ")?;
+    }
+    Ok((layer, gone))
 }
 
 /// Rejects Pods that a kubelet or the API server would reject, warns of fields without the effect that they suggest,

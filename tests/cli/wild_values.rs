@@ -252,6 +252,9 @@ fn sizes_that_flink_does_not_read_are_refused_in_its_units() {
             format!("a.yaml: spec.flinkConfiguration.{key}: Flink does not read \"{value}\": it is {size} in");
         let said = refused(&text, &[]);
         assert!(said.contains(&expected), "{expected}\n{said}");
+        let said = refused(&deployment("{name: x}", JOB), &["-D", &format!("{key}={value}")]);
+        let expected = format!("-D {key}: Flink does not read \"{value}\": it is {size} in its units");
+        assert!(said.contains(&expected), "{expected}\n{said}");
     }
     let text = deployment(
         "{name: x}",

@@ -17,6 +17,7 @@ pub(crate) mod rest;
 pub(crate) mod savepoint_metadata;
 pub(crate) mod script_keys;
 pub(crate) mod settings;
+pub(crate) mod values;
 
 pub(crate) use config_keys::same as same_key;
 
