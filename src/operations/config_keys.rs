@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::flink::settings::{ConfigMaps, Settings};
+use crate::model::flink::settings::{ConfigMaps, Settings, config_maps};
 use crate::model::flink::{config_keys, owned_key, script_keys, values, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
@@ -82,6 +82,7 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
         );
         doubts.extend(small_limit(object).map(of_role));
     }
+    doubts.extend(fails_at_start(&manifests.job));
     for doubt in &doubts {
         progress::warn(doubt);
     }
@@ -108,6 +109,22 @@ fn small_limit(object: &Value) -> Option<String> {
         format!(
             "spec.containers[{name}].resources.limits.memory: {limit} is below {key}={wanted}, and Kubernetes ends a process that takes more than its limit"
         )
+    })
+}
+
+/// A setting with which Flink runs a program only with a job ID, which it chooses itself with high availability only.
+/// Source: `ApplicationDispatcherBootstrap`, and `PackagedProgramApplication` of 2.3.
+fn fails_at_start(job: &Value) -> Option<String> {
+    const KEY: &str = "execution.submit-failed-job-on-application-error";
+    let settings = Settings::of_object(job, &ConfigMaps::new());
+    let is_true = settings
+        .get(KEY)
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    let has_id = settings.high_availability().is_some() || settings.arguments().job_id.is_some();
+    // A mounted file can turn high availability on.
+    let fails = is_true && !has_id && config_maps(job).is_empty();
+    fails.then(|| {
+        format!("{KEY}: Flink does not start the job with it: without high availability it takes this setting only with --job-id")
     })
 }
 

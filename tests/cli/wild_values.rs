@@ -263,6 +263,21 @@ fn sizes_that_flink_does_not_read_are_refused_in_its_units() {
     assert_eq!(of_file(&text, &[]).1, "");
 }
 
+/// Without high availability Flink chooses no ID for the job, and then it does not run the program with this setting.
+#[test]
+fn a_setting_that_needs_the_id_of_the_job_is_warned_of() {
+    let pair = "execution.submit-failed-job-on-application-error=true";
+    let expected = "without high availability it takes this setting only with --job-id";
+    for (more, is_warned) in [
+        (&["--job-id", "0123456789abcdef0123456789abcdef"][..], false),
+        (&["--ha", "s3://b/ha", "--service-account", "flink"], false),
+        (&[], true),
+    ] {
+        let (_, said) = made(&[&["demo", "--image", "flink:1.20", "-D", pair], more].concat());
+        assert_eq!(said.contains(expected), is_warned, "{more:?}: {said}");
+    }
+}
+
 #[test]
 fn two_names_of_one_key_must_say_the_same() {
     let configuration = |pairs: &str| deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{pairs}}}"));
