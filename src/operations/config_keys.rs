@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, Settings, config_maps};
-use crate::model::flink::{config_keys, owned_key, script_keys, values, without_effect};
+use crate::model::flink::{config_keys, owned_reason, script_keys, values, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
@@ -16,10 +16,8 @@ use crate::progress;
 
 /// Rejects a configuration key that has no effect, or that the plugin sets itself.
 pub(crate) fn check_key(key: &str, said: &str) -> Result<()> {
-    if let Some(instead) = owned_key(key) {
-        return Err(Error::usage(format!(
-            "{said}{key}: the plugin sets this key, use {instead}"
-        )));
+    if let Some(reason) = owned_reason(key) {
+        return Err(Error::usage(format!("{said}{key}: {reason}")));
     }
     if let Some(reason) = without_effect(key) {
         return Err(Error::usage(format!("{said}{key} has no effect here: {reason}")));

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::arguments::key_value;
 use crate::model::flink::settings::HighAvailability;
-use crate::model::flink::{self, config_keys, owned_key, values, without_effect};
+use crate::model::flink::{self, config_keys, owned_reason, values, without_effect};
 use crate::model::quantity;
 
 /// Prefix of a key in messages.
@@ -89,8 +89,7 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
         if left_out(key, path).is_some() || as_in_templates(key, &flat[key]) {
             continue;
         }
-        if let Some(instead) = owned_key(key) {
-            let reason = format!("the plugin sets this key, use {instead}");
+        if let Some(reason) = owned_reason(key) {
             faults.refuse(&format!("{path}{key}"), reason);
         } else if let Some(reason) = without_effect(key) {
             faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));
