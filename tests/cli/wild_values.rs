@@ -245,6 +245,7 @@ fn sizes_that_flink_does_not_read_are_refused_in_its_units() {
         ("taskmanager.memory.managed.size: 512Mi", "512m"),
         ("taskmanager.memory.task.off-heap.size: 1.5GiB", "1536m"),
         ("jobmanager.memory.off-heap.size: 1.5g", "1536m"),
+        ("state.backend.rocksdb.memory.fixed-per-slot: 256Mi", "256m"),
     ] {
         let text = deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{pair}}}"));
         let (key, value) = pair.split_once(": ").unwrap();

@@ -1,6 +1,6 @@
 //! Values of configuration keys with which a cluster does not work.
 
-use super::memory;
+use super::{config_keys, memory};
 use crate::model::quantity::memory_flink;
 
 /// Why a cluster does not work with this value of a configuration key; `None`: it works, or Flink itself checks the value.
@@ -17,10 +17,12 @@ pub(crate) fn refusal(key: &str, value: &str) -> Option<String> {
 /// A size of memory that Flink does not read, in its own units: it knows neither those of Kubernetes nor fractions. Source:
 /// its `MemorySize.parseBytes`.
 fn in_flinks_units(key: &str, value: &str) -> Option<String> {
-    let key = memory::present(key, None);
-    let of_process = key.starts_with("jobmanager.memory.") || key.starts_with("taskmanager.memory.");
+    let present = memory::present(key, None);
+    let of_process = present.starts_with("jobmanager.memory.") || present.starts_with("taskmanager.memory.");
     let text = value.trim().trim_end_matches(['b', 'B']);
-    let foreign = text.ends_with('i') || (text.contains('.') && !key.ends_with("fraction"));
-    let size = memory_flink(text).ok().filter(|_| of_process && foreign)?;
+    // Only sizes have such a unit.
+    let of_kubernetes = text.ends_with('i') && (of_process || config_keys::is_known(key));
+    let fraction = text.contains('.') && of_process && !present.ends_with("fraction");
+    let size = memory_flink(text).ok().filter(|_| of_kubernetes || fraction)?;
     Some(size.to_flink())
 }

@@ -44,9 +44,15 @@ fn backends<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         Value::Object(fields) => {
             let routes = value["backendRefs"].as_array().into_iter().flatten();
             found.extend(routes.chain([&value["service"]]).filter_map(|to| to["name"].as_str()));
-            fields.values().for_each(|below| backends(below, found));
+            for below in fields.values() {
+                backends(below, found);
+            }
         }
-        Value::Array(elements) => elements.iter().for_each(|below| backends(below, found)),
+        Value::Array(elements) => {
+            for below in elements {
+                backends(below, found);
+            }
+        }
         _ => {}
     }
 }
