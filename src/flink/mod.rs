@@ -351,10 +351,10 @@ impl Flink {
     /// The error where a port-forward reaches Flink: the plugin speaks no TLS through it.
     fn only_tls(&self) -> Error {
         Error::failure(format!(
-            "Flink of cluster {} answers only with TLS (security.ssl.rest.enabled), which a port-forward does not have",
+            "Flink of cluster {} answers only with TLS (security.ssl.rest.enabled), and the plugin uses none through a port-forward",
             self.name
         ))
-        .hint("the API server's proxy has it: --access proxy, and the right to services/proxy")
+        .hint("--access proxy uses the API server's proxy, which speaks TLS to Flink; it needs the right to services/proxy")
     }
 
     /// The error for a refusal of a function that Flink has `since` this version; it says so if the cluster's Flink is

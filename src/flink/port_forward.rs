@@ -131,10 +131,13 @@ pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexSt
         Err(error) => {
             let error = cluster.kube_error(&target(cluster, pod), error);
             let said = Status::message_of(&error);
+            // The kubelet does not know the Pod yet, or no longer: `pod not found ("NAME_NAMESPACE")`, with 500, or with 404.
+            let is_unknown = ["pod not found", "pod does not exist"]
+                .iter()
+                .any(|text| said.contains(text));
             match error.kind {
                 Kind::NotFound => Ok(None),
-                // The kubelet does not know the Pod yet, or no longer: `pod not found ("NAME_NAMESPACE")`, with 500.
-                Kind::Failure if said.contains("pod not found") => Ok(None),
+                Kind::Failure if is_unknown => Ok(None),
                 // Source: the API server's `UpgradeAwareHandler`, for a request without the headers of a WebSocket.
                 Kind::Failure if said.contains("Upgrade request required") => Err(Error {
                     message: format!(

@@ -174,5 +174,7 @@ mod tests {
             let error = opened(code, said).await.unwrap_err();
             assert!(!is_final(&error), "{error}");
         }
+        // A kubelet that has just started.
+        assert!(opened(404, "pod does not exist").await.unwrap().is_none());
     }
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::flink::settings::{ConfigMaps, Settings};
-use crate::model::flink::{config_keys, owned_key, script_keys, without_effect};
+use crate::model::flink::settings::{ConfigMaps, Settings, config_maps};
+use crate::model::flink::{config_keys, owned_reason, script_keys, values, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
@@ -16,10 +16,8 @@ use crate::progress;
 
 /// Rejects a configuration key that has no effect, or that the plugin sets itself.
 pub(crate) fn check_key(key: &str, said: &str) -> Result<()> {
-    if let Some(instead) = owned_key(key) {
-        return Err(Error::usage(format!(
-            "{said}{key}: the plugin sets this key, use {instead}"
-        )));
+    if let Some(reason) = owned_reason(key) {
+        return Err(Error::usage(format!("{said}{key}: {reason}")));
     }
     if let Some(reason) = without_effect(key) {
         return Err(Error::usage(format!("{said}{key} has no effect here: {reason}")));
@@ -27,10 +25,18 @@ pub(crate) fn check_key(key: &str, said: &str) -> Result<()> {
     Ok(())
 }
 
+/// Rejects a value of a configuration key with which a cluster does not work.
+pub(crate) fn check_value(key: &str, value: &str, said: &str) -> Result<()> {
+    match values::refusal(key, value) {
+        Some(reason) => Err(Error::usage(format!("{said}{key}: {reason}"))),
+        None => Ok(()),
+    }
+}
+
 /// The keys to set with their values, and the keys to remove, of `KEY=VALUE` and `KEY-`.
 ///
 /// # Errors
-/// Usage error for a key that has no effect, or that the plugin sets itself.
+/// Usage error for a key that has no effect, or that the plugin sets itself, and for a value with which no cluster works.
 pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)> {
     let (mut set, mut gone) = (BTreeMap::new(), Vec::new());
     for pair in pairs {
@@ -46,7 +52,11 @@ pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)>
         check_key(key, "")?;
     }
     // Keys with their own flag, such as the directory of savepoints, are set like the flag.
-    Ok((flink_deployment::read_options(set, "set config")?, gone))
+    let layer = flink_deployment::read_options(set, "set config")?;
+    for (key, value) in &layer.configuration {
+        check_value(key, value, "set config: ")?;
+    }
+    Ok((layer, gone))
 }
 
 /// Rejects Pods that a kubelet or the API server would reject, warns of fields without the effect that they suggest,
@@ -70,6 +80,7 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
         );
         doubts.extend(small_limit(object).map(of_role));
     }
+    doubts.extend(fails_at_start(&manifests.job));
     for doubt in &doubts {
         progress::warn(doubt);
     }
@@ -96,6 +107,22 @@ fn small_limit(object: &Value) -> Option<String> {
         format!(
             "spec.containers[{name}].resources.limits.memory: {limit} is below {key}={wanted}, and Kubernetes ends a process that takes more than its limit"
         )
+    })
+}
+
+/// A setting with which Flink runs a program only with a job ID, which it chooses itself with high availability only.
+/// Source: `ApplicationDispatcherBootstrap`, and `PackagedProgramApplication` of 2.3.
+fn fails_at_start(job: &Value) -> Option<String> {
+    const KEY: &str = "execution.submit-failed-job-on-application-error";
+    let settings = Settings::of_object(job, &ConfigMaps::new());
+    let is_true = settings
+        .get(KEY)
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    let has_id = settings.high_availability().is_some() || settings.arguments().job_id.is_some();
+    // A mounted file can turn high availability on.
+    let fails = is_true && !has_id && config_maps(job).is_empty();
+    fails.then(|| {
+        format!("{KEY}: Flink does not start the job with it: without high availability it takes this setting only with --job-id")
     })
 }
 

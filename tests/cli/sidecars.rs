@@ -119,7 +119,12 @@ fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
         ),
         (
             json!({"containers": [{"name": "flink-main-container", "ports": [{"name": "ui", "containerPort": 9999}]}]}),
-            "spec.containers[flink-master].ports[ui]: this name occurs twice",
+            "spec.containers[flink-master].ports[ui]: port 8081 has this name, too: give port 9999 another one",
+        ),
+        // The templates name another port of the TaskManagers so.
+        (
+            json!({"containers": [{"name": "flink-main-container", "ports": [{"name": "rpc", "containerPort": 6123}]}]}),
+            "spec.containers[flink-task-manager].ports[rpc]: port 6122 has this name, too: give port 6123 another one",
         ),
         // As the operator names the port.
         (
@@ -163,6 +168,31 @@ fn selectors_that_match_no_pod_here_are_warned_of() {
         "PodDisruptionBudget: spec.selector: no Pod here has the label app.kubernetes.io/component: jobmanager",
     ] {
         assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
+    }
+}
+
+#[test]
+fn a_read_only_volume_under_the_files_of_log_configuration_is_warned_of() {
+    let text = |source: &Value| {
+        let mount = json!({"name": "conf", "mountPath": "/opt/flink/conf"});
+        let mut volume = source.clone();
+        volume["name"] = json!("conf");
+        let main = json!({"name": "flink-main-container", "volumeMounts": [mount]});
+        json!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "x"},
+            "spec": {"image": "flink:1.20", "job": {"jarURI": "local:///opt/flink/usrlib/a.jar"},
+                "logConfiguration": {"log4j-console.properties": "rootLogger.level = INFO"},
+                "podTemplate": {"spec": {"containers": [main], "volumes": [volume]}}}})
+    };
+    for (source, is_warned) in [
+        (json!({"configMap": {"name": "flink"}}), true),
+        (json!({"emptyDir": {}}), false),
+    ] {
+        let sandbox = Sandbox::bare();
+        sandbox.file("a.yaml", &text(&source).to_string());
+        let outcome = sandbox.run(&["create", "-f", "a.yaml", "--dry-run=client", "-o", "name"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let expected = "spec.containers[flink-master].volumeMounts[/opt/flink/conf]: its volume is read-only";
+        assert_eq!(outcome.stderr.contains(expected), is_warned, "{source}: {outcome}");
     }
 }
 

@@ -245,6 +245,7 @@ fn sizes_that_flink_does_not_read_are_refused_in_its_units() {
         ("taskmanager.memory.managed.size: 512Mi", "512m"),
         ("taskmanager.memory.task.off-heap.size: 1.5GiB", "1536m"),
         ("jobmanager.memory.off-heap.size: 1.5g", "1536m"),
+        ("state.backend.rocksdb.memory.fixed-per-slot: 256Mi", "256m"),
     ] {
         let text = deployment("{name: x}", &format!("{JOB}\n  flinkConfiguration: {{{pair}}}"));
         let (key, value) = pair.split_once(": ").unwrap();
@@ -252,12 +253,30 @@ fn sizes_that_flink_does_not_read_are_refused_in_its_units() {
             format!("a.yaml: spec.flinkConfiguration.{key}: Flink does not read \"{value}\": it is {size} in");
         let said = refused(&text, &[]);
         assert!(said.contains(&expected), "{expected}\n{said}");
+        let said = refused(&deployment("{name: x}", JOB), &["-D", &format!("{key}={value}")]);
+        let expected = format!("-D {key}: Flink does not read \"{value}\": it is {size} in its units");
+        assert!(said.contains(&expected), "{expected}\n{said}");
     }
     let text = deployment(
         "{name: x}",
         &format!("{JOB}\n  flinkConfiguration: {{taskmanager.memory.network.fraction: 0.2}}"),
     );
     assert_eq!(of_file(&text, &[]).1, "");
+}
+
+/// Without high availability Flink chooses no ID for the job, and then it does not run the program with this setting.
+#[test]
+fn a_setting_that_needs_the_id_of_the_job_is_warned_of() {
+    let pair = "execution.submit-failed-job-on-application-error=true";
+    let expected = "without high availability it takes this setting only with --job-id";
+    for (more, is_warned) in [
+        (&["--job-id", "0123456789abcdef0123456789abcdef"][..], false),
+        (&["--ha", "s3://b/ha", "--service-account", "flink"], false),
+        (&[], true),
+    ] {
+        let (_, said) = made(&[&["demo", "--image", "flink:1.20", "-D", pair], more].concat());
+        assert_eq!(said.contains(expected), is_warned, "{more:?}: {said}");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::model::names;
 use crate::model::quantity::{self, Cpu, Memory};
 use crate::model::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
 use crate::model::template::Templates;
-use crate::operations::config_keys::check_key;
+use crate::operations::config_keys::{check_key, check_value};
 use crate::operations::job_image::ImageOptions;
 use crate::operations::target_revision::StatedVersion;
 
@@ -187,8 +187,9 @@ impl SpecArgs {
     }
 
     pub(crate) fn layer(&self) -> Result<Config> {
-        for (key, _) in &self.configuration {
+        for (key, value) in &self.configuration {
             check_key(key, "-D ")?;
+            check_value(key, value, "-D ")?;
         }
         let configuration = self.configuration();
         if let Some((first, key)) = config_keys::contradictions(&configuration).next() {

@@ -17,6 +17,7 @@ pub(crate) mod rest;
 pub(crate) mod savepoint_metadata;
 pub(crate) mod script_keys;
 pub(crate) mod settings;
+pub(crate) mod values;
 
 pub(crate) use config_keys::same as same_key;
 
@@ -222,8 +223,6 @@ const OWNED: &[(&str, &str)] = &[
 
 /// What to use instead of configuration `key`, when the plugin sets that key itself: a flag such as `--slots`, or text
 /// such as `the templates`. `None`: users may set the key.
-///
-/// Fits into "the plugin sets this key, use {}".
 #[must_use]
 pub fn owned_key(key: &str) -> Option<&'static str> {
     let key = config_keys::current(key);
@@ -231,6 +230,16 @@ pub fn owned_key(key: &str) -> Option<&'static str> {
         .iter()
         .find(|(owned, _)| *owned == key)
         .map(|(_, instead)| *instead)
+}
+
+/// Why users may not set configuration `key`, and what to do instead; `None`: they may.
+pub(crate) fn owned_reason(key: &str) -> Option<String> {
+    let instead = owned_key(key)?;
+    Some(if instead == TEMPLATE {
+        "the templates set this key, to match the addresses and ports of their objects: leave it out".to_owned()
+    } else {
+        format!("the plugin sets this key, use {instead}")
+    })
 }
 
 /// Settings below `kubernetes.` that Flink reads for all its access to Kubernetes, including high availability.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::arguments::key_value;
 use crate::model::flink::settings::HighAvailability;
-use crate::model::flink::{self, config_keys, owned_key, without_effect};
+use crate::model::flink::{self, config_keys, owned_reason, values, without_effect};
 use crate::model::quantity;
 
 /// Prefix of a key in messages.
@@ -89,17 +89,11 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
         if left_out(key, path).is_some() || as_in_templates(key, &flat[key]) {
             continue;
         }
-        if let Some(instead) = owned_key(key) {
-            let reason = format!("the plugin sets this key, use {instead}");
+        if let Some(reason) = owned_reason(key) {
             faults.refuse(&format!("{path}{key}"), reason);
         } else if let Some(reason) = without_effect(key) {
             faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));
-        } else if faults.by_hand && asks_for_certificates(key, &flat[key]) {
-            let reason = "Flink's REST then answers no client without a certificate, and the plugin has none: it could \
-                          neither watch nor stop the job. A NetworkPolicy limits who reaches REST, too";
-            faults.refuse(&format!("{path}{key}"), reason);
-        } else if let Some(size) = in_flinks_units(key, &flat[key]).filter(|_| faults.by_hand) {
-            let reason = format!("Flink does not read {:?}: it is {size} in its units", flat[key]);
+        } else if let Some(reason) = values::refusal(key, &flat[key]).filter(|_| faults.by_hand) {
             faults.refuse(&format!("{path}{key}"), reason);
         }
     }
@@ -110,22 +104,6 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
     }
     flat.retain(|key, value| left_out(key, path).is_none() && !as_in_templates(key, value));
     layer.configuration = flat;
-}
-
-/// Whether clients of Flink's REST must have certificates. Source: Flink's `SSLUtils.createRestServerSSLEngineFactory`.
-fn asks_for_certificates(key: &str, value: &str) -> bool {
-    key == "security.ssl.rest.authentication-enabled" && value.trim().eq_ignore_ascii_case("true")
-}
-
-/// A size of memory that Flink does not read, in its own units: it knows neither those of Kubernetes nor fractions. Source:
-/// its `MemorySize.parseBytes`.
-fn in_flinks_units(key: &str, value: &str) -> Option<String> {
-    let key = flink::memory::present(key, None);
-    let of_process = key.starts_with("jobmanager.memory.") || key.starts_with("taskmanager.memory.");
-    let text = value.trim().trim_end_matches(['b', 'B']);
-    let foreign = text.ends_with('i') || (text.contains('.') && !key.ends_with("fraction"));
-    let size = quantity::memory_flink(text).ok().filter(|_| of_process && foreign)?;
-    Some(size.to_flink())
 }
 
 /// Whether Flink reads this key from its option `-D`.

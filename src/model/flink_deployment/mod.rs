@@ -9,6 +9,7 @@
 //! Settings of a [`Config`] that a FlinkDeployment cannot express are kept in annotations, see [`annotations`].
 
 mod annotations;
+mod beside;
 mod configuration;
 mod fields;
 mod foreign;
@@ -26,13 +27,12 @@ pub(crate) mod write;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::fields::{Faults, Section};
 use super::file_text;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
-use crate::model::pod_template::checks;
 
 pub(crate) use self::annotations::EXPORTED;
 pub(crate) use self::places::{SpecSource, located};
@@ -52,8 +52,12 @@ pub(crate) struct Documents {
     pub(crate) warnings: Vec<String>,
     /// Objects of other kinds, each with its position.
     pub(crate) passed_over: Vec<String>,
-    /// Selectors in these objects that match no Pod of a cluster.
+    /// What these objects refer to that does not exist here.
     doubts: Vec<String>,
+    /// The Services among these objects.
+    services: Vec<String>,
+    /// Services to which these objects lead, each with the position of the object.
+    backends: Vec<(String, String)>,
 }
 
 /// Reads the FlinkDeployments of a file: YAML with any number of documents, or JSON; also a List of them.
@@ -89,6 +93,8 @@ fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> 
     }
     found.warnings = faults.into_result()?;
     found.warnings.append(&mut found.doubts);
+    let lost = beside::without_service(&found);
+    found.warnings.extend(lost);
     Ok(found)
 }
 
@@ -246,15 +252,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
             match foreign::kind(other, root.fields()) {
                 Some(reason) => faults.refuse("kind", reason),
                 None => {
-                    let mut selectors = Vec::new();
-                    if let Some(spec) = root.fields().get("spec") {
-                        checks::selectors("spec", spec, &mut selectors);
-                    }
-                    let doubts = selectors.into_iter().filter_map(|(path, selector)| {
-                        checks::selects_nothing(&format!("{source}: {other}: {path}"), selector, &[])
-                    });
-                    found.doubts.extend(doubts);
-                    found.doubts.extend(refers_to_us(other, source, root.fields()));
+                    beside::look(other, source, root.fields(), found);
                     let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
                     let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
                     found
@@ -275,16 +273,6 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     }
     found.layers.push(read::layer(root, faults));
     found.sources.push(faults.document());
-}
-
-/// Why an object does nothing that refers to a FlinkDeployment, such as an autoscaler: there is none.
-fn refers_to_us(kind: &str, source: &str, fields: &Map<String, Value>) -> Option<String> {
-    let spec = fields.get("spec")?;
-    let references = ["jobReference", "scaleTargetRef", "targetRef"];
-    let reference = references.iter().find(|reference| spec[**reference]["kind"] == KIND)?;
-    Some(format!(
-        "{source}: {kind}: spec.{reference}: it refers to a {KIND}, and none is created, only the objects of a cluster; `kubectl flink scale` changes the parallelism, and `kubectl flink savepoint` takes a savepoint"
-    ))
 }
 
 #[cfg(test)]

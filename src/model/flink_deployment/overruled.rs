@@ -137,7 +137,9 @@ fn image_of(template: Option<&Value>) -> Option<String> {
     let main = containers
         .iter()
         .find(|container| container["name"] == MAIN_CONTAINER)?;
-    main["image"].as_str().map(ToOwned::to_owned)
+    // Charts leave an empty one.
+    let image = main["image"].as_str().filter(|image| !image.trim().is_empty());
+    image.map(ToOwned::to_owned)
 }
 
 /// Warns of fields without effect. `layer` must be complete.

@@ -195,7 +195,7 @@ fn configuration_keys_that_cannot_be() {
         ),
         (
             "{rest.port: 8082}",
-            "rest.port: the plugin sets this key, use the templates",
+            "rest.port: the templates set this key, to match the addresses and ports of their objects: leave it out",
         ),
         (
             "{kubernetes.entry.path: /x}",
@@ -246,7 +246,7 @@ fn configuration_keys_that_cannot_be() {
         ),
         (
             "{jobmanager.web.port: 8082}",
-            "jobmanager.web.port: the plugin sets this key, use the templates",
+            "jobmanager.web.port: the templates set this key, to match the addresses and ports of their objects: leave it out",
         ),
         (
             "{parallelism.default: 3}\n  job: {parallelism: 2}",

@@ -425,6 +425,30 @@ fn an_object_that_needs_a_flink_deployment_is_warned_of() {
 }
 
 #[test]
+fn an_ingress_to_the_operators_service_is_warned_of() {
+    let ingress = "{kind: Ingress, spec: {rules: [{http: {paths: [{path: /, backend: {service: {name: NAME, port: {number: 8081}}}}, \
+                   {path: /jobs, backend: {service: {name: NAME}}}]}}]}}";
+    let route = "{kind: HTTPRoute, spec: {rules: [{backendRefs: [{name: NAME, port: 8081}]}]}}";
+    let service = "{kind: Service, metadata: {name: job-rest}}";
+    let cluster = with_spec("  image: a") + "metadata: {name: job}\n";
+    let read = |others: &[&str]| {
+        let text = [others, &[cluster.as_str()]].concat().join("\n---\n");
+        read_all(&text, "a.yaml").unwrap().warnings
+    };
+    for (kind, object) in [("Ingress", ingress), ("HTTPRoute", route)] {
+        let to_rest = object.replace("NAME", "job-rest");
+        let expected =
+            format!("a.yaml: document 1: {kind}: no Service job-rest is created: that of cluster job is job-master");
+        let said = read(&[to_rest.as_str()]);
+        assert!(said.len() == 1 && said[0].starts_with(&expected), "{said:?}");
+        assert!(read(&[to_rest.as_str(), service]).is_empty());
+        for other in ["job-master", "other-rest"] {
+            assert!(read(&[object.replace("NAME", other).as_str()]).is_empty(), "{other}");
+        }
+    }
+}
+
+#[test]
 fn written_for_the_operator() {
     let layer = Config {
         savepoint_dir: Some("s3://a".into()),

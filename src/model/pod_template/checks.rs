@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::merge::MAIN_CONTAINER;
+use super::{CONF, LOG_VOLUME};
 use crate::model::image_name::ImageName;
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
@@ -18,10 +19,7 @@ const FOREIGN: [(&str, &[&str]); 3] = [
 ];
 /// Directories to which Flink, or its image's entrypoint, writes.
 const WRITTEN: [(&str, &str); 2] = [
-    (
-        "/opt/flink/conf",
-        "the image's entrypoint writes the configuration there",
-    ),
+    (CONF, "the image's entrypoint writes the configuration there"),
     ("/tmp", "Flink keeps its files there"),
 ];
 
@@ -61,7 +59,7 @@ pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
         found.extend(wrong.map(|reason| (format!("{at}.image"), reason)));
         found.extend(root(pod, container, &at));
         found.extend(ports(container, &at));
-        found.extend(twice(container, "ports", "name", &at));
+        found.extend(port_names(container, &at));
         for mount in list(container, "volumeMounts").filter(|mount| !volumes.contains(name(mount))) {
             let path = mount["mountPath"].as_str().unwrap_or_default();
             found.push((
@@ -121,6 +119,21 @@ fn ports(container: &Value, at: &str) -> Vec<(String, String)> {
     found
 }
 
+/// Ports with the name of a port before them, which may be one of the plugin's templates: a role has its own numbers.
+fn port_names(container: &Value, at: &str) -> Vec<(String, String)> {
+    let ports: Vec<&Value> = list(container, "ports").filter(|port| !name(port).is_empty()).collect();
+    let mut found = Vec::new();
+    for (index, port) in ports.iter().enumerate() {
+        let first = ports[..index].iter().find(|other| name(other) == name(port));
+        if let Some(first) = first {
+            let (number, other) = (&port["containerPort"], &first["containerPort"]);
+            let reason = format!("port {other} has this name, too: give port {number} another one");
+            found.push((format!("{at}.ports[{}]", name(port)), reason));
+        }
+    }
+    found
+}
+
 /// Elements of a list that have the same key.
 fn twice(of: &Value, field: &str, key: &str, at: &str) -> Vec<(String, String)> {
     let mut seen = BTreeSet::new();
@@ -151,6 +164,7 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
             }
         }
         found.extend(late(container, &at));
+        found.extend(hides_log_files(pod, container, &at));
         let writes = |folder: &str| {
             let mut mounts = list(container, "volumeMounts");
             mounts.any(|mount| mount["mountPath"] == folder && mount["readOnly"] != true)
@@ -181,6 +195,26 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
         }
     }
     found
+}
+
+/// A volume at Flink's conf folder that nothing can be written to: the container does not start if it lacks a file of
+/// `logConfiguration`, since the runtime creates none to mount it at.
+fn hides_log_files(pod: &Value, container: &Value, at: &str) -> Option<String> {
+    let mounts = || list(container, "volumeMounts");
+    let mount = mounts().find(|mount| {
+        let path = mount["mountPath"].as_str().unwrap_or_default();
+        path.trim_end_matches('/') == CONF
+    })?;
+    let volume = list(pod, "volumes").find(|volume| name(volume) == name(mount))?;
+    // The kubelet mounts them for reading only.
+    let kinds = ["configMap", "downwardAPI", "projected", "secret"];
+    let is_fixed = mount["readOnly"] == true || kinds.iter().any(|kind| volume[*kind].is_object());
+    let has_files = mounts().any(|mount| name(mount) == LOG_VOLUME);
+    (is_fixed && has_files).then(|| {
+        format!(
+            "{at}.volumeMounts[{CONF}]: its volume is read-only, and the container does not start if it lacks a file of spec.logConfiguration: put these files into this volume instead"
+        )
+    })
 }
 
 /// Variables that refer to themselves or to one after them: Kubernetes fills in only those before them, and leaves the text

@@ -1,0 +1,74 @@
+//! Objects of other kinds in a file: what they refer to that does not exist here.
+
+use serde_json::{Map, Value};
+
+use super::{Documents, KIND};
+use crate::model::names::MASTER;
+use crate::model::pod_template::checks;
+
+/// Adds the doubts about an object, and the Services to which it leads.
+pub(super) fn look(kind: &str, source: &str, fields: &Map<String, Value>, found: &mut Documents) {
+    if kind == "Service" {
+        let name = fields.get("metadata").and_then(|metadata| metadata["name"].as_str());
+        found.services.extend(name.map(ToOwned::to_owned));
+    }
+    let Some(spec) = fields.get("spec") else { return };
+    let mut selectors = Vec::new();
+    checks::selectors("spec", spec, &mut selectors);
+    let doubts = selectors
+        .into_iter()
+        .filter_map(|(path, selector)| checks::selects_nothing(&format!("{source}: {kind}: {path}"), selector, &[]));
+    found.doubts.extend(doubts);
+    found.doubts.extend(refers_to_us(kind, source, spec));
+    let mut services = Vec::new();
+    backends(spec, &mut services);
+    services.sort_unstable();
+    services.dedup();
+    let place = format!("{source}: {kind}");
+    let services = services.into_iter().map(|service| (place.clone(), service.to_owned()));
+    found.backends.extend(services);
+}
+
+/// Why an object does nothing that refers to a FlinkDeployment, such as an autoscaler: there is none.
+fn refers_to_us(kind: &str, source: &str, spec: &Value) -> Option<String> {
+    let references = ["jobReference", "scaleTargetRef", "targetRef"];
+    let reference = references.iter().find(|reference| spec[**reference]["kind"] == KIND)?;
+    Some(format!(
+        "{source}: {kind}: spec.{reference}: it refers to a {KIND}, and none is created, only the objects of a cluster; `kubectl flink scale` changes the parallelism, and `kubectl flink savepoint` takes a savepoint"
+    ))
+}
+
+/// Names of the Services to which an Ingress or a route of the Gateway API leads.
+fn backends<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            let routes = value["backendRefs"].as_array().into_iter().flatten();
+            found.extend(routes.chain([&value["service"]]).filter_map(|to| to["name"].as_str()));
+            for below in fields.values() {
+                backends(below, found);
+            }
+        }
+        Value::Array(elements) => {
+            for below in elements {
+                backends(below, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Ingresses and routes to the Service that native Flink and the operator make for the REST of a cluster in this file.
+/// Source: Flink's `ExternalServiceDecorator`.
+pub(super) fn without_service(found: &Documents) -> Vec<String> {
+    let doubt = |(place, service): &(String, String)| {
+        let name = service.strip_suffix("-rest")?;
+        let mut layers = found.layers.iter();
+        let is_lost = layers.any(|layer| layer.name.as_deref() == Some(name)) && !found.services.contains(service);
+        is_lost.then(|| {
+            format!(
+                "{place}: no Service {service} is created: that of cluster {name} is {name}-{MASTER}, with port 8081 (ui) for REST"
+            )
+        })
+    };
+    found.backends.iter().filter_map(doubt).collect()
+}
