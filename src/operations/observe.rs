@@ -267,7 +267,7 @@ const POLLS: u32 = 10;
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node. The server counts its
-/// bytes from the first line that is asked for, so that a long answer lacks the last lines: then fewer are asked for.
+/// bytes from the first line that is asked for, so that a long answer lacks the last lines: then half of its lines are asked for.
 pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
     let mut lines = LOG_LINES;
@@ -279,7 +279,7 @@ pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<Stri
         );
         match cluster.text(&target, &query).await {
             Ok(log) if log.len() < LOG_BYTES || lines == 1 => return Some(log),
-            Ok(_) => lines = (lines / 8).max(1),
+            Ok(log) => lines = (log.lines().count().min(lines) / 2).max(1),
             Err(error) => {
                 tracing::debug!(%error, "no log");
                 return None;
