@@ -206,8 +206,7 @@ impl Watching<'_> {
                 _ = ticks.tick() => {}
                 () = &mut deadline => return Err(late(&observed)),
             }
-            let events = listed.events >= EVENT_SELECTORS.len() || begun.elapsed() >= EVENTS_LISTED;
-            if !(listed.job && listed.deployment && listed.pods && events) {
+            if !(listed.job && listed.deployment && listed.pods) {
                 continue;
             }
             let asks_flink = self.scope != Scope::SavepointReader && !polling && master_runs(&observed);
@@ -230,6 +229,9 @@ impl Watching<'_> {
                     tokio::time::sleep(pause).await;
                     flink.view(known).await
                 });
+            }
+            if listed.events < EVENT_SELECTORS.len() && begun.elapsed() < EVENTS_LISTED {
+                continue;
             }
             let answer = judge(&observed);
             if let Some(kept) = kept(&observed, &mut ended) {
