@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::container_start::{non_root, not_started};
+use super::container_start::{no_sandbox, non_root, not_started};
 use super::image_pull::image_pull;
 use super::observed::{Observed, Role, first_seen, words};
 use super::trace::one_line;
@@ -99,8 +99,13 @@ pub(super) fn pulling(observed: &Observed, pod: &Pod) -> Option<String> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let by_reason = matches!(waiting.reason.as_deref(), Some("ErrImagePull" | "ImagePullBackOff"));
     // Source: kubelet's events, "Pulling image \"x\"" and then "Successfully pulled" or "Failed to pull".
+    let of_container = |event: &&Event| {
+        let part = event.involved_object.field_path.as_deref();
+        part.is_none_or(|part| part == format!("spec.containers{{{}}}", status.name))
+    };
     let by_event = observed
         .events_of_pod(pod)
+        .filter(of_container)
         .rev()
         .find(|event| matches!(words(event).0, "Pulling" | "Pulled" | "Failed" | "Created" | "Started"))
         .is_some_and(|event| words(event).0 == "Pulling");
@@ -436,6 +441,7 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
         .events_of_pod(pod)
         .filter(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))
         .rev();
+    // An image is pulled after all volumes are mounted: then an Event about a volume is not the newest.
     let newest = events.next()?;
     let latest = if sums_up(newest) {
         let gives_reason = |event: &&Event| is_of_volume(words(event).0) && !sums_up(event);
@@ -447,15 +453,16 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     let (reason, said) = (words(latest).0, one_line(words(latest).1));
     if reason == "FailedCreatePodSandBox" {
         // Network plugins often need a few attempts; the kubelet continues.
-        return Some(Finding::Maybe(Note::new(format!("{who} gets no network yet: {said}"))));
+        return Some(Finding::Maybe(no_sandbox(&who, &said, memory_flag(role))));
     }
     if !is_of_volume(reason) {
         return None;
     }
     // A volume that the old Pod still uses is free once that Pod has ended.
     let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
-    // A volume is detached from the node of a Pod that has gone only after that node has unmounted it, which takes a minute or two.
-    // Source: `reportMultiAttachError` of the attach/detach controller, which names the Pods where there are still some.
+    // A volume is detached from the node of a Pod that has gone only after that node has unmounted it, which takes a minute or two,
+    // or six minutes after that node failed. Source: `reportMultiAttachError` of the attach/detach controller, which names the
+    // Pods where there are still some, and its `maxWaitForUnmountDuration`.
     let detached = said.contains("exclusively attached");
     // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries. So does the
     // controller where a driver is slow, whose words are gRPC's.
@@ -464,8 +471,12 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
         "code = DeadlineExceeded",
         "code = Aborted",
     ];
-    let behind = detached || late.iter().any(|words| said.contains(words));
-    let limit = if behind { grace.volume * 6 } else { grace.volume };
+    let behind = late.iter().any(|words| said.contains(words));
+    let limit = match (detached, behind) {
+        (true, _) => grace.volume * 14,
+        (_, true) => grace.volume * 6,
+        _ => grace.volume,
+    };
     let is_final = !held && older(first_seen(latest), now, limit);
     let mut cause = Cause::new(
         CauseKind::Volume,
