@@ -358,3 +358,23 @@ fn a_log_with_long_lines_is_read_to_its_end() {
     let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(printed["cause"]["cause"], "unknown-host", "{outcome}");
 }
+
+/// An image is pulled after all volumes are mounted.
+#[test]
+fn a_volume_that_was_mounted_late_is_no_cause_while_an_image_is_pulled() {
+    let event = |reason: &str, message: &str, minutes: i64| {
+        json!({"metadata": {"name": reason}, "involvedObject": {"kind": "Pod", "name": "demo-master-x7k2p"}, "reason": reason,
+            "message": message, "lastTimestamp": minutes_ago(minutes)})
+    };
+    let late = event("FailedMount", "failed to sync configmap cache: timed out", 2);
+    let pulling = event("Pulling", "Pulling image \"shop:2.3.0\"", 1);
+    for (other_events, is_cause) in [(vec![], true), (vec![pulling], false)] {
+        let scene = Scene {
+            events: vec![late.clone()],
+            other_events,
+            ..waiting("ContainerCreating", "")
+        };
+        let outcome = scene.why();
+        assert_eq!(outcome.stdout.contains("cannot be mounted"), is_cause, "{outcome}");
+    }
+}
