@@ -14,6 +14,7 @@ mod exits;
 mod health;
 mod image_pull;
 pub(crate) mod job_outcome;
+mod json_log;
 mod known_failures;
 mod log;
 mod memory_limits;
