@@ -29,7 +29,7 @@ pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
          the Pod template"
             .to_owned()
     } else if is_short_of_memory(said) {
-        format!("the container's memory limit is too low to start a process: raise it by {memory_flag}")
+        format!("the container's memory limit is too low to start a process: raise it with {memory_flag}")
     } else {
         "check that the image is a Flink image built for the nodes' architecture: --image".to_owned()
     }

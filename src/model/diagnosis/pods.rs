@@ -298,11 +298,11 @@ const SCHEDULER_HINTS: [(&str, &str); 12] = [
     ),
     (
         "available persistent volumes to bind",
-        "no PersistentVolume fits a claim given by --mount CLAIM:PATH: check its size, access mode and storage class",
+        "no PersistentVolume fits a claim given with --mount CLAIM:PATH: check its size, access mode and storage class",
     ),
     (
         "Insufficient ephemeral-storage",
-        "ask for less ephemeralStorage in the file, or add a node with more disk",
+        "request less ephemeralStorage in the file, or add a node with more disk",
     ),
     (
         "no nodes available to schedule pods",
