@@ -57,7 +57,8 @@ pub(crate) struct Grace {
     pub(crate) jobmanager_ends: u32,
     /// Number of ends of one TaskManager's container that counts as final.
     pub(crate) taskmanager_ends: u32,
-    /// Number of Pods of either role, evicted, preempted or lost with their node, that counts as final.
+    /// Number of Pods of either role, evicted, preempted or lost with their node, that counts as final; those that a node ended
+    /// when it shut down count as one.
     pub(crate) displaced: u32,
     /// Older ends are not counted.
     pub(crate) recent: SignedDuration,
