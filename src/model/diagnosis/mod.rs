@@ -23,6 +23,7 @@ mod objects;
 mod observed;
 mod pods;
 mod recovered;
+mod scheduler;
 pub(crate) mod stage;
 mod trace;
 pub(crate) mod verdict;

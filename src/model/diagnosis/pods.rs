@@ -7,7 +7,7 @@ use super::container_start::{no_sandbox, non_root, not_started};
 use super::image_pull::image_pull;
 use super::observed::{Observed, Role, first_seen, words};
 use super::trace::one_line;
-use super::{Cause, CauseKind, Grace, Note};
+use super::{Cause, CauseKind, Grace, Note, scheduler};
 pub(super) use crate::model::flink_pod::{has_ended, main_status};
 use crate::model::main_container as container;
 use crate::model::names::{COMPONENT_LABEL, SAVEPOINT_READER};
@@ -203,7 +203,7 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
 fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let scheduled = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
     let who = who(pod, role);
-    let said = scheduler_words(scheduled.message.as_deref().unwrap_or_default());
+    let said = scheduler::words(scheduled.message.as_deref().unwrap_or_default());
     match scheduled.reason.as_deref() {
         Some("Unschedulable") => {}
         Some("SchedulingGated") => {
@@ -239,77 +239,11 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     if let Some(event) = of_autoscaler {
         cause = cause.evidence(one_line(words(event).1));
     }
-    for (needle, hint) in SCHEDULER_HINTS {
-        if said.contains(needle) {
-            cause = cause.hint(hint.replace("{memory}", memory_flag(role)));
-        }
+    for hint in scheduler::hints(&said, role) {
+        cause = cause.hint(hint);
     }
     Some(Finding::of(cause, is_final))
 }
-
-/// The scheduler's message, without the part about preemption that it always adds.
-/// Source: `FitError.Error` of kube-scheduler.
-fn scheduler_words(said: &str) -> String {
-    let said = one_line(said);
-    let end = [" no new claims to deallocate", " preemption: "]
-        .iter()
-        .filter_map(|words| said.find(words))
-        .min();
-    said[..end.unwrap_or(said.len())]
-        .trim_end_matches([',', '.', ' '])
-        .to_owned()
-}
-
-/// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
-const SCHEDULER_HINTS: [(&str, &str); 12] = [
-    (
-        "Insufficient memory",
-        "request less memory with {memory}, or add a node",
-    ),
-    (
-        "Insufficient cpu",
-        "request less CPU, or lower --parallelism or raise --slots for fewer TaskManagers, or add a node",
-    ),
-    (
-        // Newer schedulers do not name the taint.
-        "untolerated taint",
-        "kubectl describe nodes shows the taints: those of a fault (node.kubernetes.io/…) go with it, others need tolerations in the \
-         Pod template",
-    ),
-    (
-        "were unschedulable",
-        "nodes are cordoned: kubectl get nodes shows which, and `kubectl uncordon` takes them back",
-    ),
-    (
-        "node affinity/selector",
-        "the Pod template's node selector or affinity matches no node",
-    ),
-    (
-        "unbound immediate PersistentVolumeClaims",
-        "a claim given with --mount CLAIM:PATH has no volume",
-    ),
-    (
-        "persistentvolumeclaim",
-        "check the claim's name given to --mount CLAIM:PATH",
-    ),
-    (
-        "volume node affinity conflict",
-        "a claim's volume is in another zone or on another node than those that have room: add a node there, or use another claim",
-    ),
-    (
-        "available persistent volumes to bind",
-        "no PersistentVolume fits a claim given with --mount CLAIM:PATH: check its size, access mode and storage class",
-    ),
-    (
-        "Insufficient ephemeral-storage",
-        "request less ephemeralStorage in the file, or add a node with more disk",
-    ),
-    (
-        "no nodes available to schedule pods",
-        "the Kubernetes cluster has no node that is ready: kubectl get nodes",
-    ),
-    ("Too many pods", "the nodes are full: add one"),
-];
 
 /// Events about the claims that the Pod mounts, such as FailedBinding.
 fn claims<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = (&'a Event, String)> {
