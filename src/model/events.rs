@@ -12,9 +12,10 @@ use super::names::ClusterName;
 
 /// The field selector of warnings.
 pub(crate) const WARNINGS: &str = "type=Warning";
-/// That of what autoscalers say of Pods that wait for a node: it is of the type Normal, like what is said of every Pod that starts
-/// or ends. Source: cluster-autoscaler's `TriggeredScaleUp` and `NotTriggerScaleUp`, Karpenter's `Nominated`.
-pub(crate) const OF_AUTOSCALERS: &str = "type=Normal,reason!=Scheduled,reason!=Pulling,reason!=Pulled,reason!=Created,reason!=Started,\
+/// That of what autoscalers say of Pods that wait for a node, and of images that are being pulled, which shows that what kept a
+/// Pod before has passed. Those are of the type Normal, like what is said of every Pod that starts or ends.
+/// Source: cluster-autoscaler's `TriggeredScaleUp` and `NotTriggerScaleUp`, Karpenter's `Nominated`, the kubelet's `Pulling`.
+pub(crate) const PROGRESS: &str = "type=Normal,reason!=Scheduled,reason!=Pulled,reason!=Created,reason!=Started,\
      reason!=Killing,reason!=Completed,reason!=SuccessfulCreate,reason!=SuccessfulDelete,reason!=ScalingReplicaSet";
 
 /// Whether an Event may be about an object of the cluster `name`, or about a claim that its Pods mount.

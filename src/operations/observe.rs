@@ -1,7 +1,7 @@
 //! Reads everything about a cluster once: its objects, Pods, Events, history, and Flink's REST.
 //!
 //! The requests run in parallel. The minimum is three round trips, because some of Flink's requests need the answers of
-//! others; one more for a Pod without a node, of which an autoscaler may say more.
+//! others; one more for a Pod without a node or a volume, of which more may be said.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line};
-use crate::model::events::{OF_AUTOSCALERS, WARNINGS, may_be_of};
+use crate::model::events::{PROGRESS, WARNINGS, may_be_of};
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod::{self, Phase};
@@ -143,8 +143,11 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         }
         Err(error) => note("Events", &error),
     }
-    if observed.pods.values().any(has_no_node)
-        && let Ok(events) = events_with(cluster, name, OF_AUTOSCALERS).await
+    if observed
+        .pods
+        .values()
+        .any(|pod| has_no_node(pod) || had_no_volume(&observed, pod))
+        && let Ok(events) = events_with(cluster, name, PROGRESS).await
     {
         for event in events {
             observed.upsert_event(event);
@@ -212,6 +215,14 @@ fn has_no_node(pod: &Pod) -> bool {
     conditions.is_some_and(|conditions| conditions.iter().any(of_scheduler))
 }
 
+/// Whether a volume of a Pod that has not started could not be mounted, at least at first.
+fn had_no_volume(observed: &Observed, pod: &Pod) -> bool {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let is_pending = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending");
+    let mut events = observed.events_of("Pod", name);
+    is_pending && events.any(|event| event.reason.as_deref() == Some("FailedMount"))
+}
+
 /// Whether Flink may run in a Pod of a JobManager that is not about to end.
 fn jobmanager_is_up(pods: Option<&List<Pod>>) -> bool {
     pods.into_iter().flat_map(|list| &list.items).any(|pod| {
@@ -267,7 +278,7 @@ const POLLS: u32 = 10;
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// The end of a container's log; `None` if it cannot be read: it may be forbidden, or gone with its node. The server counts its
-/// bytes from the first line that is asked for, so that a long answer lacks the last lines: then fewer are asked for.
+/// bytes from the first line that is asked for, so that a long answer lacks the last lines: then half of its lines are asked for.
 pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<String> {
     let target = Target::object("get", PODS, cluster.namespace(), &of.pod).subresource("log");
     let mut lines = LOG_LINES;
@@ -279,7 +290,7 @@ pub(crate) async fn log_end(cluster: &Cluster, of: &PodContainer) -> Option<Stri
         );
         match cluster.text(&target, &query).await {
             Ok(log) if log.len() < LOG_BYTES || lines == 1 => return Some(log),
-            Ok(_) => lines = (lines / 8).max(1),
+            Ok(log) => lines = (log.lines().count().min(lines) / 2).max(1),
             Err(error) => {
                 tracing::debug!(%error, "no log");
                 return None;

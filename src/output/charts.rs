@@ -1,5 +1,7 @@
 //! Bars, sparklines and amounts, for screens.
 
+use crate::model::bytes::human;
+
 const EIGHTHS: [char; 9] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -37,29 +39,26 @@ pub(crate) fn percent(share: Option<f64>) -> String {
 }
 
 /// An amount of bytes, such as `8.1 KiB`; a dash where it is unknown.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(crate) fn bytes(amount: Option<f64>) -> String {
-    scaled(amount, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB"])
+    amount.map_or_else(|| "-".to_owned(), |amount| human(amount.round() as u64))
 }
 
 /// A rate or number, such as `1.2k`; a dash where it is unknown.
 pub(crate) fn count(amount: Option<f64>) -> String {
-    scaled(amount, 1000.0, ["", "k", "M", "G", "T"]).replace(' ', "")
-}
-
-fn scaled(amount: Option<f64>, step: f64, units: [&str; 5]) -> String {
     let Some(mut amount) = amount else {
         return "-".to_owned();
     };
-    let mut units = units.into_iter();
+    let mut units = ["", "k", "M", "G", "T"].into_iter();
     let mut unit = units.next().unwrap_or_default();
     // What would be rounded up to a whole step has the next unit.
-    while amount >= step - 0.5 {
+    while amount >= 999.5 {
         let Some(next) = units.next() else { break };
-        amount /= step;
+        amount /= 1000.0;
         unit = next;
     }
     let digits = usize::from(amount < 9.95 && amount.fract() >= 0.05 && amount.fract() < 0.95);
-    format!("{amount:.digits$} {unit}").trim_end().to_owned()
+    format!("{amount:.digits$}{unit}")
 }
 
 /// A time span, such as `639ms`, `4.2s`, `3m5s`.
@@ -101,10 +100,10 @@ mod tests {
     fn amounts_have_the_unit_that_fits() {
         for (amount, want) in [
             (0.0, "0 B"),
-            (1.5, "1.5 B"),
-            (1023.9, "1 KiB"),
+            (1.5, "2 B"),
+            (1023.9, "1.0 KiB"),
             (8_117.0, "7.9 KiB"),
-            (3_221_225_472.0, "3 GiB"),
+            (3_221_225_472.0, "3.0 GiB"),
         ] {
             assert_eq!(bytes(Some(amount)), want);
         }

@@ -229,7 +229,7 @@ fn top_has_cpu_and_memory_where_there_are_metrics() {
     let metrics = json!({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {},
         "items": [usage("demo-master-a", "120000000n", "512Mi"), usage("demo-task-manager-b", "1380m", "1536Mi")]});
     for (arguments, words) in [
-        (&["top"][..], &["1500m", "2 GiB"][..]),
+        (&["top"][..], &["1500m", "2.0 GiB"][..]),
         (
             &["top", "demo"],
             &[
@@ -349,11 +349,32 @@ fn a_log_with_long_lines_is_read_to_its_end() {
     scene.script(&sandbox);
     let log = get(&format!("{PODS}/demo-master-x7k2p/log"));
     let last = "2026-01-01 10:00:00,000 ERROR x [] - Could not start.\njava.net.UnknownHostException: kafka\n";
-    for (lines, answer) in [("2000", "x".repeat(1 << 20)), ("250", last.to_owned())] {
+    let cut = (0..1024).map(|_| "x".repeat(1023) + "\n").collect::<String>();
+    for (lines, answer) in [("2000", cut), ("512", "x".repeat(1 << 20)), ("1", last.to_owned())] {
         let asked = log.clone().query("tailLines", lines);
         sandbox.server.expect(asked).answer(text(200, &answer));
     }
     let outcome = sandbox.run(&["why", "demo", "-ojson"]);
     let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(printed["cause"]["cause"], "unknown-host", "{outcome}");
+}
+
+/// An image is pulled after all volumes are mounted.
+#[test]
+fn a_volume_that_was_mounted_late_is_no_cause_while_an_image_is_pulled() {
+    let event = |reason: &str, message: &str, minutes: i64| {
+        json!({"metadata": {"name": reason}, "involvedObject": {"kind": "Pod", "name": "demo-master-x7k2p"}, "reason": reason,
+            "message": message, "lastTimestamp": minutes_ago(minutes)})
+    };
+    let late = event("FailedMount", "failed to sync configmap cache: timed out", 2);
+    let pulling = event("Pulling", "Pulling image \"shop:2.3.0\"", 1);
+    for (other_events, is_cause) in [(vec![], true), (vec![pulling], false)] {
+        let scene = Scene {
+            events: vec![late.clone()],
+            other_events,
+            ..waiting("ContainerCreating", "")
+        };
+        let outcome = scene.why();
+        assert_eq!(outcome.stdout.contains("cannot be mounted"), is_cause, "{outcome}");
+    }
 }

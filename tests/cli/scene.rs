@@ -11,7 +11,7 @@ pub const PODS: &str = "/api/v1/namespaces/default/pods";
 pub const FLINK: &str = "/api/v1/namespaces/default/services/demo-master:8081/proxy";
 
 /// The fields of Events that are no warnings and not those of each Pod that starts or ends.
-pub const OTHER_EVENTS: &str = "type=Normal,reason!=Scheduled,reason!=Pulling,reason!=Pulled,reason!=Created,reason!=Started,\
+pub const OTHER_EVENTS: &str = "type=Normal,reason!=Scheduled,reason!=Pulled,reason!=Created,reason!=Started,\
     reason!=Killing,reason!=Completed,reason!=SuccessfulCreate,reason!=SuccessfulDelete,reason!=ScalingReplicaSet";
 
 /// The job that Flink runs.
@@ -100,7 +100,7 @@ impl Scene {
         }
         self.expect(server, get(PODS))
             .answer(answer(&json!({"metadata": {}, "items": self.pods})));
-        // They are asked for where a Pod has no node.
+        // They are asked for where a Pod has no node, or had no volume.
         let others = get(&format!("{CORE}/events")).query("fieldSelector", OTHER_EVENTS);
         server
             .expect(others)

@@ -365,11 +365,10 @@ fn ends_canceled(sandbox: &Sandbox) {
         pod["status"]["containerStatuses"][0]["state"] = tree!({"terminated": {"exitCode": 0}});
     });
     let log = "INFO  org.apache.flink.runtime.dispatcher.Dispatcher [] - Job 0 reached terminal state CANCELED.\n";
-    sandbox
-        .server
-        .expect(get(&format!("{pod}/log")))
-        .often()
-        .answer(text(200, log));
+    // The API server needs the container's name if there are several.
+    let container = sandbox.object(&pod)["spec"]["containers"][0]["name"].clone();
+    let asked = get(&format!("{pod}/log")).query("container", container.as_str().unwrap());
+    sandbox.server.expect(asked).often().answer(text(200, log));
 }
 
 #[test]

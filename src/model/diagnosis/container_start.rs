@@ -1,4 +1,6 @@
-//! How to fix a container that its kubelet or its runtime does not start.
+//! How to fix a container, or a Pod, that its kubelet or its runtime does not start.
+
+use super::Note;
 
 /// How to fix a container that would run as root despite `runAsNonRoot`; `None`: the message is about something else.
 /// Source: `verifyRunAsNonRoot` of the kubelet.
@@ -26,9 +28,39 @@ pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
         "a volume cannot be mounted at its path: a file is mounted onto a directory, or the other way round: check mountPath and subPath in \
          the Pod template"
             .to_owned()
-    } else if said.contains("OOM-killed") || said.contains("memory limit too low") {
-        format!("the container's memory limit is too low to start a process: raise it by {memory_flag}")
+    } else if is_short_of_memory(said) {
+        format!("the container's memory limit is too low to start a process: raise it with {memory_flag}")
     } else {
         "check that the image is a Flink image built for the nodes' architecture: --image".to_owned()
     }
+}
+
+/// What is said of a Pod, `who`, whose sandbox the kubelet cannot create. Source: containerd's and CRI-O's `RunPodSandbox`.
+pub(super) fn no_sandbox(who: &str, said: &str, memory_flag: &str) -> Note {
+    let has = |any: &[&str]| any.iter().any(|words| said.contains(words));
+    let hint = if has(&["no runtime for", "runtime handler", "RuntimeHandler"]) {
+        "the node's container runtime lacks the handler of the Pod template's runtimeClassName: kubectl get runtimeclasses".to_owned()
+    } else if has(&["sandbox image", "pause image"]) {
+        "the node cannot pull the image of each Pod's sandbox: check the configuration of its container runtime, and that it reaches the \
+         image's registry"
+            .to_owned()
+    } else if is_short_of_memory(said) {
+        not_started(said, memory_flag)
+    } else {
+        let what = if has(&["network", "CNI", "cni", "plugin type="]) {
+            "gets no network yet"
+        } else {
+            "cannot be started yet"
+        };
+        return Note::new(format!("{who} {what}: {said}"));
+    };
+    Note {
+        text: format!("{who} cannot be started: {said}"),
+        hints: vec![hint],
+    }
+}
+
+/// Source: runc, which asks whether the limit is too low.
+fn is_short_of_memory(said: &str) -> bool {
+    said.contains("OOM-killed") || said.contains("memory limit too low")
 }

@@ -182,7 +182,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     found.extend(
         suspicions(observed, now)
             .into_iter()
-            .map(|cause| recovered::ended_before(cause, observed, runs_since)),
+            .map(|cause| recovered::ended_before(cause, observed, runs_since, now)),
     );
     found.extend(memory_limits::below_process_size(observed, snapshot));
     if objects::taskmanagers(observed).0 == 0 {

@@ -1,7 +1,7 @@
 //! Finds the root exception in the log of a JobManager or a TaskManager.
 
-use super::CauseKind;
 use super::trace::{Level, Record, Throwable, is_class, one_line, records, short_class};
+use super::{CauseKind, json_log};
 use crate::model::diagnosis::known_failures;
 
 /// Maximum bytes to read at a log's end. A trace has some tens of kilobytes at most.
@@ -175,7 +175,7 @@ const PLATFORM: [&str; 17] = [
 
 /// The last failure at the end of a log, reduced to its root cause; `None` if there is none.
 ///
-/// Reads the log4j pattern of the official image, Java stack traces in it or alone, and the output of the JVM's
+/// Reads the log4j pattern of the official image, logs in JSON, Java stack traces in it or alone, and the output of the JVM's
 /// launcher and of shells. The log may be truncated at any position.
 #[must_use]
 pub fn root_cause(log: &str) -> Option<LogCause> {
@@ -250,7 +250,8 @@ fn by_python(line: &str, found: LogCause) -> LogCause {
 /// The last non-empty line of a log, formatted for a sentence.
 #[must_use]
 pub fn last_line(log: &str) -> Option<String> {
-    log.lines().rev().map(one_line).find(|line| !line.is_empty())
+    let text = |line: &str| json_log::record(line).map_or_else(|| one_line(line), |json| one_line(&json.message));
+    log.lines().rev().map(text).find(|line| !line.is_empty())
 }
 
 /// Whether a JobManager's log shows a job: one that exits with 0 may have run none.

@@ -14,6 +14,7 @@ mod exits;
 mod health;
 mod image_pull;
 pub(crate) mod job_outcome;
+mod json_log;
 mod known_failures;
 mod log;
 mod memory_limits;
@@ -22,6 +23,7 @@ mod objects;
 mod observed;
 mod pods;
 mod recovered;
+mod scheduler;
 pub(crate) mod stage;
 mod trace;
 pub(crate) mod verdict;
@@ -56,7 +58,8 @@ pub(crate) struct Grace {
     pub(crate) jobmanager_ends: u32,
     /// Number of ends of one TaskManager's container that counts as final.
     pub(crate) taskmanager_ends: u32,
-    /// Number of Pods of either role, evicted, preempted or lost with their node, that counts as final.
+    /// Number of Pods of either role, evicted, preempted or lost with their node, that counts as final; those that a node ended
+    /// when it shut down count as one.
     pub(crate) displaced: u32,
     /// Older ends are not counted.
     pub(crate) recent: SignedDuration,

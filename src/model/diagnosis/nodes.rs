@@ -9,6 +9,9 @@ use super::{Cause, CauseKind, Grace, pods};
 /// How long a Pod may outlive the moment at which its kubelet kills it.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
 
+/// How far apart the ends of Pods are at most that a node ends when it shuts down.
+const TOGETHER: SignedDuration = SignedDuration::from_mins(2);
+
 /// Checks for Pods on a node that does not respond. Source: the node lifecycle controller's Event and condition.
 pub(super) fn lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
     let lost: Vec<String> = observed
@@ -62,6 +65,35 @@ pub(super) fn tainted(observed: &Observed, now: Timestamp) -> Option<Cause> {
             .iter()
             .fold(cause, |cause, (other, _)| cause.evidence(other.clone())),
     )
+}
+
+/// Number of times that Pods were removed: those that a node ended together when it shut down are one.
+/// Source: the kubelet's node shutdown manager, whose reason is Terminated, and was NodeShutdown and Shutdown.
+pub(super) fn removals<'a>(removed: impl Iterator<Item = &'a Pod>) -> u32 {
+    let mut shutdowns: Vec<(&str, Timestamp)> = Vec::new();
+    let mut times = 0;
+    for pod in removed {
+        let shutdown = shutdown(pod);
+        let is_known = shutdown.is_some_and(|(node, at)| {
+            shutdowns
+                .iter()
+                .any(|(other, then)| *other == node && at.duration_since(*then).abs() <= TOGETHER)
+        });
+        if !is_known {
+            times += 1;
+        }
+        shutdowns.extend(shutdown);
+    }
+    times
+}
+
+/// The node whose shutdown ended a Pod, and when.
+fn shutdown(pod: &Pod) -> Option<(&str, Timestamp)> {
+    let reason = pod.status.as_ref()?.reason.as_deref()?;
+    if !matches!(reason, "Terminated" | "NodeShutdown" | "Shutdown") {
+        return None;
+    }
+    Some((node_of(pod)?, pods::displaced_at(pod)?))
 }
 
 fn node_of(pod: &Pod) -> Option<&str> {

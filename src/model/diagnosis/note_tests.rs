@@ -57,6 +57,16 @@ fn transient_problems_are_only_a_note() {
             1,
         )
         .notes("exclusively attached");
+    case("node of a Pod that has gone, which does not answer")
+        .waits(JM, "ContainerCreating", "")
+        .event(
+            ("Pod", JM),
+            "FailedAttachVolume",
+            "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't be attached to another",
+            -390,
+            1,
+        )
+        .notes("exclusively attached");
     case("driver that is slow")
         .waits(JM, "ContainerCreating", "")
         .event(
@@ -108,6 +118,55 @@ fn transient_problems_are_only_a_note() {
     case("gated")
         .pod(JM, json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}}))
         .notes("scheduling gate");
+}
+
+#[test]
+fn a_volume_that_was_mounted_late_is_no_cause_while_an_image_is_pulled() {
+    let mut observed = cluster();
+    waits(&mut observed, JM, "ContainerCreating", "");
+    let said = "MountVolume.SetUp failed for volume \"conf\" : failed to sync configmap cache: timed out waiting for the condition";
+    event(&mut observed, ("Pod", JM), "FailedMount", said, -60, 1);
+    assert_eq!(cause(&observed, "not mounted").kind, CauseKind::Volume);
+    event(&mut observed, ("Pod", JM), "Pulling", "Pulling image \"app:1\"", -50, 1);
+    let Verdict::Going { note, .. } = judge(&observed) else {
+        panic!("{:?}", judge(&observed));
+    };
+    assert_eq!(note, None);
+}
+
+#[test]
+fn a_sandbox_that_is_not_created_is_not_always_a_lack_of_network() {
+    for (said, words, hint) in [
+        (
+            "plugin type=\"calico\" failed (add): error getting ClusterInformation",
+            "gets no network yet",
+            "",
+        ),
+        (
+            "failed to get sandbox runtime: no runtime for \"gvisor\" is configured",
+            "cannot be started",
+            "runtimeClassName",
+        ),
+        (
+            "failed to get sandbox image \"registry.k8s.io/pause:3.10\": dial tcp: i/o timeout",
+            "cannot be started",
+            "image of each Pod's sandbox",
+        ),
+        (
+            "runc create failed: container init was OOM-killed (memory limit too low?): unknown",
+            "cannot be started",
+            "--jobmanager-memory",
+        ),
+        ("write /run/x: no space left on device", "cannot be started", ""),
+    ] {
+        let mut observed = cluster();
+        waits(&mut observed, JM, "ContainerCreating", "");
+        let said = format!("Failed to create pod sandbox: rpc error: code = Unknown desc = {said}");
+        event(&mut observed, ("Pod", JM), "FailedCreatePodSandBox", &said, -60, 4);
+        let note = note(&observed, &said);
+        assert!(note.text.contains(words), "{note:?}");
+        assert!(note.hints.join("\n").contains(hint), "{note:?}");
+    }
 }
 
 #[test]

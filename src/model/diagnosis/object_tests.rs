@@ -63,6 +63,13 @@ fn nodes_volumes_and_admission() {
             "0/2 nodes are available: 1 node(s) had volume node affinity conflict, 1 node(s) were unschedulable.",
         )
         .finds(CauseKind::Unschedulable, &["in another zone", "kubectl uncordon"]);
+    case("volume in another zone, by a newer scheduler")
+        .unscheduled(
+            JM,
+            -20,
+            "0/2 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity, 1 node(s) had untolerated taint(s).",
+        )
+        .finds(CauseKind::Unschedulable, &["in another zone", "tolerations"]);
     case("volume on another node")
         .waits(JM, "ContainerCreating", "")
         .event(

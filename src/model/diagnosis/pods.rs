@@ -3,11 +3,11 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::container_start::{non_root, not_started};
+use super::container_start::{no_sandbox, non_root, not_started};
 use super::image_pull::image_pull;
 use super::observed::{Observed, Role, first_seen, words};
 use super::trace::one_line;
-use super::{Cause, CauseKind, Grace, Note};
+use super::{Cause, CauseKind, Grace, Note, scheduler};
 pub(super) use crate::model::flink_pod::{has_ended, main_status};
 use crate::model::main_container as container;
 use crate::model::names::{COMPONENT_LABEL, SAVEPOINT_READER};
@@ -99,8 +99,13 @@ pub(super) fn pulling(observed: &Observed, pod: &Pod) -> Option<String> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let by_reason = matches!(waiting.reason.as_deref(), Some("ErrImagePull" | "ImagePullBackOff"));
     // Source: kubelet's events, "Pulling image \"x\"" and then "Successfully pulled" or "Failed to pull".
+    let of_container = |event: &&Event| {
+        let part = event.involved_object.field_path.as_deref();
+        part.is_none_or(|part| part == format!("spec.containers{{{}}}", status.name))
+    };
     let by_event = observed
         .events_of_pod(pod)
+        .filter(of_container)
         .rev()
         .find(|event| matches!(words(event).0, "Pulling" | "Pulled" | "Failed" | "Created" | "Started"))
         .is_some_and(|event| words(event).0 == "Pulling");
@@ -198,7 +203,7 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
 fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let scheduled = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
     let who = who(pod, role);
-    let said = scheduler_words(scheduled.message.as_deref().unwrap_or_default());
+    let said = scheduler::words(scheduled.message.as_deref().unwrap_or_default());
     match scheduled.reason.as_deref() {
         Some("Unschedulable") => {}
         Some("SchedulingGated") => {
@@ -234,77 +239,11 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     if let Some(event) = of_autoscaler {
         cause = cause.evidence(one_line(words(event).1));
     }
-    for (needle, hint) in SCHEDULER_HINTS {
-        if said.contains(needle) {
-            cause = cause.hint(hint.replace("{memory}", memory_flag(role)));
-        }
+    for hint in scheduler::hints(&said, role) {
+        cause = cause.hint(hint);
     }
     Some(Finding::of(cause, is_final))
 }
-
-/// The scheduler's message, without the part about preemption that it always adds.
-/// Source: `FitError.Error` of kube-scheduler.
-fn scheduler_words(said: &str) -> String {
-    let said = one_line(said);
-    let end = [" no new claims to deallocate", " preemption: "]
-        .iter()
-        .filter_map(|words| said.find(words))
-        .min();
-    said[..end.unwrap_or(said.len())]
-        .trim_end_matches([',', '.', ' '])
-        .to_owned()
-}
-
-/// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
-const SCHEDULER_HINTS: [(&str, &str); 12] = [
-    (
-        "Insufficient memory",
-        "request less memory with {memory}, or add a node",
-    ),
-    (
-        "Insufficient cpu",
-        "request less CPU, or lower --parallelism or raise --slots for fewer TaskManagers, or add a node",
-    ),
-    (
-        // Newer schedulers do not name the taint.
-        "untolerated taint",
-        "kubectl describe nodes shows the taints: those of a fault (node.kubernetes.io/…) go with it, others need tolerations in the \
-         Pod template",
-    ),
-    (
-        "were unschedulable",
-        "nodes are cordoned: kubectl get nodes shows which, and `kubectl uncordon` takes them back",
-    ),
-    (
-        "node affinity/selector",
-        "the Pod template's node selector or affinity matches no node",
-    ),
-    (
-        "unbound immediate PersistentVolumeClaims",
-        "a claim given with --mount CLAIM:PATH has no volume",
-    ),
-    (
-        "persistentvolumeclaim",
-        "check the claim's name given to --mount CLAIM:PATH",
-    ),
-    (
-        "volume node affinity conflict",
-        "a claim's volume is in another zone or on another node than those that have room: add a node there, or use another claim",
-    ),
-    (
-        "available persistent volumes to bind",
-        "no PersistentVolume fits a claim given by --mount CLAIM:PATH: check its size, access mode and storage class",
-    ),
-    (
-        "Insufficient ephemeral-storage",
-        "ask for less ephemeralStorage in the file, or add a node with more disk",
-    ),
-    (
-        "no nodes available to schedule pods",
-        "the Kubernetes cluster has no node that is ready: kubectl get nodes",
-    ),
-    ("Too many pods", "the nodes are full: add one"),
-];
 
 /// Events about the claims that the Pod mounts, such as FailedBinding.
 fn claims<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = (&'a Event, String)> {
@@ -436,6 +375,7 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
         .events_of_pod(pod)
         .filter(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))
         .rev();
+    // An image is pulled after all volumes are mounted: then an Event about a volume is not the newest.
     let newest = events.next()?;
     let latest = if sums_up(newest) {
         let gives_reason = |event: &&Event| is_of_volume(words(event).0) && !sums_up(event);
@@ -447,15 +387,16 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     let (reason, said) = (words(latest).0, one_line(words(latest).1));
     if reason == "FailedCreatePodSandBox" {
         // Network plugins often need a few attempts; the kubelet continues.
-        return Some(Finding::Maybe(Note::new(format!("{who} gets no network yet: {said}"))));
+        return Some(Finding::Maybe(no_sandbox(&who, &said, memory_flag(role))));
     }
     if !is_of_volume(reason) {
         return None;
     }
     // A volume that the old Pod still uses is free once that Pod has ended.
     let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
-    // A volume is detached from the node of a Pod that has gone only after that node has unmounted it, which takes a minute or two.
-    // Source: `reportMultiAttachError` of the attach/detach controller, which names the Pods where there are still some.
+    // A volume is detached from the node of a Pod that has gone only after that node has unmounted it, which takes a minute or two,
+    // or six minutes after that node failed. Source: `reportMultiAttachError` of the attach/detach controller, which names the
+    // Pods where there are still some, and its `maxWaitForUnmountDuration`.
     let detached = said.contains("exclusively attached");
     // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries. So does the
     // controller where a driver is slow, whose words are gRPC's.
@@ -464,8 +405,12 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
         "code = DeadlineExceeded",
         "code = Aborted",
     ];
-    let behind = detached || late.iter().any(|words| said.contains(words));
-    let limit = if behind { grace.volume * 6 } else { grace.volume };
+    let behind = late.iter().any(|words| said.contains(words));
+    let limit = match (detached, behind) {
+        (true, _) => grace.volume * 14,
+        (_, true) => grace.volume * 6,
+        _ => grace.volume,
+    };
     let is_final = !held && older(first_seen(latest), now, limit);
     let mut cause = Cause::new(
         CauseKind::Volume,

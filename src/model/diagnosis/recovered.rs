@@ -1,8 +1,11 @@
 //! Marks problems that are resolved: all tasks of the job have been running again since.
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 
+use super::nodes;
 use super::observed::Observed;
+use super::verdict::removed;
 use crate::model::age::time;
 use crate::model::diagnosis::{Cause, CauseKind, Grace, exits, pods};
 use crate::model::flink::live::Snapshot;
@@ -34,17 +37,15 @@ pub(super) fn since_then(
 
 /// Marks the end of a container, or the removal of a Pod, as resolved when it, or its replacement, runs again, and the job
 /// too since then.
-pub(super) fn ended_before(cause: Cause, observed: &Observed, runs_since: Option<Timestamp>) -> Cause {
+pub(super) fn ended_before(cause: Cause, observed: &Observed, runs_since: Option<Timestamp>, now: Timestamp) -> Cause {
     if cause.kind == CauseKind::Displaced {
-        // Each of the others is evidence.
-        let times = u32::try_from(cause.evidence.len() + 1).unwrap_or(u32::MAX);
-        let removed = observed.pods.values().filter(|pod| pods::displaced(pod).is_some());
-        let last = removed.filter_map(pods::displaced_at).max();
-        return if times >= Grace::default().displaced {
-            cause
-        } else {
-            since_then(cause, "it was removed", "the job has", last, runs_since)
-        };
+        let grace = Grace::default();
+        let removed: Vec<&Pod> = removed(observed, now, &grace).into_iter().map(|(_, pod)| pod).collect();
+        if nodes::removals(removed.iter().copied()) >= grace.displaced {
+            return cause;
+        }
+        let last = removed.into_iter().filter_map(pods::displaced_at).max();
+        return since_then(cause, "it was removed", "the job has", last, runs_since);
     }
     let container = cause.log_of.as_ref();
     let pod = container.and_then(|of| observed.pods.values().find(|pod| pods::name(pod) == of.pod));

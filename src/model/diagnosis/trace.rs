@@ -1,5 +1,7 @@
 //! Text of logs taken apart: records of log4j, Java stack traces, lines made fit for a terminal.
 
+use super::json_log;
+
 /// Longest line that is kept, in characters.
 const LINE_CAP: usize = 2_000;
 /// Longest text that goes into one sentence, in characters.
@@ -88,6 +90,16 @@ pub(super) enum Level {
     Error,
 }
 
+impl Level {
+    pub(super) fn of(word: &str) -> Self {
+        match word {
+            "ERROR" | "FATAL" | "SEVERE" | "CRITICAL" => Self::Error,
+            "WARN" | "WARNING" => Self::Warn,
+            _ => Self::Low,
+        }
+    }
+}
+
 /// One record: a line of the log, and its continuation lines.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
@@ -106,7 +118,20 @@ pub(super) fn records(log: &str) -> Vec<Record> {
     let mut records = Vec::new();
     let mut first: Option<Head> = None;
     let mut lines: Vec<String> = Vec::new();
-    for line in log.lines().map(clean) {
+    for line in log.lines() {
+        if let Some(json) = json_log::record(line) {
+            finish(&mut records, first.take(), &mut lines);
+            let mut text = json.message.lines().chain(json.trace.lines()).map(clean);
+            let head = Head {
+                level: json.level,
+                message: text.next().unwrap_or_default().trim().to_owned(),
+            };
+            lines.extend(text);
+            // What another program writes after it is not part of it.
+            finish(&mut records, Some(head), &mut lines);
+            continue;
+        }
+        let line = clean(line);
         if let Some(next) = head(&line) {
             finish(&mut records, first.take(), &mut lines);
             first = Some(next);
@@ -151,11 +176,7 @@ fn head(line: &str) -> Option<Head> {
         .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '.' | 'Z' | '+' | ':'));
     let rest = rest.trim_start();
     let (word, rest) = rest.split_once(char::is_whitespace)?;
-    let level = match word.trim_matches(['[', ']']) {
-        "ERROR" | "FATAL" | "SEVERE" => Level::Error,
-        "WARN" | "WARNING" => Level::Warn,
-        _ => Level::Low,
-    };
+    let level = Level::of(word.trim_matches(['[', ']']));
     let message = rest.split_once(" - ").map_or(rest, |(_, message)| message);
     Some(Head {
         level,

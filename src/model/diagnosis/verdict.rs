@@ -1,7 +1,9 @@
 //! The order in which observations are checked.
 
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::nodes;
 use super::objects::{self, JobEnd};
 use super::observed::{Observed, Role};
 use super::pods::{self, Finding};
@@ -181,22 +183,26 @@ fn taskmanagers<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) ->
         .chain(ends)
 }
 
-fn check(
-    observed: &Observed,
-    pod: &k8s_openapi::api::core::v1::Pod,
-    role: Role,
-    now: Timestamp,
-    grace: &Grace,
-) -> Option<Finding> {
+fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     pods::check(observed, pod, role, now, grace).or_else(|| exits::init(pod, role))
+}
+
+/// The Pods that were removed recently, with their roles.
+pub(super) fn removed<'a>(observed: &'a Observed, now: Timestamp, grace: &Grace) -> Vec<(Role, &'a Pod)> {
+    [Role::JobManager, Role::TaskManager]
+        .into_iter()
+        .flat_map(move |role| observed.pods_of(role).map(move |pod| (role, pod)))
+        .filter(|(_, pod)| pods::displaced(pod).is_some())
+        .filter(|(_, pod)| pods::displaced_at(pod).is_none_or(|at| now.duration_since(at) <= grace.recent))
+        .collect()
 }
 
 /// Pods that were removed: others replace them, so only repetition is final.
 fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Finding> {
-    let taken: Vec<String> = [Role::JobManager, Role::TaskManager]
+    let removed = removed(observed, now, grace);
+    let times = nodes::removals(removed.iter().map(|(_, pod)| *pod));
+    let taken: Vec<String> = removed
         .into_iter()
-        .flat_map(|role| observed.pods_of(role).map(move |pod| (role, pod)))
-        .filter(|(_, pod)| pods::displaced_at(pod).is_none_or(|at| now.duration_since(at) <= grace.recent))
         .filter_map(|(role, pod)| {
             Some(format!(
                 "{} was removed: {}",
@@ -206,7 +212,6 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
         })
         .collect();
     let last = taken.last()?;
-    let times = u32::try_from(taken.len()).unwrap_or(u32::MAX);
     // Source: `localStorageEviction` of the kubelet's eviction manager.
     let own_limit = [
         "ephemeral local storage usage exceeds",

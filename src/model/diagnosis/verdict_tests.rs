@@ -291,3 +291,29 @@ fn taskmanagers_that_gave_up_before_there_was_a_jobmanager_are_no_fault() {
     assert!(is_final(Some(-400), ran(-320, -15, 1)));
     assert!(is_final(Some(-10), ran(-320, -15, 137)));
 }
+
+/// A node that is reclaimed ends all of its Pods, and others replace them.
+#[test]
+fn the_pods_of_a_node_that_shuts_down_are_one_removal() {
+    let mut observed = cluster();
+    let mut shut_down = |name: &str, node: &str| {
+        let target = json!({"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
+            "message": "Pod was terminated in response to imminent node shutdown.", "lastTransitionTime": at(-30)});
+        pod(
+            &mut observed,
+            &format!("demo-task-manager-5d4-{name}"),
+            json!({"spec": {"nodeName": node}, "status": {"phase": "Failed", "reason": "Terminated", "conditions": [target]}}),
+        );
+    };
+    for name in ["a", "b", "c"] {
+        shut_down(name, "node-1");
+    }
+    shut_down("d", "node-2");
+    assert!(note(&observed, "two nodes").text.contains("was removed"));
+    pod(
+        &mut observed,
+        "demo-task-manager-5d4-e",
+        json!({"status": {"phase": "Failed", "reason": "Evicted"}}),
+    );
+    assert_eq!(cause(&observed, "three removals").kind, CauseKind::Displaced);
+}

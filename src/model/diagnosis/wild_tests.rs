@@ -114,6 +114,16 @@ fn failures_in_the_wild_are_known() {
             "twice on the class path",
         ),
         (
+            "java.lang.ClassCastException: class com.example.Event cannot be cast to class com.example.Event (com.example.Event is in unnamed module of loader org.apache.flink.util.ChildFirstClassLoader @1; com.example.Event is in unnamed module of loader 'app')",
+            CauseKind::Libraries,
+            "twice on the class path",
+        ),
+        (
+            "java.lang.ClassCastException: cannot assign instance of org.apache.commons.collections.map.LinkedMap to field a.B.c of type org.apache.commons.collections.map.LinkedMap in instance of a.B",
+            CauseKind::Libraries,
+            "twice on the class path",
+        ),
+        (
             "org.postgresql.util.PSQLException: FATAL: password authentication failed for user \"flink\"",
             CauseKind::ExternalRights,
             "credentials",
@@ -303,4 +313,17 @@ fn a_failed_checkpoint_is_explained_by_its_own_trace() {
     let found = failing.found_in(&log).unwrap();
     assert_eq!(found.kind, Some(CauseKind::StorageAccess));
     assert_eq!(found.summary(), "AccessDeniedException: s3://state/chk-7");
+}
+
+#[test]
+fn a_cast_to_another_class_is_a_fault_of_the_program() {
+    for said in [
+        "class java.lang.String cannot be cast to class java.lang.Integer (java.lang.String and java.lang.Integer are in module java.base)",
+        "com.example.Event cannot be cast to com.example.Events",
+    ] {
+        let found = of(&format!(
+            "2026-01-01 10:00:00,000 ERROR x [] - a\njava.lang.ClassCastException: {said}\n\tat a.B.c(B.java:1)\n"
+        ));
+        assert_ne!(found.kind, Some(CauseKind::Libraries), "{said}");
+    }
 }

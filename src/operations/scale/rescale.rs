@@ -189,7 +189,7 @@ impl Rescale<'_> {
             "`kubectl flink why {}` explains what its TaskManagers wait for",
             self.name
         ))
-        .hint("nothing was undone, and no state is lost: scale to another parallelism to go back"))
+        .hint("nothing was undone, and no state is lost: scale to the earlier parallelism to go back"))
     }
 
     /// Marks TaskManagers without a task, so that these are deleted first: the tasks of any other would have to

@@ -18,10 +18,10 @@ use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
-use crate::kubernetes::resource::{PODS, Target};
 use crate::model::diagnosis::job_outcome;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Note, Observed, Stage, Verdict, stage, unseen_job, verdict, with_name,
+    Cause, CauseKind, Grace, Note, Observed, PodContainer, Role, Stage, Verdict, main_container, stage, unseen_job,
+    verdict, with_name,
 };
 use crate::model::flink::overview::{FlinkView, JobState};
 use crate::model::names::ClusterName;
@@ -35,7 +35,7 @@ pub(crate) use rehearsal::until_restored;
 pub(crate) use returning::{replacements, until_over};
 pub(crate) use savepoint_reader::until_printed;
 pub(crate) use surge::{Surged, until_surged};
-use watches::{Scope, Watching, master_pod};
+use watches::{Scope, Watching};
 
 /// Time between two requests to Flink while a cluster starts.
 const POLL: Duration = Duration::from_millis(100);
@@ -149,7 +149,7 @@ async fn running(
             end => {
                 unseen = unseen_job(observed, clock::now());
                 let is_seen = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
-                unreported = master_pod(observed).filter(|_| !is_seen);
+                unreported = jobmanager_log(observed).filter(|_| !is_seen);
                 Some(Some(end))
             }
         }
@@ -174,7 +174,7 @@ async fn outcome(
     name: &ClusterName,
     verdict: Verdict,
     unseen: Option<Cause>,
-    unreported: Option<String>,
+    unreported: Option<PodContainer>,
     mut report: impl FnMut(&Stage, Option<&Note>),
 ) -> Result<WaitOutcome> {
     match verdict {
@@ -194,8 +194,8 @@ async fn outcome(
                 return Err(cause.into_error(name).context(format!("cluster {name} does not run")));
             }
             // The JobManager exits with 0 for a canceled job too.
-            if let Some(pod) = unreported
-                && end_of_log(cluster, &pod, None).await == End::Canceled
+            if let Some(container) = unreported
+                && end_of_log(cluster, &container, None).await == End::Canceled
             {
                 return Err(Error::job_failed(format!(
                     "cluster {name} does not run: its job was canceled"
@@ -255,7 +255,7 @@ pub(crate) async fn until_ended(
             Verdict::Finished { .. } => {
                 unseen = unseen_job(observed, clock::now());
                 let seen = observed.last_job().is_some_and(|job| job.state == JobState::Finished);
-                Some((End::Finished, Some(master_pod(observed)).filter(|_| !seen)))
+                Some((End::Finished, jobmanager_log(observed).filter(|_| !seen)))
             }
             Verdict::Running { tasks, note, .. } => {
                 last = Stage::Running { total: tasks };
@@ -283,7 +283,7 @@ pub(crate) async fn until_ended(
         (End::Failed(cause), _) => End::Failed(Box::new(with_fresh_log(cluster, *cause).await)),
         // The JobManager exits with 0 for a canceled job too, and its REST ended before it reported that: the log shows
         // it.
-        (End::Finished, Some(Some(pod))) => end_of_log(cluster, &pod, unseen).await,
+        (End::Finished, Some(container)) => end_of_log(cluster, &container, unseen).await,
         (end, _) => end,
     };
     watching
@@ -314,15 +314,22 @@ pub(crate) async fn until_objects(
     watching.until(judge, late).await
 }
 
+/// The container of the newest JobManager. Without a container's name the API server refuses to give the log of a Pod that has
+/// several.
+fn jobmanager_log(observed: &Observed) -> Option<PodContainer> {
+    let pod = observed.pods_of(Role::JobManager).next_back()?;
+    Some(PodContainer {
+        pod: pod.metadata.name.clone()?,
+        role: Role::JobManager,
+        container: main_container(pod).unwrap_or_default().to_owned(),
+        previous: false,
+    })
+}
+
 /// The end according to the log; it is `unseen` if the log shows no job.
-async fn end_of_log(cluster: &Cluster, pod: &str, mut unseen: Option<Cause>) -> End {
-    let log = match unseen.as_mut().and_then(|cause| cause.log_of.take()) {
-        Some(container) => log_end(cluster, &container).await,
-        None => {
-            let target = Target::object("get", PODS, cluster.namespace(), pod).subresource("log");
-            cluster.text(&target, "tailLines=500&limitBytes=1048576").await.ok()
-        }
-    };
+async fn end_of_log(cluster: &Cluster, container: &PodContainer, mut unseen: Option<Cause>) -> End {
+    let of_unseen = unseen.as_mut().and_then(|cause| cause.log_of.take());
+    let log = log_end(cluster, of_unseen.as_ref().unwrap_or(container)).await;
     let Some(log) = log else {
         return End::Finished;
     };

@@ -22,7 +22,7 @@ use crate::kubernetes::objects;
 use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, Resource};
 use crate::kubernetes::watch::{Event, Objects, Watch};
 use crate::model::diagnosis::{Observed, Role};
-use crate::model::events::{OF_AUTOSCALERS, WARNINGS, may_be_of};
+use crate::model::events::{PROGRESS, WARNINGS, may_be_of};
 use crate::model::flink::overview::FlinkView;
 use crate::model::flink_pod::{self, Phase};
 use crate::model::names::{ClusterName, MASTER, REHEARSAL, SAVEPOINT_READER, TASK_MANAGER};
@@ -35,7 +35,7 @@ const FAR: Duration = Duration::from_millis(300);
 /// How long Flink's overview stays valid: its numbers only explain, and decide nothing once there are TaskManagers.
 const OVERVIEW: Duration = Duration::from_secs(1);
 /// Selectors of the few useful ones of the many Events of a namespace.
-const EVENT_SELECTORS: [&str; 2] = [WARNINGS, OF_AUTOSCALERS];
+const EVENT_SELECTORS: [&str; 2] = [WARNINGS, PROGRESS];
 /// How long a verdict waits for the lists of Events: they may give the reason why a Pod waits.
 const EVENTS_LISTED: Duration = Duration::from_secs(2);
 /// How long Flink's process may take to end after it reported the end of its job.
@@ -206,8 +206,7 @@ impl Watching<'_> {
                 _ = ticks.tick() => {}
                 () = &mut deadline => return Err(late(&observed)),
             }
-            let events = listed.events >= EVENT_SELECTORS.len() || begun.elapsed() >= EVENTS_LISTED;
-            if !(listed.job && listed.deployment && listed.pods && events) {
+            if !(listed.job && listed.deployment && listed.pods) {
                 continue;
             }
             let asks_flink = self.scope != Scope::SavepointReader && !polling && master_runs(&observed);
@@ -230,6 +229,9 @@ impl Watching<'_> {
                     tokio::time::sleep(pause).await;
                     flink.view(known).await
                 });
+            }
+            if listed.events < EVENT_SELECTORS.len() && begun.elapsed() < EVENTS_LISTED {
+                continue;
             }
             let answer = judge(&observed);
             if let Some(kept) = kept(&observed, &mut ended) {

@@ -1,5 +1,6 @@
 //! Known failures, and how to fix each.
 
+mod class_loaders;
 mod running;
 mod state;
 mod storage;
@@ -8,13 +9,17 @@ use super::CauseKind;
 
 /// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first matching row.
 pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
-    [state::STATE, PROGRAM, storage::STORAGE, running::RUNNING, OTHERS]
+    let mut rows = [state::STATE, PROGRAM, storage::STORAGE, running::RUNNING, OTHERS]
         .into_iter()
-        .flatten()
-        .find(|row| {
-            row.when
-                .iter()
-                .any(|all| all.iter().all(|needle| text.contains(needle)))
+        .flatten();
+    let twice = class_loaders::is_cast_to_itself(text).then_some(&class_loaders::TWICE);
+    twice
+        .or_else(|| {
+            rows.find(|row| {
+                row.when
+                    .iter()
+                    .any(|all| all.iter().all(|needle| text.contains(needle)))
+            })
         })
         .map(|row| {
             (
@@ -319,17 +324,7 @@ const PROGRAM: &[KnownFailure] = &[
             "the jar was built against other versions of its libraries: build it for the Flink version of --image",
         ],
     },
-    KnownFailure {
-        // Source: HotSpot's `SystemDictionary`, and Kafka's `Utils.newInstance`.
-        kind: CauseKind::Libraries,
-        when: &[
-            &["LinkageError", "loader constraint violation"],
-            &["is not an instance of org.apache.kafka."],
-        ],
-        hints: &[
-            "the library is twice on the class path, in the program's jar and in /opt/flink/lib: take it out of one of them",
-        ],
-    },
+    class_loaders::TWICE,
     KnownFailure {
         // Source: `java.io.ObjectStreamClass`.
         kind: CauseKind::Libraries,

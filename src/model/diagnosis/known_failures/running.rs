@@ -16,7 +16,7 @@ pub(super) const RUNNING: &[KnownFailure] = &[
             &["LoginException", "Unable to obtain Principal Name"],
         ],
         hints: &[
-            "Kerberos: name the principal and its keytab, as the Pods see it, by -D security.kerberos.login.principal and \
+            "Kerberos: name the principal and its keytab, as the Pods see it, with -D security.kerberos.login.principal and \
              -D security.kerberos.login.keytab, and mount the keytab and krb5.conf into both roles",
         ],
     },
@@ -38,7 +38,7 @@ pub(super) const RUNNING: &[KnownFailure] = &[
         ],
         hints: &[
             "Java does not trust the service's certificate: mount a trust store that has its CA, and name it by the client's own setting \
-             (ssl.truststore.location of Kafka), or by --env JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=PATH",
+             (ssl.truststore.location of Kafka), or with --env JAVA_TOOL_OPTIONS=-Djavax.net.ssl.trustStore=PATH",
         ],
     },
     KnownFailure {
