@@ -70,7 +70,7 @@ impl Http {
         let roots = extra.iter().cloned();
         let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
             .map_err(|e| failed(&e))?;
-        let verifier = named_authority::beside(Arc::new(verifier), extra);
+        let verifier = named_authority::beside(Arc::new(verifier), extra, provider.clone());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| failed(&e))?
