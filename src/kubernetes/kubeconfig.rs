@@ -52,6 +52,12 @@ pub(crate) fn configuration(args: &ConnectionOptions) -> Result<(Config, Option<
 
 /// Like [`configuration`], from a kubeconfig that was read.
 pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionOptions) -> Result<(Config, Option<String>)> {
+    if args.certificate_authority.is_some() && args.insecure_skip_tls_verify == Some(true) {
+        // As in kubectl: with both, the authority would not be asked.
+        return Err(Error::usage(
+            "--certificate-authority and --insecure-skip-tls-verify exclude each other",
+        ));
+    }
     let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();
     let (mut kubeconfig, context) = match kubeconfig {
         Some(kubeconfig) if named || args.server.is_none() || kubeconfig.current_context.is_some() => {
