@@ -123,7 +123,8 @@ fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -
     let mut config = Config::new(server);
     config.proxy_url = match cluster.proxy_url.as_deref().filter(|proxy| !proxy.is_empty()) {
         Some(proxy) => {
-            let wrong = |e| Error::usage(format!("its proxy-url {proxy:?} is not an address: {e}"));
+            let shown = no_proxy::without_login(proxy);
+            let wrong = |e| Error::usage(format!("its proxy-url {shown:?} is not an address: {e}"));
             Some(proxy.parse().map_err(wrong)?)
         }
         None => no_proxy::proxy(&config.cluster_url, |name| std::env::var(name).ok())?,

@@ -177,7 +177,7 @@ pub fn http_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> 
 }
 
 /// The greeting, a login by name and password, and a request for a name and a port. Source: RFC 1928 and 1929.
-fn socks_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
+pub fn socks_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
     let mut take = |count: usize| {
         let mut bytes = vec![0; count];
         reader.read_exact(&mut bytes).unwrap();
