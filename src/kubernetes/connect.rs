@@ -10,7 +10,7 @@ use futures::TryFutureExt;
 use http::{Request, Response};
 use http_body_util::{Either, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioExecutor;
@@ -194,6 +194,11 @@ fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, instal
             }
         }
         kube::Error::Auth(other) => credentials(&other.to_string()),
+        // kube's own message has the login to the proxy.
+        kube::Error::ProxyProtocolUnsupported { proxy_url } => Error::usage(format!(
+            "cannot use the connection to {at}: proxies of kind {} are not supported",
+            proxy_url.scheme_str().unwrap_or("unknown")
+        )),
         other => Error::usage(format!("cannot use the connection to {at}: {other}")),
     }
 }
@@ -204,11 +209,11 @@ fn observed(answer: Response<Box<DynBody>>) -> Response<Box<DynBody>> {
     answer
 }
 
-/// The HTTP proxy of a configuration, and the login to it; `None`: there is none, or one of another kind.
-fn http_proxy(config: &Config) -> Option<Intercept> {
+/// The HTTP or SOCKS proxy of a configuration, and the login to it; `None`: there is none, or one of another kind.
+fn known_proxy(config: &Config) -> Option<Intercept> {
     let proxy = config.proxy_url.as_ref()?.to_string();
     let proxy = Matcher::builder().all(proxy).build().intercept(&config.cluster_url)?;
-    (proxy.uri().scheme_str() == Some("http")).then_some(proxy)
+    matches!(proxy.uri().scheme_str(), Some("http" | "socks5" | "socks5h")).then_some(proxy)
 }
 
 /// TLS over a connector, as kube makes it, and [`named_authority`].
@@ -228,9 +233,9 @@ fn secured<H>(config: &Config, connector: H) -> kube::Result<HttpsConnector<H>> 
 }
 
 fn build(mut config: Config) -> kube::Result<Client> {
-    let proxy = http_proxy(&config);
+    let proxy = known_proxy(&config);
     if config.proxy_url.is_some() && proxy.is_none() {
-        // kube's own stack supports the other kinds of proxies.
+        // kube's own stack supports an HTTP proxy that is reached with TLS.
         config.default_retry = false;
         let observed = MapResponseLayer::new(observed);
         return Ok(ClientBuilder::try_from(config)?.with_layer(&observed).build());
@@ -250,6 +255,13 @@ fn build(mut config: Config) -> kube::Result<Client> {
     let Some(proxy) = proxy else {
         return assemble(&config, auth, secured(&for_tls, connector())?);
     };
+    if proxy.uri().scheme_str() != Some("http") {
+        let mut socks = SocksV5::new(proxy.uri().clone(), connector());
+        if let Some((user, password)) = proxy.raw_auth() {
+            socks = socks.with_auth(user.to_owned(), password.to_owned());
+        }
+        return assemble(&config, auth, secured(&for_tls, socks)?);
+    }
     let mut tunnel = Tunnel::new(proxy.uri().clone(), connector());
     if let Some(login) = proxy.basic_auth() {
         tunnel = tunnel.with_auth(login.clone());

@@ -188,6 +188,8 @@ pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::e
     if let Some(fault) = text("certificate") {
         let hint = if fault.contains("not valid for name") {
             "--server gives the address, --tls-server-name the name that is in the certificate"
+        } else if fault.contains("expired") || fault.contains("not valid yet") {
+            "an administrator of the cluster must renew it, if the clock of this machine is right"
         } else {
             "--certificate-authority FILE names the authority that signed it"
         };
@@ -261,5 +263,33 @@ pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
             "{kind} was read as a name: commands take the names of clusters, without a kind"
         )),
         None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::CertificateError;
+    use rustls::pki_types::UnixTime;
+
+    use super::*;
+    use crate::kubernetes::resource::JOBS;
+
+    #[test]
+    fn another_authority_is_no_hint_for_a_certificate_that_has_expired() {
+        let at = ServerInfo {
+            server: "https://api.example".to_owned(),
+            context: None,
+        };
+        let target = Target::collection("list", JOBS, None);
+        let hints = |fault: CertificateError| {
+            let error = rustls::Error::InvalidCertificate(fault);
+            of_transport(&target, &at, &error).hints.join(" ")
+        };
+        let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let (time, not_after) = (time(2), time(1));
+        assert!(hints(CertificateError::ExpiredContext { time, not_after }).contains("renew"));
+        assert!(hints(CertificateError::UnknownIssuer).contains("--certificate-authority"));
     }
 }

@@ -6,16 +6,14 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube::Config;
-use kube::config::{
-    AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
-};
+use kube::config::{Cluster, Context, ExecAuthCluster, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::api::access::Access;
 use super::in_pod::default_namespace;
-use super::kubeconfig_files::{join_lines, read_kubeconfig};
+use super::kubeconfig_files::{overridden, read_kubeconfig, trim_token_file};
 use super::no_proxy;
 use crate::error::{Error, Result};
 use crate::model::nearest::nearest;
@@ -54,6 +52,12 @@ pub(crate) fn configuration(args: &ConnectionOptions) -> Result<(Config, Option<
 
 /// Like [`configuration`], from a kubeconfig that was read.
 pub fn configure(kubeconfig: Option<Kubeconfig>, args: &ConnectionOptions) -> Result<(Config, Option<String>)> {
+    if args.certificate_authority.is_some() && args.insecure_skip_tls_verify == Some(true) {
+        // As in kubectl: with both, the authority would not be asked.
+        return Err(Error::usage(
+            "--certificate-authority and --insecure-skip-tls-verify exclude each other",
+        ));
+    }
     let named = args.context.is_some() || args.cluster.is_some() || args.user.is_some();
     let (mut kubeconfig, context) = match kubeconfig {
         Some(kubeconfig) if named || args.server.is_none() || kubeconfig.current_context.is_some() => {
@@ -119,7 +123,8 @@ fn config_of(kubeconfig: &Kubeconfig, context: &str, args: &ConnectionOptions) -
     let mut config = Config::new(server);
     config.proxy_url = match cluster.proxy_url.as_deref().filter(|proxy| !proxy.is_empty()) {
         Some(proxy) => {
-            let wrong = |e| Error::usage(format!("its proxy-url {proxy:?} is not an address: {e}"));
+            let shown = no_proxy::without_login(proxy);
+            let wrong = |e| Error::usage(format!("its proxy-url {shown:?} is not an address: {e}"));
             Some(proxy.parse().map_err(wrong)?)
         }
         None => no_proxy::proxy(&config.cluster_url, |name| std::env::var(name).ok())?,
@@ -214,6 +219,13 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
             kubeconfig.auth_infos.iter().map(|named| &named.name),
         )?;
     }
+    let mut users = kubeconfig
+        .auth_infos
+        .iter()
+        .filter(|named| named.name == user_name)
+        .filter_map(|named| named.auth_info.as_ref());
+    let has_certificate = args.client_certificate.is_some()
+        || users.any(|user| user.client_certificate.is_some() || user.client_certificate_data.is_some());
     let mut clusters = kubeconfig.clusters.iter_mut();
     let Some(named) = clusters.find(|named| named.name == cluster_name) else {
         return Ok(());
@@ -247,7 +259,7 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
         cluster.disable_compression = Some(disable);
     }
     if let Some(server) = cluster.server.take() {
-        cluster.server = Some(with_scheme(server, cluster));
+        cluster.server = Some(with_scheme(server, cluster, has_certificate));
     }
     for named in kubeconfig.auth_infos.iter_mut().filter(|named| named.name == user_name) {
         if let Some(user) = &mut named.auth_info {
@@ -273,9 +285,11 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
     Ok(())
 }
 
-/// Adds a scheme like kubectl: `http` unless the address or another setting implies TLS.
-fn with_scheme(server: String, cluster: &Cluster) -> String {
-    let tls = cluster.certificate_authority.is_some()
+/// Adds a scheme like kubectl: `http` unless the address or another setting implies TLS, such as a client's certificate. Source:
+/// `DefaultServerUrlFor` of client-go.
+fn with_scheme(server: String, cluster: &Cluster, has_certificate: bool) -> String {
+    let tls = has_certificate
+        || cluster.certificate_authority.is_some()
         || cluster.certificate_authority_data.is_some()
         || cluster.insecure_skip_tls_verify == Some(true);
     match server.contains("://") {
@@ -283,21 +297,6 @@ fn with_scheme(server: String, cluster: &Cluster) -> String {
         false if tls => format!("https://{server}"),
         false => format!("http://{server}"),
     }
-}
-
-/// kube uses a token file unchanged, and a newline at its end is invalid in a header. Other token files stay files,
-/// because they are read again when their token changes.
-fn trim_token_file(user: &mut AuthInfo) -> Result<()> {
-    let (None, Some(path)) = (&user.token, &user.token_file) else {
-        return Ok(());
-    };
-    let token = std::fs::read_to_string(path)
-        .map_err(|e| Error::usage(format!("cannot read the kubeconfig's token file {path}")).because(e))?;
-    if token.trim() != token {
-        let fields = vec![("token", json!(token.trim())), ("tokenFile", Value::Null)];
-        *user = overridden(std::mem::take(user), fields)?;
-    }
-    Ok(())
 }
 
 /// Checks that a file is readable: an error of kube does not name the flag.
@@ -352,26 +351,6 @@ fn user_flags(args: &ConnectionOptions) -> Vec<(&'static str, Value)> {
     fields
 }
 
-/// The same with these fields, and as kubectl reads it: an empty text is no value, and base64 may have several lines.
-///
-/// Converts through JSON, because kube's secret strings can be deserialized without a further dependency.
-fn overridden(info: AuthInfo, fields: Vec<(&'static str, Value)>) -> Result<AuthInfo> {
-    let failed = |e| Error::usage(format!("cannot apply the connection flags: {e}"));
-    let mut tree = serde_json::to_value(info).map_err(failed)?;
-    for (name, value) in fields {
-        tree[name] = value;
-    }
-    if let Value::Object(map) = &mut tree {
-        map.retain(|_, value| !value.is_null() && *value != "");
-        for name in ["client-certificate-data", "client-key-data"] {
-            if let Some(Value::String(text)) = map.get_mut(name) {
-                join_lines(text);
-            }
-        }
-    }
-    serde_json::from_value(tree).map_err(failed)
-}
-
 /// The configuration of a Pod with the flags. kubectl takes only some of them there; none is ignored here.
 fn with_flags_in_cluster(mut config: Config, args: &ConnectionOptions) -> Result<Config> {
     config.default_namespace = default_namespace();
@@ -402,10 +381,51 @@ mod tests {
     #[test]
     fn an_address_without_a_scheme_is_plain_unless_it_has_a_certificate() {
         let mut cluster = Cluster::default();
-        assert_eq!(with_scheme("a:1".to_owned(), &cluster), "http://a:1");
-        assert_eq!(with_scheme("https://a".to_owned(), &cluster), "https://a");
+        assert_eq!(with_scheme("a:1".to_owned(), &cluster, false), "http://a:1");
+        assert_eq!(with_scheme("https://a".to_owned(), &cluster, false), "https://a");
         cluster.certificate_authority = Some("ca.crt".to_owned());
-        assert_eq!(with_scheme("a:1".to_owned(), &cluster), "https://a:1");
+        assert_eq!(with_scheme("a:1".to_owned(), &cluster, false), "https://a:1");
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_has_tls_for_a_user_with_a_certificate() {
+        for (user, expected) in [
+            ("{client-certificate-data: QQ==, token: t}", "https"),
+            ("{client-certificate-data: '', token: t}", "http"),
+        ] {
+            let text = format!(
+                "clusters: [{{name: c, cluster: {{server: 'a:1'}}}}]\nusers: [{{name: u, user: {user}}}]\n\
+                 contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n"
+            );
+            assert_eq!(configured(&text).cluster_url.scheme_str(), Some(expected), "{user}");
+        }
+    }
+
+    /// The configuration of a kubeconfig file with this text.
+    fn configured(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, text).unwrap();
+        let args = ConnectionOptions {
+            kubeconfig: Some(file),
+            ..ConnectionOptions::default()
+        };
+        configuration(&args).unwrap().0
+    }
+
+    #[test]
+    fn an_empty_path_is_none() {
+        let config = configured(
+            "clusters: [{name: c, cluster: {server: 'https://a:1', certificate-authority: ''}}]\n\
+             users: [{name: u, user: {client-certificate: '', client-key: '', tokenFile: ''}}]\n\
+             contexts: [{name: x, context: {cluster: c, user: u}}]\ncurrent-context: x\n",
+        );
+        assert!(config.root_cert.is_none());
+        let user = config.auth_info;
+        assert_eq!(
+            (user.client_certificate, user.client_key, user.token_file),
+            (None, None, None)
+        );
     }
 
     #[test]

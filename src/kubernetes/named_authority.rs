@@ -16,6 +16,8 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 #[derive(Debug)]
 struct NamedAuthority {
     authorities: Vec<CertificateDer<'static>>,
+    /// Trusts what these authorities have signed.
+    signed: Arc<WebPkiServerVerifier>,
     inner: Arc<dyn ServerCertVerifier>,
 }
 
@@ -23,8 +25,16 @@ struct NamedAuthority {
 pub(crate) fn beside(
     inner: Arc<dyn ServerCertVerifier>,
     authorities: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
 ) -> Arc<dyn ServerCertVerifier> {
-    Arc::new(NamedAuthority { authorities, inner })
+    match signed_by(&authorities, provider) {
+        Some(signed) => Arc::new(NamedAuthority {
+            authorities,
+            signed,
+            inner,
+        }),
+        None => inner,
+    }
 }
 
 /// Trusts these authorities, and those of them that are the server's own certificate.
@@ -38,12 +48,47 @@ pub(super) fn trust(tls: &mut ClientConfig, authorities: &[Vec<u8>]) {
 /// `None`: there is no authority, or one that cannot be read, which kube reports.
 fn of(authorities: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
     let authorities: Vec<_> = authorities.iter().cloned().map(CertificateDer::from).collect();
+    let signed = signed_by(&authorities, provider)?;
+    let inner = Arc::clone(&signed);
+    Some(Arc::new(NamedAuthority {
+        authorities,
+        signed,
+        inner,
+    }))
+}
+
+/// `None`: there is no authority, or one that cannot be read.
+fn signed_by(
+    authorities: &[CertificateDer<'static>],
+    provider: Arc<CryptoProvider>,
+) -> Option<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
-    for authority in &authorities {
+    for authority in authorities {
         roots.add(authority.clone()).ok()?;
     }
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
-    Some(beside(inner.build().ok()?, authorities))
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    verifier.build().ok()
+}
+
+impl NamedAuthority {
+    /// Checks the time and the name of a certificate that is one of the authorities.
+    ///
+    /// `inner` may not have checked them: the verifier of macOS has the same error for an expired certificate as for others.
+    fn verify_named(
+        &self,
+        certificate: &CertificateDer<'_>,
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.signed.verify_server_cert(certificate, &[], server_name, &[], now) {
+            // webpki finds that it is an authority, or has no issuer, after it has checked its time.
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
 }
 
 impl ServerCertVerifier for NamedAuthority {
@@ -64,12 +109,10 @@ impl ServerCertVerifier for NamedAuthority {
                 .any(|named| named.as_ref() == end_entity.as_ref())
         };
         match verified {
-            // webpki finds that it is an authority, or has no issuer, after it has checked its time.
             Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
                 if is_named() =>
             {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
+                self.verify_named(end_entity, server_name, now)
             }
             verified => verified,
         }
@@ -102,6 +145,7 @@ impl ServerCertVerifier for NamedAuthority {
 mod tests {
     use std::time::Duration;
 
+    use rustls::OtherError;
     use rustls::crypto::ring;
     use rustls::pki_types::pem::PemObject;
 
@@ -136,9 +180,67 @@ PL/IkPLoMdAAZQecmhen
     const VALID: u64 = 1_900_000_000;
     const EXPIRED: u64 = 5_000_000_000;
 
+    fn der(pem: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+    }
+
+    /// The verifier of macOS: it says `Other` also of a certificate that has expired.
+    #[derive(Debug)]
+    struct Platform;
+
+    impl ServerCertVerifier for Platform {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            let why = std::io::Error::other("certificate is expired: -67818");
+            Err(CertificateError::Other(OtherError(Arc::new(why))).into())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::DecryptError)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::DecryptError)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_platform_that_does_not_say_that_a_certificate_has_expired_does_not_make_it_trusted() {
+        let is_trusted = |served: &str, name: &'static str, now: u64| {
+            let provider = Arc::new(ring::default_provider());
+            let verifier = beside(Arc::new(Platform), vec![der(AUTHORITY)], provider);
+            let name = ServerName::try_from(name).unwrap();
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+            verifier.verify_server_cert(&der(served), &[], &name, &[], now).is_ok()
+        };
+        assert!(is_trusted(AUTHORITY, "api.example", VALID));
+        assert!(!is_trusted(AUTHORITY, "api.example", EXPIRED));
+        assert!(!is_trusted(AUTHORITY, "other.example", VALID));
+        assert!(!is_trusted(SIGNED, "api.example", VALID), "it is another one");
+    }
+
     #[test]
     fn a_certificate_that_is_named_as_an_authority_is_trusted_for_its_name_and_time() {
-        let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let is_trusted = |authority: &str, served: &str, name: &str, now: u64| {
             let provider = Arc::new(ring::default_provider());
             let verifier = of(&[der(authority).to_vec()], provider).unwrap();

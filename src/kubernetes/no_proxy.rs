@@ -29,9 +29,17 @@ pub(super) fn proxy(server: &Uri, variable: impl Fn(&str) -> Option<String>) -> 
     };
     match text.parse::<Uri>() {
         Ok(uri) if uri.host().is_some() => Ok(Some(uri)),
-        _ => Err(Error::usage(format!("{name} is not the address of a proxy: {proxy:?}"))
-            .hint("it is like http://proxy.example:3128; NO_PROXY lists the hosts that are reached without it")),
+        _ => Err(Error::usage(format!(
+            "{name} is not the address of a proxy: {:?}",
+            without_login(&proxy)
+        ))
+        .hint("it is like http://proxy.example:3128; NO_PROXY lists the hosts that are reached without it")),
     }
+}
+
+/// The address of a proxy for a message: before its last `@` may be a password, often one whose characters make it invalid.
+pub(super) fn without_login(proxy: &str) -> &str {
+    proxy.rsplit_once('@').map_or(proxy, |(_, host)| host)
 }
 
 /// The first of these variables that has a value.
@@ -204,5 +212,7 @@ mod tests {
             );
         }
         assert!(with(far, &[("HTTPS_PROXY", "http://")]).is_err());
+        let error = with(far, &[("HTTPS_PROXY", "http://user:se cret@proxy:3128")]).unwrap_err();
+        assert!(error.message.ends_with("\"proxy:3128\""), "{error}");
     }
 }

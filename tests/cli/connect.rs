@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::image_login::{http_proxy, proxy_to};
+use crate::image_login::{http_proxy, proxy_to, socks_proxy};
 use crate::objects::{deployment_table, job_table};
 use crate::sandbox::Sandbox;
 use crate::server::{Call, get, json};
@@ -159,19 +159,35 @@ fn a_proxy_is_asked_as_kubectl_asks_it() {
 }
 
 #[test]
-fn an_http_proxy_gets_the_login_in_its_address() {
-    let sandbox = Sandbox::bare();
-    let url = sandbox.server.url();
-    let (proxy, asked) = proxy_to(url.replace("http://", ""), http_proxy);
-    let far = format!("\"http://api.invalid:6443\", proxy-url: \"http://user:w%40rd@{proxy}\"");
-    let text = sandbox.kubeconfig("test").replace(&format!("\"{url}\""), &far);
-    sandbox.file(".kube/config", &text);
-    lists(&sandbox, "default", bearer("s3cret"));
-    let outcome = sandbox.run(&["list", "-oname"]);
-    assert_eq!(outcome.code, Some(0), "{outcome}");
-    let asked = asked.lock().unwrap()[0].clone();
-    let expected = "CONNECT api.invalid:6443 HTTP/1.1; proxy-authorization: Basic dXNlcjp3QHJk; ";
-    assert!(asked.eq_ignore_ascii_case(expected), "{asked}");
+fn a_proxy_gets_the_login_in_its_address() {
+    let connect = "CONNECT api.invalid:6443 HTTP/1.1; proxy-authorization: Basic dXNlcjp3QHJk; ";
+    for (scheme, expected) in [
+        ("http", connect),
+        ("socks5", "user w@rd api.invalid:6443"),
+        ("socks5h", "user w@rd api.invalid:6443"),
+    ] {
+        let sandbox = Sandbox::bare();
+        let url = sandbox.server.url();
+        let greet = if scheme == "http" { http_proxy } else { socks_proxy };
+        let (proxy, asked) = proxy_to(url.replace("http://", ""), greet);
+        let far = format!("\"http://api.invalid:6443\", proxy-url: \"{scheme}://user:w%40rd@{proxy}\"");
+        let text = sandbox.kubeconfig("test").replace(&format!("\"{url}\""), &far);
+        sandbox.file(".kube/config", &text);
+        lists(&sandbox, "default", bearer("s3cret"));
+        let outcome = sandbox.run(&["list", "-oname"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let asked = asked.lock().unwrap()[0].clone();
+        assert!(asked.eq_ignore_ascii_case(expected), "{asked}");
+    }
+}
+
+#[test]
+fn the_login_of_a_proxy_that_is_not_supported_is_not_shown() {
+    let sandbox = Sandbox::new().variable("HTTPS_PROXY", "socks4://user:w0rd@127.0.0.1:9");
+    let outcome = sandbox.run(&["list", "--server", "https://api.invalid"]);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    assert!(outcome.stderr.contains("proxies of kind socks4"), "{outcome}");
+    assert!(!outcome.stderr.contains("w0rd"), "{outcome}");
 }
 
 /// A server that answers after `delay`.

@@ -126,6 +126,11 @@ fn programs_that_keep_credentials_are_asked() {
     // Without them everything is accessed that anyone may access.
     registry.ask_for("Public");
     works(&build(&sandbox, &registry, &[]));
+    // Some registries say so of what only others may read.
+    let (missing, push) = (registry.image("flink:9.9"), registry.image("team/app:1"));
+    let arguments = ["--base", &missing, "--jar", "app.jar", "--push", &push];
+    let outcome = sandbox.run(&[&["image", "build"], &arguments[..]].concat());
+    fails(&outcome, 3, &["there is no image", "cannot be run"]);
 }
 
 /// A proxy that connects everything to one address, and notes what it is asked for. `greet` speaks its protocol.
@@ -172,7 +177,7 @@ pub fn http_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> 
 }
 
 /// The greeting, a login by name and password, and a request for a name and a port. Source: RFC 1928 and 1929.
-fn socks_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
+pub fn socks_proxy(reader: &mut BufReader<TcpStream>, stream: &mut TcpStream) -> String {
     let mut take = |count: usize| {
         let mut bytes = vec![0; count];
         reader.read_exact(&mut bytes).unwrap();

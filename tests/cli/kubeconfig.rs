@@ -213,6 +213,14 @@ fn a_certificate_authority_that_is_missing() {
 }
 
 #[test]
+fn an_authority_that_would_not_be_asked() {
+    let flags = ["--certificate-authority", "ca.crt", "--insecure-skip-tls-verify"];
+    let outcome = Sandbox::new().run(&[&["list"], &flags[..]].concat());
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    assert!(outcome.stderr.contains("exclude each other"), "{outcome}");
+}
+
+#[test]
 fn a_client_certificate_that_is_missing() {
     let arguments = [
         "list",

@@ -84,7 +84,10 @@ impl Repository {
             let media_type = header(response.headers(), CONTENT_TYPE.as_str());
             Ok((media_type, small(response, LARGEST_MANIFEST).await?))
         });
-        let (media_type, bytes) = response.await.map_err(|error| self.of_image(error, selector))?;
+        let (media_type, bytes) = match response.await {
+            Ok(read) => read,
+            Err(error) => return Err(self.of_image(error, selector).await),
+        };
         let digest = Digest::of(&bytes);
         if selector.starts_with("sha256:") && selector != digest.as_str() {
             return Err(Error::failure(format!(
@@ -383,17 +386,18 @@ impl Repository {
         })
     }
 
-    /// Adds the image to an error of a manifest.
-    fn of_image(&self, error: Error, selector: &str) -> Error {
-        match error.kind {
-            Kind::NotFound => {
-                let between = if selector.contains(':') { '@' } else { ':' };
-                Error::not_found(format!(
-                    "there is no image {}{between}{selector}",
-                    self.reference.name()
-                ))
-            }
-            _ => error,
+    /// Adds the image to an error of a manifest. Some registries also say of an image that it does not exist to those who may
+    /// not read it.
+    async fn of_image(&self, error: Error, selector: &str) -> Error {
+        if error.kind != Kind::NotFound {
+            return error;
+        }
+        let between = if selector.contains(':') { '@' } else { ':' };
+        let name = self.reference.name();
+        let error = Error::not_found(format!("there is no image {name}{between}{selector}"));
+        match self.login.failure(&self.reference.repository).await {
+            Some(failure) => error.hint(format!("the registry was asked without a login: {}", failure.message)),
+            None => error,
         }
     }
 }

@@ -70,7 +70,7 @@ impl Http {
         let roots = extra.iter().cloned();
         let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider.clone())
             .map_err(|e| failed(&e))?;
-        let verifier = named_authority::beside(Arc::new(verifier), extra);
+        let verifier = named_authority::beside(Arc::new(verifier), extra, provider.clone());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| failed(&e))?
@@ -164,7 +164,8 @@ fn unconnected(host: &str, why: &str) -> Error {
             .hint(format!("--insecure-registry {host} accesses it without TLS"));
     }
     let error = unreachable(host, why);
-    if why.contains("certificate") {
+    // No authority makes a certificate valid for another name or time.
+    if why.contains("certificate") && !why.contains("expired") && !why.contains("not valid") {
         error.hint("--registry-ca FILE has the authority that signed its certificate")
     } else {
         error
@@ -289,5 +290,25 @@ async fn through(proxy: &Intercept, direct: HttpConnector, target: Uri) -> Resul
             tunnel.call(target).await.map_err(BoxError::from)
         }
         other => Err(format!("proxies of kind {} are not supported", other.unwrap_or("unknown")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::CertificateError;
+    use rustls::pki_types::UnixTime;
+
+    use super::*;
+
+    #[test]
+    fn another_authority_is_a_hint_only_where_it_helps() {
+        let hints = |fault: CertificateError| {
+            let why = rustls::Error::InvalidCertificate(fault).to_string();
+            unconnected("registry.example", &why).hints
+        };
+        let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let (time, not_after) = (time(2), time(1));
+        assert!(hints(CertificateError::ExpiredContext { time, not_after }).is_empty());
+        assert!(hints(CertificateError::UnknownIssuer)[0].contains("--registry-ca"));
     }
 }
