@@ -131,6 +131,21 @@ fn a_job_that_never_ran_starts_where_it_was_to_start() {
     }
 }
 
+/// Its savepoints have no revision, like those of the cluster of this name that was there before.
+#[test]
+fn a_job_made_by_hand_that_never_ran_does_not_start_from_a_savepoint_of_an_earlier_one() {
+    let mut before = savepoint(1, "s3://b/of-the-deleted-one");
+    before["revision"] = Value::Null;
+    let mut waits = made(&[revision(1, "create", None, None)], &[before]);
+    waits.history["data"].as_object_mut().unwrap().remove("revision.1");
+    for object in [&mut waits.service, &mut waits.job, &mut waits.deployment] {
+        object["metadata"]["annotations"] = tree!({});
+    }
+    let outcome = plan(&waits, &pending());
+    assert!(outcome.stdout.contains("starts empty"), "{outcome}");
+    assert!(!outcome.stdout.contains("of-the-deleted-one"), "{outcome}");
+}
+
 /// The savepoint of the stop is older than what the user, or the strategy, let the next version start from.
 #[test]
 fn a_version_that_was_started_from_another_state_continues_from_that() {
