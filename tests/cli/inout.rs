@@ -92,6 +92,10 @@ fn a_cluster_that_was_made_by_hand_is_brought_back() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(sandbox.entry("revision.1")["command"], "found", "{outcome}");
     let path = sandbox.world().disk[0].path.clone();
+    let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=1", "--dry-run"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let state = format!("starts from {path}");
+    assert!(outcome.stdout.contains(&state), "{outcome}");
     let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let container = &sandbox.object(JOB)["spec"]["template"]["spec"]["containers"][0];
