@@ -354,8 +354,14 @@ fn run_does_not_take_an_earlier_end_for_its_own() {
         std::thread::sleep(std::time::Duration::from_millis(10));
         sandbox.world().tick();
     }
-    for (rm, code) in [(None, 0), (Some("--rm"), 8)] {
-        let command: Vec<&str> = batch.into_iter().chain(rm).collect();
+    // Nothing differs, so that --replace starts no job either.
+    for (flags, code) in [
+        (&[][..], 0),
+        (&["--rm"], 8),
+        (&["--replace"], 0),
+        (&["--rm", "--replace"], 8),
+    ] {
+        let command = [&batch[..], flags].concat();
         let outcome = sandbox.run(&command);
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert!(outcome.stderr.contains(said), "{outcome}");

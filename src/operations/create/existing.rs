@@ -42,7 +42,8 @@ pub(crate) fn note_savepoint(store: &HistoryStore, spec: &Spec) {
 }
 
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
-/// nothing is done, also where the job does not run. `left`: its unfinished creation, which has no running process any more.
+/// nothing is done, also where the job does not run: `live` has its objects then. `left`: its unfinished creation, which has no
+/// running process any more.
 pub(crate) async fn replace(
     cluster: &Cluster,
     spec: Spec,
@@ -50,6 +51,7 @@ pub(crate) async fn replace(
     image: Option<JobImage>,
     (change, how): (&ChangeOptions, &CreateOptions<'_>),
     left: Option<Journal>,
+    live: &mut LiveObjects,
 ) -> Result<Created> {
     let mut handle = read(cluster, &spec.name, change).await?;
     handle.left_behind = left;
@@ -91,6 +93,7 @@ pub(crate) async fn replace(
                 revision: Some(number),
                 ..handle.result(Outcome::Unchanged)
             };
+            *live = handle.live;
             return Ok(Created::ended(
                 &name,
                 Report::cluster(result, new.all(), change.dry_run),

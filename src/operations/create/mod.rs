@@ -172,7 +172,7 @@ pub(crate) async fn create(
             .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
-        return replace(cluster, spec, given, image, (change, how), None).await;
+        return replace(cluster, spec, given, image, (change, how), None, live).await;
     }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
@@ -190,7 +190,7 @@ pub(crate) async fn create(
     }
     if preflight.exists {
         if let (Some(change), None) = (replaces, &left) {
-            return replace(cluster, spec, given, image, (change, how), None).await;
+            return replace(cluster, spec, given, image, (change, how), None, live).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -206,7 +206,7 @@ pub(crate) async fn create(
             ControlFlow::Continue(differs) => differs,
         };
         return match &how.change {
-            Some(change) if how.replace => replace(cluster, spec, given, image, (change, how), left).await,
+            Some(change) if how.replace => replace(cluster, spec, given, image, (change, how), left, live).await,
             Some(change) if first_attempt::may_be(store.history(), live.revision()) => {
                 Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
             }
