@@ -305,6 +305,35 @@ fn a_cancel_that_flink_carries_out_late_is_a_cancel() {
     }
 }
 
+/// A bounded job ends at any time. Flink's refusal to cancel it then says that it has ended.
+#[test]
+fn a_job_that_finishes_before_flink_can_cancel_it_has_ended() {
+    let upgrade = [
+        "upgrade",
+        "demo",
+        "--image",
+        "flink:2.3.1",
+        "--strategy",
+        "stateless",
+        "--yes",
+    ];
+    for command in [&["cancel", "demo", "--yes"][..], &upgrade] {
+        let sandbox = running();
+        let cancel = || patch(&format!("{FLINK}/jobs/{ID}"));
+        sandbox.server.expect(cancel()).meanwhile(|world| {
+            let flink = world.flinks.values_mut().next().unwrap();
+            flink.wake();
+            flink.state = "FINISHED";
+        });
+        let why = "Job cancellation failed because the job has already reached another terminal state (FINISHED).";
+        let ended = text(409, &tree!({"errors": [why]}).to_string());
+        sandbox.server.answers_instead(cancel(), ended);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+    }
+}
+
 /// No command waited for it, and its Pod is gone.
 #[test]
 fn a_job_that_ended_is_not_replaced_as_if_it_had_never_come_up() {
