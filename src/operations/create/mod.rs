@@ -144,7 +144,8 @@ async fn checked(cluster: &Cluster, spec: &Spec, draft: &Manifests) -> Result<(D
 
 /// Creates one cluster.
 ///
-/// Afterwards `live` has the objects that existed and those that were created, also after an error.
+/// Afterwards `live` has the objects that existed and those that were created, also after an error; nothing if the cluster was
+/// changed.
 pub(crate) async fn create(
     cluster: &Cluster,
     spec: Spec,
@@ -205,9 +206,12 @@ pub(crate) async fn create(
             ControlFlow::Break(same) => return Ok(same.recorded_in(store, live.revision())),
             ControlFlow::Continue(differs) => differs,
         };
+        let revision = live.revision();
+        // The Job that was read ends, unless the command fails.
+        *live = LiveObjects::default();
         return match &how.change {
             Some(change) if how.replace => replace(cluster, spec, given, image, (change, how), left, live).await,
-            Some(change) if first_attempt::may_be(store.history(), live.revision()) => {
+            Some(change) if first_attempt::may_be(store.history(), revision) => {
                 Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
             }
             _ => Err(differs),
