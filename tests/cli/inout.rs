@@ -44,7 +44,7 @@ fn a_cluster_that_stays_suspended_is_not_started_by_another_file() {
     let outcome = sandbox.run(&["create", "-f", "demo.yaml"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     describe("flink:2.3.1");
-    for command in ["create", "apply"] {
+    for command in ["create", "apply", "upgrade"] {
         let outcome = sandbox.run(&[command, "-f", "demo.yaml"]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
         let why = "job.state says that demo is suspended, and a change would start it";

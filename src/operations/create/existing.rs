@@ -25,7 +25,7 @@ use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock::Creation;
 use crate::operations::report::{OperationResult, Outcome, Report};
-use crate::operations::target_revision::TargetRevision;
+use crate::operations::target_revision::{TargetRevision, check_started};
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
@@ -106,23 +106,6 @@ pub(crate) async fn replace(
     wanted.restore_from.clone_from(&how.restore_from);
     let report = upgrade::change(handle, wanted, change, how.changed_by).await?;
     Ok(Created::ended(&name, report))
-}
-
-/// Checks that a cluster may be changed, which starts it.
-///
-/// # Errors
-/// Conflict when it is to stay suspended.
-fn check_started(name: &ClusterName, suspended: bool) -> Result<()> {
-    if !suspended {
-        return Ok(());
-    }
-    Err(Error::conflict(format!(
-        "job.state says that {name} is suspended, and a change would start it"
-    ))
-    .hint("with job.state: running it is changed and started")
-    .hint(format!(
-        "`kubectl flink delete {name}` deletes it, and it can be created again, suspended"
-    )))
 }
 
 /// Replaces a cluster whose creation failed with the described one. `left`: its unfinished creation, which has no running
