@@ -262,6 +262,13 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
     assert!(text.starts_with("# This was refused:\n"), "{text}");
     let failed = editor("false").run(&["edit", "demo"]);
     assert_eq!(failed.code, Some(1), "{failed}");
+    let suspended = editor(r"sed -i 's/^\( *\)parallelism:/\1state: suspended\n&/'").run(&["edit", "demo"]);
+    assert_eq!(suspended.code, Some(8), "{suspended}");
+    assert!(suspended.changes().is_empty(), "{suspended}");
+    let why = "job.state says that demo is suspended, and a change would start it";
+    assert!(suspended.stderr.contains(why), "{suspended}");
+    let kept = suspended.stderr.split("what you wrote is in ").nth(1).unwrap().trim();
+    std::fs::remove_file(kept).unwrap();
 }
 
 /// After an interrupted change the cluster is neither of both versions: an edit is refused before the editor opens.
