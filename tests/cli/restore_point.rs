@@ -319,6 +319,7 @@ fn a_job_that_finishes_before_flink_can_cancel_it_has_ended() {
     ];
     for command in [&["cancel", "demo", "--yes"][..], &upgrade] {
         let sandbox = running();
+        sandbox.world().gives_up = true;
         let cancel = || patch(&format!("{FLINK}/jobs/{ID}"));
         sandbox.server.expect(cancel()).meanwhile(|world| {
             let flink = world.flinks.values_mut().next().unwrap();
