@@ -88,7 +88,7 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
 
 /// Whether the job of a cluster that existed had ended when its objects were read.
 fn has_ended_before(live: &LiveObjects) -> bool {
-    live.created.is_empty() && live.job.as_ref().is_some_and(|job| end_of_job(job).is_some())
+    live.job.as_ref().is_some_and(|job| end_of_job(job).is_some())
 }
 
 fn ended_before(name: &ClusterName) -> Error {

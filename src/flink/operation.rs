@@ -121,6 +121,10 @@ where
                 unknown += 1;
                 pauses.reset();
             }
+            // Its REST got no answer from its Dispatcher in time. Source: `CheckpointHandlers`.
+            Reply::Refused(status, said) if status.is_server_error() && last_answer.elapsed() <= AWAY => {
+                tracing::debug!(said, "the result of the operation is not known");
+            }
             Reply::Refused(_, said) => return Err(flink.refused(&said)),
             Reply::Away => {}
         }

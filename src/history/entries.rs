@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::history::command::Command;
 use crate::history::transaction::is_same_place;
 
+/// The command of a revision that was read from objects which the history did not know.
+pub(crate) const FOUND: &str = "found";
+
 /// A version of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +88,11 @@ impl Revision {
     pub(super) fn is_beginning(&self) -> bool {
         let command = Command::stored(&self.command);
         matches!(command, Some(Command::Create | Command::Clone | Command::Adopt))
+    }
+
+    /// Whether it was read from objects that had no revision, and so do the savepoints of their job.
+    pub(super) fn was_found(&self) -> bool {
+        self.command == Command::Adopt || self.command == FOUND
     }
 
     pub(crate) fn state(&self) -> Option<RevisionState> {

@@ -25,12 +25,11 @@ pub(crate) mod unfinished;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind, Step, is_same_place};
 
 pub(crate) use config_map::{HEARTBEAT, HISTORY, OPEN, OPERATION, STOPPING};
-pub(crate) use entries::{Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
+pub(crate) use entries::{FOUND, Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
 
 /// Version of this format. A ConfigMap with a higher one is refused, never overwritten.
 pub(crate) const FORMAT: u32 = 1;
@@ -106,12 +105,12 @@ impl History {
     /// continued from. `None`: it began with this revision, and no savepoint of it is known. That of an earlier cluster
     /// of the same name is not its state.
     ///
-    /// Savepoints of a Job that has no revision count without a `number`, and for the Job when it is adopted.
+    /// Savepoints of a Job that has no revision count without a `number`, and for the revision that was read from that Job.
     pub(crate) fn state_of(&self, number: Option<u64>) -> Option<&str> {
         let revision = number.and_then(|number| self.revision(number));
         let is_of = |savepoint: &Savepoint| match savepoint.revision {
             Some(of) => number.is_some_and(|number| of >= number),
-            None => number.is_none() || revision.is_some_and(|revision| revision.command == Command::Adopt),
+            None => number.is_none() || revision.is_some_and(Revision::was_found),
         };
         let usable = |savepoint: &&Savepoint| {
             savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none() && is_of(savepoint)

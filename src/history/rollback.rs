@@ -54,12 +54,15 @@ pub(crate) fn pick<'a>(
 /// an upgrade that was rolled back, makes another revision of the same version.
 fn is_same_version(one: &Revision, other: &Revision) -> bool {
     let plain = |revision: &Revision| {
+        let layer = revision_spec::layer(revision).ok()?;
         Some(Config {
             from_savepoint: None,
             allow_non_restored_state: None,
             nonce: None,
             rpc_port: None,
-            ..revision_spec::layer(revision).ok()?
+            // With high availability each start has another one.
+            job_id: layer.job_id.clone().filter(|_| layer.ha.is_none()),
+            ..layer
         })
     };
     one.templates == other.templates && plain(one).is_some_and(|one| plain(other) == Some(one))
@@ -110,6 +113,22 @@ mod tests {
             picked(vec![second(), revision(3, "flink:2.3.1", &own("6125", "bbbbbbbb"))]),
             None
         );
+        let named = json!({"kubectl-flink/job-id": "0123456789abcdef0123456789abcdef"});
+        for (is_highly_available, expected) in [(true, 1), (false, 2)] {
+            let mut all = vec![
+                first(),
+                revision(2, "flink:2.3.1", &named),
+                revision(3, "flink:2.3.1", &json!({})),
+            ];
+            if is_highly_available {
+                for revision in &mut all {
+                    revision.spec["spec"]["serviceAccount"] = json!("flink");
+                    revision.spec["spec"]["flinkConfiguration"] =
+                        json!({"high-availability.type": "kubernetes", "high-availability.storageDir": "s3://b/ha"});
+                }
+            }
+            assert_eq!(picked(all), Some(expected));
+        }
         let mut other = revision(3, "flink:2.3.1", &json!({}));
         other.templates = Some([json!({}), json!({}), json!({})]);
         assert_eq!(picked(vec![first(), second(), other]), Some(2));

@@ -197,10 +197,10 @@ fn the_state_of_a_job_is_not_that_of_an_earlier_cluster() {
     // Savepoints of a Job that the plugin has not created.
     let foreign = || vec![of(1, None)];
     assert_eq!(history(made(2, "create", None), foreign()).state_of(Some(2)), None);
-    assert_eq!(
-        history(made(2, "adopt", None), foreign()).state_of(Some(2)),
-        Some("file:///sp/1")
-    );
+    for taken_over in ["adopt", "found"] {
+        let history = history(made(2, taken_over, None), foreign());
+        assert_eq!(history.state_of(Some(2)), Some("file:///sp/1"), "{taken_over}");
+    }
     assert_eq!(
         history(made(2, "create", None), foreign()).state_of(None),
         Some("file:///sp/1")

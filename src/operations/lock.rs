@@ -11,7 +11,7 @@ use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::history::{History, Revision, RevisionOutcome, RevisionState, Savepoint};
+use crate::history::{FOUND, History, Revision, RevisionOutcome, RevisionState, Savepoint};
 use crate::kubernetes::{clock, objects};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -105,7 +105,7 @@ fn found(handle: &ClusterHandle, takes_savepoint: bool, now: &str) -> Option<Rev
     let (number, version) = handle.current().ok()?;
     let found = Revision {
         outcome: None,
-        ..version.to_revision(number, None, "found", &who(), now)
+        ..version.to_revision(number, None, FOUND, &who(), now)
     };
     // An interrupted delete may have recorded it.
     let last = handle.store.history().revisions.last();

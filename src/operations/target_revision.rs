@@ -42,6 +42,26 @@ pub(crate) struct StatedVersion<'a> {
     pub(crate) image: ImageOptions<'a>,
 }
 
+/// Checks that a cluster may be changed, which starts it. `suspended`: its file says that it is.
+///
+/// # Errors
+/// Conflict when it is to stay suspended.
+pub(crate) fn check_started(name: &ClusterName, suspended: bool) -> Result<()> {
+    if !suspended {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "job.state says that {name} is suspended, and a change would start it"
+    ))
+    .hint("with job.state: running it is changed and started")
+    .hint(format!(
+        "`kubectl flink suspend {name}` stops a job that runs, with a savepoint"
+    ))
+    .hint(format!(
+        "`kubectl flink delete {name}` deletes it, and it can be created again, suspended"
+    )))
+}
+
 impl StatedVersion<'_> {
     /// The whole version, over the existing cluster.
     pub(crate) async fn resolve(&self, handle: &ClusterHandle) -> Result<TargetRevision> {

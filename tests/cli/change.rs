@@ -127,6 +127,18 @@ fn a_savepoint_is_waited_for_while_flink_cannot_say_how_it_is() {
     assert!(sandbox.object(JOB).to_string().contains(&path), "{outcome}");
 }
 
+/// Flink writes it meanwhile.
+#[test]
+fn a_checkpoint_is_waited_for_while_flink_cannot_say_how_it_is() {
+    let sandbox = running();
+    let unknown = r#"{"errors": ["Internal server error while retrieving status of checkpoint operation"]}"#;
+    let look = get(&format!("{FLINK}/jobs/{ID}/checkpoints/{}", "c".repeat(32)));
+    sandbox.server.expect(look).times(2).answer(text(500, unknown));
+    let outcome = sandbox.run(&["checkpoint", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "file:/checkpoints/chk-1\n", "{outcome}");
+}
+
 #[test]
 fn a_stop_that_flink_does_not_know_has_failed() {
     let sandbox = running();

@@ -354,14 +354,47 @@ fn run_does_not_take_an_earlier_end_for_its_own() {
         std::thread::sleep(std::time::Duration::from_millis(10));
         sandbox.world().tick();
     }
-    for (rm, code) in [(None, 0), (Some("--rm"), 8)] {
-        let command: Vec<&str> = batch.into_iter().chain(rm).collect();
+    // Nothing differs, so that --replace starts no job either.
+    for (flags, code) in [
+        (&[][..], 0),
+        (&["--rm"], 8),
+        (&["--replace"], 0),
+        (&["--rm", "--replace"], 8),
+    ] {
+        let command = [&batch[..], flags].concat();
         let outcome = sandbox.run(&command);
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert!(outcome.stderr.contains(said), "{outcome}");
         assert!(outcome.stderr.contains("`kubectl flink delete demo`"), "{outcome}");
         assert_eq!(left(&sandbox), [true; 3], "{outcome}");
     }
+}
+
+/// The container of the first one could not be started at all.
+#[test]
+fn run_follows_the_job_that_replaces_one_that_never_came_up() {
+    let sandbox = empty();
+    let missing = ["create", "demo", "--image", "missing:2.3.0", "--no-wait"];
+    let created = sandbox.run(&missing);
+    assert_eq!(created.code, Some(0), "{created}");
+    sandbox.world().tick();
+    let is_master = |object: &Value| object["kind"] == "Pod" && object["metadata"]["labels"]["component"] == "master";
+    let pods = sandbox.world().objects.clone();
+    let (pod, _) = pods.iter().find(|(_, object)| is_master(object)).unwrap();
+    let at = minutes_ago(1);
+    sandbox.edit(pod, |pod| {
+        pod["status"]["phase"] = tree!("Failed");
+        let end = tree!({"terminated": {"exitCode": 127, "reason": "StartError", "finishedAt": at}});
+        pod["status"]["containerStatuses"][0]["state"] = end;
+    });
+    sandbox.edit(JOB, |job| {
+        let end = tree!({"type": "Failed", "status": "True", "lastTransitionTime": at});
+        job["status"] = tree!({"failed": 1, "conditions": [end]});
+    });
+    let outcome = sandbox.run(&["run", "demo", "--image", "batch:2.3.0", "--rm"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("demo never came up"), "{outcome}");
+    assert!(!outcome.stderr.contains("had ended before"), "{outcome}");
 }
 
 /// The API server, or a proxy before it, gives up waiting, and the request is carried out all the same.

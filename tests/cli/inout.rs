@@ -44,7 +44,7 @@ fn a_cluster_that_stays_suspended_is_not_started_by_another_file() {
     let outcome = sandbox.run(&["create", "-f", "demo.yaml"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     describe("flink:2.3.1");
-    for command in ["create", "apply"] {
+    for command in ["create", "apply", "upgrade"] {
         let outcome = sandbox.run(&[command, "-f", "demo.yaml"]);
         assert_eq!(outcome.code, Some(8), "{outcome}");
         let why = "job.state says that demo is suspended, and a change would start it";
@@ -64,17 +64,12 @@ fn a_deployment_with_another_selector_is_replaced_as_the_hints_say() {
     let outcome = sandbox.run(&["savepoint-resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert!(outcome.changes().is_empty(), "{outcome}");
-    for command in [
-        &["adopt", "demo"][..],
-        &["delete", "demo", "--savepoint"],
-        &["savepoint-resume", "demo"],
-    ] {
+    for command in [&["delete", "demo", "--savepoint"][..], &["savepoint-resume", "demo"]] {
         let hint = format!("`kubectl flink {}`", command.join(" "));
         assert!(outcome.stderr.contains(&hint), "{hint} is not in {outcome}");
         let more = match command[0] {
             "delete" => &["--yes"][..],
-            "savepoint-resume" => &["--no-wait"],
-            _ => &[],
+            _ => &["--no-wait"],
         };
         let done = sandbox.run(&[command, more].concat());
         assert_eq!(done.code, Some(0), "{done}");
@@ -92,6 +87,10 @@ fn a_cluster_that_was_made_by_hand_is_brought_back() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(sandbox.entry("revision.1")["command"], "found", "{outcome}");
     let path = sandbox.world().disk[0].path.clone();
+    let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=1", "--dry-run"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let state = format!("starts from {path}");
+    assert!(outcome.stdout.contains(&state), "{outcome}");
     let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let container = &sandbox.object(JOB)["spec"]["template"]["spec"]["containers"][0];
@@ -262,6 +261,13 @@ fn an_editor_that_saves_nonsense_gets_it_back_with_the_reason() {
     assert!(text.starts_with("# This was refused:\n"), "{text}");
     let failed = editor("false").run(&["edit", "demo"]);
     assert_eq!(failed.code, Some(1), "{failed}");
+    let suspended = editor(r"sed -i 's/^\( *\)parallelism:/\1state: suspended\n&/'").run(&["edit", "demo"]);
+    assert_eq!(suspended.code, Some(8), "{suspended}");
+    assert!(suspended.changes().is_empty(), "{suspended}");
+    let why = "job.state says that demo is suspended, and a change would start it";
+    assert!(suspended.stderr.contains(why), "{suspended}");
+    let kept = suspended.stderr.split("what you wrote is in ").nth(1).unwrap().trim();
+    std::fs::remove_file(kept).unwrap();
 }
 
 /// After an interrupted change the cluster is neither of both versions: an edit is refused before the editor opens.

@@ -54,6 +54,23 @@ fn delete_deletes_what_it_has_shown() {
     }
 }
 
+/// The spec is not known any more.
+#[test]
+fn a_delete_without_a_history_does_not_say_that_resume_brings_the_cluster_back() {
+    for (denied, next) in [
+        (None, "kubectl flink resume demo"),
+        (Some("get configmaps"), "kubectl flink create demo --from-savepoint"),
+    ] {
+        let sandbox = running();
+        sandbox.world().denied.extend(denied.map(ToOwned::to_owned));
+        let outcome = sandbox.run_in_terminal(&["delete", "demo", "--savepoint"], "delete cluster demo?", |_| {}, "y");
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert!(outcome.stdout.contains(next), "{outcome}");
+        let resumes = outcome.stdout.contains("kubectl flink resume");
+        assert_eq!(resumes, denied.is_none(), "{outcome}");
+    }
+}
+
 /// While the prompt waits, the terminal has no cursor, and Ctrl-C is a key.
 #[test]
 fn ctrl_c_at_a_prompt_changes_nothing_and_gives_the_cursor_back() {

@@ -131,6 +131,21 @@ fn a_job_that_never_ran_starts_where_it_was_to_start() {
     }
 }
 
+/// Its savepoints have no revision, like those of the cluster of this name that was there before.
+#[test]
+fn a_job_made_by_hand_that_never_ran_does_not_start_from_a_savepoint_of_an_earlier_one() {
+    let mut before = savepoint(1, "s3://b/of-the-deleted-one");
+    before["revision"] = Value::Null;
+    let mut waits = made(&[revision(1, "create", None, None)], &[before]);
+    waits.history["data"].as_object_mut().unwrap().remove("revision.1");
+    for object in [&mut waits.service, &mut waits.job, &mut waits.deployment] {
+        object["metadata"]["annotations"] = tree!({});
+    }
+    let outcome = plan(&waits, &pending());
+    assert!(outcome.stdout.contains("starts empty"), "{outcome}");
+    assert!(!outcome.stdout.contains("of-the-deleted-one"), "{outcome}");
+}
+
 /// The savepoint of the stop is older than what the user, or the strategy, let the next version start from.
 #[test]
 fn a_version_that_was_started_from_another_state_continues_from_that() {
@@ -284,6 +299,36 @@ fn a_cancel_that_flink_carries_out_late_is_a_cancel() {
         let late = text(408, r#"{"errors": ["Job cancellation timed out."]}"#);
         let cancel = patch(&format!("{FLINK}/jobs/{ID}"));
         sandbox.server.answers_instead(cancel, late);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+    }
+}
+
+/// A bounded job ends at any time. Flink's refusal to cancel it then says that it has ended.
+#[test]
+fn a_job_that_finishes_before_flink_can_cancel_it_has_ended() {
+    let upgrade = [
+        "upgrade",
+        "demo",
+        "--image",
+        "flink:2.3.1",
+        "--strategy",
+        "stateless",
+        "--yes",
+    ];
+    for command in [&["cancel", "demo", "--yes"][..], &upgrade] {
+        let sandbox = running();
+        sandbox.world().gives_up = true;
+        let cancel = || patch(&format!("{FLINK}/jobs/{ID}"));
+        sandbox.server.expect(cancel()).meanwhile(|world| {
+            let flink = world.flinks.values_mut().next().unwrap();
+            flink.wake();
+            flink.state = "FINISHED";
+        });
+        let why = "Job cancellation failed because the job has already reached another terminal state (FINISHED).";
+        let ended = text(409, &tree!({"errors": [why]}).to_string());
+        sandbox.server.answers_instead(cancel(), ended);
         let outcome = sandbox.run(command);
         assert_eq!(outcome.code, Some(0), "{outcome}");
         assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");

@@ -390,13 +390,9 @@ fn in_create(error: Error, object: &Value) -> Error {
         // Only a new Deployment can have another one.
         _ if kind == "Deployment" && Status::message_of(&error).contains("spec.selector") => {
             let name = object["metadata"]["labels"][APP_LABEL].as_str().unwrap_or_default();
-            error
-                .hint(format!(
-                    "`kubectl flink delete {name} --savepoint` deletes it, and `kubectl flink savepoint-resume {name}` with the same flags creates the new one then"
-                ))
-                .hint(format!(
-                    "a cluster that was made by hand is not known after that: `kubectl flink adopt {name}` before it keeps its spec"
-                ))
+            error.hint(format!(
+                "`kubectl flink delete {name} --savepoint` deletes it, and `kubectl flink savepoint-resume {name}` with the same flags creates the new one then"
+            ))
         }
         _ => error,
     }

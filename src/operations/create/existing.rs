@@ -25,7 +25,7 @@ use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock::Creation;
 use crate::operations::report::{OperationResult, Outcome, Report};
-use crate::operations::target_revision::TargetRevision;
+use crate::operations::target_revision::{TargetRevision, check_started};
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
@@ -42,7 +42,8 @@ pub(crate) fn note_savepoint(store: &HistoryStore, spec: &Spec) {
 }
 
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
-/// nothing is done, also where the job does not run. `left`: its unfinished creation, which has no running process any more.
+/// nothing is done, also where the job does not run: `live` has its objects then. `left`: its unfinished creation, which has no
+/// running process any more.
 pub(crate) async fn replace(
     cluster: &Cluster,
     spec: Spec,
@@ -50,6 +51,7 @@ pub(crate) async fn replace(
     image: Option<JobImage>,
     (change, how): (&ChangeOptions, &CreateOptions<'_>),
     left: Option<Journal>,
+    live: &mut LiveObjects,
 ) -> Result<Created> {
     let mut handle = read(cluster, &spec.name, change).await?;
     handle.left_behind = left;
@@ -91,6 +93,7 @@ pub(crate) async fn replace(
                 revision: Some(number),
                 ..handle.result(Outcome::Unchanged)
             };
+            *live = handle.live;
             return Ok(Created::ended(
                 &name,
                 Report::cluster(result, new.all(), change.dry_run),
@@ -103,23 +106,6 @@ pub(crate) async fn replace(
     wanted.restore_from.clone_from(&how.restore_from);
     let report = upgrade::change(handle, wanted, change, how.changed_by).await?;
     Ok(Created::ended(&name, report))
-}
-
-/// Checks that a cluster may be changed, which starts it.
-///
-/// # Errors
-/// Conflict when it is to stay suspended.
-fn check_started(name: &ClusterName, suspended: bool) -> Result<()> {
-    if !suspended {
-        return Ok(());
-    }
-    Err(Error::conflict(format!(
-        "job.state says that {name} is suspended, and a change would start it"
-    ))
-    .hint("with job.state: running it is changed and started")
-    .hint(format!(
-        "`kubectl flink delete {name}` deletes it, and it can be created again, suspended"
-    )))
 }
 
 /// Replaces a cluster whose creation failed with the described one. `left`: its unfinished creation, which has no running

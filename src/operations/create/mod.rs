@@ -144,7 +144,8 @@ async fn checked(cluster: &Cluster, spec: &Spec, draft: &Manifests) -> Result<(D
 
 /// Creates one cluster.
 ///
-/// Afterwards `live` has the objects that existed and those that were created, also after an error.
+/// Afterwards `live` has the objects that existed and those that were created, also after an error; nothing if the cluster was
+/// changed.
 pub(crate) async fn create(
     cluster: &Cluster,
     spec: Spec,
@@ -172,7 +173,7 @@ pub(crate) async fn create(
             .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
-        return replace(cluster, spec, given, image, (change, how), None).await;
+        return replace(cluster, spec, given, image, (change, how), None, live).await;
     }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
@@ -190,7 +191,7 @@ pub(crate) async fn create(
     }
     if preflight.exists {
         if let (Some(change), None) = (replaces, &left) {
-            return replace(cluster, spec, given, image, (change, how), None).await;
+            return replace(cluster, spec, given, image, (change, how), None, live).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -205,9 +206,12 @@ pub(crate) async fn create(
             ControlFlow::Break(same) => return Ok(same.recorded_in(store, live.revision())),
             ControlFlow::Continue(differs) => differs,
         };
+        let revision = live.revision();
+        // The Job that was read ends, unless the command fails.
+        *live = LiveObjects::default();
         return match &how.change {
-            Some(change) if how.replace => replace(cluster, spec, given, image, (change, how), left).await,
-            Some(change) if first_attempt::may_be(store.history(), live.revision()) => {
+            Some(change) if how.replace => replace(cluster, spec, given, image, (change, how), left, live).await,
+            Some(change) if first_attempt::may_be(store.history(), revision) => {
                 Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
             }
             _ => Err(differs),

@@ -101,7 +101,7 @@ pub(crate) async fn delete(
         _ => (Ending::Nothing, None),
     };
     // A history without a savepoint brings back nothing, nor does one without a spec.
-    let is_known = !how.purge && plan.handle.current().is_ok();
+    let is_known = !how.purge && plan.handle.store.readable().is_ok() && plan.handle.current().is_ok();
     let resumable = is_known && (matches!(ending, Ending::Savepoint { .. }) || plan.handle.newest_state().is_some());
     let deletion = Deletion {
         removal: plan.removal,

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::flink::{SavepointRequest, Then};
-use crate::history::Revision;
 use crate::history::transaction::{Ending, Kind};
+use crate::history::{FOUND, Revision};
 use crate::model::config::Config;
 use crate::model::flink::overview::JobOverview;
 use crate::model::manifests::Manifests;
@@ -177,7 +177,7 @@ impl Plan {
         }
         Some(Revision {
             outcome: None,
-            ..old.to_revision(*number, None, "found", by, now)
+            ..old.to_revision(*number, None, FOUND, by, now)
         })
     }
 }

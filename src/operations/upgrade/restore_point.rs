@@ -76,12 +76,12 @@ pub(crate) async fn after_end(handle: &ClusterHandle) -> Result<Option<String>> 
     let history = handle.store.history();
     let revision = handle.known_revision();
     if failed_at_once(handle, revision) || handle.never_ran().await? {
-        // It has no state of its own, unless a savepoint was taken of it: the next revision starts where it was to start.
-        let start = revision.map_or_else(
-            || handle.started_from(),
-            |revision| revision.start().map(ToOwned::to_owned),
-        );
-        return Ok(handle.last_state().map(ToOwned::to_owned).or(start));
+        return Ok(match revision {
+            // It has no state of its own, unless a savepoint was taken of it: the next revision starts where it was to start.
+            Some(revision) => handle.last_state().or(revision.start()).map(ToOwned::to_owned),
+            // Savepoints without a revision may be of an earlier cluster that was made by hand too.
+            None => handle.started_from(),
+        });
     }
     let last = history.last_savepoint();
     if history.lost_savepoint().is_some() {
