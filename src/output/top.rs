@@ -421,9 +421,9 @@ mod tests {
             anstream::adapter::strip_str(text.lines().next().unwrap()).to_string()
         };
         let expected = "NAME                    JOB   TASKS   CPU   MEMORY";
-        assert_eq!(print(Some(&usages), Some(50)), expected);
+        assert_eq!(print(Some(&usages), Some(52)), expected);
         // So does the job's state: a name is cut before that.
-        assert_eq!(print(Some(&usages), Some(36)), "NAME              JOB   CPU   MEMORY");
+        assert_eq!(print(Some(&usages), Some(36)), "NAME             JOB   CPU   MEMORY");
         assert!(!print(None, Some(120)).contains("CPU"));
         // A script counts columns.
         assert!(print(None, None).ends_with("CPU   MEMORY"));
