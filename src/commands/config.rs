@@ -14,8 +14,9 @@ use crate::output::{Format, Line, Printer, terminal};
 
 /// Show Flink's effective configuration, of the JobManager and of a TaskManager
 ///
-/// The JobManager's is read from its REST. A TaskManager prints its own only in its log, when it starts. Secrets are
-/// hidden, by their keys. A table of several keys truncates long values; -o wide prints them in full.
+/// The configuration of the JobManager is read from its REST API, that of a TaskManager from its log, where the
+/// TaskManager prints it when it starts. Values whose keys look secret are hidden. A table of several keys truncates
+/// long values; -o wide prints them in full.
 ///
 /// For the plugin's own defaults, see `defaults`.
 #[derive(Debug, clap::Args)]
