@@ -59,7 +59,7 @@ impl ConfigArgs {
 pub(crate) async fn run(context: &Context, args: ConfigArgs) -> Result<()> {
     match (args.command, args.show) {
         (Some(_), Some(_)) => Err(Error::usage(
-            "the NAME of a cluster cannot stand before view, set, unset or path",
+            "the NAME of a cluster cannot come before view, set, unset or path",
         )),
         (Some(command), None) => defaults::run(context, DefaultsArgs { command }),
         (None, Some(args)) => show(context, args).await,

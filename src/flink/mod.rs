@@ -58,7 +58,7 @@ pub(crate) enum Reply<T> {
 }
 
 impl<T> Reply<T> {
-    /// Whether Flink's REST got no answer from its Dispatcher in time: what it was asked for may be done all the same. Source:
+    /// Whether Flink's REST got no answer from its Dispatcher in time, which may still do what it was asked for. Source:
     /// `JobCancellationHandler`, `SavepointHandlers`.
     pub(crate) fn is_unclear(&self) -> bool {
         matches!(self, Self::Refused(status, _) if status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT)

@@ -53,7 +53,7 @@ pub(crate) fn check_started(name: &ClusterName, suspended: bool) -> Result<()> {
     Err(Error::conflict(format!(
         "job.state says that {name} is suspended, and a change would start it"
     ))
-    .hint("with job.state: running it is changed and started")
+    .hint("job.state: running changes and starts it")
     .hint(format!(
         "`kubectl flink suspend {name}` stops a job that runs, with a savepoint"
     ))

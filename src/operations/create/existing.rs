@@ -80,7 +80,7 @@ pub(crate) async fn replace(
         if !runs && (is_same || suspended) {
             progress::note(&match handle.job_end() {
                 _ if !is_same => format!(
-                    "{name} does not run, as job.state says; what else differs is changed when it is started, with job.state: running"
+                    "{name} does not run, as job.state says; the other differences take effect with job.state: running, which starts it"
                 ),
                 Some(_) => {
                     format!("{name} is up to date, and its job has ended: `kubectl flink resume {name}` starts it")

@@ -54,7 +54,7 @@ pub(crate) async fn dispose(
         && jobs.running(job).is_some()
     {
         return Err(Error::conflict(format!(
-            "{path} is a checkpoint of job {job} of {name}, which runs: Flink may restore it, and deletes it by itself"
+            "{path} is a checkpoint of job {job} of {name}, which runs: Flink may restore the job from it, and deletes it itself"
         )));
     }
     let known = history.savepoint_at(path);

@@ -45,7 +45,7 @@ impl Healthy {
     }
 }
 
-/// What has come of the wait for the first checkpoint.
+/// The result of the wait for the first checkpoint.
 enum FirstCheckpoint {
     Completed(Instant),
     /// There is none: the job takes none, or has finished.
@@ -256,7 +256,7 @@ async fn takes_none_on_demand(flink: &Flink) -> bool {
     }
 }
 
-/// What has become of the job.
+/// Asks Flink for the state of the job.
 ///
 /// # Errors
 /// The cause when it has ended without having finished.

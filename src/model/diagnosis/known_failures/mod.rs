@@ -339,8 +339,8 @@ const PROGRAM: &[KnownFailure] = &[
         kind: CauseKind::Libraries,
         when: &[&["Could not initialize class"], &["UnsatisfiedLinkError"]],
         hints: &[
-            "the class could not be initialized, for which an earlier exception in the log may give the reason: a native library for another \
-             architecture or C library (Alpine), or a /tmp mounted with noexec, is a usual cause",
+            "the class could not be initialized, and an earlier exception in the log may say why: usual causes are a native library for another \
+             architecture or C library (Alpine), and a /tmp that is mounted with noexec",
         ],
     },
     KnownFailure {

@@ -64,7 +64,7 @@ pub(super) const RUNNING: &[KnownFailure] = &[
         ],
         hints: &[
             "no Kafka broker answers: check bootstrap.servers, NetworkPolicies, and that the Pods reach the brokers' advertised.listeners",
-            "a listener with TLS or SASL does not answer a client without: check security.protocol",
+            "a listener with TLS or SASL does not answer a client that does not use it: check security.protocol",
         ],
     },
     KnownFailure {
