@@ -53,7 +53,7 @@ pub(crate) async fn remove_created(cluster: &Cluster, name: &ClusterName, create
     lock::check(&mut handle).await?;
     if let Some(job) = handle.live.identity(JOBS)?.filter(|job| !created.contains(job)) {
         return Err(Error::conflict(format!(
-            "{job} is not known to be created by this command, and needs what is; `kubectl flink delete {name}` deletes all of it"
+            "{job} may be of another command, and needs the objects that this command created; `kubectl flink delete {name}` deletes all of them"
         )));
     }
     let mut removal = Removal::of_created(created);

@@ -34,7 +34,7 @@ fn refers_to_us(kind: &str, source: &str, spec: &Value) -> Option<String> {
     let references = ["jobReference", "scaleTargetRef", "targetRef"];
     let reference = references.iter().find(|reference| spec[**reference]["kind"] == KIND)?;
     Some(format!(
-        "{source}: {kind}: spec.{reference}: it refers to a {KIND}, and none is created, only the objects of a cluster; `kubectl flink scale` changes the parallelism, and `kubectl flink savepoint` takes a savepoint"
+        "{source}: {kind}: spec.{reference}: it refers to a {KIND}, but only the objects of a cluster are created; `kubectl flink scale` changes the parallelism, and `kubectl flink savepoint` takes a savepoint"
     ))
 }
 

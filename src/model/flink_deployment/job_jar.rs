@@ -23,8 +23,8 @@ pub(super) fn hand_over(uri: &str, layer: &mut Config, faults: &mut Faults) {
     if version.is_none_or(FlinkVersion::takes_jars) {
         layer.jars.get_or_insert_with(|| vec![uri.to_owned()]);
     } else {
-        let reason = "only the JobManager's Pods get it, and TaskManagers need it, too: before Flink 1.19 nothing hands it to \
-                      them. Fill its volume by spec.podTemplate, which is for both";
+        let reason = "only the JobManager's Pods get it, and TaskManagers need it too: Flink before 1.19 does not send it to \
+                      them. Fill its volume with spec.podTemplate, which applies to both roles";
         faults.warn("spec.job.jarURI", reason);
     }
 }
