@@ -25,7 +25,7 @@ use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock::Creation;
 use crate::operations::report::{OperationResult, Outcome, Report};
-use crate::operations::target_revision::{TargetRevision, check_started};
+use crate::operations::target_revision::{TargetRevision, refuse_suspended};
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
@@ -64,7 +64,7 @@ pub(crate) async fn replace(
         let new = wanted.build_as(&old, namespace, number)?;
         let is_same = new == old.build(None, namespace, number)? && how.restore_from.is_none();
         if !is_same && let Some(failed) = FirstAttempt::find(&mut handle).await? {
-            check_started(&name, suspended)?;
+            refuse_suspended(&name, suspended)?;
             let report = Box::pin(failed.replace(handle, wanted, change)).await?;
             return Ok(Created::ended(&name, report));
         }
@@ -101,7 +101,7 @@ pub(crate) async fn replace(
         }
     }
     if is_free {
-        check_started(&name, suspended)?;
+        refuse_suspended(&name, suspended)?;
     }
     wanted.restore_from.clone_from(&how.restore_from);
     let report = upgrade::change(handle, wanted, change, how.changed_by).await?;
@@ -127,7 +127,7 @@ pub(crate) async fn replace_failed(
     let Some(failed) = FirstAttempt::find(&mut handle).await? else {
         return Err(differs);
     };
-    check_started(&spec.name, spec.layer.suspended)?;
+    refuse_suspended(&spec.name, spec.layer.suspended)?;
     let (name, wanted) = target(&handle, spec, own, image)?;
     let report = Box::pin(failed.replace(handle, wanted, change)).await?;
     Ok(Created::ended(&name, report))
@@ -143,7 +143,7 @@ pub(crate) async fn replace_again(
     change: &ChangeOptions,
     left: &Journal,
 ) -> Result<Created> {
-    check_started(&spec.name, spec.layer.suspended)?;
+    refuse_suspended(&spec.name, spec.layer.suspended)?;
     let mut handle = read(cluster, &spec.name, change).await?;
     let (name, wanted) = target(&handle, spec, own, image)?;
     if left.start == wanted.restore_from
