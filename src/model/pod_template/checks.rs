@@ -23,7 +23,8 @@ const WRITTEN: [(&str, &str); 2] = [
     ("/tmp", "Flink keeps its files there"),
 ];
 
-fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+/// The elements of a field; none if it is no list.
+pub(crate) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value[field].as_array().into_iter().flatten()
 }
 
