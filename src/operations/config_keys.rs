@@ -82,7 +82,7 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
         );
         doubts.extend(small_limit(object).map(of_role));
     }
-    doubts.extend(fails_at_start(&manifests.job));
+    doubts.extend(lacks_job_id(&manifests.job));
     for doubt in &doubts {
         progress::warn(doubt);
     }
@@ -110,7 +110,7 @@ fn small_limit(object: &Value) -> Option<String> {
 
 /// A setting with which Flink runs a program only with a job ID, which it chooses itself with high availability only.
 /// Source: `ApplicationDispatcherBootstrap`, and `PackagedProgramApplication` of 2.3.
-fn fails_at_start(job: &Value) -> Option<String> {
+fn lacks_job_id(job: &Value) -> Option<String> {
     const KEY: &str = "execution.submit-failed-job-on-application-error";
     let settings = Settings::of_object(job, &ConfigMaps::new());
     let is_true = settings
