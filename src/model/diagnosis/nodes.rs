@@ -73,11 +73,11 @@ pub(super) fn removals<'a>(removed: impl Iterator<Item = &'a Pod>) -> u32 {
     u32::try_from(counted.count()).unwrap_or(u32::MAX)
 }
 
-/// The node whose shutdown ended a Pod. Source: the kubelet's node shutdown manager, whose reason is Terminated, and was
-/// NodeShutdown and Shutdown.
+/// The node whose shutdown ended a Pod. Source: the kubelet's node shutdown manager. NodeShutdown is its reason for a Pod that it
+/// does not admit any more.
 fn node_that_shut_down(pod: &Pod) -> Option<&str> {
     let reason = pod.status.as_ref()?.reason.as_deref()?;
-    node_of(pod).filter(|_| matches!(reason, "Terminated" | "NodeShutdown" | "Shutdown"))
+    node_of(pod).filter(|_| matches!(reason, "Terminated" | "NodeShutdown"))
 }
 
 fn node_of(pod: &Pod) -> Option<&str> {
