@@ -10,7 +10,7 @@ use crate::model::flink_deployment;
 use crate::operations::edited_file::{edit, kept, remove, scratch};
 use crate::operations::interruption;
 use crate::operations::report::Outcome;
-use crate::operations::target_revision::{TargetRevision, check_started};
+use crate::operations::target_revision::{TargetRevision, refuse_suspended};
 use crate::operations::upgrade::change;
 use crate::output::{self, Format, terminal};
 
@@ -67,7 +67,7 @@ pub(crate) async fn run(context: &Context, args: EditArgs) -> Result<()> {
         name: Some(name.to_string()),
         ..Config::default()
     };
-    check_started(&name, edited.suspended).map_err(kept)?;
+    refuse_suspended(&name, edited.suspended).map_err(kept)?;
     let start = edited.from_savepoint.clone();
     let mut wanted = TargetRevision::file(&handle, edited, flags, None).map_err(kept)?;
     wanted.restore_from = start;

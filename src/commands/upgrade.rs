@@ -11,7 +11,7 @@ use crate::history::lock;
 use crate::history::transaction::Journal;
 use crate::model::config::Config;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::target_revision::check_started;
+use crate::operations::target_revision::refuse_suspended;
 use crate::operations::upgrade::{change, take_over};
 
 /// Change a running cluster without losing state
@@ -52,7 +52,7 @@ pub(crate) struct UpgradeArgs {
 pub(crate) async fn run(context: &Context, args: UpgradeArgs) -> Result<()> {
     let version = args.spec.version(args.name.as_deref(), args.file.as_deref())?;
     let (name, named) = (version.name.clone(), version.flags.from_savepoint.clone());
-    check_started(&name, version.file.as_ref().is_some_and(|file| file.suspended))?;
+    refuse_suspended(&name, version.file.as_ref().is_some_and(|file| file.suspended))?;
     let others = Config {
         name: None,
         from_savepoint: None,

@@ -115,16 +115,9 @@ pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexSt
     let opened = match cluster.timeout() {
         None => opening.await,
         // A proxy before the API server may take the request and never answer it.
-        Some(limit) => match tokio::time::timeout(limit, opening).await {
-            Ok(opened) => opened,
-            Err(_) => {
-                return Err(errors::timed_out(
-                    &target(cluster, pod),
-                    cluster.at(),
-                    limit.as_secs_f64(),
-                ));
-            }
-        },
+        Some(limit) => tokio::time::timeout(limit, opening)
+            .await
+            .map_err(|_| errors::timed_out(&target(cluster, pod), cluster.at(), limit.as_secs_f64()))?,
     };
     match opened {
         Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),

@@ -196,23 +196,19 @@ impl Contents {
 
 /// The images of an index that are in the file. Docker's containerd image store writes the whole index, but only the platforms
 /// that were pulled. Source: OCI image layout, which allows that blobs are missing.
-fn present(document: Document, blobs: &BTreeMap<Digest, (u64, u64)>) -> Result<Document> {
+fn present(mut document: Document, blobs: &BTreeMap<Digest, (u64, u64)>) -> Result<Document> {
     let is_there = |entry: &Descriptor| blobs.contains_key(&entry.digest);
-    let present = match document {
-        Document::Image(manifest) => Document::Image(manifest),
-        Document::Index(mut entries) => {
+    match &mut document {
+        Document::Image(_) => {}
+        Document::Index(entries) => {
             entries.retain(|(_, entry)| is_there(entry));
-            Document::Index(entries)
+            if entries.is_empty() {
+                return Err(missing("every image of its index"));
+            }
         }
-        Document::Unnamed(mut entries) => {
-            entries.retain(is_there);
-            Document::Unnamed(entries)
-        }
-    };
-    match &present {
-        Document::Index(entries) if entries.is_empty() => Err(missing("every image of its index")),
-        _ => Ok(present),
+        Document::Unnamed(entries) => entries.retain(is_there),
     }
+    Ok(document)
 }
 
 /// The only image of a layout's index. An image with two names occurs in it twice.

@@ -261,27 +261,23 @@ fn apply_flags(kubeconfig: &mut Kubeconfig, context: &str, args: &ConnectionOpti
     if let Some(server) = cluster.server.take() {
         cluster.server = Some(with_scheme(server, cluster, has_certificate));
     }
-    for named in kubeconfig.auth_infos.iter_mut().filter(|named| named.name == user_name) {
-        if let Some(user) = &mut named.auth_info {
-            *user = overridden(std::mem::take(user), Vec::new())?;
-            trim_token_file(user)?;
-        }
-    }
     check_client_files(args)?;
     let overrides = user_flags(args);
-    if overrides.is_empty() {
-        return Ok(());
-    }
     let known = kubeconfig.auth_infos.iter().position(|named| named.name == user_name);
     let index = known.unwrap_or(kubeconfig.auth_infos.len());
     if known.is_none() {
+        if overrides.is_empty() {
+            return Ok(());
+        }
         kubeconfig.auth_infos.push(NamedAuthInfo {
             name: user_name,
             ..NamedAuthInfo::default()
         });
     }
     let slot = &mut kubeconfig.auth_infos[index].auth_info;
-    *slot = Some(overridden(slot.take().unwrap_or_default(), overrides)?);
+    let mut user = overridden(slot.take().unwrap_or_default(), overrides)?;
+    trim_token_file(&mut user)?;
+    *slot = Some(user);
     Ok(())
 }
 

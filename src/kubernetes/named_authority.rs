@@ -48,13 +48,8 @@ pub(super) fn trust(tls: &mut ClientConfig, authorities: &[Vec<u8>]) {
 /// `None`: there is no authority, or one that cannot be read, which kube reports.
 fn of(authorities: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
     let authorities: Vec<_> = authorities.iter().cloned().map(CertificateDer::from).collect();
-    let signed = signed_by(&authorities, provider)?;
-    let inner = Arc::clone(&signed);
-    Some(Arc::new(NamedAuthority {
-        authorities,
-        signed,
-        inner,
-    }))
+    let inner = signed_by(&authorities, Arc::clone(&provider))?;
+    Some(beside(inner, authorities, provider))
 }
 
 /// `None`: there is no authority, or one that cannot be read.

@@ -12,8 +12,8 @@ use super::names::ClusterName;
 
 /// The field selector of warnings.
 pub(crate) const WARNINGS: &str = "type=Warning";
-/// That of what autoscalers say of Pods that wait for a node, and of images that are being pulled, which shows that what kept a
-/// Pod before has passed. Those are of the type Normal, like what is said of every Pod that starts or ends.
+/// The field selector of Events that show progress: an autoscaler adds a node for a Pod, or an image is being pulled, so that its
+/// volumes are mounted. They are of the type Normal, like the Events of every Pod that starts or ends, which it leaves out.
 /// Source: cluster-autoscaler's `TriggeredScaleUp` and `NotTriggerScaleUp`, Karpenter's `Nominated`, the kubelet's `Pulling`.
 pub(crate) const PROGRESS: &str = "type=Normal,reason!=Scheduled,reason!=Pulled,reason!=Created,reason!=Started,\
      reason!=Killing,reason!=Completed,reason!=SuccessfulCreate,reason!=SuccessfulDelete,reason!=ScalingReplicaSet";

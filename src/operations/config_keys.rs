@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::diagnosis::Role;
+use crate::model::diagnosis::memory_limits::{Contradiction, contradiction};
 use crate::model::flink::settings::{ConfigMaps, Settings, config_maps};
 use crate::model::flink::{config_keys, owned_reason, script_keys, values, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
-use crate::model::{flink_deployment, main_container, quantity};
+use crate::model::{flink_deployment, main_container};
 use crate::progress;
 
 /// Rejects a configuration key that has no effect, or that the plugin sets itself.
@@ -80,7 +82,7 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
         );
         doubts.extend(small_limit(object).map(of_role));
     }
-    doubts.extend(fails_at_start(&manifests.job));
+    doubts.extend(lacks_job_id(&manifests.job));
     for doubt in &doubts {
         progress::warn(doubt);
     }
@@ -93,26 +95,22 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
 
 /// A limit below the memory of Flink's process, as only templates can say it: what sizes Flink sets both.
 fn small_limit(object: &Value) -> Option<String> {
-    let key = if object["kind"] == "Job" {
-        "jobmanager.memory.process.size"
+    let role = if object["kind"] == "Job" {
+        Role::JobManager
     } else {
-        "taskmanager.memory.process.size"
+        Role::TaskManager
     };
-    let main = main_container::of(object)?;
-    let limit = main["resources"]["limits"]["memory"].as_str()?;
-    let settings = Settings::of_object(object, &ConfigMaps::new());
-    let wanted = quantity::memory_flink(settings.get(key)?).ok()?;
-    (quantity::memory_kubernetes(limit).ok()? < wanted).then(|| {
-        let name = main["name"].as_str().unwrap_or_default();
-        format!(
-            "spec.containers[{name}].resources.limits.memory: {limit} is below {key}={wanted}, and Kubernetes ends a process that takes more than its limit"
-        )
-    })
+    let template = serde_json::from_value(object["spec"]["template"].clone()).ok()?;
+    let Contradiction { limit, key, wanted } = contradiction(&template, role)?;
+    let name = main_container::of(object)?["name"].as_str().unwrap_or_default();
+    Some(format!(
+        "spec.containers[{name}].resources.limits.memory: {limit} is below {key}={wanted}, and Kubernetes ends a process that takes more than its limit"
+    ))
 }
 
 /// A setting with which Flink runs a program only with a job ID, which it chooses itself with high availability only.
 /// Source: `ApplicationDispatcherBootstrap`, and `PackagedProgramApplication` of 2.3.
-fn fails_at_start(job: &Value) -> Option<String> {
+fn lacks_job_id(job: &Value) -> Option<String> {
     const KEY: &str = "execution.submit-failed-job-on-application-error";
     let settings = Settings::of_object(job, &ConfigMaps::new());
     let is_true = settings

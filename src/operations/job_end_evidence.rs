@@ -49,8 +49,8 @@ impl ClusterHandle {
     /// A delete removes the high-availability data after the Job, so data that is left was not given up.
     pub(super) async fn without_job(&self) -> Result<JobStatus> {
         let last = self.store.history().last_wanted();
-        let highly_available = last.and_then(|last| revision_spec::leader(last, &self.files)).is_some()
-            || self.live.deployment.is_some() && self.is_highly_available();
+        let highly_available =
+            self.recorded_leader().is_some() || self.live.deployment.is_some() && self.is_highly_available();
         if !highly_available || self.saved_at_its_end(last.map(|revision| revision.number)) {
             return Ok(JobStatus::Stopped);
         }
@@ -275,13 +275,15 @@ impl ClusterHandle {
     /// The ID under which the Job keeps high-availability data in ConfigMaps; if it is gone, that of the last revision.
     fn last_leader(&self) -> Option<String> {
         match self.live_leader() {
-            None if self.live.job.is_none() => {
-                let last = self.store.history().last_wanted();
-                last.and_then(|last| revision_spec::leader(last, &self.files))
-                    .map(|(id, _)| id)
-            }
+            None if self.live.job.is_none() => self.recorded_leader(),
             id => id,
         }
+    }
+
+    /// The ID under which the last revision keeps high-availability data in ConfigMaps.
+    fn recorded_leader(&self) -> Option<String> {
+        let last = self.store.history().last_wanted()?;
+        revision_spec::leader(last, &self.files).map(|(id, _)| id)
     }
 
     /// Whether the job continues by itself as soon as a JobManager runs.
@@ -300,14 +302,12 @@ impl ClusterHandle {
     /// Adds to the error where the state is kept of a job whose Flink does not answer.
     pub(crate) fn with_next_step(&self, error: Error) -> Error {
         let name = &self.name;
-        let last = self.store.history().last_wanted();
-        let last = last.and_then(|last| revision_spec::leader(last, &self.files));
         if self.recovers() {
             return error.hint(format!(
                 "its high availability restores it as soon as a JobManager runs: `kubectl flink wait {name} --for running`, then repeat the command"
             ));
         }
-        if self.is_highly_available() || last.is_some() {
+        if self.is_highly_available() || self.recorded_leader().is_some() {
             return error.hint(format!(
                 "`kubectl flink restart {name} --recover` starts the same revision again, from its last checkpoint"
             ));

@@ -11,7 +11,7 @@ use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::history::{FOUND, History, Revision, RevisionOutcome, RevisionState, Savepoint};
+use crate::history::{FOUND, History, Revision, RevisionOutcome, RevisionState};
 use crate::kubernetes::{clock, objects};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -92,11 +92,19 @@ pub(crate) async fn begin_on(
         step: Step::Stopping,
         ..Journal::begin(Kind::Stop, command, this_process(), &now, ending)
     };
-    acquire(handle, &journal, (savepoint, found), basis).await
+    let record = |history: &mut History| {
+        if let Some(found) = &found {
+            history.upsert_revision(found.clone());
+        }
+        if let Some(savepoint) = &savepoint {
+            history.record(savepoint.clone());
+        }
+    };
+    acquire(handle, &journal, basis, record).await
 }
 
-/// The revision of a cluster that was made by hand, or changed since, if its state is or will be known: `resume` needs both when
-/// its objects are gone. `None`: the history has it, or it cannot be made again.
+/// A new revision for a cluster that was made by hand, or changed since, if a savepoint of its job is or will be known: when its
+/// objects are deleted, `resume` needs both. `None`: the history has the revision, or the objects cannot be read as one.
 fn found(handle: &ClusterHandle, takes_savepoint: bool, now: &str) -> Option<Revision> {
     let has_state = takes_savepoint || handle.newest_state().is_some();
     if handle.known_revision().is_some() || !has_state {
@@ -165,7 +173,7 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parall
         ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
     };
     let basis = Basis::of(&handle.live);
-    acquire(handle, &journal, (None, None), &basis).await
+    acquire(handle, &journal, &basis, |_| {}).await
 }
 
 /// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
@@ -193,7 +201,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
         },
     };
     let basis = Basis::of(&handle.live);
-    let heartbeat = acquire(handle, &journal, (None, None), &basis).await?;
+    let heartbeat = acquire(handle, &journal, &basis, |_| {}).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -207,12 +215,12 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
     applied
 }
 
-/// Acquires the lock, and records the savepoint and the revision, if there are any.
+/// Acquires the lock, and writes what `record` adds to the history.
 async fn acquire(
     handle: &mut ClusterHandle,
     journal: &Journal,
-    (savepoint, revision): (Option<Savepoint>, Option<Revision>),
     basis: &Basis,
+    record: impl Fn(&mut History),
 ) -> Result<Heartbeat> {
     let left = handle.left_behind.take();
     let live = handle.live_revision();
@@ -220,12 +228,7 @@ async fn acquire(
         let other = left.as_ref().filter(|left| left.new_revision != journal.new_revision);
         history.drop_revision_of(other, live, &journal.started_at);
         history.keep_rollback_of(other, &journal.started_at);
-        if let Some(revision) = &revision {
-            history.upsert_revision(revision.clone());
-        }
-        if let Some(savepoint) = &savepoint {
-            history.record(savepoint.clone());
-        }
+        record(history);
     };
     let entry = Entry {
         basis,

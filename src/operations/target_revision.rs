@@ -42,11 +42,11 @@ pub(crate) struct StatedVersion<'a> {
     pub(crate) image: ImageOptions<'a>,
 }
 
-/// Checks that a cluster may be changed, which starts it. `suspended`: its file says that it is.
+/// Refuses to change a cluster that its file describes as `suspended`: a change would start it.
 ///
 /// # Errors
-/// Conflict when it is to stay suspended.
-pub(crate) fn check_started(name: &ClusterName, suspended: bool) -> Result<()> {
+/// Conflict when it is suspended.
+pub(crate) fn refuse_suspended(name: &ClusterName, suspended: bool) -> Result<()> {
     if !suspended {
         return Ok(());
     }

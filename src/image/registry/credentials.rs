@@ -116,16 +116,12 @@ impl LoginFile {
     }
 
     fn look(&self, registry: &str, name: &str) -> Result<Option<Credentials>> {
-        if name != registry {
-            // A program that keeps credentials knows registries only.
-            return if self.has(name) {
-                self.find(registry, name)
-            } else {
-                Ok(None)
-            };
+        // A program that keeps credentials knows registries only.
+        if name != registry && !self.has(name) {
+            return Ok(None);
         }
-        if registry != "docker.io" {
-            return self.find(registry, registry);
+        if name != "docker.io" {
+            return self.find(registry, name);
         }
         for name in DOCKER_HUB {
             if let Some(found) = self.find(registry, name)? {

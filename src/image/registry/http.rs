@@ -118,7 +118,7 @@ impl Http {
         self.client
             .request(request)
             .await
-            .map_err(|error| unconnected(&host, &innermost(&error)))
+            .map_err(|error| connection_error(&host, &innermost(&error)))
     }
 
     /// Sends a request without a body, and follows redirects. Returns the answer and the URL that answered. Credentials
@@ -157,7 +157,7 @@ fn unreachable(host: &str, why: &str) -> Error {
 }
 
 /// The error of a connection: what is wrong with TLS has a flag.
-fn unconnected(host: &str, why: &str) -> Error {
+fn connection_error(host: &str, why: &str) -> Error {
     // The words of rustls for an answer without TLS.
     if why.contains("InvalidContentType") {
         return unreachable(host, "it does not speak TLS")
@@ -304,7 +304,7 @@ mod tests {
     fn another_authority_is_a_hint_only_where_it_helps() {
         let hints = |fault: CertificateError| {
             let why = rustls::Error::InvalidCertificate(fault).to_string();
-            unconnected("registry.example", &why).hints
+            connection_error("registry.example", &why).hints
         };
         let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let (time, not_after) = (time(2), time(1));

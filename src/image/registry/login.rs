@@ -41,11 +41,16 @@ struct State {
     files: Option<Arc<LoginFiles>>,
     /// The name of the login for each repository, see [`LoginFiles::name`].
     names: HashMap<String, String>,
-    /// By these names. They are looked for once, when they are needed.
-    credentials: HashMap<String, Option<Credentials>>,
-    /// By the same names: why there are none, although a program or a file should have them.
-    failures: HashMap<String, Error>,
+    /// By these names. They are looked for once, when they are needed. An error is why there are none, although a program or
+    /// a file should have them.
+    credentials: HashMap<String, Result<Option<Credentials>>>,
     tokens: HashMap<String, (HeaderValue, Instant)>,
+}
+
+impl State {
+    fn credentials_of(&self, repository: &str) -> Option<&Result<Option<Credentials>>> {
+        self.credentials.get(self.names.get(repository)?)
+    }
 }
 
 #[derive(Deserialize)]
@@ -75,15 +80,13 @@ impl Login {
 
     pub(crate) async fn is_known(&self, repository: &str) -> bool {
         let state = self.state.lock().await;
-        let name = state.names.get(repository);
-        name.and_then(|name| state.credentials.get(name))
-            .is_some_and(Option::is_some)
+        matches!(state.credentials_of(repository), Some(Ok(Some(_))))
     }
 
     /// Why a repository is accessed without its credentials, if a program or a file should have them.
     pub(crate) async fn failure(&self, repository: &str) -> Option<Error> {
         let state = self.state.lock().await;
-        state.failures.get(state.names.get(repository)?).cloned()
+        state.credentials_of(repository)?.as_ref().err().cloned()
     }
 
     /// The header `Authorization` for requests of these scopes, about a repository; `None` before the registry has
@@ -97,7 +100,7 @@ impl Login {
         let files = Arc::clone(state.files.get_or_insert_with(read));
         let named = || files.name(&self.registry, repository);
         let name = state.names.entry(repository.to_owned()).or_insert_with(named).clone();
-        let credentials = if let Some(known) = state.credentials.get(&name) {
+        let found = if let Some(known) = state.credentials.get(&name) {
             known.clone()
         } else {
             // The credential helper may take time, and parallel work must not wait for it.
@@ -106,16 +109,18 @@ impl Login {
             let found = looking
                 .await
                 .map_err(|e| Error::failure("credentials are not looked for").because(e))?;
-            let found = match found {
-                // As in `docker pull`: an image that anyone may read needs none.
-                Err(error) if error.kind == Kind::Forbidden => {
-                    state.failures.insert(name.clone(), error);
-                    None
-                }
-                found => found?,
-            };
-            state.credentials.insert(name.clone(), found.clone());
+            // As in `docker pull`: an image that anyone may read needs none.
+            if let Err(error) = &found
+                && error.kind != Kind::Forbidden
+            {
+                return Err(error.clone());
+            }
+            state.credentials.insert(name, found.clone());
             found
+        };
+        let (credentials, failure) = match found {
+            Ok(credentials) => (credentials, None),
+            Err(failure) => (None, Some(failure)),
         };
         let Challenge::Bearer { realm, service } = challenge else {
             return match credentials {
@@ -133,8 +138,8 @@ impl Login {
         let token = self
             .token(http, &realm, service.as_deref(), scopes, credentials.as_ref())
             .await;
-        let token = match (token, state.failures.get(&name)) {
-            (Err(error), Some(failure)) if error.kind == Kind::Forbidden => return Err(failure.clone()),
+        let token = match (token, failure) {
+            (Err(error), Some(failure)) if error.kind == Kind::Forbidden => return Err(failure),
             (token, _) => token?,
         };
         let life = Duration::from_secs(token.seconds.unwrap_or(LIFE));

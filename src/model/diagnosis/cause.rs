@@ -94,16 +94,23 @@ impl Cause {
         }
         // The general hints are guesses from an exit code; with a known failure in the log they would only distract.
         if !log.hints.is_empty() {
-            let other = self.log_of.as_ref().map(|of| match of.role {
-                Role::JobManager => "taskmanager",
-                Role::TaskManager => "jobmanager",
-            });
-            let of_other = |hint: &&String| {
-                other.is_some_and(|other| hint.contains(other)) && log.kind == Some(CauseKind::OutOfMemory)
-            };
-            self.hints = log.hints.iter().filter(|hint| !of_other(hint)).cloned().collect();
+            self.hints.clone_from(&log.hints);
+            if let Some(role) = self.log_of.as_ref().map(|of| of.role) {
+                self.keep_memory_hints_of(role);
+            }
         }
         self
+    }
+
+    /// Of hints about memory, keeps those for this role.
+    pub(super) fn keep_memory_hints_of(&mut self, role: Role) {
+        let other = match role {
+            Role::JobManager => "taskmanager",
+            Role::TaskManager => "jobmanager",
+        };
+        if self.kind == CauseKind::OutOfMemory {
+            self.hints.retain(|hint| !hint.contains(other));
+        }
     }
 
     /// This cause with the findings of the JobManager's log, if the log shows no job; `None`: there was a job.

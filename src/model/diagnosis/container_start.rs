@@ -22,7 +22,7 @@ pub(super) fn non_root(said: &str, container: &str, image: &str) -> Option<Strin
     }
 }
 
-/// How to fix a container that the runtime refuses to create or to start, by its words. Source: runc's `libcontainer`.
+/// How to fix a container that the runtime refuses to create or to start, from its message. Source: runc's `libcontainer`.
 pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
     if said.contains("error mounting") || said.contains("mount a directory onto a file") {
         "a volume cannot be mounted at its path: a file is mounted onto a directory, or the other way round: check mountPath and subPath in \
@@ -35,7 +35,7 @@ pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
     }
 }
 
-/// What is said of a Pod, `who`, whose sandbox the kubelet cannot create. Source: containerd's and CRI-O's `RunPodSandbox`.
+/// The note about the Pod `who`, whose sandbox the kubelet cannot create. Source: containerd's and CRI-O's `RunPodSandbox`.
 pub(super) fn no_sandbox(who: &str, said: &str, memory_flag: &str) -> Note {
     let has = |any: &[&str]| any.iter().any(|words| said.contains(words));
     let hint = if has(&["no runtime for", "runtime handler", "RuntimeHandler"]) {

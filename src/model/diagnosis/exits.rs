@@ -74,7 +74,7 @@ pub(super) fn log_of(observed: &Observed, role: Role) -> Option<PodContainer> {
     })
 }
 
-/// The same for what happens now: that of a container which runs comes first. Those that ended before it say nothing of it.
+/// The container of a role whose log shows what happens now: one that runs; otherwise that of [`log_of`].
 pub(super) fn log_now(observed: &Observed, role: Role) -> Option<PodContainer> {
     let runs = |pod: &&Pod| {
         let state = pods::main_status(pod).and_then(|status| status.state.as_ref());
@@ -86,7 +86,8 @@ pub(super) fn log_now(observed: &Observed, role: Role) -> Option<PodContainer> {
         .or_else(|| log_of(observed, role))
 }
 
-fn present_log(pod: &Pod, role: Role) -> Option<PodContainer> {
+/// The present log of the Flink container of a Pod.
+pub(crate) fn present_log(pod: &Pod, role: Role) -> Option<PodContainer> {
     Some(PodContainer {
         pod: pods::name(pod).to_owned(),
         role,

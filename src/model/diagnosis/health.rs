@@ -394,9 +394,9 @@ fn explained(cause: Cause, exception: &Exception, observed: &Observed) -> Cause 
         return cause.evidence(one_line(exception.stack_trace.lines().next().unwrap_or_default()));
     };
     let mut cause = cause.with_log(&found);
-    if exception.task.is_some() && cause.kind == CauseKind::OutOfMemory {
+    if exception.task.is_some() {
         // Tasks run on TaskManagers.
-        cause.hints.retain(|hint| !hint.contains("jobmanager"));
+        cause.keep_memory_hints_of(Role::TaskManager);
     }
     // TaskManagers deserialize operators that the JobManager could load: there a class is missing that it has. A class that
     // an operator loads by itself, such as a driver, may be missing on both. Source: `StreamConfig`, whose exception this

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::trace::Level;
 
-/// A record without the fields that say nothing of a failure.
+/// The fields of a record that can describe a failure.
 pub(super) struct JsonRecord {
     pub(super) level: Level,
     pub(super) message: String,
-    /// The stack trace, or what its fields have of it; may be empty.
+    /// The stack trace, or the class and the message of the exception; may be empty.
     pub(super) trace: String,
 }
 

@@ -11,13 +11,13 @@ use crate::model::main_container;
 use crate::model::quantity::{Memory, memory_flink, memory_kubernetes};
 
 /// A container's limit and the memory that Flink is configured to use, if the limit is lower.
-struct Contradiction {
-    limit: String,
-    key: &'static str,
-    wanted: Memory,
+pub(crate) struct Contradiction {
+    pub(crate) limit: String,
+    pub(crate) key: &'static str,
+    pub(crate) wanted: Memory,
 }
 
-fn contradiction(template: &PodTemplateSpec, role: Role) -> Option<Contradiction> {
+pub(crate) fn contradiction(template: &PodTemplateSpec, role: Role) -> Option<Contradiction> {
     let key = match role {
         Role::JobManager => "jobmanager.memory.process.size",
         Role::TaskManager => "taskmanager.memory.process.size",

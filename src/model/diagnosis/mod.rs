@@ -17,7 +17,7 @@ pub(crate) mod job_outcome;
 mod json_log;
 mod known_failures;
 mod log;
-mod memory_limits;
+pub(crate) mod memory_limits;
 mod nodes;
 mod objects;
 mod observed;
@@ -32,6 +32,7 @@ use k8s_openapi::jiff::SignedDuration;
 
 pub use cause::CauseKind;
 pub(crate) use cause::{Cause, Severity, with_name};
+pub(crate) use exits::present_log;
 pub(crate) use health::{is_wrong, problems, unseen_job};
 pub(crate) use log::{LogCause, checkpoint_failure, first_line, trace_summary};
 pub use log::{last_line, mentions_job, root_cause};

@@ -1,5 +1,7 @@
 //! Nodes that do not respond, or that Pods have to leave.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -8,9 +10,6 @@ use super::{Cause, CauseKind, Grace, pods};
 
 /// How long a Pod may outlive the moment at which its kubelet kills it.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
-
-/// How far apart the ends of Pods are at most that a node ends when it shuts down.
-const TOGETHER: SignedDuration = SignedDuration::from_mins(2);
 
 /// Checks for Pods on a node that does not respond. Source: the node lifecycle controller's Event and condition.
 pub(super) fn lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
@@ -67,33 +66,18 @@ pub(super) fn tainted(observed: &Observed, now: Timestamp) -> Option<Cause> {
     )
 }
 
-/// Number of times that Pods were removed: those that a node ended together when it shut down are one.
-/// Source: the kubelet's node shutdown manager, whose reason is Terminated, and was NodeShutdown and Shutdown.
+/// Number of times that Pods were removed: those that a node ended when it shut down are one.
 pub(super) fn removals<'a>(removed: impl Iterator<Item = &'a Pod>) -> u32 {
-    let mut shutdowns: Vec<(&str, Timestamp)> = Vec::new();
-    let mut times = 0;
-    for pod in removed {
-        let shutdown = shutdown(pod);
-        let is_known = shutdown.is_some_and(|(node, at)| {
-            shutdowns
-                .iter()
-                .any(|(other, then)| *other == node && at.duration_since(*then).abs() <= TOGETHER)
-        });
-        if !is_known {
-            times += 1;
-        }
-        shutdowns.extend(shutdown);
-    }
-    times
+    let mut nodes = BTreeSet::new();
+    let counted = removed.filter(|&pod| node_that_shut_down(pod).is_none_or(|node| nodes.insert(node)));
+    u32::try_from(counted.count()).unwrap_or(u32::MAX)
 }
 
-/// The node whose shutdown ended a Pod, and when.
-fn shutdown(pod: &Pod) -> Option<(&str, Timestamp)> {
+/// The node whose shutdown ended a Pod. Source: the kubelet's node shutdown manager. NodeShutdown is its reason for a Pod that it
+/// does not admit any more.
+fn node_that_shut_down(pod: &Pod) -> Option<&str> {
     let reason = pod.status.as_ref()?.reason.as_deref()?;
-    if !matches!(reason, "Terminated" | "NodeShutdown" | "Shutdown") {
-        return None;
-    }
-    Some((node_of(pod)?, pods::displaced_at(pod)?))
+    node_of(pod).filter(|_| matches!(reason, "Terminated" | "NodeShutdown"))
 }
 
 fn node_of(pod: &Pod) -> Option<&str> {

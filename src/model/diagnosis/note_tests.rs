@@ -53,16 +53,6 @@ fn transient_problems_are_only_a_note() {
             ("Pod", JM),
             "FailedAttachVolume",
             "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't be attached to another",
-            -100,
-            1,
-        )
-        .notes("exclusively attached");
-    case("node of a Pod that has gone, which does not answer")
-        .waits(JM, "ContainerCreating", "")
-        .event(
-            ("Pod", JM),
-            "FailedAttachVolume",
-            "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't be attached to another",
             -390,
             1,
         )
@@ -118,20 +108,6 @@ fn transient_problems_are_only_a_note() {
     case("gated")
         .pod(JM, json!({"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}}))
         .notes("scheduling gate");
-}
-
-#[test]
-fn a_volume_that_was_mounted_late_is_no_cause_while_an_image_is_pulled() {
-    let mut observed = cluster();
-    waits(&mut observed, JM, "ContainerCreating", "");
-    let said = "MountVolume.SetUp failed for volume \"conf\" : failed to sync configmap cache: timed out waiting for the condition";
-    event(&mut observed, ("Pod", JM), "FailedMount", said, -60, 1);
-    assert_eq!(cause(&observed, "not mounted").kind, CauseKind::Volume);
-    event(&mut observed, ("Pod", JM), "Pulling", "Pulling image \"app:1\"", -50, 1);
-    let Verdict::Going { note, .. } = judge(&observed) else {
-        panic!("{:?}", judge(&observed));
-    };
-    assert_eq!(note, None);
 }
 
 #[test]

@@ -32,12 +32,12 @@ const HINTS: [(&str, &str); 13] = [
     (
         // Newer schedulers do not name the taint.
         "untolerated taint",
-        "kubectl describe nodes shows the taints: those of a fault (node.kubernetes.io/…) go with it, others need tolerations in the \
-         Pod template",
+        "kubectl describe nodes shows the taints: Kubernetes removes those of a fault (node.kubernetes.io/…) when it has passed, \
+         others need tolerations in the Pod template",
     ),
     (
         "were unschedulable",
-        "nodes are cordoned: kubectl get nodes shows which, and `kubectl uncordon` takes them back",
+        "nodes are cordoned: kubectl get nodes shows which, and `kubectl uncordon NODE` makes it schedulable again",
     ),
     (
         "node affinity/selector",

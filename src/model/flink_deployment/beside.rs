@@ -7,7 +7,7 @@ use crate::model::names::MASTER;
 use crate::model::pod_template::checks;
 
 /// Adds the doubts about an object, and the Services to which it leads.
-pub(super) fn look(kind: &str, source: &str, fields: &Map<String, Value>, found: &mut Documents) {
+pub(super) fn check(kind: &str, source: &str, fields: &Map<String, Value>, found: &mut Documents) {
     if kind == "Service" {
         let name = fields.get("metadata").and_then(|metadata| metadata["name"].as_str());
         found.services.extend(name.map(ToOwned::to_owned));
@@ -19,7 +19,7 @@ pub(super) fn look(kind: &str, source: &str, fields: &Map<String, Value>, found:
         .into_iter()
         .filter_map(|(path, selector)| checks::selects_nothing(&format!("{source}: {kind}: {path}"), selector, &[]));
     found.doubts.extend(doubts);
-    found.doubts.extend(refers_to_us(kind, source, spec));
+    found.doubts.extend(refers_to_flink_deployment(kind, source, spec));
     let mut services = Vec::new();
     backends(spec, &mut services);
     services.sort_unstable();
@@ -29,8 +29,8 @@ pub(super) fn look(kind: &str, source: &str, fields: &Map<String, Value>, found:
     found.backends.extend(services);
 }
 
-/// Why an object does nothing that refers to a FlinkDeployment, such as an autoscaler: there is none.
-fn refers_to_us(kind: &str, source: &str, spec: &Value) -> Option<String> {
+/// Why an object that refers to a FlinkDeployment, such as an autoscaler, does nothing: no FlinkDeployment is created.
+fn refers_to_flink_deployment(kind: &str, source: &str, spec: &Value) -> Option<String> {
     let references = ["jobReference", "scaleTargetRef", "targetRef"];
     let reference = references.iter().find(|reference| spec[**reference]["kind"] == KIND)?;
     Some(format!(

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::fields::Faults;
 use crate::model::config::Config;
 use crate::model::flink::{FlinkVersion, Role};
+use crate::model::pod_template::checks::list;
 use crate::model::pod_template::{self, MAIN_CONTAINER};
 
 /// Gives such a jar to the entrypoint, or warns if the release takes none.
@@ -27,10 +28,6 @@ pub(super) fn hand_over(uri: &str, layer: &mut Config, faults: &mut Faults) {
                       them. Fill its volume with spec.podTemplate, which applies to both roles";
         faults.warn("spec.job.jarURI", reason);
     }
-}
-
-fn list<'a>(of: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    of[field].as_array().into_iter().flatten()
 }
 
 /// Whether Flink's container of a role has the file in a volume. An empty one has what an init container puts there.

@@ -252,7 +252,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
             match foreign::kind(other, root.fields()) {
                 Some(reason) => faults.refuse("kind", reason),
                 None => {
-                    beside::look(other, source, root.fields(), found);
+                    beside::check(other, source, root.fields(), found);
                     let name = root.section("metadata", faults).and_then(|mut it| it.take("name"));
                     let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
                     found

@@ -10,7 +10,7 @@ use super::resources::scalar;
 use crate::model::config::{Config, PullPolicy};
 use crate::model::flink::Role;
 use crate::model::keyword::Keyword;
-use crate::model::pod_template::{MAIN_CONTAINER, replaced_lists};
+use crate::model::pod_template::{MAIN_CONTAINER, checks, replaced_lists};
 
 const ROLES: [(Role, &str); 2] = [
     (Role::JobManager, "spec.jobManager"),
@@ -133,10 +133,8 @@ pub(super) fn take_image(layer: &mut Config) {
 }
 
 fn image_of(template: Option<&Value>) -> Option<String> {
-    let containers = template?["spec"]["containers"].as_array()?;
-    let main = containers
-        .iter()
-        .find(|container| container["name"] == MAIN_CONTAINER)?;
+    let mut containers = checks::list(&template?["spec"], "containers");
+    let main = containers.find(|container| container["name"] == MAIN_CONTAINER)?;
     // Charts leave an empty one.
     let image = main["image"].as_str().filter(|image| !image.trim().is_empty());
     image.map(ToOwned::to_owned)

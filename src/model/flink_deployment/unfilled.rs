@@ -26,7 +26,7 @@ const POD_TEMPLATES: [&str; 3] = [
     "spec.jobManager.podTemplate.spec",
     "spec.taskManager.podTemplate.spec",
 ];
-const OTHERS: [&str; 3] = ["imagePullSecrets", "nodeSelector", "volumes"];
+const PARTS_WITH_NAMES: [&str; 3] = ["imagePullSecrets", "nodeSelector", "volumes"];
 
 /// Rejects names that contain `{{ … }}` or `${…}`, and warns of arguments and configuration that do.
 pub(super) fn check(fields: &Map<String, Value>, faults: &mut Faults) {
@@ -54,7 +54,7 @@ pub(super) fn check(fields: &Map<String, Value>, faults: &mut Faults) {
         }
     }
     for path in POD_TEMPLATES {
-        for field in OTHERS {
+        for field in PARTS_WITH_NAMES {
             if let Some(part) = find(fields, path).and_then(|pod| pod.get(field)) {
                 warn_of_all(&format!("{path}.{field}"), part, faults);
             }

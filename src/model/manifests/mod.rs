@@ -237,7 +237,7 @@ fn selector(spec: &Spec, component: &str) -> Value {
 
 /// The selector of the Deployment. One in the template that has more labels than the cluster's own stays, as that of a cluster
 /// which kustomize or helm made: the selector of a Deployment cannot be changed.
-fn of_task_managers(deployment: &Value, spec: &Spec) -> Value {
+fn deployment_selector(deployment: &Value, spec: &Spec) -> Value {
     let own = selector(spec, TASK_MANAGER);
     let has = |labels: &Value, wanted: &Value| {
         let mut wanted = wanted.as_object().into_iter().flatten();
@@ -314,7 +314,7 @@ fn restart(job: &mut Value, policy: Restart) -> Result<()> {
 
 fn deployment(deployment: &mut Value, spec: &Spec, namespace: &str, generation: u64) -> Result<()> {
     annotate(deployment, spec, generation)?;
-    let selector = of_task_managers(deployment, spec);
+    let selector = deployment_selector(deployment, spec);
     let body = map(deployment, &["spec"])?;
     let replicas = if spec.layer.suspended { 0 } else { spec.task_managers };
     body.insert("replicas".to_owned(), json!(replicas));

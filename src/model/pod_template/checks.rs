@@ -23,7 +23,8 @@ const WRITTEN: [(&str, &str); 2] = [
     ("/tmp", "Flink keeps its files there"),
 ];
 
-fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+/// The elements of a field; none if it is no list.
+pub(crate) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value[field].as_array().into_iter().flatten()
 }
 
@@ -68,7 +69,7 @@ pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
             ));
         }
     }
-    found.extend(twice(pod, "volumes", "name", "spec"));
+    found.extend(volume_names(pod));
     found
 }
 
@@ -134,13 +135,12 @@ fn port_names(container: &Value, at: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Elements of a list that have the same key.
-fn twice(of: &Value, field: &str, key: &str, at: &str) -> Vec<(String, String)> {
+/// Volumes with the name of a volume before them.
+fn volume_names(pod: &Value) -> Vec<(String, String)> {
     let mut seen = BTreeSet::new();
-    let said = list(of, field).filter_map(|element| element[key].as_str());
-    let again = said.filter(|said| !seen.insert(*said));
+    let again = list(pod, "volumes").map(name).filter(|name| !seen.insert(*name));
     again
-        .map(|said| (format!("{at}.{field}[{said}]"), format!("this {key} occurs twice")))
+        .map(|name| (format!("spec.volumes[{name}]"), "this name occurs twice".to_owned()))
         .collect()
 }
 

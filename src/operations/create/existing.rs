@@ -25,7 +25,7 @@ use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock::Creation;
 use crate::operations::report::{OperationResult, Outcome, Report};
-use crate::operations::target_revision::{TargetRevision, check_started};
+use crate::operations::target_revision::{TargetRevision, refuse_suspended};
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::{self, ChangeOptions, take_over};
 use crate::progress;
@@ -41,22 +41,29 @@ pub(crate) fn note_savepoint(store: &HistoryStore, spec: &Spec) {
     }
 }
 
+/// The version to which a command changes an existing cluster.
+pub(crate) struct NewVersion {
+    pub(crate) spec: Spec,
+    /// The user's own templates.
+    pub(crate) templates: Option<Templates>,
+    pub(crate) image: Option<JobImage>,
+}
+
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
 /// nothing is done, also where the job does not run: `live` has its objects then. `left`: its unfinished creation, which has no
 /// running process any more.
 pub(crate) async fn replace(
     cluster: &Cluster,
-    spec: Spec,
-    own: Option<Templates>,
-    image: Option<JobImage>,
-    (change, how): (&ChangeOptions, &CreateOptions<'_>),
+    described: NewVersion,
+    change: &ChangeOptions,
+    how: &CreateOptions<'_>,
     left: Option<Journal>,
     live: &mut LiveObjects,
 ) -> Result<Created> {
-    let mut handle = read(cluster, &spec.name, change).await?;
+    let mut handle = read(cluster, &described.spec.name, change).await?;
     handle.left_behind = left;
-    let suspended = spec.layer.suspended;
-    let (name, mut wanted) = target(&handle, spec, own, image)?;
+    let suspended = described.spec.layer.suspended;
+    let (name, mut wanted) = target(&handle, described)?;
     let is_free = handle.left_behind.is_some() || handle.store.history().open_journal().is_none();
     if is_free && handle.live.job.is_some() {
         let (number, old) = handle.current()?;
@@ -64,7 +71,7 @@ pub(crate) async fn replace(
         let new = wanted.build_as(&old, namespace, number)?;
         let is_same = new == old.build(None, namespace, number)? && how.restore_from.is_none();
         if !is_same && let Some(failed) = FirstAttempt::find(&mut handle).await? {
-            check_started(&name, suspended)?;
+            refuse_suspended(&name, suspended)?;
             let report = Box::pin(failed.replace(handle, wanted, change)).await?;
             return Ok(Created::ended(&name, report));
         }
@@ -101,7 +108,7 @@ pub(crate) async fn replace(
         }
     }
     if is_free {
-        check_started(&name, suspended)?;
+        refuse_suspended(&name, suspended)?;
     }
     wanted.restore_from.clone_from(&how.restore_from);
     let report = upgrade::change(handle, wanted, change, how.changed_by).await?;
@@ -115,20 +122,19 @@ pub(crate) async fn replace(
 /// `differs`, when the cluster came up or this is not known.
 pub(crate) async fn replace_failed(
     cluster: &Cluster,
-    spec: Spec,
-    own: Option<Templates>,
-    image: Option<JobImage>,
+    described: NewVersion,
     change: &ChangeOptions,
-    (left, differs): (Option<Journal>, Error),
+    left: Option<Journal>,
+    differs: Error,
 ) -> Result<Created> {
-    let mut handle = read(cluster, &spec.name, change).await?;
+    let mut handle = read(cluster, &described.spec.name, change).await?;
     // An operation that began since is not it.
     handle.left_behind = left;
     let Some(failed) = FirstAttempt::find(&mut handle).await? else {
         return Err(differs);
     };
-    check_started(&spec.name, spec.layer.suspended)?;
-    let (name, wanted) = target(&handle, spec, own, image)?;
+    refuse_suspended(&described.spec.name, described.spec.layer.suspended)?;
+    let (name, wanted) = target(&handle, described)?;
     let report = Box::pin(failed.replace(handle, wanted, change)).await?;
     Ok(Created::ended(&name, report))
 }
@@ -137,15 +143,13 @@ pub(crate) async fn replace_failed(
 /// JobManager of its own ever ran.
 pub(crate) async fn replace_again(
     cluster: &Cluster,
-    spec: Spec,
-    own: Option<Templates>,
-    image: Option<JobImage>,
+    described: NewVersion,
     change: &ChangeOptions,
     left: &Journal,
 ) -> Result<Created> {
-    check_started(&spec.name, spec.layer.suspended)?;
-    let mut handle = read(cluster, &spec.name, change).await?;
-    let (name, wanted) = target(&handle, spec, own, image)?;
+    refuse_suspended(&described.spec.name, described.spec.layer.suspended)?;
+    let mut handle = read(cluster, &described.spec.name, change).await?;
+    let (name, wanted) = target(&handle, described)?;
     if left.start == wanted.restore_from
         && take_over::is_same(&handle, left, &wanted, (Command::Create, change.strategy))
     {
@@ -185,14 +189,10 @@ async fn read(cluster: &Cluster, name: &ClusterName, change: &ChangeOptions) -> 
     Ok(handle)
 }
 
-fn target(
-    handle: &ClusterHandle,
-    spec: Spec,
-    own: Option<Templates>,
-    image: Option<JobImage>,
-) -> Result<(ClusterName, TargetRevision)> {
+fn target(handle: &ClusterHandle, described: NewVersion) -> Result<(ClusterName, TargetRevision)> {
+    let NewVersion { spec, templates, image } = described;
     let from_savepoint = spec.layer.from_savepoint.clone();
-    let wanted = TargetRevision::file(handle, handle.in_its_set(spec.layer), Config::default(), own)?;
+    let wanted = TargetRevision::file(handle, handle.in_its_set(spec.layer), Config::default(), templates)?;
     let wanted = TargetRevision {
         restore_from: from_savepoint,
         image,

@@ -20,7 +20,7 @@ use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::config_keys::check_pods;
-use crate::operations::create::existing::{Found, existing, note_savepoint, replace, replace_failed};
+use crate::operations::create::existing::{Found, NewVersion, existing, note_savepoint, replace, replace_failed};
 use crate::operations::deploy;
 use crate::operations::first_attempt;
 use crate::operations::image_check::{self, ImageCheck};
@@ -164,7 +164,11 @@ pub(crate) async fn create(
     let checks = checked(cluster, &spec, &draft);
     let (preflight, mut store) = image_check::beside(cluster, look, checks, |(preflight, _)| !preflight.exists).await?;
     store.set_limits(how.history_limits);
-    let given = own.then(|| templates.clone());
+    let described = |spec, image| NewVersion {
+        spec,
+        templates: own.then(|| templates.clone()),
+        image,
+    };
     let replaces = how.change.as_ref().filter(|_| how.replace);
     if let Some(change) = replaces
         && store
@@ -173,7 +177,7 @@ pub(crate) async fn create(
             .is_some_and(|open| open.kind == Kind::Change)
     {
         // It continues if it is the same.
-        return replace(cluster, spec, given, image, (change, how), None, live).await;
+        return replace(cluster, described(spec, image), change, how, None, live).await;
     }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
@@ -187,11 +191,11 @@ pub(crate) async fn create(
         .zip(how.change.as_ref())
         && left.step != Step::Waiting
     {
-        return existing::replace_again(cluster, spec, given, image, change, left).await;
+        return existing::replace_again(cluster, described(spec, image), change, left).await;
     }
     if preflight.exists {
         if let (Some(change), None) = (replaces, &left) {
-            return replace(cluster, spec, given, image, (change, how), None, live).await;
+            return replace(cluster, described(spec, image), change, how, None, live).await;
         }
         *live = LiveObjects {
             rights: live.rights.take(),
@@ -210,9 +214,9 @@ pub(crate) async fn create(
         // The Job that was read ends, unless the command fails.
         *live = LiveObjects::default();
         return match &how.change {
-            Some(change) if how.replace => replace(cluster, spec, given, image, (change, how), left, live).await,
+            Some(change) if how.replace => replace(cluster, described(spec, image), change, how, left, live).await,
             Some(change) if first_attempt::may_be(store.history(), revision) => {
-                Box::pin(replace_failed(cluster, spec, given, image, change, (left, differs))).await
+                Box::pin(replace_failed(cluster, described(spec, image), change, left, differs)).await
             }
             _ => Err(differs),
         };

@@ -81,9 +81,10 @@ pub(crate) async fn until_healthy(
     let flink = Flink::new(cluster, name);
     let begun = Instant::now();
     let comes_up = async {
-        let mut left = timeout;
+        let left = || timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+        let mut limit = timeout;
         loop {
-            let outcome = running(cluster, name, parallelism, left, &failures, |stage, note| {
+            let outcome = running(cluster, name, parallelism, limit, &failures, |stage, note| {
                 show_stage(step, name, stage, note);
             })
             .await?
@@ -96,7 +97,6 @@ pub(crate) async fn until_healthy(
                 checkpoint_at: None,
             };
             if let (WaitOutcome::Running { job_id, .. }, true) = (&up.outcome, checked) {
-                left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
                 step.stage_of(
                     CHECKPOINT_STAGE,
                     &format!("{name}: waiting for a first checkpoint"),
@@ -104,11 +104,11 @@ pub(crate) async fn until_healthy(
                 );
                 // From here on the job is not polled.
                 failures.suspect(job_id, timeout.unwrap_or(LONG));
-                match first_checkpoint(cluster, &flink, name, job_id, left).await? {
+                match first_checkpoint(cluster, &flink, name, job_id, left()).await? {
                     FirstCheckpoint::Completed(at) => up.checkpoint_at = Some(at),
                     FirstCheckpoint::None => {}
                     FirstCheckpoint::Restarted => {
-                        left = timeout.map(|limit| limit.saturating_sub(begun.elapsed()));
+                        limit = left();
                         continue;
                     }
                 }

@@ -20,7 +20,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::diagnosis::job_outcome;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Note, Observed, PodContainer, Role, Stage, Verdict, main_container, stage, unseen_job,
+    Cause, CauseKind, Grace, Note, Observed, PodContainer, Role, Stage, Verdict, present_log, stage, unseen_job,
     verdict, with_name,
 };
 use crate::model::flink::overview::{FlinkView, JobState};
@@ -314,16 +314,10 @@ pub(crate) async fn until_objects(
     watching.until(judge, late).await
 }
 
-/// The container of the newest JobManager. Without a container's name the API server refuses to give the log of a Pod that has
-/// several.
+/// The log of the newest JobManager.
 fn jobmanager_log(observed: &Observed) -> Option<PodContainer> {
     let pod = observed.pods_of(Role::JobManager).next_back()?;
-    Some(PodContainer {
-        pod: pod.metadata.name.clone()?,
-        role: Role::JobManager,
-        container: main_container(pod).unwrap_or_default().to_owned(),
-        previous: false,
-    })
+    present_log(pod, Role::JobManager)
 }
 
 /// The end according to the log; it is `unseen` if the log shows no job.

@@ -12,7 +12,7 @@ pub(super) const TWICE: KnownFailure = KnownFailure {
         &["is not an instance of org.apache.kafka."],
     ],
     hints: &[
-        "the library is twice on the class path, in the program's jar and in /opt/flink/lib: take it out of one of them",
+        "the library is twice on the class path, in the program's jar and in /opt/flink/lib: remove it from one of them",
     ],
 };
 
