@@ -325,7 +325,7 @@ mod tests {
         assert!(narrow.lines().all(|line| line.width() <= 15), "{narrow}");
         let deleted = [vec![path.to_owned(), "5d".to_owned()]];
         let text = plain(&table_within(Some(30), &["LAST SAVEPOINT", "AGE"], &[], deleted));
-        assert_eq!(text.lines().last(), Some("…oint-cea5e8-ea2814ed0488   5d"));
+        assert_eq!(text.lines().last(), Some("…int-cea5e8-ea2814ed0488   5d"));
     }
 
     /// What is asked for is not the task, or the key.
