@@ -50,6 +50,8 @@ pub(crate) trait StepReporter: Send {
         false
     }
     fn update(&mut self, _text: &str) {}
+    /// Shows what it waits for, and what keeps it waiting.
+    fn wait_for(&mut self, _text: &str, _note: Option<&str>) {}
     /// Shows the stage; the one before is finished, if it comes earlier in the order.
     fn stage(&mut self, _stage: &Stage<'_>) {}
     /// Shows a stage that waits for what its text says.

@@ -208,18 +208,10 @@ impl StepReporter for Step {
         self.say(text);
     }
 
-    fn stage(&mut self, stage: &Stage<'_>) {
-        if self.live.is_some() {
-            if let Some((order, goal)) = self.stage.take_if(|(order, _)| *order != stage.order)
-                && order < stage.order
-            {
-                self.leave('✔', GOOD, &goal);
-            }
-            self.stage = Some((stage.order, stage.goal.to_owned()));
-        }
-        let mut shown = stage.note;
+    fn wait_for(&mut self, text: &str, note: Option<&str>) {
+        let mut shown = note;
         if self.live.is_some()
-            && let Some(note) = stage.note
+            && let Some(note) = note
         {
             let held = self.held.take().filter(|(other, _)| other == note);
             let (_, since) = self
@@ -229,12 +221,24 @@ impl StepReporter for Step {
         } else {
             self.held = None;
         }
-        let text = if self.live.is_some() { stage.waits } else { stage.text };
         text.clone_into(&mut self.plain);
         self.say(&match shown {
             Some(note) => format!("{text} ({note})"),
             None => text.to_owned(),
         });
+    }
+
+    fn stage(&mut self, stage: &Stage<'_>) {
+        if self.live.is_some() {
+            if let Some((order, goal)) = self.stage.take_if(|(order, _)| *order != stage.order)
+                && order < stage.order
+            {
+                self.leave('✔', GOOD, &goal);
+            }
+            self.stage = Some((stage.order, stage.goal.to_owned()));
+        }
+        let text = if self.live.is_some() { stage.waits } else { stage.text };
+        self.wait_for(text, stage.note);
     }
 
     fn done(mut self: Box<Self>, text: &str) {
@@ -341,5 +345,20 @@ mod tests {
         let of = |millis| took(Duration::from_millis(millis));
         assert_eq!([of(40), of(9940), of(12_900)], ["0.0s", "9.9s", "12s"]);
         assert_eq!([of(119_000), of(125_000)], ["119s", "2m5s"]);
+    }
+
+    /// The error that follows a step without success has the cause.
+    #[test]
+    fn what_keeps_a_step_waiting_is_not_said_where_it_ends() {
+        let mut step = Step {
+            live: None,
+            said: String::new(),
+            plain: String::new(),
+            stage: None,
+            held: None,
+        };
+        step.wait_for("demo: 0 of 1 are up", Some("no image"));
+        assert_eq!(step.said, "demo: 0 of 1 are up (no image)");
+        assert_eq!(step.plain, "demo: 0 of 1 are up");
     }
 }

@@ -62,6 +62,7 @@ fn optional(kind: &str) -> &'static [&'static str] {
         "SavepointList" => &[
             "FAILURE", "IMAGE", "JOB", "FLINK", "FORMAT", "REVISION", "SIZE", "TAKEN BY",
         ],
+        "DeletedClusterList" => &["IMAGE", "PARALLELISM", "REVISION", "SAVEPOINT AGE"],
         "EventList" => &["SOURCE", "FIRST SEEN", "COUNT", "REASON"],
         "ExceptionList" => &["CONCURRENT", "TASKMANAGER", "LOCATION", "CLASS"],
         _ => &[],

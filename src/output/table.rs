@@ -31,7 +31,7 @@ const TEXTS: [&str; 15] = [
 /// A text whose end is shown: the registry is the same in all rows, the tag is not.
 const IMAGE: &str = "IMAGE";
 /// Columns that are cut where that is not enough, at their beginnings: the ends of paths, Pods and keys tell them apart.
-const NAMES: [&str; 6] = ["PATH", "FROM", "OBJECT", "POD", "NAME", "KEY"];
+const NAMES: [&str; 7] = ["PATH", "LAST SAVEPOINT", "FROM", "OBJECT", "POD", "NAME", "KEY"];
 /// How much of a text must be seen before other columns go.
 const TEXT: usize = 30;
 /// Columns that distinguish a name. If a text beside it has less than [`TEXT`], the rest of the name is cut first.
@@ -323,6 +323,9 @@ mod tests {
         );
         let narrow = print(15);
         assert!(narrow.lines().all(|line| line.width() <= 15), "{narrow}");
+        let deleted = [vec![path.to_owned(), "5d".to_owned()]];
+        let text = plain(&table_within(Some(30), &["LAST SAVEPOINT", "AGE"], &[], deleted));
+        assert_eq!(text.lines().last(), Some("…int-cea5e8-ea2814ed0488   5d"));
     }
 
     /// What is asked for is not the task, or the key.

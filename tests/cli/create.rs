@@ -115,3 +115,23 @@ fn a_cluster_that_cannot_be_created_does_not_keep_the_others() {
     let words = "error: cluster demo: cluster demo already exists in namespace default with a different spec";
     assert!(outcome.stderr.contains(words), "{outcome}");
 }
+
+#[test]
+fn folders_of_state_that_are_lost_with_the_pods_are_warned_of() {
+    let create = |flags: &[&str]| {
+        let sandbox = empty();
+        let command = ["create", "demo", "--image", "flink:2.3.0", "--no-wait"];
+        let folder = ["--savepoint-dir", "file:///storage/s"];
+        let outcome = sandbox.run(&[&command[..], &folder[..], flags].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        outcome.stderr.clone()
+    };
+    let lost = "warning: --savepoint-dir file:///storage/s of the JobManager is inside of the container";
+    let warned = create(&[]);
+    assert!(
+        warned.contains(lost) && warned.contains("--mount CLAIM:PATH"),
+        "{warned}"
+    );
+    let mounted = create(&["--mount", "storage:/storage"]);
+    assert!(!mounted.contains(lost), "{mounted}");
+}

@@ -68,6 +68,24 @@ fn a_savepoint_that_fails_leaves_the_job_running() {
     snapshot!(outcome);
 }
 
+/// Such as that of a volume that only the new version has.
+#[test]
+fn a_folder_that_the_running_pods_cannot_create_is_explained() {
+    let sandbox = running();
+    let server = &sandbox.server;
+    runs(server);
+    savepoint_fails(
+        server,
+        "java.util.concurrent.CompletionException: x\nCaused by: java.io.IOException: Failed to create savepoint directory at file:/storage/savepoints\n",
+    );
+    has_state(server, "RUNNING", false);
+    reports(server, 0, "a.Old: x", false);
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(6), "{outcome}");
+    let hint = "hint: the Pods that run now write it";
+    assert!(outcome.stderr.contains(hint), "{outcome}");
+}
+
 const NOT_SUPPORTED: &str =
     "java.io.IOException: x\n\tat a.B\nCaused by: java.lang.UnsupportedOperationException: Not supported yet.\n";
 

@@ -150,6 +150,7 @@ fn idle(observed: &Observed) -> Option<Cause> {
             if wanted == 1 { " is" } else { "s are" }
         ),
     )
+    .hint("kubectl flink resume NAME starts a job that was stopped again, from its savepoint")
     .hint("kubectl flink prune deletes what is left of clusters whose jobs have ended; their histories stay");
     for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
         let pod = pods::who(end.pod, Role::TaskManager);

@@ -103,12 +103,17 @@ pub(super) fn pulling(observed: &Observed, pod: &Pod) -> Option<String> {
         let part = event.involved_object.field_path.as_deref();
         part.is_none_or(|part| part == format!("spec.containers{{{}}}", status.name))
     };
+    // After "Failed" to pull the container's reason follows a moment later.
+    let of_pull = |event: &Event| match words(event) {
+        ("Failed", said) => said.starts_with("Failed to pull image") || said == "Error: ErrImagePull",
+        (reason, _) => reason == "Pulling",
+    };
     let by_event = observed
         .events_of_pod(pod)
         .filter(of_container)
         .rev()
         .find(|event| matches!(words(event).0, "Pulling" | "Pulled" | "Failed" | "Created" | "Started"))
-        .is_some_and(|event| words(event).0 == "Pulling");
+        .is_some_and(of_pull);
     (by_reason || by_event).then(|| image_of(pod, &status.name))
 }
 

@@ -167,6 +167,25 @@ fn after_the_end_of_a_pod_no_node_is_awaited() {
     assert_eq!(waits, "waiting for a Pod of the JobManager");
 }
 
+/// The kubelet's event comes before the container's reason, and it pulls again.
+#[test]
+fn a_pull_that_failed_is_still_a_pull() {
+    let mut observed = cluster();
+    waits(&mut observed, JM, "ContainerCreating", "");
+    for (at, reason, message) in [
+        (-30, "Pulling", "Pulling image \"app:1\""),
+        (-20, "Failed", "Failed to pull image \"app:1\": no such host"),
+        (-10, "Failed", "Error: ErrImagePull"),
+    ] {
+        event(&mut observed, ("Pod", JM), reason, message, at, 1);
+        let stage = stage(&observed);
+        assert!(matches!(stage, Stage::ImagePulling { .. }), "{message}: {stage}");
+    }
+    let other = "Error: CreateContainerConfigError";
+    event(&mut observed, ("Pod", JM), "Failed", other, -5, 1);
+    assert_eq!(stage(&observed), Stage::Scheduled);
+}
+
 #[test]
 fn stages_in_their_order() {
     let mut observed = cluster();

@@ -22,6 +22,7 @@ use crate::model::template::Templates;
 use crate::operations::config_keys::check_pods;
 use crate::operations::create::existing::{Found, NewVersion, existing, note_savepoint, replace, replace_failed};
 use crate::operations::deploy;
+use crate::operations::doctor;
 use crate::operations::first_attempt;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::lock::{self, Creation};
@@ -221,6 +222,7 @@ pub(crate) async fn create(
             _ => Err(differs),
         };
     }
+    warn_of_lost_state(&draft);
     if how.dry_run {
         return Ok(Created::dry_run(&spec, &draft));
     }
@@ -240,6 +242,14 @@ pub(crate) async fn create(
     let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
     deploy::create(cluster, &mut store, live, &spec.name, &begun, &objects).await?;
     Ok(created(cluster, &spec, command, store, generation))
+}
+
+fn warn_of_lost_state(objects: &Manifests) {
+    let lost = doctor::lost_state(&objects.job);
+    lost.iter().for_each(|finding| progress::warn(&finding.message));
+    if let Some(hint) = lost.first().and_then(|finding| finding.hint.as_deref()) {
+        progress::note(hint);
+    }
 }
 
 /// What is reported of a new cluster, and waited for.

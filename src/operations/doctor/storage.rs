@@ -1,6 +1,7 @@
 //! Checks where a cluster's state is stored, and whether its image can write there.
 
 use k8s_openapi::api::core::v1::{PodTemplateSpec, Volume};
+use serde_json::Value;
 
 use super::Finding;
 use crate::model::diagnosis::Severity;
@@ -15,6 +16,15 @@ pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding
         .into_iter()
         .map(|(flag, path)| judge(role, flag, path, template, &settings))
         .collect()
+}
+
+/// Folders to which a new cluster writes state that is lost with its Pods.
+pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
+    let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone());
+    let found = template.map(|template| state_paths("JobManager", &template));
+    let mut found = found.unwrap_or_default();
+    found.retain(|finding| finding.is_serious() && !finding.message.starts_with("--from-savepoint"));
+    found
 }
 
 fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, settings: &Settings) -> Finding {

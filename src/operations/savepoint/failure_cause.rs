@@ -114,6 +114,10 @@ pub(crate) async fn unwritten(flink: &Flink, savepoint: &Savepoint, cause: &str)
     if savepoint.format == "CANONICAL" && cause.contains("Not supported") {
         return error.hint("this state has no canonical form: --savepoint-format native writes it as it is");
     }
+    // Source: Flink's `AbstractFsCheckpointStorageAccess`.
+    if cause.contains("Failed to create savepoint directory") {
+        return error.hint("the Pods that run now write it: --savepoint-dir must be on a volume that they have, writable for Flink's user 9999, or in an object store");
+    }
     if running_tasks::were_missing(cause) {
         return error.hint(format!(
             "a savepoint needs all tasks running: `kubectl flink wait {} --for running` waits for them",

@@ -84,7 +84,7 @@ impl UpgradeEngine {
         let version = VersionSpec::of(&self.handle, journal, Version::Target)?;
         let number = surge::number(&version.manifests.deployment, &before);
         let mut step = progress::step(&format!("{name}: new TaskManagers start, the job runs"));
-        let report = |text: &str| step.update(&format!("{name}: {text}"));
+        let report = |text: &str, note: Option<&str>| step.wait_for(&format!("{name}: {text}"), note);
         let deployment = surge::surged(&version.manifests.deployment, &before);
         let live = &mut self.handle.live;
         let starting = async {

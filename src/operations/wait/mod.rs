@@ -274,7 +274,7 @@ pub(crate) async fn until_ended(
     let late = |observed: &Observed| {
         Error::timed_out(format!(
             "the job of {name} has not ended after {} s, current state: {}",
-            timeout.unwrap_or_default().as_secs(),
+            whole_seconds(timeout),
             stage(observed)
         ))
         .hint("it continues; --timeout sets the limit")
@@ -303,7 +303,7 @@ pub(crate) async fn until_objects(
 ) -> Result<bool> {
     let watching = Watching::of(cluster, name, timeout, None, Scope::Cluster);
     let late = |_: &Observed| {
-        let seconds = timeout.unwrap_or_default().as_secs();
+        let seconds = whole_seconds(timeout);
         Error::timed_out(format!("cluster {name} is not {goal} after {seconds} s"))
             .hint(format!("`kubectl flink status {name}` shows its status"))
     };
@@ -334,8 +334,13 @@ async fn end_of_log(cluster: &Cluster, container: &PodContainer, mut unseen: Opt
     }
 }
 
+/// The limit as the user set it: what came before the wait took a part of its last second.
+fn whole_seconds(limit: Option<Duration>) -> u64 {
+    limit.map_or(0, |limit| limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
+}
+
 fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {
-    let seconds = timeout.unwrap_or_default().as_secs();
+    let seconds = whole_seconds(timeout);
     let text = format!(
         "cluster {name} does not run after {seconds} s, current state: {}",
         stage(observed)
@@ -353,5 +358,17 @@ fn timed_out_with(name: &ClusterName, text: String, observed: &Observed, otherwi
             hints.fold(error.hint(note.text), Error::hint)
         }
         _ => error.hint(otherwise),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_named_as_it_was_set() {
+        let named = |millis| whole_seconds(Some(Duration::from_millis(millis)));
+        assert_eq!([named(4_300), named(5_000)], [5, 5]);
+        assert_eq!(whole_seconds(None), 0);
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn until_surged(
     name: &ClusterName,
     (revision, number): (u64, u64),
     limit: Duration,
-    mut report: impl FnMut(&str),
+    mut report: impl FnMut(&str, Option<&str>),
 ) -> Result<Surged> {
     let number = usize::try_from(number).unwrap_or(usize::MAX);
     let watching = Watching::of(cluster, name, Some(limit), Some(POLL), Scope::TaskManagers);
@@ -76,10 +76,7 @@ pub(crate) async fn until_surged(
         match &last {
             Surge::Going(note) => {
                 let text = format!("{ready} of {number} new TaskManagers are up, the job runs");
-                report(&match note {
-                    Some(note) => format!("{text} ({})", note.text),
-                    None => text,
-                });
+                report(&text, note.as_ref().map(|note| note.text.as_str()));
                 None
             }
             end => Some(end.clone()),
