@@ -246,7 +246,9 @@ pub(crate) async fn create(
 
 fn warn_of_lost_state(objects: &Manifests) {
     let lost = doctor::lost_state(&objects.job);
-    lost.iter().for_each(|finding| progress::warn(&finding.message));
+    for finding in &lost {
+        progress::warn(&finding.message);
+    }
     if let Some(hint) = lost.first().and_then(|finding| finding.hint.as_deref()) {
         progress::note(hint);
     }
