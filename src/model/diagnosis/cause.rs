@@ -416,7 +416,7 @@ cause_kinds! {
         "Give the slow vertex more parallelism, or make it faster.",
     /// The job has ended, and its TaskManagers are idle.
     IdleTaskManagers = "idle-taskmanagers",
-        "`kubectl flink prune`, or `kubectl flink delete NAME`.",
+        "`kubectl flink resume NAME` if it was stopped; `kubectl flink prune`, or `kubectl flink delete NAME`.",
     /// Flink has ended, and a container beside it keeps the JobManager's Pod: its Job neither ends nor starts another.
     SidecarKeepsPod = "sidecar-keeps-pod",
         "Make it a native sidecar, as the hint says; `kubectl flink wait NAME` ends the Pod.",
