@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::history::command::Command;
 use crate::history::holder::who;
 use crate::history::store::HistoryStore;
@@ -55,24 +55,45 @@ pub(crate) async fn wait_until_running(
 }
 
 /// Records whether the job of a created or resumed cluster came up, for whom the wait ended with `outcome`: once, since
-/// this is only informative.
-pub(crate) async fn record_outcome<T>(store: &mut HistoryStore, number: u64, outcome: &Result<T>) {
-    let (state, why) = match outcome {
+/// this is only informative. Returns the outcome.
+///
+/// # Errors
+/// Conflict when another command has replaced the revision meanwhile: the job that came up is not that of this one.
+pub(crate) async fn record_outcome<T>(
+    cluster: &Cluster,
+    name: &ClusterName,
+    (store, number): (&mut HistoryStore, u64),
+    outcome: Result<T>,
+) -> Result<T> {
+    let (state, why) = match &outcome {
         Ok(_) => (RevisionState::Running, None),
         Err(error) if matches!(error.kind, Kind::JobFailed | Kind::TimedOut) => {
             (RevisionState::Failed, Some(error.message.as_str()))
         }
-        Err(_) => return,
+        Err(_) => return outcome,
     };
     // A revision that has run once is never one that did not come up.
     match store.history().revision(number) {
         Some(revision) if revision.state() != Some(RevisionState::Running) => {}
-        _ => return,
+        _ => return outcome,
     }
-    let outcome = RevisionOutcome::new(state, &clock::now().to_string(), why);
-    if let Err(error) = store.offer(|history| history.conclude(number, outcome)).await {
-        tracing::debug!(%error, "the outcome is not in the history");
+    let recorded = RevisionOutcome::new(state, &clock::now().to_string(), why);
+    let Err(error) = store.offer(|history| history.conclude(number, recorded)).await else {
+        return outcome;
+    };
+    tracing::debug!(%error, "the outcome is not in the history");
+    // Another command has written the history: it may have replaced the objects, and the wait continues with the new ones.
+    if outcome.is_ok()
+        && error.kind == Kind::Conflict
+        && let Ok(live) = objects::read(cluster, name).await
+        && let Some(other) = live.revision().filter(|other| *other != number)
+    {
+        return Err(Error::conflict(format!(
+            "another command changed {name} while this one waited: revision {other} runs, not revision {number} of this command"
+        ))
+        .hint(format!("`kubectl flink history {name}` shows who changed it")));
     }
+    outcome
 }
 
 /// Creates a cluster: acquires its lock and creates its objects, so that no other command of that name creates any

@@ -15,7 +15,7 @@ const CLUSTER_WIDE: [&str; 4] = ["namespace", "node", "nodes", "whoami"];
 /// The flags that say where the command works; each is empty if it was not typed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Those for the kubeconfig and the context.
+    /// Those for the kubeconfig, the context, the API server and the user.
     pub(crate) cluster: String,
     pub(crate) namespace: String,
 }

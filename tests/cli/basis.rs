@@ -103,6 +103,31 @@ fn a_replaced_job_is_left_alone() {
     }
 }
 
+/// The job that comes up is that of another revision, which this command has not created.
+#[test]
+fn a_creation_that_another_command_replaced_is_not_reported_as_running() {
+    for (is_replaced, code) in [(true, 8), (false, 0)] {
+        let sandbox = empty();
+        let overview = get(&format!("{FLINK}/jobs/overview"));
+        sandbox.server.expect(overview).meanwhile(move |world| {
+            is_changed(world);
+            if is_replaced {
+                let mut job = world.objects[JOB].clone();
+                job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("2");
+                world.store(JOB, job);
+            }
+        });
+        let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0"]);
+        assert_eq!(outcome.code, Some(code), "{outcome}");
+        for words in [
+            "another command changed demo while this one waited: revision 2 runs, not revision 1 of this command",
+            "`kubectl flink history demo`",
+        ] {
+            assert_eq!(outcome.stderr.contains(words), is_replaced, "{words}: {outcome}");
+        }
+    }
+}
+
 #[test]
 fn the_second_of_two_creates_with_one_name_is_refused() {
     let mut theirs = running().object(HISTORY);

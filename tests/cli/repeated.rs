@@ -27,14 +27,23 @@ fn is_refused(sandbox: &Sandbox, command: &[&str]) {
     assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
-/// They can be copied, whatever the current context and its namespace are.
+/// They can be copied, whatever the current context, its API server and its namespace are.
 #[test]
-fn commands_in_hints_have_the_context_and_namespace_that_were_typed() {
-    let place = ["--context", "test", "-n", "default"];
+fn commands_in_hints_have_the_connection_that_was_typed() {
+    let place = [
+        "--context",
+        "test",
+        "--cluster",
+        "test-cluster",
+        "--user",
+        "tester",
+        "-n",
+        "default",
+    ];
     let typed = [&place[..], &upgrade(&["--strategy", "stateless", "--yes"])].concat();
     let outcome = coming_up().run(&typed);
     assert_eq!(outcome.code, Some(8), "{outcome}");
-    let hint = "`kubectl flink --context test -n default upgrade demo --continue` continues it";
+    let hint = "`kubectl flink --context test --cluster test-cluster --user tester -n default upgrade demo --continue` continues it";
     assert!(outcome.stderr.contains(hint), "{outcome}");
 }
 

@@ -80,7 +80,8 @@ pub(crate) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// The flags that name the kubeconfig, the context and the namespace, as a shell reads them.
+    /// The flags that say to which API server, as which user and in which namespace a command works, as a shell reads
+    /// them: without one of them a copied command could change a cluster of the same name elsewhere. Secrets are left out.
     pub(crate) fn place(&self) -> Place {
         let flag = |flag: &str, value: Option<&str>| {
             let value = value.filter(|value| !value.is_empty());
@@ -90,6 +91,10 @@ impl ConnectionArgs {
         let cluster = [
             flag("--kubeconfig", file.as_deref()),
             flag("--context", self.context.as_deref()),
+            flag("--cluster", self.cluster.as_deref()),
+            flag("--user", self.user.as_deref()),
+            flag("--server", self.server.as_deref()),
+            flag("--as", self.impersonate.as_deref()),
         ];
         Place {
             cluster: cluster.into_iter().flatten().collect::<Vec<_>>().join(" "),
@@ -150,5 +155,21 @@ mod tests {
         let place = args.place();
         assert_eq!(place.cluster, r"--kubeconfig a/config --context 'it'\''s mine'");
         assert_eq!(place.namespace, "-n shop");
+    }
+
+    #[test]
+    fn the_place_has_the_api_server_and_the_user_but_no_secret() {
+        let args = ConnectionArgs {
+            cluster: Some("staging".to_owned()),
+            user: Some("bob".to_owned()),
+            server: Some("https://10.0.0.1:6443".to_owned()),
+            impersonate: Some("system:serviceaccount:ci:deployer".to_owned()),
+            token: Some("s3cret".to_owned()),
+            ..ConnectionArgs::default()
+        };
+        assert_eq!(
+            args.place().cluster,
+            "--cluster staging --user bob --server https://10.0.0.1:6443 --as system:serviceaccount:ci:deployer"
+        );
     }
 }

@@ -183,9 +183,9 @@ impl DeployArgs {
             } else {
                 Failures::default()
             };
-            let waited = self.wait(cluster, &name, *parallelism, failures).await;
+            let mut waited = self.wait(cluster, &name, *parallelism, failures).await;
             if let Some((store, number)) = record.as_mut().filter(|_| !self.does_not_wait()) {
-                record_outcome(store, *number, &waited).await;
+                waited = record_outcome(cluster, &name, (store, *number), waited).await;
             }
             waited.map_err(|error| with_way_on(error, &name, outcome))
         };
@@ -227,10 +227,12 @@ impl DeployArgs {
             let waited = self
                 .wait(&handle.cluster, &handle.name, handle.parallelism(), failures)
                 .await;
-            if let Some(number) = pending {
-                record_outcome(&mut handle.store, number, &waited).await;
+            match pending {
+                Some(number) => {
+                    record_outcome(&handle.cluster, &handle.name, (&mut handle.store, number), waited).await
+                }
+                None => waited,
             }
-            waited
         };
         self.around(result, waiting).await
     }

@@ -257,6 +257,15 @@ fn a_failed_checkpoint_names_what_it_failed_by() {
     }
 }
 
+/// As the stop of a job does with those in progress.
+#[test]
+fn a_checkpoint_that_a_stop_aborted_is_no_failure() {
+    let (observed, mut snapshot) = healthy();
+    let aborted = json!({"status": "FAILED", "failure_message": "Checkpoint Coordinator is suspending."});
+    snapshot.checkpoints = Some(checkpoints(&json!([aborted]), &json!({"failed": aborted})));
+    assert_eq!(kinds(&judge(observed, &snapshot)), []);
+}
+
 #[test]
 fn a_checkpoint_that_does_not_end() {
     let (observed, mut snapshot) = healthy();

@@ -12,6 +12,10 @@ use super::numbers::lenient;
 /// `NonPersistentMetadataCheckpointStorageLocation`, of the `JobManagerCheckpointStorage` without a directory.
 const IN_MEMORY: &str = "<checkpoint-not-externally-addressable>";
 
+/// The message with which Flink aborts checkpoints when it stops the job or restarts its tasks. Source:
+/// `CheckpointFailureReason.CHECKPOINT_COORDINATOR_SUSPEND`, which does not count for the tolerable number of failures.
+const SUSPENDED: &str = "Checkpoint Coordinator is suspending";
+
 /// Maximum age of Flink's statistics if it is not configured: the default of `web.refresh-interval`.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
 
@@ -196,11 +200,7 @@ impl Checkpoints {
 
     /// Number of failed checkpoints since the last completed one; savepoints do not count.
     pub(crate) fn consecutive_failures(&self) -> u64 {
-        let own = self.history.iter().filter(|entry| !entry.is_savepoint);
-        let failed = own
-            .take_while(|entry| entry.status != "COMPLETED")
-            .filter(|entry| entry.status == "FAILED")
-            .count();
+        let failed = self.failures().count();
         let failed = u64::try_from(failed).unwrap_or(u64::MAX);
         // The history is short; if it has no completed checkpoint, the counts are more accurate.
         if failed > 0 && self.counts.completed == 0 {
@@ -210,10 +210,22 @@ impl Checkpoints {
         }
     }
 
+    /// Checkpoints that failed since the last completed one, newest first. One that was in progress when the job was
+    /// stopped or its tasks were restarted has not failed by itself.
+    fn failures(&self) -> impl Iterator<Item = &Checkpoint> {
+        let failed = |entry: &&Checkpoint| {
+            let message = entry.failure_message.as_deref();
+            entry.status == "FAILED" && message.is_none_or(|message| !message.contains(SUSPENDED))
+        };
+        let own = self.history.iter().filter(|entry| !entry.is_savepoint);
+        own.take_while(|entry| entry.status != "COMPLETED").filter(failed)
+    }
+
     /// The newest checkpoint that failed.
     pub(crate) fn last_failure(&self) -> Option<&Checkpoint> {
+        let known = self.failures().next().or_else(|| self.newest("FAILED"));
         // The latest one may be a savepoint.
-        self.newest("FAILED").or(self.latest.failed.as_ref())
+        known.or(self.latest.failed.as_ref())
     }
 
     pub(crate) fn in_progress(&self) -> Option<&Checkpoint> {
@@ -393,6 +405,30 @@ mod tests {
         assert_eq!(checkpoints.consecutive_failures(), 40);
         checkpoints.history.truncate(1);
         assert_eq!(checkpoints.consecutive_failures(), 0);
+    }
+
+    #[test]
+    fn what_the_end_of_the_tasks_aborted_is_no_failure() {
+        let failed = |message: &str| Checkpoint {
+            failure_message: Some(message.to_owned()),
+            ..entry("FAILED", 1)
+        };
+        let aborted = failed("Checkpoint Coordinator is suspending.");
+        let mut checkpoints = Checkpoints {
+            history: vec![aborted.clone(), failed("Permission denied"), entry("COMPLETED", 1)],
+            counts: Counts {
+                completed: 1,
+                failed: 2,
+                ..Counts::default()
+            },
+            ..Checkpoints::default()
+        };
+        assert_eq!(checkpoints.consecutive_failures(), 1);
+        let message = |checkpoints: &Checkpoints| checkpoints.last_failure()?.failure_message.clone();
+        assert_eq!(message(&checkpoints).as_deref(), Some("Permission denied"));
+        checkpoints.history.remove(1);
+        assert_eq!(checkpoints.consecutive_failures(), 0);
+        assert_eq!(message(&checkpoints), aborted.failure_message);
     }
 
     #[test]
