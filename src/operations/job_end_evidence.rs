@@ -78,8 +78,8 @@ impl ClusterHandle {
             .await
     }
 
-    /// Whether the job has ended when a list shows its cluster as ended: its Job has, or only other containers keep the
-    /// Pod of its JobManager. Flink is not asked.
+    /// Whether the job has ended when a list shows its cluster as ended: its Job has, or only containers beside Flink's still
+    /// run in the Pod of its JobManager. Flink is not asked.
     pub(super) async fn after_listed_end(&self) -> Result<JobStatus> {
         let Some(job) = &self.live.job else {
             return self.without_job().await;
@@ -87,9 +87,12 @@ impl ClusterHandle {
         if let Some(end) = self.job_end() {
             return self.after_job(end).await;
         }
-        let kept = objects::kept_pod(&self.cluster, &self.name, job).await?;
-        let end = kept
-            .as_ref()
+        let pods = objects::masters(&self.cluster, &self.name).await?;
+        let mut outlived = pods
+            .iter()
+            .filter(|pod| flink_pod::outlives_flink(pod) && flink_pod::is_controlled_by(pod, job));
+        let end = outlived
+            .next()
             .and_then(|pod| Some((flink_pod::after_end(job, pod)?, pod)));
         match end {
             Some((AfterEnd::Completes, _)) => Ok(JobStatus::Stopped),

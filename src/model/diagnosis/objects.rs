@@ -37,12 +37,13 @@ pub(super) fn job_end(observed: &Observed) -> Option<JobEnd> {
         });
     }
     let complete = find(JobPhase::Complete).map(|_| JobEnd::Complete);
-    complete.or_else(|| end_of_kept(observed))
+    complete.or_else(|| end_of_outlived(observed))
 }
 
-/// How the Job will end as soon as its Pod does, which other containers keep.
-fn end_of_kept(observed: &Observed) -> Option<JobEnd> {
-    let (_, after) = kept(observed)?;
+/// How the Job will end as soon as its Pod does: other containers keep it, or native sidecars have not ended yet, for
+/// which Kubernetes gives them the Pod's grace period.
+fn end_of_outlived(observed: &Observed) -> Option<JobEnd> {
+    let (_, after) = outlived(observed)?;
     match after {
         AfterEnd::Completes => Some(JobEnd::Complete),
         AfterEnd::Fails => Some(JobEnd::Failed {
@@ -53,11 +54,17 @@ fn end_of_kept(observed: &Observed) -> Option<JobEnd> {
     }
 }
 
-/// The JobManager's Pod in which Flink has ended, but that other containers keep; and Kubernetes' action when it ends.
-pub(super) fn kept(observed: &Observed) -> Option<(&Pod, AfterEnd)> {
-    let pod = observed.pods_of(Role::JobManager).find(|pod| flink_pod::is_kept(pod))?;
+/// The JobManager's Pod in which Flink has ended, and that has not ended yet; and Kubernetes' action when it ends.
+fn outlived(observed: &Observed) -> Option<(&Pod, AfterEnd)> {
+    let mut pods = observed.pods_of(Role::JobManager);
+    let pod = pods.find(|pod| flink_pod::outlives_flink(pod))?;
     let job = serde_json::to_value(observed.current_job()?).unwrap_or_default();
     Some((pod, flink_pod::after_end(&job, pod)?))
+}
+
+/// Such a Pod that other containers keep.
+pub(super) fn kept(observed: &Observed) -> Option<(&Pod, AfterEnd)> {
+    outlived(observed).filter(|(pod, _)| flink_pod::is_kept(pod))
 }
 
 /// The cause that containers keep the JobManager's Pod, and how to fix it.
@@ -183,6 +190,7 @@ pub(super) fn job_failed(observed: &Observed, reason: &str, message: &str) -> Ca
         .max_by_key(|end| end.state.finished_at.as_ref().map(|t| t.0));
     let of_job = match (reason, kept_pod(observed)) {
         ("", Some(kept)) => kept.title,
+        ("", None) if outlived(observed).is_some() => format!("{job} fails as soon as its Pod ends"),
         ("", None) => format!("{job} failed: no reason given"),
         _ => format!("{job} failed: {reason}"),
     };

@@ -289,6 +289,31 @@ fn a_sidecar_that_keeps_the_pod_hides_no_end() {
     assert_eq!(cause(&observed, "killed twice").kind, CauseKind::JobManagerEnded);
 }
 
+/// Kubernetes gives it the Pod's grace period to end.
+#[test]
+fn a_native_sidecar_that_takes_its_time_hides_no_end() {
+    let ended = |code: i32| {
+        let mut observed = cluster();
+        let status = |name: &str, state: serde_json::Value| json!({"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        let spec = json!({"restartPolicy": "Never", "containers": [{"name": "jobmanager", "image": "x"}],
+            "initContainers": [{"name": "logs", "image": "x", "restartPolicy": "Always"}]});
+        let status = json!({"phase": "Running", "initContainerStatuses": [status("logs", running())],
+            "containerStatuses": [status("jobmanager", terminated(code, "Error"))]});
+        pod(&mut observed, JM, json!({"spec": spec, "status": status}));
+        observed
+    };
+    let finished = ended(0);
+    assert!(matches!(judge(&finished), Verdict::Finished { .. }));
+    assert_eq!(finished.job_end(), Some(JobPhase::Complete));
+    let failed = ended(163);
+    let found = cause(&failed, "failed for good");
+    assert_eq!(found.kind, CauseKind::JobFailed);
+    let evidence = found.evidence.join("\n");
+    assert!(evidence.contains("fails as soon as its Pod ends"), "{evidence}");
+    // Its Job starts another JobManager.
+    assert_eq!(ended(137).job_end(), None);
+}
+
 /// Those of a new version look for their JobManager as long as the savepoint is written, and give up after five minutes.
 #[test]
 fn taskmanagers_that_gave_up_before_there_was_a_jobmanager_are_no_fault() {
