@@ -18,41 +18,24 @@ use crate::model::names::ClusterName;
 pub(crate) struct Basis {
     /// The Job's uid; `None`: there was none.
     job: Option<String>,
-    /// Whether the first change is the deletion of this Job, which is refused for any other: it need not be read again.
-    is_deleted_first: bool,
 }
 
 impl Basis {
     pub(crate) fn of(live: &LiveObjects) -> Self {
         Self {
             job: live.job.as_ref().map(uid),
-            is_deleted_first: false,
-        }
-    }
-
-    /// That of an operation whose first change is the deletion of the Job that was read.
-    pub(crate) fn deleted_first(live: &LiveObjects) -> Self {
-        Self {
-            is_deleted_first: live.job.is_some(),
-            ..Self::of(live)
         }
     }
 
     pub(crate) const fn nothing() -> Self {
-        Self {
-            job: None,
-            is_deleted_first: false,
-        }
+        Self { job: None }
     }
 
-    /// Reads the Job again, unless it is deleted next.
+    /// Reads the Job again.
     ///
     /// # Errors
     /// Conflict, when it is a different Job, or there is none any more.
     pub(super) async fn check(&self, cluster: &Cluster, name: &ClusterName) -> Result<()> {
-        if self.is_deleted_first {
-            return Ok(());
-        }
         let now = job_uid(cluster, name).await?;
         let job = name.master();
         let what = match (&self.job, &now) {

@@ -69,17 +69,6 @@ pub(crate) async fn check_new(store: &mut HistoryStore, name: &ClusterName) -> R
 /// # Errors
 /// Conflict when another process works on the cluster, or has changed it since it was read.
 pub(crate) async fn begin(handle: &mut ClusterHandle, command: Command, ending: Ending) -> Result<Heartbeat> {
-    let basis = Basis::of(&handle.live);
-    begin_on(handle, command, ending, &basis).await
-}
-
-/// Like [`begin`], with a basis that is not [`Basis::of`] the cluster.
-pub(crate) async fn begin_on(
-    handle: &mut ClusterHandle,
-    command: Command,
-    ending: Ending,
-    basis: &Basis,
-) -> Result<Heartbeat> {
     let now = clock::now().to_string();
     let savepoint = savepoint::requested_by(&ending, &handle.origin(command.as_str()), &now);
     let found = if command == Command::Delete {
@@ -100,7 +89,7 @@ pub(crate) async fn begin_on(
             history.record(savepoint.clone());
         }
     };
-    acquire(handle, &journal, basis, record).await
+    acquire(handle, &journal, record).await
 }
 
 /// A new revision for a cluster that was made by hand, or changed since, if a savepoint of its job is or will be known: when its
@@ -172,8 +161,7 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parall
         step: Step::Waiting,
         ..Journal::begin(Kind::Scale, command, this_process(), &now, Ending::Nothing)
     };
-    let basis = Basis::of(&handle.live);
-    acquire(handle, &journal, &basis, |_| {}).await
+    acquire(handle, &journal, |_| {}).await
 }
 
 /// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
@@ -200,8 +188,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
             ..Journal::begin(Kind::Stop, command, this_process(), &now, Ending::Nothing)
         },
     };
-    let basis = Basis::of(&handle.live);
-    let heartbeat = acquire(handle, &journal, &basis, |_| {}).await?;
+    let heartbeat = acquire(handle, &journal, |_| {}).await?;
     let cluster = handle.cluster.clone();
     let missing: Vec<&Value> = missing.iter().collect();
     let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
@@ -216,12 +203,8 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
 }
 
 /// Acquires the lock, and writes what `record` adds to the history.
-async fn acquire(
-    handle: &mut ClusterHandle,
-    journal: &Journal,
-    basis: &Basis,
-    record: impl Fn(&mut History),
-) -> Result<Heartbeat> {
+async fn acquire(handle: &mut ClusterHandle, journal: &Journal, record: impl Fn(&mut History)) -> Result<Heartbeat> {
+    let basis = Basis::of(&handle.live);
     let left = handle.left_behind.take();
     let live = handle.live_revision();
     let change = |history: &mut History| {
@@ -231,7 +214,7 @@ async fn acquire(
         record(history);
     };
     let entry = Entry {
-        basis,
+        basis: &basis,
         journal,
         left: left.as_ref(),
     };

@@ -22,7 +22,10 @@ fn none() -> Value {
 
 /// Answers all but the question for the Pods that are left.
 fn deletes(server: &Server) {
-    reads(server, &made(1, &tree!([])));
+    let cluster = made(1, &tree!([]));
+    reads(server, &cluster);
+    // The Job is read again before the lock.
+    server.expect(get(JOB)).answer(json(&cluster.job));
     let away = status(503, "ServiceUnavailable", "no endpoints available");
     server.expect(get(&format!("{FLINK}/jobs/overview"))).answer(away);
     server

@@ -123,7 +123,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Running,
         &["delete", "demo", "--yes"],
-        Polls { fixed: 9, most: 17 },
+        Polls { fixed: 10, most: 18 },
         Then::Deleted,
     ),
     command(
@@ -171,7 +171,7 @@ pub const COMMANDS: &[Command] = &[
     command(
         Given::Canceled,
         &["delete", "demo", "--yes"],
-        Polls { fixed: 10, most: 20 },
+        Polls { fixed: 11, most: 21 },
         Then::Deleted,
     ),
     command(

@@ -29,11 +29,6 @@ pub(crate) struct Deletion {
 }
 
 impl CleanUp {
-    /// Whether its first change is the deletion of the Job, when no job has to be ended before.
-    pub(crate) fn begins_with_job(&self) -> bool {
-        matches!(self, Self::Cluster(deletion) if deletion.removal.job.is_some())
-    }
-
     /// Carries this out, after the job has ended as `ending` describes. It can be repeated.
     pub(crate) async fn carry_out(&self, handle: &mut ClusterHandle, ending: &Ending) -> Result<()> {
         match self {

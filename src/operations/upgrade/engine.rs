@@ -6,7 +6,6 @@ use crate::error::{Error, Kind as Fault, Result};
 use crate::history::History;
 use crate::history::command::Command;
 use crate::history::heartbeat::Heartbeat;
-use crate::history::plan_basis::Basis;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::kubernetes::resource::JOBS;
@@ -64,12 +63,7 @@ pub(crate) async fn end(
     clean_up: CleanUp,
 ) -> Result<Journal> {
     handle.refuse_other_jobs(&ending)?;
-    let basis = if ending == Ending::Nothing && clean_up.begins_with_job() {
-        Basis::deleted_first(&handle.live)
-    } else {
-        Basis::of(&handle.live)
-    };
-    let heartbeat = lock::begin_on(&mut handle, command, ending, &basis).await?;
+    let heartbeat = lock::begin(&mut handle, command, ending).await?;
     let mut engine = UpgradeEngine::of(handle).of_job(job);
     engine.clean_up = clean_up;
     Box::pin(engine.run(&heartbeat)).await
