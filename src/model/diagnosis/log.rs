@@ -86,9 +86,11 @@ const BLAND: [&str; 7] = [
 ];
 
 /// Words of records that accompany a failure or a shutdown and are not its cause.
-const NOISE: [&str; 14] = [
+const NOISE: [&str; 15] = [
     // Missing classes because the process is already ending.
     "org/apache/pekko/actor/",
+    // Before Flink 1.18.
+    "akka/actor/",
     "Thread 'flink-shutdown-hook",
     "Cluster entrypoint has been closed externally",
     "Exception while deleting working directory",
