@@ -64,6 +64,12 @@ impl<T> Reply<T> {
         matches!(self, Self::Refused(status, _) if status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT)
     }
 
+    /// Whether the job ends after this answer to a cancel: Flink cancels it, or may do so, or, with a conflict, the job has ended
+    /// in another way meanwhile. Source: `JobCancellationHandler`.
+    pub(crate) fn ends_job(&self) -> bool {
+        matches!(self, Self::Answer(_) | Self::Refused(StatusCode::CONFLICT, _)) || self.is_unclear()
+    }
+
     /// The same for a caller that asks again: an error that may pass is no answer.
     pub(crate) fn or_away(reply: Result<Self>) -> Result<Self> {
         match reply {

@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use tokio::time::{Instant, sleep};
 
 use super::{AWAY, MIN_POLL};
@@ -64,15 +63,13 @@ pub(crate) async fn cancel_after_checkpoint(
                     stopped = None;
                     held = Some(result_hold::hold_job(flink, job_id, again || asked.is_some()).await?);
                     match flink.cancel(job_id).await? {
-                        // A conflict: it has ended in another way meanwhile. Source: `JobCancellationHandler`.
-                        Reply::Answer(_) | Reply::Refused(StatusCode::CONFLICT, _) => asked = Some(Instant::now()),
-                        // Its JobManager stays held: the job may be canceled.
-                        reply if reply.is_unclear() => asked = Some(Instant::now()),
+                        // Its JobManager stays held, also where the job only may be canceled.
+                        reply if reply.ends_job() => asked = Some(Instant::now()),
                         Reply::Refused(_, said) => {
                             result_hold::release_job(flink, job_id).await;
                             return Err(flink.refused(&said));
                         }
-                        Reply::Away => {}
+                        Reply::Answer(_) | Reply::Away => {}
                     }
                 }
                 Some(_) => {}

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use http::StatusCode;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -53,11 +52,10 @@ pub(crate) enum JobManagerEnd {
 }
 
 pub(crate) async fn cancel(flink: &Flink, job_id: &str) -> Result<CancelOutcome> {
-    match flink.cancel(job_id).await? {
-        reply if reply.is_unclear() => tracing::debug!(?reply, "the job may be canceled"),
-        // It has ended in another way meanwhile. Source: `JobCancellationHandler`.
-        Reply::Refused(StatusCode::CONFLICT, said) => tracing::debug!(said, "the job has ended"),
-        reply => flink.answered(reply).map(drop)?,
+    let reply = flink.cancel(job_id).await?;
+    tracing::debug!(?reply, "the job is canceled");
+    if !reply.ends_job() {
+        flink.answered(reply)?;
     }
     let mut last_answer = Instant::now();
     let mut asked = last_answer;
