@@ -169,6 +169,11 @@ impl Error {
         matches!(self.kind, Kind::Unreachable | Kind::TimedOut)
     }
 
+    /// Whether every other request would fail in the same way now.
+    pub(crate) const fn meets_all(&self) -> bool {
+        self.is_transient() || matches!(self.kind, Kind::Unauthorized)
+    }
+
     /// Whether the API server refused who asks, or what they may do. No repetition changes that.
     pub(crate) const fn is_denied(&self) -> bool {
         matches!(self.kind, Kind::Forbidden | Kind::Unauthorized)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::errors::no_cluster;
@@ -61,7 +61,7 @@ pub(crate) async fn run(context: &Context, args: ReportArgs) -> Result<()> {
     let step = progress::step(&format!("{name}: collecting the report"));
     // Without the API server there is nothing to report.
     let server = match server_version(&cluster).await {
-        Err(error) if error.is_transient() || error.kind == Kind::Unauthorized => return Err(error),
+        Err(error) if error.meets_all() => return Err(error),
         server => server.ok(),
     };
     let versions = text(server.as_ref(), None);

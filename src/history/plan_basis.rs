@@ -1,13 +1,11 @@
 //! The basis of a plan: an operation does not start if it has changed.
 
-use serde_json::Value;
-
 use super::holder::busy;
 use crate::error::{Error, Result};
 use crate::history::History;
 use crate::history::transaction::Journal;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::objects::{LiveObjects, job_uid};
+use crate::kubernetes::objects::{LiveObjects, job_uid, uid};
 use crate::model::names::ClusterName;
 
 /// The Kubernetes Job that a command read before it made its plan. The [`crate::history::store::HistoryStore`] has the
@@ -61,11 +59,6 @@ impl Entry<'_> {
     pub(super) fn token(&self) -> &str {
         self.journal.holder.as_ref().map_or("", |holder| &holder.token)
     }
-}
-
-/// An object's uid; empty where it has none.
-fn uid(object: &Value) -> String {
-    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Whether the history already has the start of `entry`, because the answer to the write was lost. `ground` is the

@@ -48,8 +48,12 @@ pub(super) fn trust(tls: &mut ClientConfig, authorities: &[Vec<u8>]) {
 /// `None`: there is no authority, or one that cannot be read, which kube reports.
 fn of(authorities: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Option<Arc<dyn ServerCertVerifier>> {
     let authorities: Vec<_> = authorities.iter().cloned().map(CertificateDer::from).collect();
-    let inner = signed_by(&authorities, Arc::clone(&provider))?;
-    Some(beside(inner, authorities, provider))
+    let signed = signed_by(&authorities, provider)?;
+    Some(Arc::new(NamedAuthority {
+        authorities,
+        inner: Arc::clone(&signed) as Arc<dyn ServerCertVerifier>,
+        signed,
+    }))
 }
 
 /// `None`: there is no authority, or one that cannot be read.

@@ -64,7 +64,7 @@ impl ClusterHandle {
         let last = store.history().last_wanted().filter(|_| gone);
         let files = match last.and_then(revision_spec::objects) {
             Some(made) => objects::configuration_files(cluster, [&made.job, &made.deployment]).await?,
-            None => objects::configuration_files(cluster, [&live.job, &live.deployment].into_iter().flatten()).await?,
+            None => objects::configuration_files(cluster, live.with_pods()).await?,
         };
         Ok(Self {
             name: name.clone(),

@@ -62,7 +62,8 @@ pub(crate) async fn wait_until_running(
 pub(crate) async fn record_outcome<T>(
     cluster: &Cluster,
     name: &ClusterName,
-    (store, number): (&mut HistoryStore, u64),
+    store: &mut HistoryStore,
+    number: u64,
     outcome: Result<T>,
 ) -> Result<T> {
     let (state, why) = match &outcome {

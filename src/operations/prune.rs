@@ -73,7 +73,7 @@ pub(crate) async fn ended(
         match found {
             Ok(Some(one)) if is_due(one.ended_at, how.older_than, now) => due.push(one),
             Ok(_) => {}
-            Err(error) if error.is_transient() || error.kind == Kind::Unauthorized => return Err(error),
+            Err(error) if error.meets_all() => return Err(error),
             Err(error) => errors.push(error),
         }
     }

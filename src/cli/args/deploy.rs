@@ -185,7 +185,7 @@ impl DeployArgs {
             };
             let mut waited = self.wait(cluster, &name, *parallelism, failures).await;
             if let Some((store, number)) = record.as_mut().filter(|_| !self.does_not_wait()) {
-                waited = record_outcome(cluster, &name, (store, *number), waited).await;
+                waited = record_outcome(cluster, &name, store, *number, waited).await;
             }
             waited.map_err(|error| with_way_on(error, &name, outcome))
         };
@@ -228,9 +228,7 @@ impl DeployArgs {
                 .wait(&handle.cluster, &handle.name, handle.parallelism(), failures)
                 .await;
             match pending {
-                Some(number) => {
-                    record_outcome(&handle.cluster, &handle.name, (&mut handle.store, number), waited).await
-                }
+                Some(number) => record_outcome(&handle.cluster, &handle.name, &mut handle.store, number, waited).await,
                 None => waited,
             }
         };

@@ -64,6 +64,11 @@ pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<LiveOb
     Ok(live)
 }
 
+/// An object's uid; empty where it has none.
+pub(crate) fn uid(object: &Value) -> String {
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+}
+
 /// The uid of the Job; `None`: there is none.
 pub(crate) async fn job_uid(cluster: &Cluster, name: &ClusterName) -> Result<Option<String>> {
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());

@@ -12,7 +12,7 @@ use crate::history::store::HistoryStore;
 use crate::history::{History, lock};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::no_cluster;
-use crate::kubernetes::objects::{job_uid, kept_pod};
+use crate::kubernetes::objects::{job_uid, kept_pod, uid};
 use crate::kubernetes::resource::{JOBS, Target};
 use crate::model::flink::checkpoints::Checkpoint;
 use crate::model::flink::overview::JobOverview;
@@ -51,7 +51,6 @@ pub(crate) async fn until_condition(
     let begun = Instant::now();
     let target = Target::object("get", JOBS, cluster.namespace(), &name.master());
     let first: Option<Value> = cluster.get(&target).await?;
-    let uid = |job: &Value| job["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let mut job = first.as_ref().map(uid);
     // Flink is not asked where the Job has no Pod.
     let mut is_away = first.as_ref().is_some_and(has_no_pods);
