@@ -1,7 +1,7 @@
 //! Reads everything about a cluster once: its objects, Pods, Events, history, and Flink's REST.
 //!
 //! The requests run in parallel. The minimum is three round trips, because some of Flink's requests need the answers of
-//! others; one more for a Pod without a node or a volume, of which more may be said.
+//! others. A Pod without a node or a volume needs one more: the Events that may explain it.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -218,9 +218,8 @@ fn has_no_node(pod: &Pod) -> bool {
 /// Whether a volume of a Pod that has not started could not be mounted, at least at first.
 fn had_no_volume(observed: &Observed, pod: &Pod) -> bool {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let is_pending = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending");
     let mut events = observed.events_of("Pod", name);
-    is_pending && events.any(|event| event.reason.as_deref() == Some("FailedMount"))
+    flink_pod::phase(pod) == Phase::Pending && events.any(|event| event.reason.as_deref() == Some("FailedMount"))
 }
 
 /// Whether Flink may run in a Pod of a JobManager that is not about to end.

@@ -15,6 +15,8 @@ use crate::model::main_container;
 /// Data of ConfigMaps, by their names.
 pub(crate) type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
 
+/// The flag for the state from which the job starts.
+pub(crate) const FROM_SAVEPOINT: &str = "--from-savepoint";
 /// The key of the directory for savepoints. Up to 1.20 its name was `state.savepoints.dir`.
 pub(crate) const SAVEPOINT_DIR: &str = "execution.checkpointing.savepoint-dir";
 /// Directory of configuration files in official images.
@@ -160,7 +162,7 @@ impl Settings {
         let set = KEYS.iter().filter_map(|(flag, key)| Some((*flag, self.get(key)?)));
         let set = set.chain(self.ha_storage().map(|path| ("--ha", path)));
         let savepoint = self.arguments.from_savepoint.as_deref();
-        set.chain(savepoint.map(|path| ("--from-savepoint", path))).collect()
+        set.chain(savepoint.map(|path| (FROM_SAVEPOINT, path))).collect()
     }
 
     /// The JobManager's address that the role uses: its own setting before the variable of official images.

@@ -6,13 +6,19 @@ use serde_json::Value;
 use super::Finding;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::file_systems::FileSystem;
-use crate::model::flink::settings::Settings;
+use crate::model::flink::settings::{FROM_SAVEPOINT, Settings};
 use crate::model::main_container;
 
 pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
+    of_flags(role, template, |_| true)
+}
+
+/// What is found about the paths of these flags.
+fn of_flags(role: &str, template: &PodTemplateSpec, is_meant: fn(&str) -> bool) -> Vec<Finding> {
     let settings = Settings::of(template);
-    settings
-        .state_paths()
+    let mut paths = settings.state_paths();
+    paths.retain(|(flag, _)| is_meant(flag));
+    paths
         .into_iter()
         .map(|(flag, path)| judge(role, flag, path, template, &settings))
         .collect()
@@ -21,9 +27,9 @@ pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding
 /// Folders to which a new cluster writes state that is lost with its Pods.
 pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
     let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone());
-    let found = template.map(|template| state_paths("JobManager", &template));
+    let found = template.map(|template| of_flags("JobManager", &template, |flag| flag != FROM_SAVEPOINT));
     let mut found = found.unwrap_or_default();
-    found.retain(|finding| finding.is_serious() && !finding.message.starts_with("--from-savepoint"));
+    found.retain(Finding::is_serious);
     found
 }
 
