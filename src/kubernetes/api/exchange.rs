@@ -144,7 +144,7 @@ impl Cluster {
         error.kind == Kind::Unreachable && (error.unanswered || self.reached.load(Ordering::Relaxed))
     }
 
-    /// The pause before the next attempt at a request of which [`Self::was_cut`] holds.
+    /// The pause before a request is repeated whose connection was cut, see [`Self::was_cut`].
     ///
     /// # Errors
     /// `error`, if `cut` has no further pause.

@@ -199,8 +199,8 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
     })
 }
 
-/// The failure of the last checkpoint of which a JobManager's log has the trace: an older failure of a task, which is
-/// written at a higher level, is not its cause.
+/// The failure of the last checkpoint whose trace is in a JobManager's log. An older failure of a task is not its cause, although
+/// Flink writes it at a higher level.
 #[must_use]
 pub(crate) fn checkpoint_failure(log: &str) -> Option<LogCause> {
     let records = last_records(log);

@@ -74,17 +74,6 @@ fn the_root_is_found_below_its_wrappers() {
     assert!(found.hints[0].contains("--from-savepoint"), "{:?}", found.hints);
 }
 
-/// Flink 1.15 closes the loader of Akka's classes while its threads still run.
-#[test]
-fn classes_that_a_process_misses_while_it_ends_are_no_cause() {
-    let late = "2026-01-01 10:00:09,000 ERROR org.apache.flink.util.FatalExitExceptionHandler [] - FATAL: Thread 'flink-metrics-akka.actor.internal-dispatcher-17' produced an uncaught exception. Stopping the process...\n\
-        java.lang.NoClassDefFoundError: akka/actor/SchedulerException\n\
-        \tat akka.dispatch.MessageDispatcher.ifSensibleToDoSoThenScheduleShutdown(AbstractDispatcher.scala:183)\n\
-        Caused by: java.lang.ClassNotFoundException: akka.actor.SchedulerException\n";
-    let found = of(&format!("{SAVEPOINT_MISSING}\n{late}"));
-    assert_eq!(found.class.as_deref(), Some("java.io.FileNotFoundException"));
-}
-
 #[test]
 fn the_users_frame_is_named_and_suppressed_ones_are_not() {
     let found = of(USER_CODE);

@@ -1,4 +1,4 @@
-//! What the scheduler says of a Pod for which there is no node.
+//! The messages of kube-scheduler about a Pod that fits no node, and how to fix it.
 
 use super::observed::Role;
 use super::pods::memory_flag;
@@ -69,7 +69,7 @@ const HINTS: [(&str, &str); 13] = [
     ("Too many pods", "the nodes are full: add one"),
 ];
 
-/// How to fix what the scheduler says of a Pod.
+/// How to fix the faults in a message of the scheduler.
 pub(super) fn hints(said: &str, role: Role) -> impl Iterator<Item = String> {
     let found = HINTS.into_iter().filter(move |(needle, _)| said.contains(needle));
     found.map(move |(_, hint)| hint.replace("{memory}", memory_flag(role)))

@@ -327,3 +327,17 @@ fn a_cast_to_another_class_is_a_fault_of_the_program() {
         assert_ne!(found.kind, Some(CauseKind::Libraries), "{said}");
     }
 }
+
+/// Flink 1.15 closes the loader of Akka's classes while its threads still run.
+#[test]
+fn classes_that_a_process_misses_while_it_ends_are_no_cause() {
+    let late = "2026-01-01 10:00:09,000 ERROR org.apache.flink.util.FatalExitExceptionHandler [] - FATAL: Thread 'flink-metrics-akka.actor.internal-dispatcher-17' produced an uncaught exception. Stopping the process...\n\
+        java.lang.NoClassDefFoundError: akka/actor/SchedulerException\n\
+        \tat akka.dispatch.MessageDispatcher.ifSensibleToDoSoThenScheduleShutdown(AbstractDispatcher.scala:183)\n\
+        Caused by: java.lang.ClassNotFoundException: akka.actor.SchedulerException\n";
+    let first = "2026-01-01 10:00:00,000 ERROR org.apache.flink.runtime.entrypoint.ClusterEntrypoint [] - Fatal error\n\
+        java.io.FileNotFoundException: Cannot find checkpoint or savepoint file/directory 'file:/state/sp-1'\n\
+        \tat a.B.c(B.java:1)\n";
+    let found = of(&format!("{first}{late}"));
+    assert_eq!(found.class.as_deref(), Some("java.io.FileNotFoundException"));
+}

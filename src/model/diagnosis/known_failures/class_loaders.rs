@@ -3,7 +3,7 @@
 use super::KnownFailure;
 use crate::model::diagnosis::CauseKind;
 
-/// For a library of which two class loaders have classes.
+/// The failure of a library that is on the class path twice: two class loaders have its classes.
 pub(super) const TWICE: KnownFailure = KnownFailure {
     // Source: HotSpot's `SystemDictionary`, and Kafka's `Utils.newInstance`.
     kind: CauseKind::Libraries,
