@@ -336,13 +336,7 @@ mod tests {
     fn an_empty_namespace_of_a_context_is_none() {
         let text = "clusters: [{name: c, cluster: {server: 'https://a:1'}}]\nusers: [{name: u, user: {}}]\n\
             contexts: [{name: x, context: {cluster: c, user: u, namespace: ''}}]\ncurrent-context: x\n";
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config");
-        std::fs::write(&file, text).unwrap();
-        let args = ConnectionOptions {
-            kubeconfig: Some(file),
-            ..ConnectionOptions::default()
-        };
+        let (_folder, args) = crate::kubernetes::kubeconfig::tests::options(text);
         let (config, _) = configuration(&args).unwrap();
         assert_eq!(config.default_namespace, default_namespace());
         assert_eq!(namespace(&args).unwrap(), default_namespace());

@@ -371,7 +371,7 @@ fn with_flags_in_cluster(mut config: Config, args: &ConnectionOptions) -> Result
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     #[test]
@@ -397,8 +397,8 @@ mod tests {
         }
     }
 
-    /// The configuration of a kubeconfig file with this text.
-    fn configured(text: &str) -> Config {
+    /// The flags that name a kubeconfig file with this text, and its folder.
+    pub(in crate::kubernetes) fn options(text: &str) -> (tempfile::TempDir, ConnectionOptions) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         std::fs::write(&file, text).unwrap();
@@ -406,6 +406,12 @@ mod tests {
             kubeconfig: Some(file),
             ..ConnectionOptions::default()
         };
+        (folder, args)
+    }
+
+    /// The configuration of a kubeconfig file with this text.
+    fn configured(text: &str) -> Config {
+        let (_folder, args) = options(text);
         configuration(&args).unwrap().0
     }
 
@@ -435,14 +441,9 @@ mod tests {
              client-certificate-data: |\n      {first}\n      {second}\n    client-key-data: ''\n\
              contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n"
         );
-        let folder = tempfile::tempdir().unwrap();
-        let (file, authority) = (folder.path().join("config"), folder.path().join("ca.crt"));
-        std::fs::write(&file, text).unwrap();
+        let (folder, mut args) = options(&text);
+        let authority = folder.path().join("ca.crt");
         std::fs::write(&authority, STANDARD.decode(&encoded).unwrap()).unwrap();
-        let mut args = ConnectionOptions {
-            kubeconfig: Some(file),
-            ..ConnectionOptions::default()
-        };
         let (config, _) = configuration(&args).unwrap();
         assert_eq!(config.root_cert.map(|all| all.len()), Some(1));
         assert_eq!(config.tls_server_name.as_deref(), Some("b"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::image_look::job_image;
 use crate::image_place::{build, fails, jar, layers, place, whole, works};
-use crate::pack::archive;
+use crate::pack::{self, archive};
 use crate::registry::{Fault, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Registry};
 use crate::sandbox::Sandbox;
 
@@ -365,12 +365,7 @@ fn an_image_in_a_file_is_a_base_as_well() {
     assert_eq!(manifest["layers"].as_array().unwrap().len(), 3);
     // What docker save of old wrote: no manifest but its own.
     let mut archive = tar::Builder::new(Vec::new());
-    let mut add = |name: &str, bytes: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, bytes).unwrap();
-    };
+    let mut add = |name: &str, bytes: &[u8]| pack::add(&mut archive, name, bytes);
     let layer = b"a plain layer".to_vec();
     let config = json!({ "os": "linux", "architecture": "amd64", "config": {}, "rootfs": { "type": "layers", "diff_ids": [Digest::of(&layer)] } });
     add("config.json", config.to_string().as_bytes());

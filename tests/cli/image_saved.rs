@@ -5,17 +5,13 @@ use kubectl_flink::testing::Digest;
 use serde_json::json;
 
 use crate::image_place::{fails, place, whole, works};
+use crate::pack;
 use crate::registry::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST};
 
 /// What `docker save` writes of an image for amd64 and arm64, of which amd64 was `pulled`, or nothing.
 fn saved(pulled: bool) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
-    let mut add = |name: &str, bytes: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, name, bytes).unwrap();
-    };
+    let mut add = |name: &str, bytes: &[u8]| pack::add(&mut archive, name, bytes);
     let mut blob = |kind: &str, bytes: &[u8], pulled: bool| {
         let digest = Digest::of(bytes).to_string();
         if pulled {

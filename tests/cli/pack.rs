@@ -6,13 +6,18 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use zip::write::SimpleFileOptions;
 
-/// A tar with one file.
-pub fn archive(path: &str, content: &[u8]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
+/// Adds a file to a tar.
+pub fn add(archive: &mut tar::Builder<Vec<u8>>, path: &str, content: &[u8]) {
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
     archive.append_data(&mut header, path, content).unwrap();
+}
+
+/// A tar with one file.
+pub fn archive(path: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    add(&mut archive, path, content);
     archive.into_inner().unwrap()
 }
 
