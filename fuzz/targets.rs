@@ -106,7 +106,7 @@ pub fn flink_rest(data: &[u8]) {
 
 /// The `_metadata` file of a savepoint.
 pub fn savepoint_metadata(data: &[u8]) {
-    if let Ok(read) = Metadata::read(data) {
+    if let Ok(read) = Metadata::read(data, "") {
         let titles: usize = read.operators.iter().map(|operator| operator.title().len()).sum();
         let _ = (read.bytes(), titles, diff_metadata(&read, &read));
     }

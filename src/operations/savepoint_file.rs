@@ -144,7 +144,9 @@ fn unpacked(packed: &[u8], path: &str) -> Result<Vec<u8>> {
 }
 
 fn parsed(path: &str, bytes: &[u8]) -> Result<Metadata> {
-    Metadata::read(bytes).map_err(|error| {
+    let file = savepoint_reader::metadata_file(path);
+    let folder = file.rsplit(['/', '\\']).nth(1).unwrap_or_default();
+    Metadata::read(bytes, folder).map_err(|error| {
         let what = if path == "-" { "standard input" } else { path };
         Error::usage(format!("{what}: {}", error.message))
     })

@@ -79,6 +79,35 @@ fn files_of_several_releases_are_read_as_flink_reads_them() {
 }
 
 #[test]
+fn the_name_of_the_folder_gives_the_kind_that_a_file_of_flink_1_15_does_not_contain() {
+    let sandbox = Sandbox::bare();
+    let shown = |name: &str, folder: &str| {
+        let folder = sandbox.home().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::copy(file(&format!("1.15.4/{name}")), folder.join("_metadata")).unwrap();
+        let outcome = sandbox.run(&["savepoint", "inspect", &folder.display().to_string()]);
+        outcome.stdout.lines().next().unwrap_or_default().to_owned()
+    };
+    let (rocksdb, hashmap) = (
+        "rocksdb-incremental-files-unaligned-uids-native",
+        "hashmap-files-unaligned-checkpoint",
+    );
+    let flinks = "savepoint-81e5a1-39e820d00938";
+    assert_eq!(shown(rocksdb, flinks), "Kind:         native savepoint");
+    assert_eq!(shown(rocksdb, "chk-5"), "Kind:         incremental checkpoint");
+    assert_eq!(shown(hashmap, "chk-5"), "Kind:         full checkpoint");
+    // Savepoints of the heap, and those without keyed state, look like this in both formats.
+    assert_eq!(
+        shown(hashmap, flinks),
+        "Kind:         savepoint; files of Flink 1.15 and older do not contain its format"
+    );
+    assert_eq!(
+        shown(rocksdb, "mine"),
+        "Kind:         unknown; files of Flink 1.15 and older do not contain it"
+    );
+}
+
+#[test]
 fn unreadable_savepoints_are_refused_with_a_hint() {
     refused(&["inspect", "/no/such/savepoint"], &["cannot read /no/such/savepoint"]);
     refused(

@@ -28,12 +28,19 @@ impl StateTraits {
         }
     }
 
-    /// The kind of a file that does not state it.
-    pub(super) const fn kind(self) -> Kind {
+    /// The kind of a file that does not state it. Native savepoints have the handles of checkpoints, so that only the
+    /// name that Flink gives to their folder distinguishes them.
+    pub(super) fn kind(self, folder: &str) -> Kind {
         if self.savepoint {
             Kind::CanonicalSavepoint
-        } else {
+        } else if folder.starts_with("chk-") {
             self.checkpoint()
+        } else if !folder.starts_with("savepoint-") {
+            Kind::Unknown
+        } else if self.incremental {
+            Kind::NativeSavepoint
+        } else {
+            Kind::Savepoint
         }
     }
 }

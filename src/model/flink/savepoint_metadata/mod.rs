@@ -62,11 +62,14 @@ pub(crate) enum Kind {
     CanonicalSavepoint,
     /// A savepoint in the format of one state backend.
     NativeSavepoint,
-    /// Any other checkpoint. Files of version 3 do not state their kind: savepoints without keyed state count as
-    /// checkpoints here, and native ones as what their handles look like.
+    /// A savepoint whose format is not known. Only files before version 4 do not state their kind.
+    Savepoint,
+    /// Any other checkpoint.
     FullCheckpoint,
     /// A checkpoint whose files may belong to earlier checkpoints too.
     IncrementalCheckpoint,
+    /// Only of files before version 4 in a folder whose name is not Flink's.
+    Unknown,
 }
 
 impl Kind {
@@ -74,8 +77,10 @@ impl Kind {
         match self {
             Self::CanonicalSavepoint => "canonical savepoint",
             Self::NativeSavepoint => "native savepoint",
+            Self::Savepoint => "savepoint; files of Flink 1.15 and older do not contain its format",
             Self::IncrementalCheckpoint => "incremental checkpoint",
             Self::FullCheckpoint => "full checkpoint",
+            Self::Unknown => "unknown; files of Flink 1.15 and older do not contain it",
         }
     }
 }
@@ -134,12 +139,12 @@ pub(crate) struct StateFile {
 }
 
 impl Metadata {
-    /// Reads the file.
+    /// Reads the file. The name of its folder gives the kind where the file does not state it.
     ///
     /// # Errors
     /// Usage error when it is no such file, of an unknown version, truncated, or inconsistent. Memory is limited in
     /// proportion to the length of `bytes`, whatever they contain.
-    pub fn read(bytes: &[u8]) -> Result<Self> {
+    pub fn read(bytes: &[u8], folder: &str) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         if reader.int().ok() != Some(MAGIC) {
             return Err(Error::usage(
@@ -170,7 +175,7 @@ impl Metadata {
         }
         let kind = if version < 4 {
             reader.end()?;
-            seen.kind()
+            seen.kind(folder)
         } else {
             kind_of_properties(reader.rest(), seen)
         };

@@ -107,7 +107,7 @@ fn version_5() -> Vec<u8> {
 
 #[test]
 fn every_kind_of_state_is_counted() {
-    let read = Metadata::read(&version_5()).unwrap();
+    let read = Metadata::read(&version_5(), "").unwrap();
     assert_eq!((read.version, read.checkpoint_id), (5, 7));
     assert_eq!(read.kind, Kind::IncrementalCheckpoint);
     let [operator] = &read.operators[..] else {
@@ -147,7 +147,7 @@ fn every_kind_of_state_is_counted() {
 }
 
 #[test]
-fn a_savepoint_of_version_3_is_known_by_its_keyed_state() {
+fn a_savepoint_of_version_3_is_known_by_its_keyed_state_and_its_folder() {
     let keyed = |kind: u8| {
         Writer::head(3, 1)
             .operator(1, 1)
@@ -167,17 +167,25 @@ fn a_savepoint_of_version_3_is_known_by_its_keyed_state() {
             .int(0)
             .0
     };
-    let read = Metadata::read(&keyed(7)).unwrap();
+    let read = Metadata::read(&keyed(7), "").unwrap();
     let expected = (Kind::CanonicalSavepoint, 50);
     assert_eq!((read.kind, read.operators[0].keyed_bytes), expected);
-    assert_eq!(Metadata::read(&keyed(3)).unwrap().kind, Kind::FullCheckpoint);
+    let kind = |folder: &str| Metadata::read(&keyed(3), folder).unwrap().kind;
+    assert_eq!(kind("chk-7"), Kind::FullCheckpoint);
+    assert_eq!(kind("savepoint-81e5a1-39e820d00938"), Kind::Savepoint);
+    assert_eq!(kind("mine"), Kind::Unknown);
     let longer = [keyed(7), vec![0]].concat();
-    assert!(Metadata::read(&longer).unwrap_err().message.contains("after its end"));
+    assert!(
+        Metadata::read(&longer, "")
+            .unwrap_err()
+            .message
+            .contains("after its end")
+    );
 }
 
 #[test]
 fn what_is_unknown_is_refused_by_its_number() {
-    let of = |bytes: Vec<u8>| Metadata::read(&bytes).unwrap_err().message;
+    let of = |bytes: Vec<u8>| Metadata::read(&bytes, "").unwrap_err().message;
     assert!(of(b"PK\x03\x04".to_vec()).contains("not a _metadata file"));
     assert!(of(Writer::head(9, 0).0).contains("unknown version 9"));
     assert!(of(Writer::head(1, 0).0).contains("unknown version 1"));
@@ -188,13 +196,13 @@ fn what_is_unknown_is_refused_by_its_number() {
 #[test]
 fn a_number_of_entries_that_cannot_be_is_refused_before_memory_is_taken() {
     for operators in [i32::MAX, -1] {
-        let error = Metadata::read(&Writer::head(3, operators).0).unwrap_err();
+        let error = Metadata::read(&Writer::head(3, operators).0, "").unwrap_err();
         assert!(error.message.contains("do not fit"), "{}", error.message);
     }
     let deep = Writer::head(3, 1)
         .operator(1, 1)
         .bytes(&[3, 0, 0, 0, 0, 0, 0, 0, 0].repeat(1000));
-    assert!(Metadata::read(&deep.0).unwrap_err().message.contains("too deep"));
+    assert!(Metadata::read(&deep.0, "").unwrap_err().message.contains("too deep"));
 }
 
 #[test]
@@ -204,7 +212,7 @@ fn operators_are_compared_by_their_ids() {
         let all = ids.iter().fold(head, |writer, (id, parallelism)| {
             writer.operator(*id, *parallelism).byte(0).int(0)
         });
-        Metadata::read(&all.0).unwrap()
+        Metadata::read(&all.0, "").unwrap()
     };
     let changes = diff(&of(&[(1, 2), (2, 2), (3, 2)]), &of(&[(4, 2), (3, 2), (2, 4)]));
     let changes: Vec<_> = changes
@@ -234,11 +242,11 @@ proptest! {
         let mut changed = whole.clone();
         let at = at % changed.len();
         changed[at] = value;
-        let _ = Metadata::read(&changed);
+        let _ = Metadata::read(&changed, "");
         let cut = cut % whole.len();
         // The properties at the end may be missing: they say the kind only.
         if cut < whole.len() - 54 {
-            prop_assert!(Metadata::read(&whole[..cut]).is_err());
+            prop_assert!(Metadata::read(&whole[..cut], "").is_err());
         }
     }
 }
