@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::place::{Place, soon};
 
 /// What must stay: the job's ID, its restarts, and that it counts.
 pub struct Untouched<'a> {
@@ -27,8 +27,10 @@ impl<'a> Untouched<'a> {
 
     fn restarts(&self) -> u64 {
         let path = format!("jobs/{}/metrics?get=numRestarts", self.job_id);
-        let metrics = self.place.rest("demo", &path).expect("Flink answers");
-        metrics[0]["value"].as_str().unwrap().parse().unwrap()
+        // Flink answers with an empty list until it has fetched the metrics of its processes.
+        soon("Flink has the number of restarts", || {
+            self.place.rest("demo", &path)?[0]["value"].as_str()?.parse().ok()
+        })
     }
 
     /// The job has counted on all the time.
