@@ -66,6 +66,12 @@ pub const RIGHTS: &[Right] = &[
     need("", "pods", "get", "logs --follow, ui"),
     need("", "pods", "list", "status, why, logs, create, delete"),
     need("", "pods", "watch", "logs --follow, create, delete, wait"),
+    want(
+        "",
+        "pods",
+        "create",
+        "upgrade: a dry run, if Pod Security may refuse the Pods",
+    ),
     want("", "pods", "patch", "scale: TaskManagers without a task go first"),
     want(
         "",

@@ -148,7 +148,7 @@ fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() 
 #[test]
 fn a_version_whose_pods_the_namespace_refuses_is_refused_while_the_job_runs() {
     let refused = "pods \"demo-x\" is forbidden: violates PodSecurity \"restricted:latest\": privileged";
-    // What is not known of the Pods prevents nothing.
+    // What is not known of the Pods prevents nothing, and is reported.
     let unknown = "pods is forbidden: User \"u\" cannot create resource \"pods\" in API group \"\"";
     // On OpenShift a Pod that the user creates gets other settings than those of the Job.
     for (said, on_openshift, code) in [(refused, false, 1), (refused, true, 0), (unknown, false, 0)] {
@@ -171,6 +171,9 @@ fn a_version_whose_pods_the_namespace_refuses_is_refused_while_the_job_runs() {
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert!(outcome.stderr.contains("would violate PodSecurity"), "{outcome}");
         assert_eq!(outcome.stderr.contains(refused), code == 1, "{outcome}");
+        let unchecked =
+            "it was not checked whether the namespace refuses the Pods of the new version: you may not create pods";
+        assert_eq!(outcome.stderr.contains(unchecked), said == unknown, "{outcome}");
         assert_eq!(outcome.changes().is_empty(), code == 1, "{outcome}");
     }
 }

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::flink::Reply;
 use crate::history::Savepoint;
 use crate::history::transaction::{Ending, Kind};
@@ -213,7 +213,8 @@ async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Re
 /// up after the job was stopped. For a Job and a Deployment the level only gives warnings, because an admission webhook may
 /// change their Pods: a dry run of the Pods shows whether they are refused.
 ///
-/// It sends requests only after such a warning. Without an answer about the Pods there is no error. Source: `EvaluatePod` and
+/// It sends requests only after such a warning. Without an answer about the Pods there is no error, and without the right to
+/// create them, which a dry run needs, a warning. Source: `EvaluatePod` and
 /// `ValidatePodController` of k8s.io/pod-security-admission.
 pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[String]) -> Result<()> {
     let breaks = |warning: &String| warning.contains("would violate PodSecurity");
@@ -231,8 +232,14 @@ pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[
         pod
     });
     let answers = join_all(drafts.iter().map(|pod| cluster.create(&target, pod, Mode::DryRun))).await;
+    let errors: Vec<Error> = answers.into_iter().filter_map(Result::err).collect();
+    if let Some(error) = errors.iter().find(|error| error.kind == error::Kind::Forbidden) {
+        progress::warn(&format!(
+            "{name}: it was not checked whether the namespace refuses the Pods of the new version: {error}"
+        ));
+    }
     let refused = |error: &Error| Status::message_of(error).contains("violates PodSecurity");
-    let Some(error) = answers.into_iter().filter_map(Result::err).find(refused) else {
+    let Some(error) = errors.into_iter().find(refused) else {
         return Ok(());
     };
     // OpenShift sets what a Pod leaves open by the rights of the user who creates it. A user with more rights than the service
