@@ -312,12 +312,13 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     let job = snapshot.job.as_ref()?;
     let newest = snapshot.exceptions.first();
     let within = |exception: &Exception, limit| exception.time.is_some_and(|at| now.duration_since(at) <= limit);
-    let recent = snapshot
+    let recent: Vec<&Exception> = snapshot
         .exceptions
         .iter()
         .filter(|exception| within(exception, grace.recent))
-        .count();
-    let again_and_again = recent > 1 && newest.is_some_and(|exception| within(exception, LOOP));
+        .collect();
+    let again_and_again = recent.len() > 1 && newest.is_some_and(|exception| within(exception, LOOP));
+    let by_savepoints = again_and_again && recovered::from_savepoints(snapshot, &recent);
     let now_failing = matches!(job.state, JobState::Restarting | JobState::Failing);
     let restarts = match snapshot.restarts {
         None | Some(0) => String::new(),
@@ -327,9 +328,9 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     let about = subject(job);
     let cause = if now_failing {
         Cause::new(CauseKind::Restarting, format!("{about} is {}{restarts}", job.state))
-    } else if again_and_again {
+    } else if again_and_again && !by_savepoints {
         Cause::new(CauseKind::Restarting, format!("{about} fails repeatedly{restarts}"))
-    } else if recent > 0 {
+    } else if !recent.is_empty() {
         let ago = newest
             .and_then(|exception| exception.time)
             .map_or_else(String::new, |at| format!(" {} ago", age(at, now)));
@@ -338,14 +339,19 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
         return None;
     };
     let mut cause = cause.hint("kubectl flink exceptions NAME shows the whole traces");
-    if cause.kind == CauseKind::Restarted {
+    if cause.kind == CauseKind::Restarted && !by_savepoints {
         let failed = newest.and_then(|exception| exception.time);
         cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
     }
-    Some(match newest {
+    let mut cause = match newest {
         Some(exception) => backpressured(explained(cause, exception, observed), snapshot),
         None => cause,
-    })
+    };
+    if by_savepoints {
+        // What keeps a savepoint from its folder is a warning, while the job runs and its checkpoints are written.
+        cause.kind = CauseKind::Restarted;
+    }
+    Some(cause)
 }
 
 /// Folders of Flink whose jars are on a class path.

@@ -8,12 +8,29 @@ use super::observed::Observed;
 use super::verdict::removed;
 use crate::model::age::time;
 use crate::model::diagnosis::{Cause, CauseKind, Grace, exits, pods};
+use crate::model::flink::checkpoints::Checkpoints;
+use crate::model::flink::exceptions::Exception;
 use crate::model::flink::live::Snapshot;
+use crate::model::flink::overview::JobOverview;
 
 /// Since when all tasks of the job run, if they do: each failure of a task changes the job's state for a while.
 pub(super) fn runs_since(snapshot: &Snapshot) -> Option<Timestamp> {
     let job = snapshot.job.as_ref().filter(|job| job.is_healthy())?;
     time(snapshot.state_since).or_else(|| job.changed())
+}
+
+/// Whether the job runs, and only savepoints restarted it. A savepoint that a task cannot write counts like a checkpoint, and
+/// by default no failure of one is tolerated. Source: Flink's `CheckpointFailureManager`.
+pub(super) fn from_savepoints(snapshot: &Snapshot, exceptions: &[&Exception]) -> bool {
+    let is_of_one = |exception: &&Exception| {
+        ["CheckpointException", "Exceeded checkpoint tolerable failure threshold"]
+            .iter()
+            .any(|words| exception.stack_trace.contains(words))
+    };
+    let statistics = snapshot.checkpoints.as_ref();
+    snapshot.job.as_ref().is_some_and(JobOverview::is_healthy)
+        && statistics.is_some_and(Checkpoints::only_savepoints_failed)
+        && exceptions.iter().all(is_of_one)
 }
 
 /// Marks a cause as resolved if it `happened` before the job ran again; `again` is what runs, with the verb "has" or "have".
@@ -70,18 +87,18 @@ mod tests {
     use crate::model::diagnosis::fixtures::{
         JM, OTHER_TM, TM, at, cluster, deployment, flink, now, pod, pod_with, running,
     };
-    use crate::model::diagnosis::{CauseKind, Severity, problems};
+    use crate::model::diagnosis::{CauseKind, Observed, Severity, problems, trace_summary};
+    use crate::model::flink::exceptions::Exceptions;
     use crate::model::flink::live::{Reach, Snapshot};
     use crate::model::flink::overview::FlinkView;
 
-    /// What is found beside a job that has been running again for 25 seconds, if another Pod has this status.
-    fn beside_a_running_job(status: &Value) -> Vec<(CauseKind, Severity)> {
+    /// A cluster whose tasks all run, and Flink's answer with this state of the job.
+    fn running_job(state: &str) -> (Observed, Snapshot) {
         let mut observed = cluster();
         deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
         pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
         pod_with(&mut observed, TM, "Running", running(), json!({}), 0);
-        pod(&mut observed, OTHER_TM, json!({"status": status}));
-        let view = flink("RUNNING", json!({"total": 4, "running": 4}), 2, (2, 0));
+        let view = flink(state, json!({"total": 4, "running": 4}), 2, (2, 0));
         let FlinkView::Up { overview, job } = view.clone() else {
             panic!("{view:?}");
         };
@@ -92,6 +109,13 @@ mod tests {
             job,
             ..Snapshot::default()
         };
+        (observed, snapshot)
+    }
+
+    /// What is found beside a job that has been running again for 25 seconds, if another Pod has this status.
+    fn beside_a_running_job(status: &Value) -> Vec<(CauseKind, Severity)> {
+        let (mut observed, snapshot) = running_job("RUNNING");
+        pod(&mut observed, OTHER_TM, json!({"status": status}));
         let found = problems(&observed, &snapshot, now());
         found.iter().map(|cause| (cause.kind, cause.severity())).collect()
     }
@@ -113,5 +137,40 @@ mod tests {
         assert_eq!(beside_a_running_job(&refused(-86_400)), []);
         let recently = beside_a_running_job(&refused(-10));
         assert_eq!(recently, [(CauseKind::Displaced, Severity::Critical)]);
+    }
+
+    #[test]
+    fn a_job_that_failed_savepoints_restarted_is_a_warning_while_its_checkpoints_are_written() {
+        let refused = "org.apache.flink.runtime.checkpoint.CheckpointException: Asynchronous task checkpoint failed.\n\
+                       Caused by: java.io.IOException: Permission denied\n\tat a.B.c(B.java:1)\n";
+        let other = "java.lang.IllegalStateException: on purpose\n\tat a.B.c(B.java:1)\n";
+        let entry = |status: &str, is_savepoint: bool| json!({"status": status, "is_savepoint": is_savepoint});
+        let aborted = json!({"status": "FAILED", "failure_message": "Checkpoint Coordinator is suspending."});
+        for (older, failed, state, severity) in [
+            (refused, entry("FAILED", true), "RUNNING", Severity::Warning),
+            // A checkpoint failed as well, or something else, or the job has not come up again.
+            (refused, entry("FAILED", false), "RUNNING", Severity::Critical),
+            (other, entry("FAILED", true), "RUNNING", Severity::Critical),
+            (refused, entry("FAILED", true), "RESTARTING", Severity::Critical),
+        ] {
+            let (mut observed, mut snapshot) = running_job(state);
+            let entries = [(refused, -10), (older, -90)]
+                .map(|(trace, seconds)| json!({"stacktrace": trace, "timestamp": at(seconds).as_millisecond()}));
+            let reply: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": entries}})).unwrap();
+            snapshot.exceptions = reply.newest_first(trace_summary);
+            let history = json!([
+                entry("COMPLETED", false),
+                aborted,
+                failed,
+                entry("COMPLETED", false),
+                entry("FAILED", true)
+            ]);
+            snapshot.checkpoints =
+                serde_json::from_value(json!({"counts": {"completed": 2}, "history": history})).unwrap();
+            observed.poll(snapshot.view());
+            let found = problems(&observed, &snapshot, now());
+            assert_eq!(found[0].severity(), severity, "{found:?}");
+            assert!(found[0].title.contains("Permission denied"), "{found:?}");
+        }
     }
 }

@@ -133,6 +133,14 @@ pub struct Checkpoint {
     pub(crate) failure_message: Option<String>,
 }
 
+impl Checkpoint {
+    /// Whether it has failed by itself.
+    fn has_failed(&self) -> bool {
+        let message = self.failure_message.as_deref();
+        self.status == "FAILED" && message.is_none_or(|message| !message.contains(SUSPENDED))
+    }
+}
+
 impl Checkpoints {
     /// The savepoint that is being written.
     #[must_use]
@@ -213,12 +221,16 @@ impl Checkpoints {
     /// Checkpoints that failed since the last completed one, newest first. One that was in progress when the job was
     /// stopped or its tasks were restarted has not failed by itself.
     fn failures(&self) -> impl Iterator<Item = &Checkpoint> {
-        let failed = |entry: &&Checkpoint| {
-            let message = entry.failure_message.as_deref();
-            entry.status == "FAILED" && message.is_none_or(|message| !message.contains(SUSPENDED))
-        };
         let own = self.history.iter().filter(|entry| !entry.is_savepoint);
-        own.take_while(|entry| entry.status != "COMPLETED").filter(failed)
+        own.take_while(|entry| entry.status != "COMPLETED")
+            .filter(|entry| entry.has_failed())
+    }
+
+    /// Whether savepoints failed, and no checkpoint, as far as the statistics reach.
+    pub(crate) fn only_savepoints_failed(&self) -> bool {
+        let known = self.history.iter().chain(&self.latest.failed);
+        let mut failed = known.filter(|entry| entry.has_failed()).peekable();
+        failed.peek().is_some() && failed.all(|entry| entry.is_savepoint)
     }
 
     /// The newest checkpoint that failed.
