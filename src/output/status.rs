@@ -190,18 +190,28 @@ pub(super) const VERTEX_COLUMNS: [&str; 8] = [
     "BYTES OUT/s",
 ];
 
+/// The table of vertices, without bars where there is no room for them beside the number of tasks.
 fn vertices(vertices: &[VertexPart], look: ScreenStyle) -> String {
+    let table = vertex_table(vertices, look.width, look.bars);
+    let headers = table.lines().next().unwrap_or_default();
+    if look.bars && !headers.contains("TASKS") {
+        return vertex_table(vertices, look.width, false);
+    }
+    table
+}
+
+fn vertex_table(vertices: &[VertexPart], width: Option<usize>, bars: bool) -> String {
     let share = |share: Option<f64>| match share {
-        Some(value) if look.bars => format!("{} {:>4}", charts::bar(value, BAR), charts::percent(share)),
+        Some(value) if bars => format!("{} {:>4}", charts::bar(value, BAR), charts::percent(share)),
         _ => charts::percent(share),
     };
     table_within(
-        look.width,
+        width,
         &VERTEX_COLUMNS,
         OPTIONAL,
         vertices.iter().map(|vertex| {
             vec![
-                vertex_name(&vertex.name, look.width),
+                vertex_name(&vertex.name, width),
                 vertex.parallelism.to_string(),
                 share(vertex.busy),
                 share(vertex.backpressured),

@@ -166,6 +166,9 @@ fn five_vertices_fit_on_a_terminal_of_80_columns_and_24_rows() {
     let widest = text.lines().map(unicode_width::UnicodeWidthStr::width).max();
     assert!(widest <= Some(80), "{text}");
     assert!(text.contains("BACKPRESSURED") && text.contains("BUSY"), "{text}");
+    // The bars go before a number does.
+    assert!(text.contains("TASKS") && !text.contains('░'), "{text}");
+    assert!(drawn(&shown, Some(90), true).contains('░'));
     insta::assert_snapshot!(text);
 }
 
