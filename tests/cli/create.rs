@@ -112,7 +112,7 @@ fn a_cluster_that_cannot_be_created_does_not_keep_the_others() {
     let outcome = sandbox.run(&["create", "-f", file.to_str().unwrap(), "--no-wait"]);
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/shop created\n", "{outcome}");
-    let words = "error: cluster demo: cluster demo already exists in namespace default with a different spec";
+    let words = "error: cluster demo already exists in namespace default with a different spec";
     assert!(outcome.stderr.contains(words), "{outcome}");
 }
 

@@ -165,6 +165,16 @@ fn the_exit_codes_of_diff_are_those_of_diff() {
 }
 
 #[test]
+fn the_error_of_one_of_several_clusters_names_it_once() {
+    let outcome = empty().run(&["stop", "absent", "missing"]);
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    for name in ["absent", "missing"] {
+        let error = format!("error: there is no cluster \"{name}\" in namespace");
+        assert!(outcome.stderr.contains(&error), "{outcome}");
+    }
+}
+
+#[test]
 fn the_history_shows_revisions_and_the_whole_of_one() {
     let sandbox = running_with(&["-p", "2"]);
     let outcome = sandbox.run(&["history", "demo", "-o", "json"]);

@@ -131,10 +131,10 @@ impl FirstFailure {
         self.0.get_or_insert(error.kind);
     }
 
-    /// Prints the error of `outcome`, if it has one, after the name of its cluster.
+    /// Prints the error of `outcome`, if it has one, with the name of its cluster.
     pub(crate) fn add(&mut self, name: &ClusterName, outcome: Result<()>) {
         match outcome {
-            Err(error) if error.message.is_empty() => self.report(&error),
+            Err(error) if error.message.is_empty() || is_named(name, &error.message) => self.report(&error),
             Err(error) => self.report(&error.context(format!("cluster {name}"))),
             Ok(()) => {}
         }
@@ -170,6 +170,15 @@ impl FirstFailure {
     }
 }
 
+/// Whether the message says that it is about this cluster.
+fn is_named(name: &ClusterName, message: &str) -> bool {
+    let mut named = message.split("cluster ").skip(1);
+    named.any(|after| {
+        let rest = after.trim_start_matches('"').strip_prefix(name.as_str());
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-'))
+    })
+}
+
 /// Asks whether to delete these clusters, unless the answer is `yes` already.
 pub(crate) fn confirm_deletion(names: &[&ClusterName], yes: bool) -> Result<()> {
     let question = match names {
@@ -177,4 +186,23 @@ pub(crate) fn confirm_deletion(names: &[&ClusterName], yes: bool) -> Result<()> 
         names => format!("delete these {} clusters?", names.len()),
     };
     terminal::asks(yes)(&question)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_names_the_cluster_does_not_need_its_name_before() {
+        let name = ClusterName::new("demo").unwrap();
+        for (message, is_there) in [
+            ("there is no cluster \"demo\" in namespace default", true),
+            ("cluster demo already exists", true),
+            ("cluster demo: Flink does not answer", true),
+            ("cluster demo-2 already exists", false),
+            ("the server is away", false),
+        ] {
+            assert_eq!(is_named(&name, message), is_there, "{message}");
+        }
+    }
 }
