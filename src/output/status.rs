@@ -296,9 +296,18 @@ pub(super) fn operation_lines(operation: &OperationPart, width: Option<usize>, n
         clean(&operation.message)
     );
     line(&mut out, "Unfinished", &beside_label(&text, width));
-    for hint in &operation.hints {
-        let text = format!("if it is no longer running: {}", clean(&with_place(hint)));
-        line(&mut out, "", &wrapped(&text, width, 2));
+    let hints = operation.hints.iter().map(|hint| clean(&with_place(hint)));
+    let hints: Vec<String> = hints.collect();
+    let condition = "if it is no longer running:";
+    match hints.as_slice() {
+        [] => {}
+        [hint] => line(&mut out, "", &wrapped(&format!("{condition} {hint}"), width, 2)),
+        hints => {
+            line(&mut out, "", condition);
+            for hint in hints {
+                line(&mut out, "", &wrapped(&format!("  {hint}"), width, 4));
+            }
+        }
     }
     out
 }

@@ -258,6 +258,14 @@ fn an_operation_comes_first_and_a_reported_cause_stays() {
     let first = "Unfinished      upgrade to revision 4 by bob@home, 96s ago: the job has ended\n\
         if it is no longer running: `kubectl flink upgrade demo --continue` continues it\n";
     assert!(text.starts_with(first), "{text}");
+    let mut with_two = shown.clone();
+    let operation = with_two.operation.as_mut().unwrap();
+    operation
+        .hints
+        .push("`kubectl flink upgrade demo --abort` goes back".into());
+    let two = "if it is no longer running:\n  `kubectl flink upgrade demo --continue` continues it\n  \
+               `kubectl flink upgrade demo --abort` goes back\n";
+    assert!(drawn(&with_two, None, false).contains(two), "{two}");
     // Nothing is well while it is changed, and what runs by now did start.
     for absent in ["Nothing is wrong", "Did not start"] {
         assert!(!text.contains(absent), "{text}");
