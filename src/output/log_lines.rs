@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Format, terminal};
 use crate::error::Result;
 use crate::kubernetes::logs::{ContainerLine, LineOrigin};
+use crate::model::diagnosis::level_in_json;
 use crate::model::keyword::Keyword;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,13 +134,16 @@ struct Line<'a> {
     origin: &'a LineOrigin,
 }
 
-/// The level of a line and its place in it: the first words are the time, the level and the logger, in Flink's layout and in
-/// most others.
+/// The level of a line and its end in it: the first words are the time, the level and the logger, in Flink's layout and in
+/// most others. In JSON it is a field of the record, which is all of the line.
 fn level(text: &str) -> Option<(&str, usize)> {
+    if let Some(word) = level_in_json(text) {
+        return Some((word, text.len()));
+    }
     let words = text.split(' ').scan(0, |at, word| {
-        let start = *at;
-        *at += word.len() + 1;
-        Some((word.trim_matches(['[', ']', ':']), start))
+        let end = *at + word.len();
+        *at = end + 1;
+        Some((word.trim_matches(['[', ']', ':']), end))
     });
     let known = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
     let mut first = words.filter(|(word, _)| !word.is_empty()).take(4);
@@ -160,7 +164,7 @@ fn coloured(text: &str, highlight: Option<&Regex>) -> String {
     let mut last = 0;
     // Of a warning only the level is coloured, of an error all: it is what is looked for.
     let end = match level {
-        Some(("WARN", at)) => at + "WARN".len(),
+        Some(("WARN", end)) => end,
         _ => text.len(),
     };
     let part = |out: &mut String, from: usize, to: usize| {
@@ -193,6 +197,27 @@ mod tests {
         ] {
             assert_eq!(level(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn levels_are_found_in_layouts_of_json() {
+        for (line, expected) in [
+            (
+                r#"{"@timestamp":"2026-01-01T10:00:00.000Z","log.level":"ERROR","message":"it failed"}"#,
+                Some("ERROR"),
+            ),
+            (r#"{"severity": "WARNING", "message": "a b c ERROR"}"#, Some("WARN")),
+            (r#"{"version":"1.1","level":6,"short_message":"fine"}"#, Some("INFO")),
+            (r#"{"log":{"level":"debug"},"message":"fine"}"#, Some("DEBUG")),
+            (r#"{"message":"of a program"}"#, None),
+        ] {
+            assert_eq!(level(line).map(|(word, _)| word), expected, "{line}");
+        }
+        let warning = coloured(r#"{"level": "WARN", "message": "x"}"#, None);
+        assert!(
+            warning.starts_with("\u{1b}[33m{") && warning.ends_with("}\u{1b}[0m"),
+            "{warning:?}"
+        );
     }
 
     #[test]

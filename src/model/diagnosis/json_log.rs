@@ -28,14 +28,8 @@ const THROWN: [(&str, &str); 5] = [
 
 /// The record in a line; `None` for a line of another layout.
 pub(super) fn record(line: &str) -> Option<JsonRecord> {
-    let line = line.trim();
-    if !line.starts_with('{') {
-        return None;
-    }
-    let fields: Value = serde_json::from_str(line).ok()?;
-    let level = LEVELS
-        .iter()
-        .find_map(|at| fields.pointer(at).filter(|level| !level.is_object()))?;
+    let fields = fields(line)?;
+    let level = name_of(level_in(&fields)?);
     let text = |at: &str| fields.pointer(at).and_then(Value::as_str);
     let message = MESSAGES.iter().find_map(|at| text(at)).unwrap_or_default();
     let thrown = || {
@@ -44,20 +38,40 @@ pub(super) fn record(line: &str) -> Option<JsonRecord> {
     };
     let trace = trace_in(&fields).map(str::to_owned).or_else(thrown);
     Some(JsonRecord {
-        level: level_of(level),
+        level: level.map_or(Level::Low, Level::of),
         message: message.to_owned(),
         trace: trace.unwrap_or_default(),
     })
 }
 
-/// A level by its name, or by its number in syslog, which GELF has.
-fn level_of(level: &Value) -> Level {
-    match (level.as_str(), level.as_u64()) {
-        (Some(word), _) => Level::of(&word.to_ascii_uppercase()),
-        (_, Some(..=3)) => Level::Error,
-        (_, Some(4)) => Level::Warn,
-        _ => Level::Low,
-    }
+/// The level of the record in a line, by log4j's name.
+pub(crate) fn level(line: &str) -> Option<&'static str> {
+    name_of(level_in(&fields(line)?)?)
+}
+
+fn fields(line: &str) -> Option<Value> {
+    let line = line.trim();
+    line.starts_with('{').then(|| serde_json::from_str(line).ok())?
+}
+
+fn level_in(fields: &Value) -> Option<&Value> {
+    LEVELS
+        .iter()
+        .find_map(|at| fields.pointer(at).filter(|level| !level.is_object()))
+}
+
+/// log4j's name of a level: GCP has names of its own, and GELF has the numbers of syslog.
+fn name_of(level: &Value) -> Option<&'static str> {
+    let word = level.as_str().map(str::to_ascii_uppercase);
+    Some(match (word.as_deref(), level.as_u64()) {
+        (Some("TRACE"), _) => "TRACE",
+        (Some("DEBUG"), _) | (_, Some(7)) => "DEBUG",
+        (Some("INFO"), _) | (_, Some(5 | 6)) => "INFO",
+        (Some("WARN" | "WARNING"), _) | (_, Some(4)) => "WARN",
+        (Some("ERROR" | "SEVERE"), _) | (_, Some(3)) => "ERROR",
+        (Some("FATAL" | "CRITICAL" | "ALERT" | "EMERGENCY"), _) | (_, Some(..=2)) => "FATAL",
+        _ => return None,
+    })
 }
 
 /// The longest stack trace in the fields.
@@ -89,6 +103,7 @@ mod tests {
             json!({"@version": 1, "level": "ERROR", "message": "Fatal error", "logger_name": "x",
                 "exception": {"exception_class": "org.apache.flink.util.FlinkException", "stacktrace": TRACE}}),
             json!({"severity": "ERROR", "message": "Fatal error", "_exception": {"stackTrace": TRACE}}),
+            json!({"severity": "EMERGENCY", "message": "Fatal error", "_exception": {"stackTrace": TRACE}}),
             json!({"level": "ERROR", "message": "Fatal error", "stack_trace": TRACE}),
             json!({"version": "1.1", "level": 3, "short_message": "Fatal error", "full_message": TRACE}),
             json!({"log": {"level": "error"}, "message": "Fatal error", "error": {"stack_trace": TRACE}}),
