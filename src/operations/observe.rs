@@ -34,10 +34,12 @@ use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::operations::cluster_handle::created_again;
 
-/// Maximum number of Pods, and of Events in one answer. For a larger cluster the report is based on these Pods.
+/// Maximum number of Pods. For a larger cluster the report is based on these.
 const LIMIT: usize = 500;
-/// Maximum number of answers with Events: other objects of the namespace may have very many.
-const EVENT_PAGES: usize = 20;
+/// Maximum number of Events in one answer, and of these answers, which are read one after the other: other objects of the
+/// namespace may have very many Events.
+const EVENTS_OF_PAGE: usize = 2000;
+const EVENT_PAGES: usize = 5;
 /// Maximum number of lines and bytes of a log in which the root cause is searched.
 const LOG_LINES: usize = 2000;
 const LOG_BYTES: usize = 1 << 20;
@@ -174,7 +176,7 @@ struct EventPage {
 /// name.
 async fn events_with(cluster: &Cluster, name: &ClusterName, fields: &str) -> Result<Vec<Event>> {
     let target = Target::collection("list", EVENTS, Some(cluster.namespace()));
-    let query = format!("fieldSelector={}&limit={LIMIT}", encode(fields));
+    let query = format!("fieldSelector={}&limit={EVENTS_OF_PAGE}", encode(fields));
     let mut found = Vec::new();
     let mut place = String::new();
     for _ in 0..EVENT_PAGES {

@@ -106,7 +106,9 @@ impl Scene {
             .expect(others)
             .often()
             .answer(answer(&json!({"metadata": {}, "items": self.other_events})));
-        let mut events = get(&format!("{CORE}/events")).query("fieldSelector", "type=Warning");
+        // In few answers, also in a busy namespace: they are read one after the other.
+        let events = get(&format!("{CORE}/events")).query("limit", "2000");
+        let mut events = events.query("fieldSelector", "type=Warning");
         if !self.events_before.is_empty() {
             let first = events.clone().no_query("continue");
             self.expect(server, first).answer(answer(
