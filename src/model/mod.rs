@@ -8,6 +8,7 @@ pub(crate) mod age;
 pub(crate) mod bytes;
 pub(crate) mod clone;
 pub(crate) mod config;
+pub(crate) mod counted;
 pub(crate) mod defaults;
 pub(crate) mod diagnosis;
 pub(crate) mod diff;

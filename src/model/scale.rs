@@ -9,6 +9,7 @@ use super::flink::FlinkVersion;
 use super::flink::live::{JobDetail, Vertex};
 use super::flink::overview::JobState;
 use crate::error::{Error, Result};
+use crate::model::counted::counted;
 
 /// Reply of `GET /jobs/:id/resource-requirements` (Flink 1.18+): bounds of each vertex.
 pub(crate) type Requirements = BTreeMap<String, Requirement>;
@@ -88,7 +89,8 @@ pub(crate) fn plan(known: &ScaleInput) -> Result<ScalePlan> {
     };
     if let Some(slots) = known.new_slots.filter(|slots| *slots != known.slots) {
         return Ok(redeploy(format!(
-            "TaskManagers with {slots} slots are new TaskManagers"
+            "TaskManagers with {} are new TaskManagers",
+            counted(slots, "slot")
         )));
     }
     if known.mode == "reactive" {

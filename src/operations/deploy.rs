@@ -39,12 +39,7 @@ pub(crate) async fn wait_until_running(
     })
     .await?;
     let seconds = begun.elapsed().as_secs_f64();
-    step.done(&match &outcome {
-        wait::WaitOutcome::Running { job_id, tasks } => {
-            format!("{name}: job {job_id} runs, all {tasks} tasks, after {seconds:.1} s")
-        }
-        wait::WaitOutcome::Finished => format!("{name}: the job has finished, after {seconds:.1} s"),
-    });
+    step.done(&format!("{name}: {}, after {seconds:.1} s", outcome.describe()));
     if let Some(Note { text, hints }) = beside {
         progress::warn(&text);
         for hint in &hints {

@@ -69,8 +69,15 @@ pub(crate) fn millis(span: u64) -> String {
         1_000..10_000 if span.is_multiple_of(1_000) => format!("{}s", span / 1_000),
         1_000..10_000 => format!("{:.1}s", span as f64 / 1000.0),
         10_000..120_000 => format!("{}s", span / 1000),
-        _ if span < 7_200_000 => format!("{}m{}s", span / 60_000, span / 1000 % 60),
-        _ => format!("{}h{}m", span / 3_600_000, span / 60_000 % 60),
+        _ if span < 7_200_000 => pair(span / 60_000, "m", span / 1000 % 60, "s"),
+        _ => pair(span / 3_600_000, "h", span / 60_000 % 60, "m"),
+    }
+}
+
+fn pair(large: u64, unit: &str, small: u64, rest: &str) -> String {
+    match small {
+        0 => format!("{large}{unit}"),
+        small => format!("{large}{unit}{small}{rest}"),
     }
 }
 
@@ -122,7 +129,9 @@ mod tests {
             (4_210, "4.2s"),
             (61_000, "61s"),
             (185_000, "3m5s"),
+            (600_000, "10m"),
             (7_260_000, "2h1m"),
+            (86_400_000, "24h"),
         ] {
             assert_eq!(millis(span), want);
         }

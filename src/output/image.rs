@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::image::digest::Digest;
 use crate::image::facts::Facts;
 use crate::model::bytes::human;
+use crate::model::counted::counted;
 use crate::output::terminal::clean;
 
 #[derive(Debug, Serialize)]
@@ -51,7 +52,7 @@ pub(crate) fn image(report: &ImageReport) -> String {
     };
     row(
         "Size:",
-        &format!("{} in {} layers{several}", human(report.size), report.layers),
+        &format!("{} in {}{several}", human(report.size), counted(report.layers, "layer")),
     );
     row("Flink:", &facts.flink_version.clone().unwrap_or_else(unknown));
     row(

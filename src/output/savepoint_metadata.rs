@@ -2,6 +2,7 @@
 
 use super::{table_within, terminal};
 use crate::model::bytes::human;
+use crate::model::counted::counted;
 use crate::model::flink::savepoint_metadata::{Metadata, Operator, OperatorChange};
 
 /// Columns that a narrow terminal does not show, the least important first: -o json has all.
@@ -19,11 +20,12 @@ const OPTIONAL: &[&str] = &[
 /// The content of a savepoint, with its operators in so many columns.
 pub(crate) fn content(metadata: &Metadata, width: Option<usize>) -> String {
     let relative = metadata.files.iter().filter(|file| file.relative).count();
+    let number = counted(metadata.files.len(), "file");
     let files = match (metadata.files.len(), relative) {
         (0, _) => "in the file itself".to_owned(),
-        (all, relative) if all == relative => format!("in {all} files of its folder, which can be moved"),
-        (all, 0) => format!("in {all} files with absolute paths: the folder cannot be moved"),
-        (all, relative) => format!("in {all} files, {relative} of them in its folder: the folder cannot be moved"),
+        (all, relative) if all == relative => format!("in {number} of its folder, which can be moved"),
+        (_, 0) => format!("in {number}, by absolute path: the folder cannot be moved"),
+        (_, relative) => format!("in {number}, {relative} of them in its folder: the folder cannot be moved"),
     };
     let mut text = format!(
         "Kind:         {}\nCheckpoint:   {}\nFormat:       version {}\nState:        {} {files}\n",

@@ -61,7 +61,7 @@ fn a_job_is_scaled_by_its_taskmanagers_in_place_and_through_a_savepoint() {
     place
         .flink(&["scale", "demo", "-p", "1"])
         .ok()
-        .reports(&["in place, from its last checkpoint, with 1 TaskManagers instead of 2"]);
+        .reports(&["in place, from its last checkpoint, with 1 TaskManager instead of 2"]);
     assert_eq!((place.tasks("keys"), place.task_managers()), (Some(1), 1));
     assert_eq!(place.job_id("demo"), job);
     let unchanged = place.flink(&["scale", "demo", "-p", "1"]).ok().stdout;

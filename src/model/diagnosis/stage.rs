@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 
 use super::observed::{Observed, Role};
 use super::pods;
+use crate::model::counted::counted;
 use crate::model::flink::overview::{FlinkView, JobState};
 
 /// A stage of the progress, in this order. A cluster may go back, for instance when its JobManager is restarted.
@@ -60,8 +61,7 @@ impl fmt::Display for Stage {
             Self::JobManagerStarted => f.write_str("JobManager started"),
             Self::JobCreated => f.write_str("job created"),
             Self::TasksStarting { running, total } => write!(f, "tasks {running} of {total} running"),
-            Self::Running { total: 1 } => f.write_str("running, 1 task"),
-            Self::Running { total } => write!(f, "running, {total} tasks"),
+            Self::Running { total } => write!(f, "running, {}", counted(*total, "task")),
             Self::Finished => f.write_str("finished"),
         }
     }

@@ -9,6 +9,7 @@ use super::observed::{Observed, Role};
 use super::pods::{self, Finding};
 use super::stage::{Stage, stage};
 use super::{Cause, CauseKind, Grace, Note, Verdict};
+use crate::model::counted::counted;
 use crate::model::diagnosis::exits;
 use crate::model::flink::live::Snapshot;
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState};
@@ -273,14 +274,20 @@ pub(super) fn of_job(observed: &Observed, now: Timestamp, grace: &Grace) -> Opti
     if all_registered && settled {
         let slots = overview.slots_total;
         if let Some(needed) = observed.parallelism.filter(|needed| slots < *needed) {
+            let are_up = match wanted {
+                1 => "the TaskManager is up".to_owned(),
+                wanted => format!("all {wanted} TaskManagers are up"),
+            };
+            let slots = counted(slots, "slot");
             return Some(too_few(format!(
-                "too few slots: all {wanted} TaskManagers are up with {slots} slots, {needed} are needed"
+                "too few slots: {are_up} with {slots}, {needed} are needed"
             )));
         }
         let waits = job.tasks.scheduled > 0 && overview.slots_available == 0;
         if waits {
+            let task_managers = counted(wanted, "TaskManager");
             return Some(too_few(format!(
-                "too few slots: {} of {} tasks wait for one, and all {slots} slots of all {wanted} TaskManagers are taken",
+                "too few slots: {} of {} tasks wait for one, and no slot of {task_managers} is free",
                 job.tasks.scheduled, job.tasks.total
             )));
         }

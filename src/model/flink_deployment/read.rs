@@ -6,6 +6,7 @@ use super::fields::{Faults, Section};
 use super::{POD_TEMPLATE, annotations, configuration, job_jar, overruled, resources};
 use crate::error::Error;
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
+use crate::model::counted::counted;
 use crate::model::flink::{FlinkVersion, Role, same_key};
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
@@ -198,7 +199,11 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         if slots < parallelism {
             faults.warn(
                 "spec.taskManager.replicas",
-                format!("{replicas} TaskManagers have {slots} slots, fewer than the parallelism of {parallelism}"),
+                format!(
+                    "{} with {} in all: fewer than the parallelism of {parallelism}",
+                    counted(replicas, "TaskManager"),
+                    counted(slots, "slot")
+                ),
             );
         } else if slots > parallelism && faults.for_operator {
             faults.warn(

@@ -154,7 +154,7 @@ spec:
         "spec.flinkConfiguration.kubernetes.rest-service.exposed.type: left out",
         "spec.podTemplate.metadata.labels.app: left out",
         "spec.jobManager.resource: left out",
-        "spec.taskManager.replicas: 2 TaskManagers have 2 slots, fewer than the parallelism of 3",
+        "spec.taskManager.replicas: 2 TaskManagers with 2 slots in all: fewer than the parallelism of 3",
         "spec.job.savepointTriggerNonce: left out",
         "spec.job.autoscalerResetNonce: left out",
     ] {

@@ -7,6 +7,7 @@ use crate::image::compatibility;
 use crate::image::facts::Facts;
 use crate::image::platform::Platform;
 use crate::model::config::{Config, Entrypoint};
+use crate::model::counted::counted;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
@@ -63,7 +64,7 @@ pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform]
             facts.flink_version.as_ref().map(|version| format!("Flink {version}")),
             facts.java_version.map(|version| format!("Java {version}")),
             facts.entrypoint.map(|kind| format!("the {kind} entrypoint")),
-            facts.jars.as_ref().map(|jars| format!("{} jars", jars.len())),
+            facts.jars.as_ref().map(|jars| counted(jars.len(), "jar")),
         ];
         let known: Vec<String> = known.into_iter().flatten().collect();
         found.push(if known.is_empty() {

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
+use crate::model::counted::counted;
 use crate::model::flink::effective_config;
 use crate::model::names::ClusterName;
 use crate::model::scale::{ScaleInput, ScaleMethod, ScalePlan};
@@ -50,7 +51,7 @@ pub(crate) async fn observe(handle: &ClusterHandle, job_id: &str, target: ScaleT
 pub(crate) fn describe(name: &ClusterName, known: &ScaleInput, plan: &ScalePlan, replicas: u32) -> String {
     let task_managers = match plan.task_managers {
         same if same == replicas => String::new(),
-        other => format!(", with {other} TaskManagers instead of {replicas}"),
+        other => format!(", with {} instead of {replicas}", counted(other, "TaskManager")),
     };
     let way = match plan.way {
         ScaleMethod::InPlace => "in place, from its last checkpoint",

@@ -14,6 +14,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects::{job_uid, kept_pod, uid};
 use crate::kubernetes::resource::{JOBS, Target};
+use crate::model::counted::counted;
 use crate::model::flink::checkpoints::Checkpoint;
 use crate::model::flink::overview::JobOverview;
 use crate::model::flink_pod::{AfterEnd, after_end};
@@ -219,7 +220,7 @@ impl std::fmt::Display for FlinkCondition<'_> {
         match self {
             Self::Checkpoint => f.write_str("a checkpoint"),
             Self::Savepoint(_) => f.write_str("a savepoint"),
-            Self::TaskManagers(number) => write!(f, "{number} TaskManagers"),
+            Self::TaskManagers(number) => f.write_str(&counted(*number, "TaskManager")),
         }
     }
 }

@@ -38,10 +38,7 @@ pub(crate) struct Healthy {
 
 impl Healthy {
     pub(crate) fn describe(&self) -> String {
-        match &self.outcome {
-            WaitOutcome::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),
-            WaitOutcome::Finished => "the job has finished".to_owned(),
-        }
+        self.outcome.describe()
     }
 }
 

@@ -56,6 +56,14 @@ pub(crate) enum WaitOutcome {
 }
 
 impl WaitOutcome {
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Running { job_id, tasks: 1 } => format!("job {job_id} runs, 1 task"),
+            Self::Running { job_id, tasks } => format!("job {job_id} runs, all {tasks} tasks"),
+            Self::Finished => "the job has finished".to_owned(),
+        }
+    }
+
     pub(crate) fn into_job_id(self) -> Option<String> {
         match self {
             Self::Running { job_id, .. } => Some(job_id),
