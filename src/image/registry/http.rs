@@ -28,6 +28,7 @@ use tower::{BoxError, Service};
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
+use crate::kubernetes::errors::{NO_TLS, TlsFault};
 use crate::kubernetes::named_authority;
 use crate::kubernetes::no_proxy::is_direct;
 
@@ -158,17 +159,15 @@ fn unreachable(host: &str, why: &str) -> Error {
 
 /// The error of a connection: what is wrong with TLS has a flag.
 fn connection_error(host: &str, why: &str) -> Error {
-    // The words of rustls for an answer without TLS.
-    if why.contains("InvalidContentType") {
-        return unreachable(host, "it does not speak TLS")
-            .hint(format!("--insecure-registry {host} accesses it without TLS"));
-    }
-    let error = unreachable(host, why);
-    // No authority makes a certificate valid for another name or time.
-    if why.contains("certificate") && !why.contains("expired") && !why.contains("not valid") {
-        error.hint("--registry-ca FILE has the authority that signed its certificate")
-    } else {
-        error
+    match TlsFault::of(why) {
+        Some(TlsFault::NoTls) => {
+            unreachable(host, NO_TLS).hint(format!("--insecure-registry {host} accesses it without TLS"))
+        }
+        Some(TlsFault::Authority) => {
+            unreachable(host, why).hint("--registry-ca FILE has the authority that signed its certificate")
+        }
+        // No authority makes a certificate valid for another name or time.
+        Some(TlsFault::Name | TlsFault::Time) | None => unreachable(host, why),
     }
 }
 
