@@ -8,6 +8,7 @@ use crate::model::diagnosis::Severity;
 use crate::model::flink::file_systems::FileSystem;
 use crate::model::flink::settings::{FROM_SAVEPOINT, Settings};
 use crate::model::main_container;
+use crate::model::pod_template::mount_of;
 
 pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
     of_flags(role, template, |_| true)
@@ -41,10 +42,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
     if scheme == "file" {
         let place = format!("/{}", place.trim_start_matches('/'));
         let mounts = main_container::of_template(template).and_then(|container| container.volume_mounts.as_ref());
-        let mounted = mounts.into_iter().flatten().find(|mount| {
-            let point = mount.mount_path.trim_end_matches('/');
-            place == point || place.starts_with(&format!("{point}/"))
-        });
+        let mounted = mount_of(mounts.into_iter().flatten(), |mount| mount.mount_path.as_str(), &place);
         let volumes = template.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
         let is_empty =
             |volume: &Volume| mounted.is_some_and(|mount| mount.name == volume.name) && volume.empty_dir.is_some();
@@ -94,7 +92,8 @@ mod tests {
         let template = serde_json::from_value(json!({"spec": {"containers": [{
             "name": "flink-master", "args": ["standalone-job", format!("-Dstate.checkpoints.dir={path}")],
             "env": [{"name": "ENABLE_BUILT_IN_PLUGINS", "value": env}],
-            "volumeMounts": [{"name": "s", "mountPath": "/storage/"}, {"name": "t", "mountPath": "/tmp"}]}],
+            "volumeMounts": [{"name": "s", "mountPath": "/storage/"}, {"name": "t", "mountPath": "/tmp"},
+                {"name": "t", "mountPath": "/storage/scratch"}]}],
             "volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "t", "emptyDir": {}}]}}))
         .unwrap();
         state_paths("JobManager", &template).remove(0).severity.to_string()
@@ -108,6 +107,7 @@ mod tests {
             ("/storage/c", "", "ok"),
             ("/storage2/c", "", "critical"),
             ("file:///tmp/c", "", "critical"),
+            ("file:///storage/scratch/c", "", "critical"),
             ("s3://b/c", "flink-s3-fs-presto-2.3.0.jar", "ok"),
             ("s3a://b/c", "flink-s3-fs-presto-2.3.0.jar", "warning"),
             ("gs://b/c", "", "warning"),
