@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
 use crate::kubernetes::errors::{NO_TLS, TlsFault};
 use crate::kubernetes::named_authority;
-use crate::kubernetes::no_proxy::is_direct;
+use crate::kubernetes::no_proxy::{first, is_direct};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait for a registry's answer. Some check a whole blob before they answer.
@@ -84,7 +84,7 @@ impl Http {
         direct.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let reach = Reach {
             direct,
-            proxies: Arc::new(Matcher::from_env()),
+            proxies: Arc::new(proxies()),
         };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(config)
@@ -246,9 +246,8 @@ impl Service<Uri> for Reach {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let mut direct = self.direct.clone();
-        // The matcher knows neither `*.example.com` nor `host:port` in NO_PROXY, as kubectl and Docker do.
-        let direct_only = is_direct(&target, |name| std::env::var(name).ok());
-        let proxy = self.proxies.intercept(&target).filter(|_| !direct_only);
+        let proxy = self.proxies.intercept(&target);
+        let proxy = proxy.filter(|_| !is_direct(&target, |name| std::env::var(name).ok()));
         Box::pin(async move {
             match proxy {
                 None => direct.call(target).await.map_err(BoxError::from),
@@ -256,6 +255,17 @@ impl Service<Uri> for Reach {
             }
         })
     }
+}
+
+/// The proxies in the environment. The matcher gets no NO_PROXY: it would also take `.example.com` for `example.com`, and kubectl
+/// and Docker do not. [`is_direct`] reads that list.
+fn proxies() -> Matcher {
+    let of = |names| first(names, |name| std::env::var(name).ok()).map_or_else(String::new, |(_, address)| address);
+    Matcher::builder()
+        .all(of(["ALL_PROXY", "all_proxy"]))
+        .http(of(["HTTP_PROXY", "http_proxy"]))
+        .https(of(["HTTPS_PROXY", "https_proxy"]))
+        .build()
 }
 
 /// The same with an explicit port: a proxy needs one, and hyper-util uses 443 if it is missing.
