@@ -15,8 +15,8 @@ use crate::output::terminal;
 /// Create a cluster, wait until its job ends, and exit with its outcome
 ///
 /// For batch jobs in continuous integration and CronJobs. Exit codes: 0 the job finished, 6 it failed or was canceled,
-/// 5 the time limit has passed. All flags of `create` work; --timeout limits the time until the job runs, --limit the
-/// whole time.
+/// 5 the time limit has passed, 8 the job had ended before and is not run again. All flags of `create` work; --timeout
+/// limits the time until the job runs, --limit the whole time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink run nightly --image registry/my-batch:1.0 --rm\n  \
@@ -56,13 +56,8 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
     };
     let Begun { cluster, name, live } = begun_cluster;
     let outcome = match created {
-        Ok(()) if has_ended_before(live) && args.rm => Err(ended_before(name)),
+        Ok(()) if has_ended_before(live) => Err(ended_before(name)),
         Ok(()) => {
-            if has_ended_before(live) {
-                let error = ended_before(name);
-                terminal::warn(&error.message);
-                error.hints.iter().for_each(|hint| terminal::note(hint));
-            }
             let limit = (!args.limit.is_zero()).then(|| args.limit.saturating_sub(begun.elapsed()));
             let followed = follow(cluster, name, limit).await;
             followed.and_then(|result| output.done(&result))
