@@ -150,8 +150,20 @@ fn a_version_whose_pods_the_namespace_refuses_is_refused_while_the_job_runs() {
     let refused = "pods \"demo-x\" is forbidden: violates PodSecurity \"restricted:latest\": privileged";
     // What is not known of the Pods prevents nothing.
     let unknown = "pods is forbidden: User \"u\" cannot create resource \"pods\" in API group \"\"";
+    let too_large = "pods \"demo-x\" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi";
+    let without_limit = "pods \"demo-x\" is forbidden: failed quota: small: must specify limits.cpu for: flink-master";
+    // The running Pods leave their room.
+    let full = "pods \"demo-x\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2";
     // On OpenShift a Pod that the user creates gets other settings than those of the Job.
-    for (said, on_openshift, code) in [(refused, false, 1), (refused, true, 0), (unknown, false, 0)] {
+    for (said, on_openshift, code) in [
+        (refused, false, 1),
+        (refused, true, 0),
+        (unknown, false, 0),
+        (too_large, false, 1),
+        (too_large, true, 1),
+        (without_limit, false, 1),
+        (full, false, 0),
+    ] {
         let sandbox = running();
         if on_openshift {
             let pod = sandbox.world().pods("demo", "master").remove(0);
@@ -170,7 +182,7 @@ fn a_version_whose_pods_the_namespace_refuses_is_refused_while_the_job_runs() {
         let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2", "--surge=never"]);
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert!(outcome.stderr.contains("would violate PodSecurity"), "{outcome}");
-        assert_eq!(outcome.stderr.contains(refused), code == 1, "{outcome}");
+        assert_eq!(outcome.stderr.contains(said), code == 1, "{outcome}");
         assert_eq!(outcome.changes().is_empty(), code == 1, "{outcome}");
     }
 }

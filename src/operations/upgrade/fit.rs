@@ -24,6 +24,12 @@ use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
 use crate::progress;
 
+/// Part of the refusal of a Pod for its Pod Security level. Source: `EvaluatePod` of k8s.io/pod-security-admission.
+const OF_LEVEL: &str = "violates PodSecurity";
+/// Parts of refusals of a Pod for its size that no other Pod changes: by a LimitRange, or by a quota that demands requests and
+/// limits. Source: the plugins LimitRanger and ResourceQuota of the API server, which act in dry runs too.
+const OF_SIZE: [&str; 3] = ["usage per", "max limit to request ratio per", "failed quota"];
+
 /// Gives `wanted` as many TaskManagers as the vertices of the running job need, and checks that the job's state can be divided
 /// among its tasks: the new version would not come up, but only after the job was stopped. `keeps_state`: it starts from the
 /// state at the job's end.
@@ -211,10 +217,10 @@ async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Re
 
 /// Rejects a version whose Pods break the Pod Security level that the namespace enforces: neither it nor the running version may come
 /// up after the job was stopped. For a Job and a Deployment the level only gives warnings, because an admission webhook may
-/// change their Pods: a dry run of the Pods shows whether they are refused.
+/// change their Pods: a dry run of the Pods shows whether they are refused, also for their size.
 ///
-/// It sends requests only after such a warning. Without an answer about the Pods there is no error. Source: `EvaluatePod` and
-/// `ValidatePodController` of k8s.io/pod-security-admission.
+/// It sends requests only after such a warning. Without an answer about the Pods there is no error, nor where a quota has no room
+/// for them: the running ones leave it. Source: `ValidatePodController` of k8s.io/pod-security-admission.
 pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[String]) -> Result<()> {
     let breaks = |warning: &String| warning.contains("would violate PodSecurity");
     if plan.ending == Ending::Nothing || !warnings.iter().any(breaks) {
@@ -231,22 +237,29 @@ pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[
         pod
     });
     let answers = join_all(drafts.iter().map(|pod| cluster.create(&target, pod, Mode::DryRun))).await;
-    let refused = |error: &Error| Status::message_of(error).contains("violates PodSecurity");
-    let Some(error) = answers.into_iter().filter_map(Result::err).find(refused) else {
+    let is_of_size = |error: &Error| OF_SIZE.iter().any(|part| Status::message_of(error).contains(part));
+    let is_of_level = |error: &Error| Status::message_of(error).contains(OF_LEVEL);
+    let mut errors = answers.into_iter().filter_map(Result::err);
+    let Some(error) = errors.find(|error| is_of_level(error) || is_of_size(error)) else {
         return Ok(());
     };
-    // OpenShift sets what a Pod leaves open by the rights of the user who creates it. A user with more rights than the service
-    // account is refused where the controllers are not. Source: "Managing security context constraints" of OpenShift.
-    let running = pods::of_cluster(cluster, name, &[]).await.unwrap_or_default();
-    let mut annotations = running.iter().filter_map(|pod| pod.metadata.annotations.as_ref());
-    if annotations.any(|all| all.contains_key("openshift.io/scc")) {
-        return Ok(());
-    }
+    let place = if is_of_size(&error) {
+        "spec.jobManager.resource and spec.taskManager.resource"
+    } else {
+        // OpenShift sets what a Pod leaves open by the rights of the user who creates it. A user with more rights than the service
+        // account is refused where the controllers are not. Source: "Managing security context constraints" of OpenShift.
+        let running = pods::of_cluster(cluster, name, &[]).await.unwrap_or_default();
+        let mut annotations = running.iter().filter_map(|pod| pod.metadata.annotations.as_ref());
+        if annotations.any(|all| all.contains_key("openshift.io/scc")) {
+            return Ok(());
+        }
+        "spec.podTemplate"
+    };
     Err(error
         .context(format!(
             "the Pods of the new version cannot start, and {name} was not changed"
         ))
-        .hint(format!("`kubectl flink edit {name}` changes spec.podTemplate")))
+        .hint(format!("`kubectl flink edit {name}` changes {place}")))
 }
 
 /// The release of a version's Flink. A user's own tag may number the job's releases, and is no evidence of Flink's.
