@@ -28,11 +28,11 @@ use tower::{BoxError, Service};
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
+use crate::kubernetes::connect::connector;
 use crate::kubernetes::errors::{NO_TLS, TlsFault};
 use crate::kubernetes::named_authority;
 use crate::kubernetes::no_proxy::{first, is_direct};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait for a registry's answer. Some check a whole blob before they answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time limit for the body of a manifest, a configuration, a token or an error.
@@ -78,12 +78,8 @@ impl Http {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        let mut direct = HttpConnector::new();
-        direct.enforce_http(false);
-        direct.set_nodelay(true);
-        direct.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let reach = Reach {
-            direct,
+            direct: connector(),
             proxies: Arc::new(proxies()),
         };
         let connector = HttpsConnectorBuilder::new()
