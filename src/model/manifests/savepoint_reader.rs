@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::short_job::{self, Frame};
 use crate::error::{Error, Result};
+use crate::model::flink::savepoint_metadata::folder_of;
 use crate::model::main_container;
 use crate::model::names::{ClusterName, SAVEPOINT_READER};
 use crate::model::pod_template::{escape_dollar, mount_of};
@@ -211,10 +212,7 @@ pub(crate) fn too_large(path: &str) -> Error {
 
 /// The path of a savepoint's own file; `path` may be its folder.
 pub(crate) fn metadata_file(path: &str) -> String {
-    format!(
-        "{}/_metadata",
-        path.trim_end_matches("/_metadata").trim_end_matches('/')
-    )
+    format!("{}/_metadata", folder_of(path))
 }
 
 /// The error that a part of a file is missing.
