@@ -43,7 +43,7 @@ fn a_change_to_more_than_the_state_can_be_divided_by_is_refused_while_the_job_ru
 /// Otherwise TaskManagers of the new version would start first, for Flink to refuse the savepoint then.
 #[test]
 fn a_savepoint_without_a_directory_is_refused_before_anything_starts() {
-    let elsewhere = ["--savepoint-dir", "file:/savepoints"];
+    let elsewhere = ["--savepoint-dir", "s3://bucket/savepoints"];
     for (command, more, refused) in [
         ("upgrade", &elsewhere[..], false),
         ("upgrade", &["--strategy", "stateless", "--dry-run"], false),
@@ -123,6 +123,24 @@ fn diff_shows_the_taskmanagers_of_all_slot_sharing_groups() {
         !outcome.requests.iter().any(|request| request.contains("/proxy/")),
         "{outcome}"
     );
+}
+
+/// The running Pods write it, and they do not have the volume of the new version.
+#[test]
+fn a_savepoint_that_would_be_lost_with_the_pods_is_refused_before_anything_starts() {
+    let moved = [
+        "--savepoint-dir",
+        "file:///storage/savepoints",
+        "--mount",
+        "storage:/storage",
+    ];
+    for more in [&[][..], &["--dry-run"]] {
+        let sandbox = running();
+        let outcome = sandbox.run(&[&["upgrade", "demo"][..], &moved, more].concat());
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        assert!(outcome.stderr.contains("would be lost: --savepoint-dir"), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
 }
 
 /// The repetition does not read the job that has ended.

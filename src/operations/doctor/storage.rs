@@ -34,6 +34,17 @@ pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
     found
 }
 
+/// Why a savepoint that the running Pods write is lost with them: in `folder`, or in the one that their `job` names.
+pub(crate) fn lost_savepoint(job: &Value, folder: Option<&str>) -> Option<String> {
+    const FLAG: &str = "--savepoint-dir";
+    let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok()?;
+    let found = match folder {
+        Some(folder) => judge("JobManager", FLAG, folder, &template, &Settings::of(&template)),
+        None => of_flags("JobManager", &template, |flag| flag == FLAG).pop()?,
+    };
+    found.is_serious().then_some(found.message)
+}
+
 fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, settings: &Settings) -> Finding {
     let (scheme, place) = match path.split_once(':') {
         Some((scheme, rest)) if !scheme.contains('/') => (scheme, rest),
@@ -88,15 +99,36 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn severity(path: &str, env: &str) -> String {
-        let template = serde_json::from_value(json!({"spec": {"containers": [{
-            "name": "flink-master", "args": ["standalone-job", format!("-Dstate.checkpoints.dir={path}")],
+    fn template(argument: &str, env: &str) -> Value {
+        json!({"spec": {"containers": [{
+            "name": "flink-master", "args": ["standalone-job", argument],
             "env": [{"name": "ENABLE_BUILT_IN_PLUGINS", "value": env}],
             "volumeMounts": [{"name": "s", "mountPath": "/storage/"}, {"name": "t", "mountPath": "/tmp"},
                 {"name": "t", "mountPath": "/storage/scratch"}]}],
-            "volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "t", "emptyDir": {}}]}}))
-        .unwrap();
+            "volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "t", "emptyDir": {}}]}})
+    }
+
+    fn severity(path: &str, env: &str) -> String {
+        let template = template(&format!("-Dstate.checkpoints.dir={path}"), env);
+        let template = serde_json::from_value(template).unwrap();
         state_paths("JobManager", &template).remove(0).severity.to_string()
+    }
+
+    #[test]
+    fn a_savepoint_is_lost_where_its_folder_is() {
+        let lost = |argument: &str, folder: Option<&str>| {
+            let job = json!({"spec": {"template": template(argument, "")}});
+            lost_savepoint(&job, folder).is_some()
+        };
+        for (configured, lost_there) in [("file:///storage/s", false), ("file:///tmp/s", true)] {
+            let argument = format!("-Dstate.savepoints.dir={configured}");
+            assert_eq!(lost(&argument, None), lost_there, "{configured}");
+            // Another folder counts instead of it.
+            assert!(lost(&argument, Some("file:///s")));
+            assert!(!lost(&argument, Some("s3://b/s")));
+        }
+        // A file of the image may name it.
+        assert!(!lost("-Dparallelism.default=2", None));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::model::flink::settings::SAVEPOINT_DIR;
 use crate::model::scale::{self, ScaleInput};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::doctor::lost_savepoint;
 use crate::operations::job_status::JobStatus;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
@@ -132,16 +133,33 @@ pub(crate) async fn check(handle: &ClusterHandle, plan: &Plan, new: &Config) -> 
     check_readable(handle, plan, new).await
 }
 
-/// Rejects a change that needs a savepoint if no savepoint directory is configured. Flink would refuse the savepoint, but
-/// only after the new TaskManagers were started.
+/// Rejects a change that needs a savepoint if no savepoint directory is configured, or one that no version would find it in: it is
+/// not on a volume of the running Pods. Flink would refuse the savepoint, but only after the new TaskManagers were started.
 ///
 /// It sends a request only if the objects do not say the directory. Without an answer there is no error. Source:
 /// `SavepointHandlers`, which has it from the configuration that `/jobmanager/config` returns.
 async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
-    let Ending::Savepoint { directory: None, .. } = &plan.ending else {
+    let Ending::Savepoint { directory, .. } = &plan.ending else {
         return Ok(());
     };
-    if handle.says_savepoint_dir() {
+    let name = &handle.name;
+    let refused = |text: String, hint: String| {
+        let error = Error::usage(text).hint(hint);
+        Err(match plan.kind {
+            Kind::Change => error.hint("--strategy stateless begins empty"),
+            Kind::Resume | Kind::Stop | Kind::Scale => error,
+        })
+    };
+    let job = handle.live.job.as_ref();
+    if let Some(why) = job.and_then(|job| lost_savepoint(job, directory.as_deref())) {
+        let hint =
+            "the Pods that run now write it: --savepoint-dir must be on a volume that they have, or in an object store";
+        return refused(
+            format!("the savepoint that ends the job of {name} would be lost: {why}"),
+            hint.to_owned(),
+        );
+    }
+    if directory.is_some() || handle.says_savepoint_dir() {
         return Ok(());
     }
     let Ok(Reply::Answer(pairs)) = handle.flink.configuration().await else {
@@ -150,17 +168,10 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     if pairs.iter().any(|pair| config_keys::same(pair.of().0, SAVEPOINT_DIR)) {
         return Ok(());
     }
-    let name = &handle.name;
-    let error = Error::usage(format!(
-        "the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"
-    ))
-    .hint(format!(
-        "--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"
-    ));
-    Err(match plan.kind {
-        Kind::Change => error.hint("--strategy stateless begins empty"),
-        Kind::Resume | Kind::Stop | Kind::Scale => error,
-    })
+    refused(
+        format!("the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"),
+        format!("--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"),
+    )
 }
 
 /// Rejects a version whose Flink cannot read the state that it starts from: it would not come up, but only after the running
