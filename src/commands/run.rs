@@ -7,6 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::description::Begun;
 use crate::error::{Error, Result};
 use crate::kubernetes::objects::LiveObjects;
+use crate::kubernetes::resource::JOBS;
 use crate::model::job_phase::end_of_job;
 use crate::model::names::ClusterName;
 use crate::operations::run::{follow, remove_created};
@@ -81,9 +82,11 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
     outcome
 }
 
-/// Whether the job of a cluster that existed had ended when its objects were read.
+/// Whether the job of a cluster that existed had ended when its objects were read. One that this command created may have ended
+/// by now, too.
 fn has_ended_before(live: &LiveObjects) -> bool {
-    live.job.as_ref().is_some_and(|job| end_of_job(job).is_some())
+    let has_ended = live.job.as_ref().is_some_and(|job| end_of_job(job).is_some());
+    has_ended && !live.created.iter().any(|object| object.resource() == JOBS)
 }
 
 fn ended_before(name: &ClusterName) -> Error {

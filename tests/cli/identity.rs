@@ -365,6 +365,23 @@ fn run_does_not_take_an_earlier_end_for_its_own() {
     }
 }
 
+/// The answer to its creation is lost, and the job has ended when the Job is looked up.
+#[test]
+fn run_takes_the_end_of_the_job_that_it_created_for_its_own() {
+    let sandbox = empty();
+    let creation = || patch(JOB).no_query("dryRun");
+    sandbox.server.loses(creation());
+    sandbox.server.expect(creation()).meanwhile(|_| {});
+    sandbox.server.expect(creation()).meanwhile(|world| {
+        while world.objects[JOB]["status"]["conditions"].is_null() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            world.tick();
+        }
+    });
+    let outcome = sandbox.run(&["run", "demo", "--image", "batch:2.3.0"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
 /// The container of the first one could not be started at all.
 #[test]
 fn run_follows_the_job_that_replaces_one_that_never_came_up() {
