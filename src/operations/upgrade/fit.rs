@@ -133,8 +133,8 @@ pub(crate) async fn check(handle: &ClusterHandle, plan: &Plan, new: &Config) -> 
     check_readable(handle, plan, new).await
 }
 
-/// Rejects a change that needs a savepoint if no savepoint directory is configured, or one that no version would find it in: it is
-/// not on a volume of the running Pods. Flink would refuse the savepoint, but only after the new TaskManagers were started.
+/// Rejects a change that needs a savepoint if no savepoint directory is configured, or if the savepoint would be lost with the
+/// running Pods. Flink would refuse it, but only after the new TaskManagers were started; or it writes it, and no version finds it.
 ///
 /// It sends a request only if the objects do not say the directory. Without an answer there is no error. Source:
 /// `SavepointHandlers`, which has it from the configuration that `/jobmanager/config` returns.
