@@ -7,6 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::description::Begun;
 use crate::error::{Error, Result};
 use crate::kubernetes::objects::LiveObjects;
+use crate::kubernetes::resource::JOBS;
 use crate::model::job_phase::end_of_job;
 use crate::model::names::ClusterName;
 use crate::operations::run::{follow, remove_created};
@@ -15,8 +16,8 @@ use crate::output::terminal;
 /// Create a cluster, wait until its job ends, and exit with its outcome
 ///
 /// For batch jobs in continuous integration and CronJobs. Exit codes: 0 the job finished, 6 it failed or was canceled,
-/// 5 the time limit has passed. All flags of `create` work; --timeout limits the time until the job runs, --limit the
-/// whole time.
+/// 5 the time limit has passed, 8 the job had ended before and is not run again. All flags of `create` work; --timeout
+/// limits the time until the job runs, --limit the whole time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink run nightly --image registry/my-batch:1.0 --rm\n  \
@@ -56,13 +57,8 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
     };
     let Begun { cluster, name, live } = begun_cluster;
     let outcome = match created {
-        Ok(()) if has_ended_before(live) && args.rm => Err(ended_before(name)),
+        Ok(()) if has_ended_before(live) => Err(ended_before(name)),
         Ok(()) => {
-            if has_ended_before(live) {
-                let error = ended_before(name);
-                terminal::warn(&error.message);
-                error.hints.iter().for_each(|hint| terminal::note(hint));
-            }
             let limit = (!args.limit.is_zero()).then(|| args.limit.saturating_sub(begun.elapsed()));
             let followed = follow(cluster, name, limit).await;
             followed.and_then(|result| output.done(&result))
@@ -86,9 +82,11 @@ pub(crate) async fn run(context: &Context, mut args: RunArgs) -> Result<()> {
     outcome
 }
 
-/// Whether the job of a cluster that existed had ended when its objects were read.
+/// Whether the job of a cluster that existed had ended when its objects were read. One that this command created may have ended
+/// by now, too.
 fn has_ended_before(live: &LiveObjects) -> bool {
-    live.job.as_ref().is_some_and(|job| end_of_job(job).is_some())
+    let has_ended = live.job.as_ref().is_some_and(|job| end_of_job(job).is_some());
+    has_ended && !live.created.iter().any(|object| object.resource() == JOBS)
 }
 
 fn ended_before(name: &ClusterName) -> Error {

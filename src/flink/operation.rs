@@ -23,8 +23,37 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// JobManagers, a request for its result may reach another one. Source: Flink's
 /// `AbstractAsynchronousOperationHandlers`.
 const ELSEWHERE: usize = 12;
-/// How long Flink may not answer before the outcome counts as unknown.
-const AWAY: Duration = Duration::from_secs(60);
+/// How long Flink may not answer before the outcome counts as unknown; a repetition of the command then finds it.
+pub(crate) const AWAY: Duration = Duration::from_secs(60);
+
+/// The wait for the result of an operation, for which Flink is asked again and again.
+pub(crate) struct ResultWait {
+    last_answer: Instant,
+}
+
+impl ResultWait {
+    pub(crate) fn begin() -> Self {
+        Self {
+            last_answer: Instant::now(),
+        }
+    }
+
+    /// Flink has answered that the operation is in progress.
+    pub(crate) fn answered(&mut self) {
+        *self = Self::begin();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.last_answer.elapsed() > AWAY
+    }
+
+    /// Whether to ask again after an error of Flink: its REST got no answer from its Dispatcher in time, which may be busy with
+    /// the operation. Source: `CheckpointHandlers`, `SavepointHandlers`.
+    pub(crate) fn may_repeat(&self, status: StatusCode, said: &str) -> bool {
+        tracing::debug!(%status, said, "the result of the operation is not known");
+        status.is_server_error() && !self.is_over()
+    }
+}
 
 /// Makes Flink delete a savepoint's files, and waits until they are deleted.
 pub(crate) async fn dispose(flink: &Flink, path: &str) -> Result<()> {
@@ -109,26 +138,22 @@ where
     F: Future<Output = Result<Reply<OperationStatus>>>,
 {
     let begun = Instant::now();
-    let mut last_answer = begun;
+    let mut wait = ResultWait::begin();
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     let mut unknown = 0;
     loop {
         match Reply::or_away(ask().await)? {
             Reply::Answer(OperationStatus::Completed(id)) => return Ok(id),
             Reply::Answer(OperationStatus::Failed(cause)) => return Err(Error::job_failed(cause)),
-            Reply::Answer(OperationStatus::InProgress) => last_answer = Instant::now(),
+            Reply::Answer(OperationStatus::InProgress) => wait.answered(),
             Reply::Refused(StatusCode::NOT_FOUND, _) if unknown < elsewhere => {
                 unknown += 1;
                 pauses.reset();
             }
-            // Its REST got no answer from its Dispatcher in time. Source: `CheckpointHandlers`.
-            Reply::Refused(status, said) if status.is_server_error() && last_answer.elapsed() <= AWAY => {
-                tracing::debug!(said, "the result of the operation is not known");
-            }
-            Reply::Refused(_, said) => return Err(flink.refused(&said)),
-            Reply::Away => {}
+            Reply::Refused(status, said) if !wait.may_repeat(status, &said) => return Err(flink.refused(&said)),
+            Reply::Refused(..) | Reply::Away => {}
         }
-        if last_answer.elapsed() > AWAY {
+        if wait.is_over() {
             return Err(flink.away().context("the outcome is not known"));
         }
         report(begun.elapsed());

@@ -3,7 +3,6 @@
 //! The client is built here, not by kube's default, which leaves TCP_NODELAY off: then Nagle's algorithm waits for the
 //! peer's delayed acknowledgement right after the TLS handshake, over 40 ms of a command that takes 10.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::TryFutureExt;
@@ -29,6 +28,7 @@ use super::kubeconfig::{check_context, configuration};
 use super::kubeconfig_files::read_kubeconfig;
 use super::lines::ShortLines;
 use super::named_authority;
+use super::no_proxy::is_loopback;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::errors::ServerInfo;
 use crate::progress;
@@ -80,9 +80,7 @@ pub(crate) fn connect(args: &ConnectionOptions) -> Result<Cluster> {
 /// Warns of plain http, which exposes credentials on the network. It is fine for `kubectl proxy`, which listens on
 /// loopback.
 fn warn_of_plain_text(server: &http::Uri) {
-    let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if server.scheme_str() == Some("http") && !loopback {
+    if server.scheme_str() == Some("http") && !is_loopback(server.host().unwrap_or_default()) {
         progress::warn(&format!(
             "{server} uses plain HTTP: anyone on the network can read and change the requests, including credentials"
         ));
@@ -121,12 +119,12 @@ pub(crate) fn scope(args: &ConnectionOptions) -> Result<(Option<String>, String)
 }
 
 /// Creates connections without Nagle's algorithm: see the top of this file.
-fn connector() -> HttpConnector {
+pub(crate) fn connector() -> HttpConnector {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    // A watch or a followed log can be silent for long. Without keepalive, the loss of the peer would never be noticed.
+    // A watch, a followed log or a registry can be silent for long. Without keepalive, the loss of the peer would never be noticed.
     http.set_keepalive(Some(KEEPALIVE));
     http.set_keepalive_interval(Some(KEEPALIVE / 3));
     http.set_keepalive_retries(Some(3));

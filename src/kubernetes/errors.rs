@@ -168,6 +168,41 @@ fn forbidden(target: &Target, said: &str) -> Error {
     ))
 }
 
+/// What is wrong with the TLS of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsFault {
+    /// It answers without TLS.
+    NoTls,
+    /// Its certificate is for other names.
+    Name,
+    /// Its certificate has expired, or is not valid yet.
+    Time,
+    /// No known authority has signed its certificate.
+    Authority,
+}
+
+/// What messages say of [`TlsFault::NoTls`].
+pub(crate) const NO_TLS: &str = "it does not speak TLS";
+
+impl TlsFault {
+    /// Reads the words of rustls: its error has no type any more inside of hyper's.
+    pub(crate) fn of(words: &str) -> Option<Self> {
+        let says = |part: &str| words.contains(part);
+        if says("InvalidContentType") {
+            return Some(Self::NoTls);
+        }
+        says("certificate").then(|| {
+            if says("not valid for name") {
+                Self::Name
+            } else if says("expired") || says("not valid yet") {
+                Self::Time
+            } else {
+                Self::Authority
+            }
+        })
+    }
+}
+
 /// An error and its causes, the deepest last.
 pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source()).collect()
@@ -185,21 +220,25 @@ pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::e
         return Error::new(Kind::Unauthorized, format!("no credentials for {at}: {deepest}"))
             .hint("the kubeconfig's user asks a program for them; run `kubectl auth whoami` to see it fail");
     }
-    if let Some(fault) = text("certificate") {
-        let hint = if fault.contains("not valid for name") {
-            "--server gives the address, --tls-server-name the name that is in the certificate"
-        } else if fault.contains("expired") || fault.contains("not valid yet") {
-            "an administrator of the cluster must renew it, if the clock of this machine is right"
-        } else {
-            "--certificate-authority FILE names the authority that signed it"
-        };
-        return Error::unreachable(format!("the certificate of {at} is not trusted: {fault}")).hint(hint);
-    }
-    // The words of rustls for an answer without TLS.
-    let why = if text("InvalidContentType").is_some() {
-        "it does not speak TLS"
-    } else {
-        &deepest
+    let mut texts = chain.iter().map(ToString::to_string);
+    let fault = texts.find_map(|words| Some((TlsFault::of(&words)?, words)));
+    let untrusted = |words: &str, hint: &str| {
+        Error::unreachable(format!("the certificate of {at} is not trusted: {words}")).hint(hint)
+    };
+    let why = match &fault {
+        Some((TlsFault::Name, words)) => {
+            let hint = "--server gives the address, --tls-server-name the name that is in the certificate";
+            return untrusted(words, hint);
+        }
+        Some((TlsFault::Time, words)) => {
+            let hint = "an administrator of the cluster must renew it, if the clock of this machine is right";
+            return untrusted(words, hint);
+        }
+        Some((TlsFault::Authority, words)) => {
+            return untrusted(words, "--certificate-authority FILE names the authority that signed it");
+        }
+        Some((TlsFault::NoTls, _)) => NO_TLS,
+        None => deepest.as_str(),
     };
     let error = Error::unreachable(format!("cannot reach {at} to {} {target}: {why}", target.verb));
     Error {
@@ -275,6 +314,16 @@ mod tests {
 
     use super::*;
     use crate::kubernetes::resource::JOBS;
+
+    #[test]
+    fn a_fault_of_tls_is_known_by_the_words_of_rustls() {
+        let of = |error: &rustls::Error| TlsFault::of(&error.to_string());
+        let corrupt = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        assert_eq!(of(&corrupt), Some(TlsFault::NoTls));
+        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert_eq!(of(&unknown), Some(TlsFault::Authority));
+        assert_eq!(of(&rustls::Error::HandshakeNotComplete), None);
+    }
 
     #[test]
     fn another_authority_is_no_hint_for_a_certificate_that_has_expired() {

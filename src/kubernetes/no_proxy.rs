@@ -43,7 +43,10 @@ pub(super) fn without_login(proxy: &str) -> &str {
 }
 
 /// The first of these variables that has a value.
-fn first(names: [&'static str; 2], variable: impl Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
+pub(crate) fn first(
+    names: [&'static str; 2],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<(&'static str, String)> {
     let mut values = names.into_iter().filter_map(|name| Some((name, variable(name)?)));
     values.find(|(_, value)| !value.trim().is_empty())
 }

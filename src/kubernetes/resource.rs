@@ -256,6 +256,19 @@ pub(crate) fn label_query(names: &[&str], components: &[&str]) -> String {
     format!("labelSelector={}", encode(&terms.join(",")))
 }
 
+/// Number of objects in one answer to a list, as in kubectl.
+const PAGE: usize = 500;
+
+/// The query of a page of the list with `query`. `next` is what the page before returned as `continue`; empty: the first page.
+pub(crate) fn page_query(query: &str, next: &str) -> String {
+    let first = format!("{query}&limit={PAGE}");
+    if next.is_empty() {
+        first
+    } else {
+        format!("{first}&continue={}", encode(next))
+    }
+}
+
 pub(crate) fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
@@ -272,6 +285,15 @@ pub(crate) fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_begins_where_the_one_before_ended() {
+        assert_eq!(page_query("labelSelector=a", ""), "labelSelector=a&limit=500");
+        assert_eq!(
+            page_query("labelSelector=a", "x=/+"),
+            "labelSelector=a&limit=500&continue=x%3D%2F%2B"
+        );
+    }
 
     #[test]
     fn a_query_selects_by_cluster_and_component() {

@@ -17,13 +17,11 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::api::Cluster;
-use super::resource::{Resource, Target, encode, label_query};
+use super::resource::{Resource, Target, encode, label_query, page_query};
 use super::retry::Pauses;
 use crate::error::{Error, Result};
 use crate::progress;
 
-/// Number of objects in one answer to a list.
-const PAGE: usize = 500;
 /// The first pause after a watch that ended at once, and the maximum.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// How long a watch must last for the next one to be opened without a pause.
@@ -335,10 +333,6 @@ struct PageMeta {
     next: Option<String>,
 }
 
-pub(crate) fn first_page(query: &str) -> String {
-    format!("{query}&limit={PAGE}&continue=")
-}
-
 /// Reads a list to its end, page by page, and passes the objects of each page to `each`; `first` is the first page, if
 /// it was already read. Returns the list's version.
 ///
@@ -350,7 +344,7 @@ pub(crate) async fn pages<K: DeserializeOwned>(
     mut first: Option<Page<K>>,
     mut each: impl FnMut(Option<Vec<K>>),
 ) -> Result<String> {
-    let mut address = first_page(query);
+    let mut address = page_query(query, "");
     let mut forgotten = false;
     loop {
         let page = match first.take() {
@@ -367,7 +361,7 @@ pub(crate) async fn pages<K: DeserializeOwned>(
         };
         each(Some(page.items));
         match page.metadata.next.filter(|next| !next.is_empty()) {
-            Some(next) => address = first_page(query) + &encode(&next),
+            Some(next) => address = page_query(query, &next),
             None => return Ok(page.metadata.resource_version),
         }
     }

@@ -23,7 +23,7 @@ use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
-use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query};
+use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query, page_query};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line};
 use crate::model::events::{PROGRESS, WARNINGS, may_be_of};
 use crate::model::flink::live::{Reach, Snapshot};
@@ -34,7 +34,7 @@ use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::operations::cluster_handle::created_again;
 
-/// Maximum number of Pods. For a larger cluster the report is based on these.
+/// Maximum number of Pods. For a larger cluster the report is based on these Pods.
 const LIMIT: usize = 500;
 /// Maximum number of Events in one answer, and of these answers, which are read one after the other: other objects of the
 /// namespace may have very many Events.
@@ -178,19 +178,19 @@ async fn events_with(cluster: &Cluster, name: &ClusterName, fields: &str) -> Res
     let target = Target::collection("list", EVENTS, Some(cluster.namespace()));
     let query = format!("fieldSelector={}&limit={EVENTS_OF_PAGE}", encode(fields));
     let mut found = Vec::new();
-    let mut place = String::new();
+    let mut next = String::new();
     for _ in 0..EVENT_PAGES {
-        let answer = cluster.get_with::<EventPage>(&target, &format!("{query}{place}")).await;
+        let answer = cluster.get_with::<EventPage>(&target, &page_query(&query, &next)).await;
         let page = match answer {
             Ok(Some(page)) => page,
-            Err(error) if place.is_empty() => return Err(error),
+            Err(error) if next.is_empty() => return Err(error),
             // The Events of the pages before are better than none.
             Ok(None) | Err(_) => break,
         };
         found.extend(page.items.into_iter().filter(|event| may_be_of(name, event)));
-        match page.metadata.continue_.filter(|next| !next.is_empty()) {
-            Some(next) => place = format!("&continue={}", encode(&next)),
-            None => break,
+        next = page.metadata.continue_.unwrap_or_default();
+        if next.is_empty() {
+            break;
         }
     }
     Ok(found)

@@ -49,7 +49,7 @@ fn events_of_the_cluster_from_all_pages() {
         event("other", "demo-2-master-x7k2p", 13, "of another cluster"),
     ];
     server
-        .expect(get(EVENTS).query("limit", "500").query("continue", ""))
+        .expect(get(EVENTS).query("limit", "500").no_query("continue"))
         .answer(page(&first, "20", "more"));
     server.expect(get(EVENTS).query("continue", "more")).answer(page(
         &[event("a", "demo-task-manager-5d8f9c7b6-abcde", 11, "first")],

@@ -43,7 +43,7 @@ fn a_change_to_more_than_the_state_can_be_divided_by_is_refused_while_the_job_ru
 /// Otherwise TaskManagers of the new version would start first, for Flink to refuse the savepoint then.
 #[test]
 fn a_savepoint_without_a_directory_is_refused_before_anything_starts() {
-    let elsewhere = ["--savepoint-dir", "file:/savepoints"];
+    let elsewhere = ["--savepoint-dir", "s3://bucket/savepoints"];
     for (command, more, refused) in [
         ("upgrade", &elsewhere[..], false),
         ("upgrade", &["--strategy", "stateless", "--dry-run"], false),
@@ -125,6 +125,24 @@ fn diff_shows_the_taskmanagers_of_all_slot_sharing_groups() {
     );
 }
 
+/// The running Pods write it, and they do not have the volume of the new version.
+#[test]
+fn a_savepoint_that_would_be_lost_with_the_pods_is_refused_before_anything_starts() {
+    let moved = [
+        "--savepoint-dir",
+        "file:///storage/savepoints",
+        "--mount",
+        "storage:/storage",
+    ];
+    for more in [&[][..], &["--dry-run"]] {
+        let sandbox = running();
+        let outcome = sandbox.run(&[&["upgrade", "demo"][..], &moved, more].concat());
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        assert!(outcome.stderr.contains("would be lost: --savepoint-dir"), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
 /// The repetition does not read the job that has ended.
 #[test]
 fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() {
@@ -150,8 +168,20 @@ fn a_version_whose_pods_the_namespace_refuses_is_refused_while_the_job_runs() {
     let refused = "pods \"demo-x\" is forbidden: violates PodSecurity \"restricted:latest\": privileged";
     // What is not known of the Pods prevents nothing, and is reported.
     let unknown = "pods is forbidden: User \"u\" cannot create resource \"pods\" in API group \"\"";
+    let too_large = "pods \"demo-x\" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi";
+    let without_limit = "pods \"demo-x\" is forbidden: failed quota: small: must specify limits.cpu for: flink-master";
+    // The running Pods leave their room.
+    let full = "pods \"demo-x\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2, limited: pods=2";
     // On OpenShift a Pod that the user creates gets other settings than those of the Job.
-    for (said, on_openshift, code) in [(refused, false, 1), (refused, true, 0), (unknown, false, 0)] {
+    for (said, on_openshift, code) in [
+        (refused, false, 1),
+        (refused, true, 0),
+        (unknown, false, 0),
+        (too_large, false, 1),
+        (too_large, true, 1),
+        (without_limit, false, 1),
+        (full, false, 0),
+    ] {
         let sandbox = running();
         if on_openshift {
             let pod = sandbox.world().pods("demo", "master").remove(0);
@@ -170,10 +200,10 @@ fn a_version_whose_pods_the_namespace_refuses_is_refused_while_the_job_runs() {
         let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2", "--surge=never"]);
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert!(outcome.stderr.contains("would violate PodSecurity"), "{outcome}");
-        assert_eq!(outcome.stderr.contains(refused), code == 1, "{outcome}");
         let unchecked =
             "it was not checked whether the namespace refuses the Pods of the new version: you may not create pods";
         assert_eq!(outcome.stderr.contains(unchecked), said == unknown, "{outcome}");
+        assert_eq!(said != unknown && outcome.stderr.contains(said), code == 1, "{outcome}");
         assert_eq!(outcome.changes().is_empty(), code == 1, "{outcome}");
     }
 }

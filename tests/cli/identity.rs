@@ -355,19 +355,31 @@ fn run_does_not_take_an_earlier_end_for_its_own() {
         sandbox.world().tick();
     }
     // Nothing differs, so that --replace starts no job either.
-    for (flags, code) in [
-        (&[][..], 0),
-        (&["--rm"], 8),
-        (&["--replace"], 0),
-        (&["--rm", "--replace"], 8),
-    ] {
+    for flags in [&[][..], &["--rm"], &["--replace"], &["--rm", "--replace"]] {
         let command = [&batch[..], flags].concat();
         let outcome = sandbox.run(&command);
-        assert_eq!(outcome.code, Some(code), "{outcome}");
+        assert_eq!(outcome.code, Some(8), "{outcome}");
         assert!(outcome.stderr.contains(said), "{outcome}");
         assert!(outcome.stderr.contains("`kubectl flink delete demo`"), "{outcome}");
         assert_eq!(left(&sandbox), [true; 3], "{outcome}");
     }
+}
+
+/// The answer to its creation is lost, and the job has ended when the Job is looked up.
+#[test]
+fn run_takes_the_end_of_the_job_that_it_created_for_its_own() {
+    let sandbox = empty();
+    let creation = || patch(JOB).no_query("dryRun");
+    sandbox.server.loses(creation());
+    sandbox.server.expect(creation()).meanwhile(|_| {});
+    sandbox.server.expect(creation()).meanwhile(|world| {
+        while world.objects[JOB]["status"]["conditions"].is_null() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            world.tick();
+        }
+    });
+    let outcome = sandbox.run(&["run", "demo", "--image", "batch:2.3.0"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
 }
 
 /// The container of the first one could not be started at all.

@@ -238,6 +238,9 @@ fn registries_are_reached_through_a_proxy_but_not_those_on_this_machine() {
             sandbox = sandbox.variable("NO_PROXY", list);
             fails(&build(&sandbox, &registry, &flags), 7, &["cannot be reached"]);
         }
+        // A name with a dot before it has only the names below it.
+        let sandbox = sandbox.variable("NO_PROXY", ".registry.invalid");
+        works(&build(&sandbox, &registry, &flags));
     }
     let (sandbox, registry) = place(1);
     let sandbox = sandbox.variable("HTTP_PROXY", "https://127.0.0.1:1");

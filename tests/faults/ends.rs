@@ -86,6 +86,10 @@ impl Command {
         // The operation has ended.
         let over =
             self.continues() && again.code == Some(3) && again.stderr.contains("demo has no unfinished operation");
-        again.code == Some(self.success()) || gone || cloned || over
+        // Its job has ended, and is not run again.
+        let ran = self.arguments[0] == "run"
+            && again.code == Some(8)
+            && again.stderr.contains("the job of demo had ended before this command");
+        again.code == Some(self.success()) || gone || cloned || over || ran
     }
 }

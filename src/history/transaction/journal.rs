@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::history::command::Command;
+use crate::model::flink::savepoint_metadata::folder_of;
 use crate::model::names::ClusterName;
 
 /// Version of this journal. A higher one is refused, never overwritten.
@@ -422,10 +423,7 @@ impl Journal {
 /// `AbstractFsCheckpointStorageAccess.resolveCheckpointPointer`.
 pub(crate) fn is_same_place(one: &str, other: &str) -> bool {
     let folder = |path: &str| {
-        let path = path
-            .trim_end_matches('/')
-            .trim_end_matches("/_metadata")
-            .trim_end_matches('/');
+        let path = folder_of(path);
         // Flink takes each of file:///a, file:/a and /a for the same path.
         let local = path.strip_prefix("file:").filter(|local| local.starts_with('/'));
         local.map_or_else(

@@ -28,10 +28,11 @@ use tower::{BoxError, Service};
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
+use crate::kubernetes::connect::connector;
+use crate::kubernetes::errors::{NO_TLS, TlsFault};
 use crate::kubernetes::named_authority;
-use crate::kubernetes::no_proxy::is_direct;
+use crate::kubernetes::no_proxy::{first, is_direct};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest wait for a registry's answer. Some check a whole blob before they answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time limit for the body of a manifest, a configuration, a token or an error.
@@ -77,13 +78,9 @@ impl Http {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        let mut direct = HttpConnector::new();
-        direct.enforce_http(false);
-        direct.set_nodelay(true);
-        direct.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let reach = Reach {
-            direct,
-            proxies: Arc::new(Matcher::from_env()),
+            direct: connector(),
+            proxies: Arc::new(proxies()),
         };
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(config)
@@ -158,17 +155,15 @@ fn unreachable(host: &str, why: &str) -> Error {
 
 /// The error of a connection: what is wrong with TLS has a flag.
 fn connection_error(host: &str, why: &str) -> Error {
-    // The words of rustls for an answer without TLS.
-    if why.contains("InvalidContentType") {
-        return unreachable(host, "it does not speak TLS")
-            .hint(format!("--insecure-registry {host} accesses it without TLS"));
-    }
-    let error = unreachable(host, why);
-    // No authority makes a certificate valid for another name or time.
-    if why.contains("certificate") && !why.contains("expired") && !why.contains("not valid") {
-        error.hint("--registry-ca FILE has the authority that signed its certificate")
-    } else {
-        error
+    match TlsFault::of(why) {
+        Some(TlsFault::NoTls) => {
+            unreachable(host, NO_TLS).hint(format!("--insecure-registry {host} accesses it without TLS"))
+        }
+        Some(TlsFault::Authority) => {
+            unreachable(host, why).hint("--registry-ca FILE has the authority that signed its certificate")
+        }
+        // No authority makes a certificate valid for another name or time.
+        Some(TlsFault::Name | TlsFault::Time) | None => unreachable(host, why),
     }
 }
 
@@ -247,9 +242,8 @@ impl Service<Uri> for Reach {
 
     fn call(&mut self, target: Uri) -> Self::Future {
         let mut direct = self.direct.clone();
-        // The matcher knows neither `*.example.com` nor `host:port` in NO_PROXY, as kubectl and Docker do.
-        let direct_only = is_direct(&target, |name| std::env::var(name).ok());
-        let proxy = self.proxies.intercept(&target).filter(|_| !direct_only);
+        let proxy = self.proxies.intercept(&target);
+        let proxy = proxy.filter(|_| !is_direct(&target, |name| std::env::var(name).ok()));
         Box::pin(async move {
             match proxy {
                 None => direct.call(target).await.map_err(BoxError::from),
@@ -257,6 +251,17 @@ impl Service<Uri> for Reach {
             }
         })
     }
+}
+
+/// The proxies in the environment. The matcher gets no NO_PROXY: it would also take `.example.com` for `example.com`, and kubectl
+/// and Docker do not. [`is_direct`] reads that list.
+fn proxies() -> Matcher {
+    let of = |names| first(names, |name| std::env::var(name).ok()).map_or_else(String::new, |(_, address)| address);
+    Matcher::builder()
+        .all(of(["ALL_PROXY", "all_proxy"]))
+        .http(of(["HTTP_PROXY", "http_proxy"]))
+        .https(of(["HTTPS_PROXY", "https_proxy"]))
+        .build()
 }
 
 /// The same with an explicit port: a proxy needs one, and hyper-util uses 443 if it is missing.

@@ -11,10 +11,10 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use super::page::{JobManagerPods, PodPage, Unready};
-use super::{Inventory, ListSelection, PAGE, Position, TABLE, list, page_address};
+use super::{Inventory, ListSelection, Position, TABLE, list};
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::{JOBS, PODS, Target, encode};
+use crate::kubernetes::resource::{JOBS, PODS, Target, encode, page_query};
 use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::job_phase::JobPhase;
 use crate::model::listing::{Key, Parts};
@@ -81,13 +81,13 @@ async fn mark_ended(cluster: &Cluster, inventory: &mut Inventory, pods: Result<J
 async fn pods(cluster: &Cluster, wanted: &ListSelection) -> Result<JobManagerPods> {
     let target = Target::collection("list", PODS, wanted.namespace.as_deref());
     let query = format!(
-        "labelSelector={}&fieldSelector={}&includeObject=Metadata&limit={PAGE}",
+        "labelSelector={}&fieldSelector={}&includeObject=Metadata",
         encode(&wanted.selector_of(MASTER)),
         encode("status.phase=Running")
     );
     let (mut found, mut next) = (JobManagerPods::default(), String::new());
     loop {
-        let address = page_address(&query, &next);
+        let address = page_query(&query, &next);
         let mut body = Vec::new();
         let mut sink = |bytes: &[u8]| body.extend_from_slice(bytes);
         if !cluster.stream(&target, &address, TABLE, &mut sink).await? {

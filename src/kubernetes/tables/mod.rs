@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use self::page::{PageReader, TableColumns};
 use super::api::Cluster;
-use super::resource::{DEPLOYMENTS, JOBS, Resource, Target, encode};
+use super::resource::{DEPLOYMENTS, JOBS, Resource, Target, encode, page_query};
 use super::retry;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::errors::NO_SERVER;
@@ -25,8 +25,6 @@ use crate::model::names::{APP_LABEL, COMPONENT_LABEL, MASTER, TASK_MANAGER};
 /// Requests a Table, or, if the server has none, its default format.
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const WHOLE: &str = "application/json";
-/// Number of objects in one answer, as in kubectl.
-const PAGE: usize = 500;
 /// How often a list starts again when the server has dropped its continuation (it keeps it for some minutes).
 const RESTARTS: u32 = 5;
 /// Maximum number of names in one selector, so that the URL stays well below the 8 KiB limit of proxies.
@@ -176,15 +174,6 @@ async fn complete(cluster: &Cluster, wanted: &ListSelection, inventory: &mut Inv
     Ok(())
 }
 
-/// The query of the page after `next`; empty: of the first one.
-fn page_address(query: &str, next: &str) -> String {
-    if next.is_empty() {
-        query.to_owned()
-    } else {
-        format!("{query}&continue={}", encode(next))
-    }
-}
-
 /// Reads one list to its end. `sink` receives each part; `None` means that it must drop them, as the list starts again.
 pub(crate) async fn list_side(
     cluster: &Cluster,
@@ -193,11 +182,11 @@ pub(crate) async fn list_side(
     sink: &mut (dyn FnMut(Option<(Key, Part)>) + Send),
 ) -> Result<Position> {
     let target = side.target("list", wanted);
-    let query = format!("{}&limit={PAGE}", side.query(wanted));
+    let query = side.query(wanted);
     let (mut accept, mut next, mut restarts) = (TABLE, String::new(), 0);
     let mut cut = retry::cut();
     loop {
-        let address = page_address(&query, &next);
+        let address = page_query(&query, &next);
         let mut each = |key, part| sink(Some((key, part)));
         let mut page = PageReader::new(side, wanted.labels, &mut each);
         let mut fed = false;

@@ -9,7 +9,7 @@ use super::fields::Faults;
 use crate::model::config::Config;
 use crate::model::flink::{FlinkVersion, Role};
 use crate::model::pod_template::checks::list;
-use crate::model::pod_template::{self, MAIN_CONTAINER};
+use crate::model::pod_template::{self, MAIN_CONTAINER, mount_of};
 
 /// Gives such a jar to the entrypoint, or warns if the release takes none.
 pub(super) fn hand_over(uri: &str, layer: &mut Config, faults: &mut Faults) {
@@ -44,16 +44,10 @@ fn in_volume(layer: &Config, role: Role, file: &str) -> bool {
     let pod = &template["spec"];
     let main = list(pod, "containers").find(|container| container["name"] == MAIN_CONTAINER);
     let mounts = main.into_iter().flat_map(|main| list(main, "volumeMounts"));
-    let folder = |mount: &Value| {
-        let folder = mount["mountPath"].as_str()?.trim_end_matches('/');
-        let below = file.strip_prefix(folder)?;
-        (below.is_empty() || below.starts_with('/')).then_some(folder.len())
+    let Some(mount) = mount_of(mounts, |mount| mount["mountPath"].as_str().unwrap_or_default(), file) else {
+        return mount_of(&layer.mounts, |mount| mount.path.as_str(), file).is_some();
     };
-    let with_file = mounts.filter_map(|mount| Some((folder(mount)?, &mount["name"])));
-    let Some((_, volume)) = with_file.max_by_key(|(length, _)| *length) else {
-        return layer.mounts.iter().any(|mount| file.starts_with(&mount.path));
-    };
-    let of_volume = |element: &Value| element["name"] == *volume;
+    let of_volume = |element: &Value| element["name"] == mount["name"];
     let starts_empty = list(pod, "volumes").any(|one| of_volume(one) && one["emptyDir"].is_object());
     !starts_empty || list(pod, "initContainers").any(|init| list(init, "volumeMounts").any(of_volume))
 }
@@ -86,7 +80,10 @@ mod tests {
             format!("podTemplate: {{spec: {{{MAIN}, {EMPTY}}}}}, jobManager: {{podTemplate: {{spec: {{{FETCH}}}}}}}");
         let claim = "volumes: [{name: v, persistentVolumeClaim: {claimName: jars}}]";
         let claimed = format!("jobManager: {{podTemplate: {{spec: {{{MAIN}, {claim}}}}}}}");
-        for templates in [alone, filled, claimed] {
+        // The path of its volume only begins like that of the jar.
+        let beside =
+            format!("{alone}, flinkConfiguration: {{kubernetes.persistent-volume-claims: 'jars:/opt/flink/usr'}}");
+        for templates in [alone, filled, claimed, beside] {
             assert_eq!(read("v1_19", JAR, &templates), (jar.clone(), Vec::new()), "{templates}");
             let (jars, said) = read("v1_17", JAR, &templates);
             assert_eq!(jars, None, "{templates}");

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::short_job::{self, Frame};
 use crate::error::{Error, Result};
+use crate::model::flink::savepoint_metadata::folder_of;
 use crate::model::main_container;
 use crate::model::names::{ClusterName, SAVEPOINT_READER};
-use crate::model::pod_template::escape_dollar;
+use crate::model::pod_template::{escape_dollar, mount_of};
 
 /// Prints the files whose paths are its arguments, each as gzip in base64 between two lines of its own. A kubelet
 /// rotates a log after 10 MiB by default, so what is printed is limited to less.
@@ -129,12 +130,7 @@ fn volume_of<'a>(
     path: &str,
 ) -> Result<(&'a Value, &'a Value)> {
     let mounts = || container["volumeMounts"].as_array().into_iter().flatten();
-    let has = |mount: &Value| {
-        let rest = path.strip_prefix(folder(mount));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let all = mounts().filter(|mount| has(mount));
-    let Some(mount) = all.max_by_key(|mount| folder(mount).len()) else {
+    let Some(mount) = mount_of(mounts(), |mount| folder(mount), path) else {
         let folders: Vec<&str> = mounts().map(folder).collect();
         let error = Error::not_found(format!("{path} is in no volume of the JobManager of {name}"));
         return Err(match folders.as_slice() {
@@ -216,10 +212,7 @@ pub(crate) fn too_large(path: &str) -> Error {
 
 /// The path of a savepoint's own file; `path` may be its folder.
 pub(crate) fn metadata_file(path: &str) -> String {
-    format!(
-        "{}/_metadata",
-        path.trim_end_matches("/_metadata").trim_end_matches('/')
-    )
+    format!("{}/_metadata", folder_of(path))
 }
 
 /// The error that a part of a file is missing.

@@ -50,6 +50,16 @@ pub(crate) fn add_mount(template: &mut Value, container: &str, mount: &Mount) ->
     Ok(())
 }
 
+/// The one of a container's mounts that has the file or the folder `path`: the deepest. `folder` returns where one is mounted.
+pub(crate) fn mount_of<M>(mounts: impl IntoIterator<Item = M>, folder: impl Fn(&M) -> &str, path: &str) -> Option<M> {
+    let has = |mount: &M| {
+        let rest = path.strip_prefix(folder(mount).trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let having = mounts.into_iter().filter(has);
+    having.max_by_key(|mount| folder(mount).trim_end_matches('/').len())
+}
+
 /// Sets environment variables of `container` to exactly the values given. A variable of the same name is replaced.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use crate::model::diagnosis::Severity;
 use crate::model::flink::file_systems::FileSystem;
 use crate::model::flink::settings::{FROM_SAVEPOINT, Settings};
 use crate::model::main_container;
+use crate::model::pod_template::mount_of;
 
 pub(crate) fn state_paths(role: &str, template: &PodTemplateSpec) -> Vec<Finding> {
     of_flags(role, template, |_| true)
@@ -33,6 +34,17 @@ pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
     found
 }
 
+/// Why a savepoint that the running Pods write is lost with them: in `folder`, or in the one that their `job` names.
+pub(crate) fn lost_savepoint(job: &Value, folder: Option<&str>) -> Option<String> {
+    const FLAG: &str = "--savepoint-dir";
+    let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok()?;
+    let found = match folder {
+        Some(folder) => judge("JobManager", FLAG, folder, &template, &Settings::of(&template)),
+        None => of_flags("JobManager", &template, |flag| flag == FLAG).pop()?,
+    };
+    found.is_serious().then_some(found.message)
+}
+
 fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, settings: &Settings) -> Finding {
     let (scheme, place) = match path.split_once(':') {
         Some((scheme, rest)) if !scheme.contains('/') => (scheme, rest),
@@ -41,10 +53,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
     if scheme == "file" {
         let place = format!("/{}", place.trim_start_matches('/'));
         let mounts = main_container::of_template(template).and_then(|container| container.volume_mounts.as_ref());
-        let mounted = mounts.into_iter().flatten().find(|mount| {
-            let point = mount.mount_path.trim_end_matches('/');
-            place == point || place.starts_with(&format!("{point}/"))
-        });
+        let mounted = mount_of(mounts.into_iter().flatten(), |mount| mount.mount_path.as_str(), &place);
         let volumes = template.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
         let is_empty =
             |volume: &Volume| mounted.is_some_and(|mount| mount.name == volume.name) && volume.empty_dir.is_some();
@@ -90,14 +99,36 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn severity(path: &str, env: &str) -> String {
-        let template = serde_json::from_value(json!({"spec": {"containers": [{
-            "name": "flink-master", "args": ["standalone-job", format!("-Dstate.checkpoints.dir={path}")],
+    fn template(argument: &str, env: &str) -> Value {
+        json!({"spec": {"containers": [{
+            "name": "flink-master", "args": ["standalone-job", argument],
             "env": [{"name": "ENABLE_BUILT_IN_PLUGINS", "value": env}],
-            "volumeMounts": [{"name": "s", "mountPath": "/storage/"}, {"name": "t", "mountPath": "/tmp"}]}],
-            "volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "t", "emptyDir": {}}]}}))
-        .unwrap();
+            "volumeMounts": [{"name": "s", "mountPath": "/storage/"}, {"name": "t", "mountPath": "/tmp"},
+                {"name": "t", "mountPath": "/storage/scratch"}]}],
+            "volumes": [{"name": "s", "persistentVolumeClaim": {"claimName": "s"}}, {"name": "t", "emptyDir": {}}]}})
+    }
+
+    fn severity(path: &str, env: &str) -> String {
+        let template = template(&format!("-Dstate.checkpoints.dir={path}"), env);
+        let template = serde_json::from_value(template).unwrap();
         state_paths("JobManager", &template).remove(0).severity.to_string()
+    }
+
+    #[test]
+    fn a_savepoint_is_lost_where_its_folder_is() {
+        let lost = |argument: &str, folder: Option<&str>| {
+            let job = json!({"spec": {"template": template(argument, "")}});
+            lost_savepoint(&job, folder).is_some()
+        };
+        for (configured, lost_there) in [("file:///storage/s", false), ("file:///tmp/s", true)] {
+            let argument = format!("-Dstate.savepoints.dir={configured}");
+            assert_eq!(lost(&argument, None), lost_there, "{configured}");
+            // Another folder counts instead of it.
+            assert!(lost(&argument, Some("file:///s")));
+            assert!(!lost(&argument, Some("s3://b/s")));
+        }
+        // A file of the image may name it.
+        assert!(!lost("-Dparallelism.default=2", None));
     }
 
     #[test]
@@ -108,6 +139,7 @@ mod tests {
             ("/storage/c", "", "ok"),
             ("/storage2/c", "", "critical"),
             ("file:///tmp/c", "", "critical"),
+            ("file:///storage/scratch/c", "", "critical"),
             ("s3://b/c", "flink-s3-fs-presto-2.3.0.jar", "ok"),
             ("s3a://b/c", "flink-s3-fs-presto-2.3.0.jar", "warning"),
             ("gs://b/c", "", "warning"),

@@ -9,6 +9,7 @@ use crate::history::lock::unfinished;
 use crate::history::transaction::is_same_place;
 use crate::kubernetes::clock;
 use crate::model::flink::arguments::JobManagerArguments;
+use crate::model::flink::savepoint_metadata::folder_of;
 use crate::model::main_container;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::within;
@@ -113,8 +114,7 @@ fn is_gone(error: &Error) -> bool {
 /// The ID of the job whose checkpoint is at this path; `None`: it is not one. Source: `AbstractFsCheckpointStorageAccess`, which
 /// writes `DIR/JOB/chk-N`.
 fn job_of_checkpoint(path: &str) -> Option<&str> {
-    let path = path.trim_end_matches('/').trim_end_matches("/_metadata");
-    let (folder, last) = path.trim_end_matches('/').rsplit_once('/')?;
+    let (folder, last) = folder_of(path).rsplit_once('/')?;
     let is_checkpoint = last.starts_with("chk-");
     folder.rsplit('/').next().filter(|_| is_checkpoint)
 }

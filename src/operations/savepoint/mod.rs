@@ -22,6 +22,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
+use crate::flink::operation::AWAY;
 use crate::flink::{Flink, Reached, Reply, SavepointRequest, SavepointStatus, Then, UNKNOWN_KEYS};
 use crate::history::lock;
 use crate::history::store::HistoryStore;
@@ -51,8 +52,6 @@ const MAX_POLL: Duration = Duration::from_secs(1);
 /// First interval between two reads of the statistics of a savepoint in progress; it grows to [`MAX_STATISTICS`].
 const STATISTICS: Duration = Duration::from_secs(2);
 const MAX_STATISTICS: Duration = Duration::from_secs(30);
-/// How long Flink may not answer before the command ends; a repetition of the command then finds the outcome.
-const AWAY: Duration = Duration::from_secs(60);
 
 /// Facts about the cluster whose savepoint is taken, for the record.
 #[derive(Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::flink::operation::{CACHED, POLL_INTERVAL};
+use crate::flink::operation::{CACHED, POLL_INTERVAL, ResultWait};
 use crate::flink::{Flink, Reply, SavepointStatus};
 use crate::history::store::HistoryStore;
 use crate::history::transaction::{Holder, is_same_place};
@@ -18,7 +18,7 @@ use crate::model::flink::overview::{JobOverview, JobState};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::{
-    AWAY, MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, failure_cause, record, result_hold, unknown,
+    MAX_POLL, MAX_STATISTICS, MIN_POLL, STATISTICS, Writing, failure_cause, record, result_hold, unknown,
 };
 
 /// Longest wait for the size of a savepoint: its JobManager may be shutting down.
@@ -125,7 +125,7 @@ pub(super) async fn outcome(
     mut report: impl FnMut(Writing),
 ) -> Result<SavepointOutcome> {
     let begun = Instant::now();
-    let mut last_answer = begun;
+    let mut wait = ResultWait::begin();
     let mut next_statistics = begun + STATISTICS;
     let mut pause = STATISTICS;
     let mut writing = Writing::default();
@@ -164,18 +164,15 @@ pub(super) async fn outcome(
                     Forgotten::Unknown => tracing::debug!(said, "neither the savepoint nor its job is known"),
                 }
             }
-            // Its REST got no answer from its Dispatcher, which may be busy with the savepoint. Source: `SavepointHandlers`.
-            Poll::Refused(status, said) if status.is_server_error() && last_answer.elapsed() <= AWAY => {
-                tracing::debug!(said, "the savepoint's status is not known");
-            }
-            Poll::Refused(_, said) => return Err(flink.refused(&said)),
-            Poll::Writing => last_answer = Instant::now(),
+            Poll::Refused(status, said) if !wait.may_repeat(status, &said) => return Err(flink.refused(&said)),
+            Poll::Refused(..) => {}
+            Poll::Writing => wait.answered(),
             Poll::NoAnswer(error) => tracing::debug!(
                 error = error.map(|error| error.message),
                 "the savepoint's status got no answer"
             ),
         }
-        if last_answer.elapsed() > AWAY {
+        if wait.is_over() {
             return Err(unknown(flink));
         }
         if Instant::now() >= next_statistics {

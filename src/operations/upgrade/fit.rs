@@ -19,10 +19,17 @@ use crate::model::flink::settings::SAVEPOINT_DIR;
 use crate::model::scale::{self, ScaleInput};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::doctor::lost_savepoint;
 use crate::operations::job_status::JobStatus;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
 use crate::progress;
+
+/// Part of the refusal of a Pod for its Pod Security level. Source: `EvaluatePod` of k8s.io/pod-security-admission.
+const OF_LEVEL: &str = "violates PodSecurity";
+/// Parts of refusals of a Pod for its size that no other Pod changes: by a LimitRange, or by a quota that demands requests and
+/// limits. Source: the plugins LimitRanger and ResourceQuota of the API server, which act in dry runs too.
+const OF_SIZE: [&str; 3] = ["usage per", "max limit to request ratio per", "failed quota"];
 
 /// Gives `wanted` as many TaskManagers as the vertices of the running job need, and checks that the job's state can be divided
 /// among its tasks: the new version would not come up, but only after the job was stopped. `keeps_state`: it starts from the
@@ -126,16 +133,33 @@ pub(crate) async fn check(handle: &ClusterHandle, plan: &Plan, new: &Config) -> 
     check_readable(handle, plan, new).await
 }
 
-/// Rejects a change that needs a savepoint if no savepoint directory is configured. Flink would refuse the savepoint, but
-/// only after the new TaskManagers were started.
+/// Rejects a change that needs a savepoint if no savepoint directory is configured, or if the savepoint would be lost with the
+/// running Pods. Flink would refuse it, but only after the new TaskManagers were started; or it writes it, and no version finds it.
 ///
 /// It sends a request only if the objects do not say the directory. Without an answer there is no error. Source:
 /// `SavepointHandlers`, which has it from the configuration that `/jobmanager/config` returns.
 async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
-    let Ending::Savepoint { directory: None, .. } = &plan.ending else {
+    let Ending::Savepoint { directory, .. } = &plan.ending else {
         return Ok(());
     };
-    if handle.says_savepoint_dir() {
+    let name = &handle.name;
+    let refused = |text: String, hint: String| {
+        let error = Error::usage(text).hint(hint);
+        Err(match plan.kind {
+            Kind::Change => error.hint("--strategy stateless begins empty"),
+            Kind::Resume | Kind::Stop | Kind::Scale => error,
+        })
+    };
+    let job = handle.live.job.as_ref();
+    if let Some(why) = job.and_then(|job| lost_savepoint(job, directory.as_deref())) {
+        let hint =
+            "the Pods that run now write it: --savepoint-dir must be on a volume that they have, or in an object store";
+        return refused(
+            format!("the savepoint that ends the job of {name} would be lost: {why}"),
+            hint.to_owned(),
+        );
+    }
+    if directory.is_some() || handle.says_savepoint_dir() {
         return Ok(());
     }
     let Ok(Reply::Answer(pairs)) = handle.flink.configuration().await else {
@@ -144,17 +168,10 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     if pairs.iter().any(|pair| config_keys::same(pair.of().0, SAVEPOINT_DIR)) {
         return Ok(());
     }
-    let name = &handle.name;
-    let error = Error::usage(format!(
-        "the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"
-    ))
-    .hint(format!(
-        "--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"
-    ));
-    Err(match plan.kind {
-        Kind::Change => error.hint("--strategy stateless begins empty"),
-        Kind::Resume | Kind::Stop | Kind::Scale => error,
-    })
+    refused(
+        format!("the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"),
+        format!("--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"),
+    )
 }
 
 /// Rejects a version whose Flink cannot read the state that it starts from: it would not come up, but only after the running
@@ -211,11 +228,11 @@ async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Re
 
 /// Rejects a version whose Pods break the Pod Security level that the namespace enforces: neither it nor the running version may come
 /// up after the job was stopped. For a Job and a Deployment the level only gives warnings, because an admission webhook may
-/// change their Pods: a dry run of the Pods shows whether they are refused.
+/// change their Pods: a dry run of the Pods shows whether they are refused, also for their size.
 ///
-/// It sends requests only after such a warning. Without an answer about the Pods there is no error, and without the right to
-/// create them, which a dry run needs, a warning. Source: `EvaluatePod` and
-/// `ValidatePodController` of k8s.io/pod-security-admission.
+/// It sends requests only after such a warning. Without an answer about the Pods there is no error, nor where a quota has no room
+/// for them: the running ones leave it. Without the right to create Pods, which a dry run needs, there is a warning. Source: `EvaluatePod`
+/// and `ValidatePodController` of k8s.io/pod-security-admission.
 pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[String]) -> Result<()> {
     let breaks = |warning: &String| warning.contains("would violate PodSecurity");
     if plan.ending == Ending::Nothing || !warnings.iter().any(breaks) {
@@ -233,27 +250,34 @@ pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[
     });
     let answers = join_all(drafts.iter().map(|pod| cluster.create(&target, pod, Mode::DryRun))).await;
     let errors: Vec<Error> = answers.into_iter().filter_map(Result::err).collect();
-    if let Some(error) = errors.iter().find(|error| error.kind == error::Kind::Forbidden) {
+    let without_right = |error: &&Error| Status::message_of(error).contains("cannot create resource");
+    if let Some(error) = errors.iter().find(without_right) {
         progress::warn(&format!(
             "{name}: it was not checked whether the namespace refuses the Pods of the new version: {error}"
         ));
     }
-    let refused = |error: &Error| Status::message_of(error).contains("violates PodSecurity");
-    let Some(error) = errors.into_iter().find(refused) else {
+    let is_of_size = |error: &Error| OF_SIZE.iter().any(|part| Status::message_of(error).contains(part));
+    let is_of_level = |error: &Error| Status::message_of(error).contains(OF_LEVEL);
+    let Some(error) = errors.into_iter().find(|error| is_of_level(error) || is_of_size(error)) else {
         return Ok(());
     };
-    // OpenShift sets what a Pod leaves open by the rights of the user who creates it. A user with more rights than the service
-    // account is refused where the controllers are not. Source: "Managing security context constraints" of OpenShift.
-    let running = pods::of_cluster(cluster, name, &[]).await.unwrap_or_default();
-    let mut annotations = running.iter().filter_map(|pod| pod.metadata.annotations.as_ref());
-    if annotations.any(|all| all.contains_key("openshift.io/scc")) {
-        return Ok(());
-    }
+    let place = if is_of_size(&error) {
+        "spec.jobManager.resource and spec.taskManager.resource"
+    } else {
+        // OpenShift sets what a Pod leaves open by the rights of the user who creates it. A user with more rights than the service
+        // account is refused where the controllers are not. Source: "Managing security context constraints" of OpenShift.
+        let running = pods::of_cluster(cluster, name, &[]).await.unwrap_or_default();
+        let mut annotations = running.iter().filter_map(|pod| pod.metadata.annotations.as_ref());
+        if annotations.any(|all| all.contains_key("openshift.io/scc")) {
+            return Ok(());
+        }
+        "spec.podTemplate"
+    };
     Err(error
         .context(format!(
             "the Pods of the new version cannot start, and {name} was not changed"
         ))
-        .hint(format!("`kubectl flink edit {name}` changes spec.podTemplate")))
+        .hint(format!("`kubectl flink edit {name}` changes {place}")))
 }
 
 /// The release of a version's Flink. A user's own tag may number the job's releases, and is no evidence of Flink's.

@@ -25,6 +25,12 @@ const MASTER_STATE_MAGIC: i32 = 0xc96b_1696_u32.cast_signed();
 /// Supported versions of the format.
 const VERSIONS: std::ops::RangeInclusive<i32> = 2..=6;
 
+/// The folder of a savepoint or checkpoint; `path` may be that of its file `_metadata`.
+pub(crate) fn folder_of(path: &str) -> &str {
+    let path = path.trim_end_matches('/').trim_end_matches("/_metadata");
+    path.trim_end_matches('/')
+}
+
 /// The version of the format that a release writes, which is also the newest that it reads.
 ///
 /// Source: `MetadataSerializers` of each release, which refuses a newer one as "Unrecognized checkpoint version number".
