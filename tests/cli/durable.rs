@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::call::has;
 use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty, position, running_with};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{json, post, status};
+use crate::server::{json, patch, post, status};
 use crate::snapshot;
 
 const NAMESPACE: &str = "/api/v1/namespaces/default";
@@ -98,6 +98,14 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
     let outcome = sandbox.run(&["stop", "demo"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let old = sandbox.object(JOB)["metadata"]["uid"].clone();
+    // Another owner is none of the plugin's business.
+    let other = tree!({"apiVersion": "example.com/v1", "kind": "Shop", "name": "orders", "uid": "o"});
+    sandbox.edit(DEPLOYMENT, |deployment| {
+        let owners = deployment["metadata"]["ownerReferences"].as_array_mut();
+        owners.unwrap().push(other.clone());
+    });
+    let freed = patch(DEPLOYMENT).body(tree!({"metadata": {"ownerReferences": [other]}}));
+    sandbox.server.expect(freed).meanwhile(|_| {});
     let outcome = sandbox.run(&["savepoint-resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_ne!(sandbox.object(JOB)["metadata"]["uid"], old, "{outcome}");
