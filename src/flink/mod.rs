@@ -112,6 +112,14 @@ struct Question<'a> {
     body: Option<&'a Value>,
 }
 
+impl Question<'_> {
+    /// Whether Flink does the same once, if the question comes twice: a POST starts another operation, unless it has a
+    /// trigger ID.
+    fn may_be_sent_twice(&self) -> bool {
+        self.method != Method::POST || self.body.is_some_and(|body| body[TRIGGER_ID].is_string())
+    }
+}
+
 pub(crate) fn of_job(job_id: &str, rest: &str) -> Result<String> {
     Ok(format!("jobs/{}{rest}", FlinkId::new(job_id)?))
 }

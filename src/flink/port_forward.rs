@@ -37,10 +37,17 @@ pub(super) async fn exchange(
 ) -> Result<Exchange> {
     let sending = async {
         let mut kept = slot.lock().await;
-        if let Some(sender) = kept.as_mut().filter(|sender| !sender.is_closed())
-            && let Ok(exchange) = send(sender, question).await
-        {
-            return exchange;
+        if let Some(sender) = kept.as_mut().filter(|sender| !sender.is_closed()) {
+            match send(sender, question).await {
+                Ok(exchange) => return exchange,
+                // Flink may have it already.
+                Err(error) if !question.may_be_sent_twice() && !error.is_canceled() && !error.is_closed() => {
+                    tracing::debug!(%error, "port-forward");
+                    *kept = None;
+                    return Ok(Exchange::Away);
+                }
+                Err(_) => {}
+            }
         }
         // The Pod is gone, or Flink has closed the idle connection.
         *kept = None;

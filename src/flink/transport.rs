@@ -60,8 +60,9 @@ pub(super) async fn exchange(
             return Ok(answer);
         }
         Ok(Exchange::Blocked(said)) => said.clone(),
-        // A request that does not reach Flink in time may reach it later: all of them can be repeated.
-        Err(error) if matches!(error.kind, Kind::Forbidden | Kind::TimedOut) => error.message.clone(),
+        Err(error) if error.kind == Kind::Forbidden => error.message.clone(),
+        // A request that does not reach Flink in time may reach it later.
+        Err(error) if error.kind == Kind::TimedOut && question.may_be_sent_twice() => error.message.clone(),
         _ => return by_proxy,
     };
     if cluster.access() == Access::Proxy {

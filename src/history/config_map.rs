@@ -143,6 +143,24 @@ impl History {
     }
 }
 
+/// Gives `object`, which replaces `stored`, what others have written into its metadata.
+pub(super) fn keep_others(object: &mut Value, stored: &Value) {
+    let (new, old) = (&mut object["metadata"], &stored["metadata"]);
+    for key in ["labels", "annotations"] {
+        let known = old[key].as_object().into_iter().flatten();
+        for (name, value) in known.filter(|(name, _)| ![OPERATION, STOPPING].contains(&name.as_str())) {
+            if new[key][name].is_null() {
+                new[key][name] = value.clone();
+            }
+        }
+    }
+    for key in ["finalizers", "ownerReferences"] {
+        if let Some(value) = old.get(key) {
+            new[key] = value.clone();
+        }
+    }
+}
+
 /// Reads a journal; the error describes an unknown one.
 fn read_journal(text: &str) -> std::result::Result<Journal, String> {
     let wrong = |e: serde_json::Error| format!("journal: {e}");

@@ -253,15 +253,29 @@ impl History {
             let next = after(journal, Event::JobStopped(savepoint.path.as_deref()));
             self.set_journal(next);
         }
-        match self
-            .savepoints
-            .iter_mut()
-            .find(|known| known.trigger_id == savepoint.trigger_id)
-        {
-            Some(known) if known.progress == Progress::Completed && savepoint.progress != Progress::Completed => {}
-            Some(known) => *known = savepoint,
-            None => self.savepoints.push(savepoint),
+        let is_known = |known: &Savepoint| known.trigger_id == savepoint.trigger_id;
+        let Some(at) = self.savepoints.iter().position(is_known) else {
+            return self.savepoints.push(savepoint);
+        };
+        let was_completed = self.savepoints[at].progress == Progress::Completed;
+        if !was_completed {
+            self.savepoints[at] = savepoint;
+            self.put_end_last(at);
+        } else if savepoint.progress == Progress::Completed {
+            self.savepoints[at] = savepoint;
         }
+    }
+
+    /// Puts the savepoint with which a job ended behind others of this job: one that another command has recorded later, but
+    /// that was requested before, has an older state.
+    fn put_end_last(&mut self, at: usize) {
+        let end = &self.savepoints[at];
+        if end.progress != Progress::Completed || end.failure.is_some() || !end.stops_job {
+            return;
+        }
+        let is_of_job = |other: &Savepoint| other.job_id == end.job_id && other.revision == end.revision;
+        let last = self.savepoints.iter().rposition(is_of_job).unwrap_or(at);
+        self.savepoints[at..=last].rotate_left(1);
     }
 
     /// Records the progress of the operation in progress. Its revision starts from the state in the journal.

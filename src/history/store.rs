@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use std::time::SystemTime;
 
+use super::config_map::keep_others;
 use super::heartbeat::{Heartbeat, LastHeartbeat};
 use super::holder::{check_held, taken_over};
 pub(crate) use super::plan_basis::Entry;
@@ -376,6 +377,7 @@ impl HistoryStore {
             }
             Some(stored) => {
                 object["metadata"]["resourceVersion"] = stored["metadata"]["resourceVersion"].clone();
+                keep_others(&mut object, stored);
                 match self.cluster.replace(&self.target("update"), &object).await {
                     // It was purged meanwhile: the next attempt creates it.
                     Err(error) if error.kind == Kind::NotFound => {

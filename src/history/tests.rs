@@ -63,6 +63,43 @@ fn a_savepoint_that_is_completed_stays_so() {
     assert_eq!(history.savepoints, [savepoint(1, Progress::Completed)]);
 }
 
+/// Another command took one after the stop had recorded its own, and before Flink was asked for that.
+#[test]
+fn the_savepoint_that_ended_a_job_is_its_newest() {
+    let end = |progress| Savepoint {
+        stops_job: true,
+        ..savepoint(1, progress)
+    };
+    for other in [Progress::Completed, Progress::Requested] {
+        let mut history = History::default();
+        history.record(end(Progress::Requested));
+        history.record(savepoint(2, other));
+        history.record(end(Progress::Completed));
+        assert_eq!(history.state_of(Some(1)), Some("file:///sp/1"));
+        assert_eq!(
+            (history.last_path(), history.lost_savepoint()),
+            (Some("file:///sp/1"), None)
+        );
+        // What is recorded of it later does not move it.
+        let next = Savepoint {
+            revision: Some(2),
+            ..savepoint(3, Progress::Completed)
+        };
+        history.record(next);
+        history.record(end(Progress::Completed));
+        assert_eq!(history.last_path(), Some("file:///sp/3"));
+    }
+    // The job failed after it, and may have gone on.
+    let mut history = History::default();
+    history.record(end(Progress::Requested));
+    history.record(savepoint(2, Progress::Completed));
+    history.record(Savepoint {
+        failure: Some("the job failed".to_owned()),
+        ..end(Progress::Completed)
+    });
+    assert_eq!(history.last_path(), Some("file:///sp/2"));
+}
+
 #[test]
 fn what_was_disposed_of_is_never_resumed_from() {
     let mut history = History::default();

@@ -9,6 +9,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{self, LiveObjects};
 use crate::model::clone;
 use crate::model::config::Config;
+use crate::model::ha_config_maps::Ids;
 use crate::model::manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
@@ -77,7 +78,7 @@ pub(crate) async fn clone_cluster(
     let begun = if objects::preflight(target, new, &draft).await?.exists {
         begun_before(target, new, how.dry_run).await?
     } else {
-        objects::ha_config_maps::check(target, &draft, true).await?;
+        objects::ha_config_maps::check(target, &draft, &Ids::default()).await?;
         None
     };
     let path = match begun.as_deref().or(plan.from_savepoint.as_deref()) {

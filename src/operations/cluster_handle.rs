@@ -259,6 +259,17 @@ impl ClusterHandle {
         ids
     }
 
+    /// Like [`Self::leaders`], with that of a configuration file which its last revision mounts. A cluster of another name may
+    /// have it too, so that nothing is deleted under it.
+    pub(crate) fn possible_leaders(&self) -> Ids {
+        let mut ids = self.leaders();
+        let last = self.store.history().last_wanted();
+        if let Some((id, nonce)) = last.and_then(|last| revision_spec::leader(last, &self.files)) {
+            ids.add(&id, nonce.as_deref());
+        }
+        ids
+    }
+
     /// The data of a highly available cluster that remains when its job does not end by itself: only Flink can delete
     /// it.
     pub(crate) fn left_behind(&self) -> Option<String> {

@@ -96,6 +96,35 @@ fn missing_objects_of_an_existing_cluster_are_created_again() {
     snapshot!(outcome);
 }
 
+/// The Job of the first command was refused. The other objects have no arguments of the program, so they do not differ.
+#[test]
+fn a_create_that_is_repeated_with_other_arguments_makes_another_revision() {
+    let sandbox = empty();
+    let create = |topic: &str| {
+        let flags = ["create", "demo", "--image", "flink:2.3.0", "--no-wait"];
+        sandbox.run(&[&flags[..], &["--", "--topic", topic]].concat())
+    };
+    let refusal = status(403, "Forbidden", "admission webhook \"jobs\" denied the request");
+    let made = patch(JOB).no_query("dryRun");
+    sandbox.server.expect(made).answer(refusal);
+    let refused = create("a");
+    assert_eq!(refused.code, Some(1), "{refused}");
+    let outcome = create("b");
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    for (number, topic) in [(1, "a"), (2, "b")] {
+        let revision = sandbox.entry(&format!("revision.{number}"));
+        assert_eq!(
+            revision["spec"]["spec"]["job"]["args"],
+            tree!(["--topic", topic]),
+            "{outcome}"
+        );
+    }
+    for path in [JOB, DEPLOYMENT] {
+        let annotations = &sandbox.object(path)["metadata"]["annotations"];
+        assert_eq!(annotations["kubectl-flink/revision"], "2", "{outcome}");
+    }
+}
+
 #[test]
 fn a_cluster_that_cannot_be_created_does_not_keep_the_others() {
     let sandbox = running();

@@ -1,11 +1,13 @@
 //! High availability and clusters that Kubernetes clears away: what is made, in which order, and what is asked before.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json as tree};
 
 use crate::call::has;
-use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty, position, running_with};
+use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty, position, running, running_with};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{json, post, status};
+use crate::server::{json, patch, post, status};
 use crate::snapshot;
 
 const NAMESPACE: &str = "/api/v1/namespaces/default";
@@ -98,6 +100,14 @@ fn a_resume_takes_the_objects_from_the_old_job_before_it_is_deleted_and_gives_th
     let outcome = sandbox.run(&["stop", "demo"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let old = sandbox.object(JOB)["metadata"]["uid"].clone();
+    // Another owner is none of the plugin's business.
+    let other = tree!({"apiVersion": "example.com/v1", "kind": "Shop", "name": "orders", "uid": "o"});
+    sandbox.edit(DEPLOYMENT, |deployment| {
+        let owners = deployment["metadata"]["ownerReferences"].as_array_mut();
+        owners.unwrap().push(other.clone());
+    });
+    let freed = patch(DEPLOYMENT).body(tree!({"metadata": {"ownerReferences": [other]}}));
+    sandbox.server.expect(freed).meanwhile(|_| {});
     let outcome = sandbox.run(&["savepoint-resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_ne!(sandbox.object(JOB)["metadata"]["uid"], old, "{outcome}");
@@ -176,6 +186,12 @@ pub fn store_map(sandbox: &Sandbox, name: &str, labels: &Value, data: &Value) {
 
 /// Creates a cluster whose Pods mount a configuration file, which makes it highly available under the ID `demo`.
 pub fn create_with_configuration_file(sandbox: &Sandbox, name: &str) -> Outcome {
+    let file = with_configuration_file(sandbox, name);
+    sandbox.run(&["create", "-f", file.to_str().unwrap(), "--no-wait"])
+}
+
+/// The file of such a cluster.
+fn with_configuration_file(sandbox: &Sandbox, name: &str) -> PathBuf {
     let configuration = "high-availability.type: kubernetes\nhigh-availability.storageDir: s3://b/ha\n\
         kubernetes.cluster-id: demo\n";
     store_map(
@@ -189,8 +205,7 @@ pub fn create_with_configuration_file(sandbox: &Sandbox, name: &str) -> Outcome 
         "volumes": [{"name": "c", "configMap": {"name": "flink-conf"}}]}}});
     let file = tree!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment",
         "metadata": {"name": name}, "spec": spec});
-    let file = sandbox.file(&format!("{name}.json"), &file.to_string());
-    sandbox.run(&["create", "-f", file.to_str().unwrap(), "--no-wait"])
+    sandbox.file(&format!("{name}.json"), &file.to_string())
 }
 
 #[test]
@@ -214,6 +229,24 @@ fn the_id_of_another_cluster_in_a_mounted_configuration_file_is_refused() {
         assert!(outcome.changes().is_empty(), "{outcome}");
     }
     assert!(sandbox.world().disk.is_empty(), "a savepoint was taken");
+}
+
+/// A change too: it would delete the other cluster's ConfigMaps, and its JobManager would lead the other cluster's job.
+#[test]
+fn a_change_to_the_id_of_another_cluster_is_refused() {
+    let sandbox = running();
+    let file = with_configuration_file(&sandbox, "demo");
+    let labels = tree!({"app": "demo", "type": "flink-native-kubernetes"});
+    store_map(&sandbox, "demo-cluster-config-map", &labels, &tree!({}));
+    let outcome = sandbox.run(&["upgrade", "-f", file.to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(
+        outcome
+            .stderr
+            .contains("kubernetes.cluster-id demo, but ConfigMap demo-cluster-config-map already has it"),
+        "{outcome}"
+    );
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }
 
 /// A file that is mounted can make the cluster highly available by Kubernetes, and is not read before it runs.

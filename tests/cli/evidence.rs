@@ -1,5 +1,7 @@
 //! A job whose Flink does not answer has not ended: its state is not given up without --cancel.
 
+use std::time::Duration;
+
 use serde_json::{Value, json as tree};
 
 use crate::demo::{
@@ -7,7 +9,7 @@ use crate::demo::{
 };
 use crate::durable::{create_with_configuration_file, store_map};
 use crate::sandbox::{Outcome, Sandbox};
-use crate::server::{Server, delete, get, json, put, status};
+use crate::server::{Server, delete, get, json, post, put, status, text};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
@@ -358,6 +360,21 @@ fn a_connection_that_is_reset_is_tried_by_port_forward() {
     let forwards = |request: &String| request.starts_with("GET ") && request.contains("/portforward?ports=8081");
     assert!(outcome.requests.iter().any(forwards), "{:#?}", outcome.requests);
     assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// Flink would take a second checkpoint: its answer to the first request only comes late.
+#[test]
+fn what_flink_would_do_twice_is_not_sent_again_by_port_forward() {
+    let sandbox = running_with(&[]);
+    let late = text(202, r#"{"request-id": "c"}"#).after(Duration::from_secs(5));
+    sandbox
+        .server
+        .expect(post(&format!("{FLINK}/jobs/{ID}/checkpoints")))
+        .answer(late);
+    let outcome = sandbox.run(&["checkpoint", "demo", "--request-timeout", "2s"]);
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    let forwards = |request: &String| request.contains("/portforward");
+    assert!(!outcome.requests.iter().any(forwards), "{:#?}", outcome.requests);
 }
 
 /// A program can start several jobs, and a savepoint is of one of them.

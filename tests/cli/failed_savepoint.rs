@@ -5,7 +5,7 @@ use serde_json::{Value, json as tree};
 use crate::change::resume;
 use crate::demo::{FLINK, ID, running};
 use crate::objects::minutes_ago;
-use crate::server::{Server, get, json, post, text};
+use crate::server::{Server, get, json, post, status, text};
 use crate::snapshot;
 use crate::unfinished::{SAVED, TRIGGER, unfinished};
 
@@ -84,6 +84,28 @@ fn a_folder_that_the_running_pods_cannot_create_is_explained() {
     assert_eq!(outcome.code, Some(6), "{outcome}");
     let hint = "hint: the Pods that run now write it";
     assert!(outcome.stderr.contains(hint), "{outcome}");
+}
+
+/// The first request was carried out, and its answer was lost. The next one is refused because the credentials have expired,
+/// which says nothing about the first.
+#[test]
+fn a_savepoint_that_flink_may_write_has_not_failed_when_the_next_request_is_refused() {
+    let sandbox = running();
+    let server = &sandbox.server;
+    let stop = || post(&format!("{FLINK}/jobs/{ID}/stop"));
+    server.loses(stop());
+    server.answers_instead(stop(), status(401, "Unauthorized", "Unauthorized"));
+    server
+        .expect(get(&format!("{FLINK}/jobs/{ID}/savepoints/*")))
+        .answer(status(503, "ServiceUnavailable", "no endpoints available"));
+    let outcome = sandbox.run(&["stop", "demo"]);
+    assert_eq!(outcome.code, Some(4), "{outcome}");
+    let progress = || sandbox.entry("savepoints")[0]["progress"].clone();
+    assert_eq!(progress(), "requested", "{outcome}");
+    let outcome = sandbox.run(&["stop", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(progress(), "completed", "{outcome}");
+    assert_eq!(sandbox.world().disk.len(), 1, "{outcome}");
 }
 
 const NOT_SUPPORTED: &str =

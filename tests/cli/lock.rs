@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::HISTORY;
+use crate::demo::{HISTORY, running};
 use crate::server::{get, put};
 use crate::unfinished::{SAVED, unfinished};
 
@@ -119,4 +119,28 @@ fn the_state_of_an_unfinished_operation_is_not_disposed_of() {
     assert_eq!(outcome.code, Some(8), "{outcome}");
     assert!(outcome.stderr.contains("upgrade demo --abort"), "{outcome}");
     assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// A backup selects it by a label, and its controller protects it.
+#[test]
+fn what_others_write_into_the_metadata_of_a_history_stays() {
+    let sandbox = running();
+    let owner = tree!({"apiVersion": "example.com/v1", "kind": "Shop", "name": "orders", "uid": "o"});
+    let written = tree!({"annotations": {"example.com/backup": "daily"}, "finalizers": ["example.com/protect"],
+        "ownerReferences": [owner]});
+    sandbox.edit(HISTORY, |history| {
+        history["metadata"]["labels"]["backup"] = tree!("daily");
+        for (key, value) in written.as_object().unwrap() {
+            history["metadata"][key] = value.clone();
+        }
+    });
+    let outcome = sandbox.run(&["stop", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+    let metadata = &sandbox.object(HISTORY)["metadata"];
+    for (key, value) in written.as_object().unwrap() {
+        assert_eq!(metadata[key], *value, "{outcome}");
+    }
+    assert_eq!(metadata["labels"]["backup"], "daily", "{outcome}");
+    assert!(metadata["labels"]["kubectl-flink/operation"].is_null(), "{outcome}");
 }

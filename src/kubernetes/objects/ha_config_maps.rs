@@ -62,16 +62,12 @@ pub(crate) async fn delete_all(cluster: &Cluster, ids: &Ids) -> Result<usize> {
 
 /// Checks that no other cluster has the ID under which `manifests` would keep high-availability data. The ID of a
 /// revision contains its nonce and needs no check; an ID in a template, or in a configuration file that its Pods mount, may
-/// be used by any cluster. `is_new`: no object of the cluster exists yet, so that a user of the ID is another cluster.
-pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool) -> Result<()> {
+/// be used by any cluster. A user of an ID that is not among the `known` ones of this cluster is another one.
+pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, known: &Ids) -> Result<()> {
     let job = &manifests.job;
-    let files = if is_new {
-        match super::configuration_files(cluster, [job]).await {
-            Err(error) if error.kind == Kind::Forbidden => ConfigMaps::new(),
-            files => files?,
-        }
-    } else {
-        ConfigMaps::new()
+    let files = match super::configuration_files(cluster, [job]).await {
+        Err(error) if error.kind == Kind::Forbidden => ConfigMaps::new(),
+        files => files?,
     };
     let settings = Settings::of_object(job, &files);
     let mut ids = Ids::default();
@@ -92,10 +88,10 @@ pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, is_new: bool
             "a native cluster, or one of the operator, has this ID".to_owned(),
         ));
     }
-    let maps = if is_new {
-        read(cluster, &ids.shared).await?
-    } else {
+    let maps = if known.own.contains(id) {
         Vec::new()
+    } else {
+        read(cluster, &ids.shared).await?
     };
     match maps.first().and_then(|map| map["metadata"]["name"].as_str()) {
         Some(map) => Err(conflict(format!("ConfigMap {map} already has it"))

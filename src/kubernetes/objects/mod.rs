@@ -29,6 +29,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::diff::Difference;
 use crate::model::flink::settings::{self, ConfigMaps};
 use crate::model::flink_pod::{self, Phase};
+use crate::model::ha_config_maps::Ids;
 use crate::model::manifests::{Manifests, SUSPENDED_REPLICAS};
 use crate::model::names::{APP_LABEL, ClusterName, MASTER, TASK_MANAGER};
 use crate::model::spec::Spec;
@@ -142,19 +143,21 @@ pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: 
 /// Sends the objects of a resume as server-side dry runs, in parallel with a check of the rights that it needs, and
 /// returns the server's warnings.
 ///
-/// The Job has another name, because its own is in use until the old Job is deleted.
+/// The Job has another name, because its own is in use until the old Job is deleted. `leaders`: the IDs under which the cluster
+/// keeps or kept high-availability data.
 pub(crate) async fn preflight_resume(
     cluster: &Cluster,
     spec: &Spec,
     manifests: &Manifests,
     live: &LiveObjects,
+    leaders: &Ids,
 ) -> Result<DryRunResults> {
     let (applied, access, may, allowed, apart) = futures::join!(
         dry_run(cluster, manifests, live),
         rbac::preflight(cluster, &spec.name, manifests),
         rbac::check_user(cluster, live, manifests),
         rbac::check(cluster, spec, manifests),
-        ha_config_maps::check(cluster, manifests, false)
+        ha_config_maps::check(cluster, manifests, leaders)
     );
     let rights = access?;
     let applied = applied?;

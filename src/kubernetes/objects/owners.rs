@@ -38,23 +38,26 @@ pub(super) fn owned(manifests: &Manifests, job: &Value) -> Vec<Value> {
 /// The collector reads an object again before it deletes it, so this cannot come too late for a Job that is deleted
 /// afterwards. Source: kubernetes/pkg/controller/garbagecollector, `attemptToDeleteItem`.
 pub(crate) async fn remove_owner_references(cluster: &Cluster, name: &ClusterName, live: &LiveObjects) -> Result<()> {
-    let owned = |object: &Option<Value>| {
-        let owners = object.as_ref().map(|object| &object["metadata"]["ownerReferences"]);
-        let mut owners = owners.and_then(Value::as_array).into_iter().flatten();
-        owners.any(|owner| owner["kind"] == JOBS.kind && owner["name"] == name.master())
-    };
-    if !owned(&live.service) && !owned(&live.deployment) {
+    let is_job = |owner: &Value| owner["kind"] == JOBS.kind && owner["name"] == name.master();
+    let mut owned: Vec<(Identity, Value)> = Vec::new();
+    for (resource, object) in [(SERVICES, &live.service), (DEPLOYMENTS, &live.deployment)] {
+        let Some(object) = object else { continue };
+        let owners = object["metadata"]["ownerReferences"].as_array();
+        let (jobs, others): (Vec<&Value>, Vec<&Value>) = owners.into_iter().flatten().partition(|owner| is_job(owner));
+        if !jobs.is_empty() {
+            let others = if others.is_empty() { Value::Null } else { json!(others) };
+            owned.push((Identity::of(resource, object)?, others));
+        }
+    }
+    if owned.is_empty() {
         return Ok(());
     }
-    let mut objects: Vec<Identity> = [SERVICES, DEPLOYMENTS]
-        .into_iter()
-        .filter_map(|kind| live.identity(kind).transpose())
-        .collect::<Result<_>>()?;
     if rbac::created_with(live) {
-        objects.extend(rbac::known(cluster, name, live).await?);
+        let rights = rbac::known(cluster, name, live).await?;
+        owned.extend(rights.into_iter().map(|object| (object, Value::Null)));
     }
-    let free = objects.iter().map(|object| async {
-        let patch = json!({"metadata": {"ownerReferences": null}});
+    let free = owned.iter().map(|(object, others)| async move {
+        let patch = json!({"metadata": {"ownerReferences": others}});
         match cluster.merge_into(object, &patch).await {
             Err(error) if error.kind != Kind::NotFound => Err(error),
             _ => Ok(()),

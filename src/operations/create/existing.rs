@@ -243,6 +243,11 @@ pub(crate) async fn existing(
         .filter(is_this);
     let begun = begun.map(|revision| revision.number);
     let generation = annotated.or(begun).unwrap_or_else(|| history.next_revision());
+    // The Job is missing, and the revision of the other objects has another one: only the Job has the arguments of the program.
+    // Unless its creation is unfinished, high availability may keep state under its number.
+    let keeps_state = spec.layer.ha.is_some() && left.is_none_or(|left| left.new_revision != Some(generation));
+    let is_another =
+        live.job.is_none() && !keeps_state && history.revision(generation).is_some_and(|made| !is_this(&made));
     // Existing objects, or an unfinished creation, have a nonce already.
     let known = history.revision(generation).map(nonce_of);
     let mut spec = spec.clone();
@@ -253,6 +258,12 @@ pub(crate) async fn existing(
     let spec = &spec;
     let wanted = manifests::build(spec, templates, cluster.namespace(), generation)?;
     if live.differences(&wanted).is_empty() {
+        let (generation, wanted) = if is_another {
+            let next = store.history().next_revision();
+            (next, manifests::build(spec, templates, cluster.namespace(), next)?)
+        } else {
+            (generation, wanted)
+        };
         if dry_run {
             return Ok(ControlFlow::Break(Created::dry_run(spec, &wanted)));
         }

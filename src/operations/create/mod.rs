@@ -15,6 +15,7 @@ use crate::history::transaction::{Kind, Step};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect;
 use crate::kubernetes::objects::{self, DryRunResults, LiveObjects};
+use crate::model::ha_config_maps::Ids;
 use crate::model::manifests::{self, Manifests};
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
@@ -182,7 +183,7 @@ pub(crate) async fn create(
     }
     let left = lock::check_new(&mut store, &spec.name).await?;
     if !preflight.exists {
-        objects::ha_config_maps::check(cluster, &draft, true).await?;
+        objects::ha_config_maps::check(cluster, &draft, &Ids::default()).await?;
     }
     preflight.warnings.iter().for_each(|warning| progress::warn(warning));
     live.rights = preflight.rights;

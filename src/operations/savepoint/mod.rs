@@ -253,6 +253,7 @@ pub(crate) async fn trigger(
     let begun = Instant::now();
     let mut pauses = Pauses::new(MIN_POLL, MAX_POLL);
     let mut hold = (request.then != Then::Continue).then(|| result_hold::set(flink, &request.trigger_id));
+    let mut may_be_taken = false;
     loop {
         let asked = flink.trigger_savepoint(job_id, request);
         let ((reached, asked), _) = futures::join!(asked, OptionFuture::from(hold.take()));
@@ -273,6 +274,8 @@ pub(crate) async fn trigger(
             // Flink's REST got no answer from its Dispatcher, which may carry the request out all the same. Source:
             // `SavepointHandlers`, whose triggers answer with 500 to every failure of the call.
             Ok(Reply::Refused(status, said)) if status.is_server_error() => Some(refusal(flink, &said, request)),
+            // It says nothing about a request before, whose answer was lost.
+            Err(error) if error.is_denied() && may_be_taken => return Err(error),
             Err(error) if error.is_denied() => {
                 return refused(flink, store, savepoint, error).await;
             }
@@ -299,6 +302,7 @@ pub(crate) async fn trigger(
         if begun.elapsed() > AWAY {
             return Err(unknown(flink));
         }
+        may_be_taken = true;
         pauses.pause().await;
     }
 }

@@ -276,7 +276,8 @@ pub(crate) async fn execute(
     let look = registry
         .as_ref()
         .and_then(|registry| ImageCheck::new(registry, true, &plan.draft, image, before));
-    let checks = objects::preflight_resume(&handle.cluster, &plan.spec, &plan.draft, &handle.live);
+    let leaders = handle.possible_leaders();
+    let checks = objects::preflight_resume(&handle.cluster, &plan.spec, &plan.draft, &handle.live, &leaders);
     let checked = image_check::beside(&handle.cluster, look, checks, |_| true).await?;
     for warning in &checked.warnings {
         progress::warn(warning);

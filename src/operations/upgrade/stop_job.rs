@@ -343,7 +343,8 @@ pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, s
         match journal.step {
             Step::Done if submitted => history.conclude(new, None),
             Step::Done => history.conclude(new, RevisionOutcome::new(RevisionState::Running, now, None)),
-            Step::Failed if journal.unchanged => {
+            // A resume that is given up while it ends the job creates nothing of its version, and starts no other.
+            Step::Failed if journal.unchanged || (journal.rolling_back && journal.kind == JournalKind::Resume) => {
                 history.conclude(new, outcome(RevisionState::Dropped));
             }
             Step::Failed => history.conclude(new, outcome(RevisionState::Failed)),
@@ -462,5 +463,32 @@ mod tests {
         conclude(&mut history, journal, "2026-01-01T00:00:01Z", false);
         let outcome = history.revision(2).and_then(|revision| revision.outcome.clone());
         assert_eq!(outcome.map(|outcome| outcome.state), Some(RevisionState::Failed));
+    }
+
+    /// What the user gave up before it was created is not what a later `resume` starts.
+    #[test]
+    fn the_version_of_a_resume_that_was_given_up_before_it_was_created_is_dropped() {
+        let begun = Journal {
+            old_revision: Some(1),
+            new_revision: Some(2),
+            ..Journal::begin(
+                JournalKind::Resume,
+                Command::SavepointResume,
+                Holder::bob("t"),
+                "2026-01-01T00:00:00Z",
+                Ending::savepoint(),
+            )
+        };
+        let given_up = after(&begun, Event::Abort("bob gave it up"));
+        let ended = after(&given_up, Event::JobStopped(Some("s3://bucket/savepoint-1")));
+        assert_eq!((ended.step, ended.unchanged), (Step::Failed, false));
+        let mut history = History::default();
+        for number in [1, 2] {
+            let revision = serde_json::json!({"number": number, "createdAt": "", "command": "", "spec": {}});
+            history.upsert_revision(serde_json::from_value(revision).unwrap());
+        }
+        conclude(&mut history, ended, "2026-01-01T00:00:01Z", false);
+        assert!(history.revision(1).is_some_and(Revision::is_wanted));
+        assert!(!history.revision(2).is_some_and(Revision::is_wanted));
     }
 }
