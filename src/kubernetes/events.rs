@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::api::Cluster;
 use super::errors::{LIST_ALL, no_cluster};
-use super::resource::{DEPLOYMENTS, EVENTS, JOBS, Target, encode, page_query};
+use super::resource::{DEPLOYMENTS, EVENTS, JOBS, PAGE, Target, encode, page_query};
 use super::watch::{self, Source, Watch, pages};
 use crate::error::{Error, Result};
 use crate::model::diagnosis::last_seen;
@@ -48,7 +48,7 @@ impl Events {
         let query = format!("fieldSelector={}", encode(&kind));
         let list = Target::collection("list", EVENTS, Some(namespace));
         // The objects show which Events are the cluster's; they are read in parallel with the first page.
-        let first = page_query(&query, "");
+        let first = page_query(&query, PAGE, "");
         let (job, deployment, first) = futures::join!(
             cluster.get::<Job>(&job),
             cluster.get::<Deployment>(&deployment),

@@ -257,11 +257,12 @@ pub(crate) fn label_query(names: &[&str], components: &[&str]) -> String {
 }
 
 /// Number of objects in one answer to a list, as in kubectl.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 
-/// The query of a page of the list with `query`. `next` is what the page before returned as `continue`; empty: the first page.
-pub(crate) fn page_query(query: &str, next: &str) -> String {
-    let first = format!("{query}&limit={PAGE}");
+/// The query of a page of at most `limit` objects of the list with `query`. `next` is what the page before returned as `continue`;
+/// empty: the first page.
+pub(crate) fn page_query(query: &str, limit: usize, next: &str) -> String {
+    let first = format!("{query}&limit={limit}");
     if next.is_empty() {
         first
     } else {
@@ -288,9 +289,9 @@ mod tests {
 
     #[test]
     fn a_page_begins_where_the_one_before_ended() {
-        assert_eq!(page_query("labelSelector=a", ""), "labelSelector=a&limit=500");
+        assert_eq!(page_query("labelSelector=a", 500, ""), "labelSelector=a&limit=500");
         assert_eq!(
-            page_query("labelSelector=a", "x=/+"),
+            page_query("labelSelector=a", 500, "x=/+"),
             "labelSelector=a&limit=500&continue=x%3D%2F%2B"
         );
     }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::api::Cluster;
-use super::resource::{Resource, Target, encode, label_query, page_query};
+use super::resource::{PAGE, Resource, Target, encode, label_query, page_query};
 use super::retry::Pauses;
 use crate::error::{Error, Result};
 use crate::progress;
@@ -344,7 +344,7 @@ pub(crate) async fn pages<K: DeserializeOwned>(
     mut first: Option<Page<K>>,
     mut each: impl FnMut(Option<Vec<K>>),
 ) -> Result<String> {
-    let mut address = page_query(query, "");
+    let mut address = page_query(query, PAGE, "");
     let mut forgotten = false;
     loop {
         let page = match first.take() {
@@ -361,7 +361,7 @@ pub(crate) async fn pages<K: DeserializeOwned>(
         };
         each(Some(page.items));
         match page.metadata.next.filter(|next| !next.is_empty()) {
-            Some(next) => address = page_query(query, &next),
+            Some(next) => address = page_query(query, PAGE, &next),
             None => return Ok(page.metadata.resource_version),
         }
     }

@@ -176,11 +176,13 @@ struct EventPage {
 /// name.
 async fn events_with(cluster: &Cluster, name: &ClusterName, fields: &str) -> Result<Vec<Event>> {
     let target = Target::collection("list", EVENTS, Some(cluster.namespace()));
-    let query = format!("fieldSelector={}&limit={EVENTS_OF_PAGE}", encode(fields));
+    let query = format!("fieldSelector={}", encode(fields));
     let mut found = Vec::new();
     let mut next = String::new();
     for _ in 0..EVENT_PAGES {
-        let answer = cluster.get_with::<EventPage>(&target, &page_query(&query, &next)).await;
+        let answer = cluster
+            .get_with::<EventPage>(&target, &page_query(&query, EVENTS_OF_PAGE, &next))
+            .await;
         let page = match answer {
             Ok(Some(page)) => page,
             Err(error) if next.is_empty() => return Err(error),

@@ -14,7 +14,7 @@ use super::page::{JobManagerPods, PodPage, Unready};
 use super::{Inventory, ListSelection, Position, TABLE, list};
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::resource::{JOBS, PODS, Target, encode, page_query};
+use crate::kubernetes::resource::{JOBS, PAGE, PODS, Target, encode, page_query};
 use crate::model::flink_pod::{self, AfterEnd};
 use crate::model::job_phase::JobPhase;
 use crate::model::listing::{Key, Parts};
@@ -87,7 +87,7 @@ async fn pods(cluster: &Cluster, wanted: &ListSelection) -> Result<JobManagerPod
     );
     let (mut found, mut next) = (JobManagerPods::default(), String::new());
     loop {
-        let address = page_query(&query, &next);
+        let address = page_query(&query, PAGE, &next);
         let mut body = Vec::new();
         let mut sink = |bytes: &[u8]| body.extend_from_slice(bytes);
         if !cluster.stream(&target, &address, TABLE, &mut sink).await? {

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use self::page::{PageReader, TableColumns};
 use super::api::Cluster;
-use super::resource::{DEPLOYMENTS, JOBS, Resource, Target, encode, page_query};
+use super::resource::{DEPLOYMENTS, JOBS, PAGE, Resource, Target, encode, page_query};
 use super::retry;
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::errors::NO_SERVER;
@@ -186,7 +186,7 @@ pub(crate) async fn list_side(
     let (mut accept, mut next, mut restarts) = (TABLE, String::new(), 0);
     let mut cut = retry::cut();
     loop {
-        let address = page_query(&query, &next);
+        let address = page_query(&query, PAGE, &next);
         let mut each = |key, part| sink(Some((key, part)));
         let mut page = PageReader::new(side, wanted.labels, &mut each);
         let mut fed = false;

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::error::{self, Error, Result};
+use crate::error::{Error, Result};
 use crate::flink::Reply;
 use crate::history::Savepoint;
 use crate::history::transaction::{Ending, Kind};
