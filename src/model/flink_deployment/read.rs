@@ -190,7 +190,13 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         (layer.task_manager, amounts[1]) = role(manager, faults);
     }
     // Last, because its keys must agree with the corresponding fields.
-    if let Some(section) = section.section("flinkConfiguration", faults) {
+    if let Some(mut section) = section.section("flinkConfiguration", faults) {
+        // Source: the operator's `FlinkConfigBuilder.applyJobOrSessionSpec`, and Flink's `ApplicationClusterEntryPoint`.
+        if uri.is_some() && faults.for_operator {
+            let reason =
+                "left out: Flink takes spec.job.jarURI instead; pipeline.classpaths adds jars to the class path";
+            section.leave_out("pipeline.jars", reason, faults);
+        }
         configuration::read(section, configuration::PATH, layer, faults);
     }
     if let (Some(replicas), Some(parallelism)) = (layer.task_managers, layer.parallelism) {
@@ -312,7 +318,9 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     let uri = section.text("jarURI", faults);
     layer.job_class = section.text("entryClass", faults);
     if let Some(uri) = uri {
-        match jar(&uri, layer) {
+        // A revision in the history may have one that never started.
+        let no_jar = no_jar(&uri).filter(|_| faults.by_hand);
+        match no_jar.map_or_else(|| jar(&uri, layer), Err) {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
             Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
                 "spec.job.jarURI",
@@ -363,6 +371,21 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     );
     section.finish(faults);
     mode.as_deref() == Some("last-state")
+}
+
+/// Why a `jarURI` is not that of a jar; `None`: it may be one.
+fn no_jar(uri: &str) -> Option<String> {
+    match uri.strip_prefix("local://") {
+        Some(path) if !path.starts_with('/') => Some(format!(
+            "{uri:?} has no absolute path, as the text before its next slash is a host; write local:///{path}"
+        )),
+        path if matches!(uri.rsplit_once('.'), Some((_, "py"))) => Some(format!(
+            "{uri:?} is a Python program and not a jar: with entryClass: org.apache.flink.client.python.PythonDriver, \
+             job.args names it, as in [-py, {}]",
+            path.unwrap_or("/opt/flink/usrlib/job.py")
+        )),
+        _ => None,
+    }
 }
 
 /// The jar that the entrypoint gets for a `jarURI`: none if it finds the job below `usrlib` by itself, by its class. Without
