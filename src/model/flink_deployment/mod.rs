@@ -52,6 +52,8 @@ pub(crate) struct Documents {
     pub(crate) warnings: Vec<String>,
     /// Objects of other kinds, each with its position.
     pub(crate) passed_over: Vec<String>,
+    /// Whether one of these objects is a JobManager of its own.
+    pub(crate) runs_flink: bool,
     /// What these objects refer to that does not exist here.
     doubts: Vec<String>,
     /// The Services among these objects.
@@ -100,19 +102,22 @@ fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> 
 
 /// Only the FlinkDeployments, from a text that this program wrote and that must have one.
 pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
-    let Documents {
-        layers, passed_over, ..
-    } = documents(text, source, Faults::new(false, false))?;
-    if layers.is_empty() {
-        return Err(none(source, &passed_over));
+    let found = documents(text, source, Faults::new(false, false))?;
+    if found.layers.is_empty() {
+        return Err(none(source, &found));
     }
-    Ok(layers)
+    Ok(found.layers)
 }
 
 /// The error for a `source` without a FlinkDeployment.
-pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
-    let error = Error::usage(format!("{source}: there is no {KIND} in it"));
-    match passed_over {
+pub(crate) fn none(source: &str, found: &Documents) -> Error {
+    let mut error = Error::usage(format!("{source}: there is no {KIND} in it"));
+    if found.runs_flink {
+        error = error.hint(
+            "with a Service, a Job and a Deployment of Flink alone in FOLDER, `kubectl flink create NAME --image IMAGE --manifests FOLDER` takes them as templates",
+        );
+    }
+    match found.passed_over.as_slice() {
         [] => error,
         others => {
             let shown = &others[..others.len().min(MOST_SHOWN)];
