@@ -6,7 +6,7 @@ use super::fields::{Faults, Section};
 use super::{POD_TEMPLATE, annotations, configuration, job_jar, overruled, resources};
 use crate::error::Error;
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
-use crate::model::flink::{FlinkVersion, Role, same_key};
+use crate::model::flink::{self, FlinkVersion, Role, same_key};
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
 use crate::model::pod_template;
@@ -194,7 +194,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         // Source: the operator's `FlinkConfigBuilder.applyJobOrSessionSpec`, and Flink's `ApplicationClusterEntryPoint`.
         if uri.is_some() && faults.for_operator {
             let reason =
-                "left out: Flink takes spec.job.jarURI instead; pipeline.classpaths adds jars to the class path";
+                "left out: it has no effect beside spec.job.jarURI; pipeline.classpaths adds jars to the class path";
             section.leave_out("pipeline.jars", reason, faults);
         }
         configuration::read(section, configuration::PATH, layer, faults);
@@ -218,7 +218,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         overruled::put_back(job_manager, Role::JobManager, layer, faults);
         overruled::put_back(task_manager, Role::TaskManager, layer, faults);
         overruled::take_image(layer);
-        if let Some(uri) = uri {
+        if let Some(uri) = uri.filter(|_| !is_python(layer)) {
             job_jar::hand_over(&uri, layer, faults);
         }
         overruled::check(layer, faults);
@@ -317,7 +317,10 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
 fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     let uri = section.text("jarURI", faults);
     layer.job_class = section.text("entryClass", faults);
-    if let Some(uri) = uri {
+    layer.arguments = section.texts("args", faults);
+    // The URI of a Python program is a placeholder: Flink takes its own jar. Source: its
+    // `KubernetesApplicationClusterEntrypoint`.
+    if let Some(uri) = uri.filter(|_| !(faults.for_operator && is_python(layer))) {
         // A revision in the history may have one that never started.
         let no_jar = no_jar(&uri).filter(|_| faults.by_hand);
         match no_jar.map_or_else(|| jar(&uri, layer), Err) {
@@ -330,7 +333,6 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
             Ok(None) => {}
         }
     }
-    layer.arguments = section.texts("args", faults);
     layer.parallelism = section.count("parallelism", faults);
     layer.from_savepoint = section.text("initialSavepointPath", faults);
     layer.allow_non_restored_state = section.boolean("allowNonRestoredState", faults);
@@ -371,6 +373,13 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     );
     section.finish(faults);
     mode.as_deref() == Some("last-state")
+}
+
+fn is_python(layer: &Config) -> bool {
+    flink::is_python(
+        layer.job_class.as_deref(),
+        layer.arguments.as_deref().unwrap_or_default(),
+    )
 }
 
 /// Why a `jarURI` is not that of a jar; `None`: it may be one.

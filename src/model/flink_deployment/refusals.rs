@@ -131,7 +131,7 @@ fn jars_beside_the_jar_of_the_job_are_left_out() {
         with_spec("  job: {jarURI: 'local:///opt/a.jar'}\n  flinkConfiguration: {pipeline.jars: 'file:///b.jar'}");
     let found = read_all(&text, "job.yaml").unwrap();
     assert!(!found.layers[0].configuration.contains_key("pipeline.jars"));
-    let warning = "job.yaml: spec.flinkConfiguration.pipeline.jars: left out: Flink takes spec.job.jarURI";
+    let warning = "job.yaml: spec.flinkConfiguration.pipeline.jars: left out: it has no effect beside spec.job.jarURI";
     assert!(
         found.warnings.iter().any(|line| line.starts_with(warning)),
         "{:?}",
