@@ -39,6 +39,8 @@ pub(crate) use self::places::{SpecSource, located};
 pub use self::write::write;
 
 const API_VERSION: &str = "flink.apache.org/v1beta1";
+/// The version of the operator before 1.0.
+const OLD_API_VERSION: &str = "flink.apache.org/v1alpha1";
 const KIND: &str = "FlinkDeployment";
 const POD_TEMPLATE: &str = "podTemplate";
 /// How many of the objects of other kinds a hint names.
@@ -272,7 +274,15 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     }
     match root.text("apiVersion", faults).as_deref() {
         Some(API_VERSION) => {}
-        Some(other) => faults.refuse("apiVersion", format!("{other:?} is not supported, only {API_VERSION}")),
+        Some(other) => {
+            let way_on = if other == OLD_API_VERSION {
+                ": write that, its fields are nearly the same"
+            } else {
+                ""
+            };
+            let reason = format!("{other:?} is not supported, only {API_VERSION}{way_on}");
+            faults.refuse("apiVersion", reason);
+        }
         None if faults.has("apiVersion") => {}
         None => faults.refuse("apiVersion", format!("it is missing; it must be {API_VERSION}")),
     }

@@ -131,7 +131,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     let for_operator = faults.for_operator;
     let is_said = |text: &String| !for_operator || !text.trim().is_empty();
     layer.image = section.text("image", faults).filter(is_said);
-    layer.service_account = section.text("serviceAccount", faults);
+    layer.service_account = section.text("serviceAccount", faults).filter(is_said);
     layer.image_pull_policy = section
         .text("imagePullPolicy", faults)
         .filter(is_said)
