@@ -126,7 +126,7 @@ const WORDS: [&str; 4] = ["job-cluster", "standalone-job", "task-manager", "task
 pub(super) fn set_address(object: &mut Value, old: &str, new: &str) -> Result<()> {
     let [from, to] = [old, new].map(|name| format!("-Djobmanager.rpc.address={name}"));
     let list = main_arguments(object)?;
-    for argument in list.iter_mut() {
+    for argument in &mut *list {
         if argument.as_str() == Some(&from) {
             *argument = json!(to);
         }
