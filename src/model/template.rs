@@ -89,7 +89,8 @@ impl Templates {
                 let Some((_, slot)) = found.iter_mut().find(|(known, _)| *known == kind) else {
                     return Err(Error::usage(format!(
                         "{source}: it has {kind}, but a cluster is a Service, a Job and a Deployment"
-                    )));
+                    ))
+                    .hint("move other objects to a folder of their own; `kubectl apply -f` creates them"));
                 };
                 if slot.is_some() {
                     return Err(Error::usage(format!("{source}: there is a second {kind}")));

@@ -161,6 +161,45 @@ fn templates_of_the_users_own() {
 }
 
 #[test]
+fn templates_after_flinks_documentation_get_the_parallelism_and_the_address() {
+    let sandbox = Sandbox::bare();
+    let pod = |args: &str| format!("spec: {{template: {{spec: {{containers: [{{name: a, args: [{args}]}}]}}}}}}\n");
+    let service = "kind: Service\nmetadata: {name: flink-jobmanager}\nspec: {ports: [{name: rpc, port: 6123}]}\n";
+    let job = pod("standalone-job, --job-classname, a.B, $FLINK_JOB_ARGUMENTS, --x");
+    let all = format!(
+        "{service}---\nkind: Job\n{job}---\nkind: Deployment\n{}",
+        pod("taskmanager")
+    );
+    let file = sandbox.file("docs/all.yaml", &all);
+    let folder = file.parent().unwrap().to_str().unwrap();
+    let arguments = |more: &[&str]| {
+        let fixed = [
+            "create",
+            "demo",
+            "--image=a:1",
+            "--dry-run=client",
+            "-o",
+            "json",
+            "--manifests",
+        ];
+        let outcome = sandbox.run(&[&fixed[..], &[folder], more].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        let made: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let args = &made["items"][1]["spec"]["template"]["spec"]["containers"][0]["args"];
+        let args: Vec<&str> = args
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one.as_str().unwrap())
+            .collect();
+        args.join(" ")
+    };
+    let start = "standalone-job -Djobmanager.rpc.address=demo-master --job-classname a.B";
+    assert_eq!(arguments(&[]), format!("{start} --x"));
+    assert_eq!(arguments(&["-p", "3"]), format!("{start} -Dparallelism.default=3 --x"));
+}
+
+#[test]
 fn a_dry_run_names_the_objects() {
     snapshot!(Sandbox::bare().run(&["create", "demo", "--image", "a:1", "--dry-run"]));
 }

@@ -220,6 +220,7 @@ fn programs_in_python_and_sql() {
     );
     let arguments = at(&made, &format!("{MASTER}/args"));
     let arguments = arguments.as_array().unwrap();
+    assert!(!arguments.contains(&json!("--jars")), "{arguments:?}");
     // -py… would be taken for an option of Flink's own otherwise.
     assert_eq!(
         arguments[arguments.len() - 4..],

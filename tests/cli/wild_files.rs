@@ -114,6 +114,19 @@ fn what_is_no_flink_deployment_is_reported_as_what_it_is() {
     let said = refused(&others);
     assert!(said.contains("document 5: Secret a and 2 more"), "{said}");
     assert!(!said.contains("document 6"), "{said}");
+    let flink = |args: &str| {
+        let containers = format!("[{{name: jobmanager, args: [{args}]}}]");
+        refused(&format!(
+            "kind: Job\nmetadata: {{name: a}}\nspec: {{template: {{spec: {{containers: {containers}}}}}}}\n"
+        ))
+    };
+    for args in [
+        "standalone-job, --job-classname, a.B",
+        "-c, \"exec /docker-entrypoint.sh standalone-job\"",
+    ] {
+        assert!(flink(args).contains("--manifests FOLDER"), "{args}");
+    }
+    assert!(!flink("serve").contains("--manifests"));
 }
 
 #[test]

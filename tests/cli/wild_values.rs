@@ -402,6 +402,15 @@ fn quoted_values_of_maps_are_whole_or_refused() {
     let (objects, _) = of_file(&text("\"'x:''a,b:c''',y:1\""), &[]);
     let annotations = &objects[2]["spec"]["template"]["metadata"]["annotations"];
     assert_eq!((&annotations["x"], &annotations["y"]), (&json!("a,b:c"), &json!("1")));
+    for value in [
+        "\"role:arn:a:iam::1:role/b,y:'1'\"",
+        r#"'{"role": "arn:a:iam::1:role/b", "y": 1}'"#,
+    ] {
+        let (objects, _) = of_file(&text(value), &[]);
+        let annotations = &objects[2]["spec"]["template"]["metadata"]["annotations"];
+        let found = (&annotations["role"], &annotations["y"]);
+        assert_eq!(found, (&json!("arn:a:iam::1:role/b"), &json!("1")), "{value}");
+    }
     let said = refused(&text("\"x:'a,b:c'\""), &[]);
     assert!(
         said.contains("kubernetes.taskmanager.annotations") && said.contains("quotes"),

@@ -44,7 +44,7 @@ pub(crate) fn read(files: &[PathBuf], recursive: bool) -> Result<Vec<(Config, Sp
             read_file(file)?
         };
         if found.layers.is_empty() {
-            return Err(flink_deployment::none(&said(file), &found.passed_over));
+            return Err(flink_deployment::none(&said(file), &found));
         }
         found.warnings.iter().for_each(|warning| terminal::warn(warning));
         for object in &found.passed_over {
@@ -170,6 +170,7 @@ fn read_folder(folder: &Path, recursive: bool) -> Result<Documents> {
         all.sources.extend(found.sources);
         all.warnings.extend(found.warnings);
         all.passed_over.extend(found.passed_over);
+        all.runs_flink |= found.runs_flink;
     }
     Ok(all)
 }

@@ -156,6 +156,19 @@ pub(crate) const KNOWN_VERSIONS: &[FlinkVersion] = &[
     FlinkVersion::new(2, 3),
 ];
 
+/// Whether Flink runs a job as a Python program, by a class of its own `flink-python` jar.
+///
+/// Source: Flink's `PackagedProgramUtils.isPython`, tried with 2.3.0.
+pub(crate) fn is_python(class: Option<&str>, arguments: &[String]) -> bool {
+    const CLASSES: [&str; 2] = [
+        "org.apache.flink.client.python.PythonDriver",
+        "org.apache.flink.client.python.PythonGatewayServer",
+    ];
+    const OPTIONS: [&str; 4] = ["-py", "--python", "-pym", "--pyModule"];
+    class.is_some_and(|class| CLASSES.contains(&class))
+        || arguments.iter().any(|argument| OPTIONS.contains(&argument.as_str()))
+}
+
 /// A directory with the same path for JobManager and TaskManagers: with a scheme, or absolute.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ pub(super) fn check(kind: &str, source: &str, fields: &Map<String, Value>, found
         found.services.extend(name.map(ToOwned::to_owned));
     }
     let Some(spec) = fields.get("spec") else { return };
+    found.runs_flink |= runs_flink(spec);
     let mut selectors = Vec::new();
     checks::selectors("spec", spec, &mut selectors);
     let doubts = selectors
@@ -27,6 +28,16 @@ pub(super) fn check(kind: &str, source: &str, fields: &Map<String, Value>, found
     let place = format!("{source}: {kind}");
     let services = services.into_iter().map(|service| (place.clone(), service.to_owned()));
     found.backends.extend(services);
+}
+
+/// Whether its Pods run a JobManager with its job, by the words of the entrypoint of Flink's images.
+fn runs_flink(spec: &Value) -> bool {
+    let runs = |text: &Value| {
+        let mut words = text.as_str().unwrap_or_default().split_whitespace();
+        words.any(|word| matches!(word, "standalone-job" | "job-cluster"))
+    };
+    let mut containers = checks::list(&spec["template"]["spec"], "containers");
+    containers.any(|one| checks::list(one, "command").chain(checks::list(one, "args")).any(runs))
 }
 
 /// Why an object that refers to a FlinkDeployment, such as an autoscaler, does nothing: no FlinkDeployment is created.

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::fields::{Faults, Section};
-use super::native_keys;
 use super::quotes::quote;
+use super::{native_keys, places};
 use crate::error::{Error, Result};
 use crate::model::config::Config;
 use crate::model::flink::arguments::key_value;
 use crate::model::flink::settings::HighAvailability;
-use crate::model::flink::{self, config_keys, owned_reason, values, without_effect};
+use crate::model::flink::{self, config_keys, owned_key, owned_reason, values, without_effect};
 use crate::model::quantity;
 
 /// Prefix of a key in messages.
@@ -89,7 +89,13 @@ pub(super) fn read(section: Section, path: &'static str, layer: &mut Config, fau
         if left_out(key, path).is_some() || as_in_templates(key, &flat[key]) {
             continue;
         }
-        if let Some(reason) = owned_reason(key) {
+        let field = owned_key(key).and_then(places::field_of).filter(|_| path == PATH);
+        if let Some(field) = field {
+            faults.refuse(
+                &format!("{path}{key}"),
+                format!("the plugin sets this key, use {field}"),
+            );
+        } else if let Some(reason) = owned_reason(key) {
             faults.refuse(&format!("{path}{key}"), reason);
         } else if let Some(reason) = without_effect(key) {
             faults.refuse(&format!("{path}{key}"), format!("it has no effect here: {reason}"));

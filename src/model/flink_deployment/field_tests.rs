@@ -102,6 +102,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("security.ssl.rest.enabled", "'true'"),
     ("security.ssl.rest.authentication-enabled", "'true'"),
     ("high-availability", "{type: kubernetes, storageDir: 's3://a/b'}"),
+    ("pipeline.jars", "'file:///a.jar'"),
 ];
 
 fn put(document: &mut Value, path: &str, value: &str) {

@@ -113,4 +113,34 @@ mod tests {
             }
         }
     }
+
+    /// The `jarURI` of a Python program is a placeholder, as in the operator's example.
+    #[test]
+    fn a_python_program_gets_no_jar_of_the_file() {
+        let jars = |version: &str, uri: &str, program: &str| {
+            let text = format!(
+                "{{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, metadata: {{name: x}}, spec: {{image: a, \
+                 flinkVersion: {version}, job: {{jarURI: '{uri}', {program}}}}}}}"
+            );
+            read_all(&text, "x.yaml").unwrap().layers[0].jars.clone()
+        };
+        for program in [
+            "entryClass: org.apache.flink.client.python.PythonDriver, args: [-pym, job]",
+            "args: [-pyclientexec, /usr/bin/python3, -py, /opt/flink/usrlib/job.py]",
+            "args: [--python, /a.py, --input, x]",
+        ] {
+            for (version, uri) in [
+                ("v1_17", "local:///opt/none.jar"),
+                ("v1_20", "local:///opt/flink/usrlib/none.jar"),
+                ("v2_0", "s3://b/job.py"),
+            ] {
+                assert_eq!(jars(version, uri, program), None, "{version} {program}");
+            }
+        }
+        let jar = "local:///opt/a.jar";
+        assert_eq!(
+            jars("v1_20", jar, "args: [--pyfiles, a.py]"),
+            Some(vec![jar.to_owned()])
+        );
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) use self::places::{SpecSource, located};
 pub use self::write::write;
 
 const API_VERSION: &str = "flink.apache.org/v1beta1";
+/// The version of the operator before 1.0.
+const OLD_API_VERSION: &str = "flink.apache.org/v1alpha1";
 const KIND: &str = "FlinkDeployment";
 const POD_TEMPLATE: &str = "podTemplate";
 /// How many of the objects of other kinds a hint names.
@@ -52,6 +54,8 @@ pub(crate) struct Documents {
     pub(crate) warnings: Vec<String>,
     /// Objects of other kinds, each with its position.
     pub(crate) passed_over: Vec<String>,
+    /// Whether one of these objects is a JobManager of its own.
+    pub(crate) runs_flink: bool,
     /// What these objects refer to that does not exist here.
     doubts: Vec<String>,
     /// The Services among these objects.
@@ -100,19 +104,22 @@ fn documents(text: &str, source: &str, mut faults: Faults) -> Result<Documents> 
 
 /// Only the FlinkDeployments, from a text that this program wrote and that must have one.
 pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
-    let Documents {
-        layers, passed_over, ..
-    } = documents(text, source, Faults::new(false, false))?;
-    if layers.is_empty() {
-        return Err(none(source, &passed_over));
+    let found = documents(text, source, Faults::new(false, false))?;
+    if found.layers.is_empty() {
+        return Err(none(source, &found));
     }
-    Ok(layers)
+    Ok(found.layers)
 }
 
 /// The error for a `source` without a FlinkDeployment.
-pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
-    let error = Error::usage(format!("{source}: there is no {KIND} in it"));
-    match passed_over {
+pub(crate) fn none(source: &str, found: &Documents) -> Error {
+    let mut error = Error::usage(format!("{source}: there is no {KIND} in it"));
+    if found.runs_flink {
+        error = error.hint(
+            "with a Service, a Job and a Deployment of Flink alone in FOLDER, `kubectl flink create NAME --image IMAGE --manifests FOLDER` takes them as templates",
+        );
+    }
+    match found.passed_over.as_slice() {
         [] => error,
         others => {
             let shown = &others[..others.len().min(MOST_SHOWN)];
@@ -267,7 +274,15 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
     }
     match root.text("apiVersion", faults).as_deref() {
         Some(API_VERSION) => {}
-        Some(other) => faults.refuse("apiVersion", format!("{other:?} is not supported, only {API_VERSION}")),
+        Some(other) => {
+            let way_on = if other == OLD_API_VERSION {
+                ": write that, its fields are nearly the same"
+            } else {
+                ""
+            };
+            let reason = format!("{other:?} is not supported, only {API_VERSION}{way_on}");
+            faults.refuse("apiVersion", reason);
+        }
         None if faults.has("apiVersion") => {}
         None => faults.refuse("apiVersion", format!("it is missing; it must be {API_VERSION}")),
     }

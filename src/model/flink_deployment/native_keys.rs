@@ -168,10 +168,7 @@ impl Keys<'_> {
         }
         if let Some((at, text)) = self.take("kubernetes.env.secretKeyRef") {
             let mut variables = Vec::new();
-            for one in self.faults.check(&at, quotes::split(&text, ';')).into_iter().flatten() {
-                let Some(pairs) = self.faults.check(&at, quotes::pairs(&one)) else {
-                    return;
-                };
+            for pairs in self.faults.check(&at, quotes::maps(&text)).into_iter().flatten() {
                 let fields: BTreeMap<String, String> = pairs.into_iter().collect();
                 let [Some(env), Some(secret), Some(key)] = ["env", "secret", "key"].map(|name| fields.get(name)) else {
                     let reason = "it must be like env:NAME,secret:SECRET,key:KEY;…";
@@ -233,8 +230,8 @@ impl Keys<'_> {
         if let Some((at, text)) = self.take(&format!("kubernetes.{name}.tolerations")) {
             let own = tolerations(role.pod_template.as_ref());
             let mut all = own.or_else(|| common.map(<[Value]>::to_vec)).unwrap_or_default();
-            for one in self.faults.check(&at, quotes::split(&text, ';')).into_iter().flatten() {
-                let pairs = self.faults.check(&at, quotes::pairs(&one)).into_iter().flatten();
+            for pairs in self.faults.check(&at, quotes::maps(&text)).into_iter().flatten() {
+                let pairs = pairs.into_iter();
                 let toleration: Map<String, Value> = pairs
                     .map(|(key, value)| {
                         let seconds = value.parse::<i64>().ok().filter(|_| key == "tolerationSeconds");

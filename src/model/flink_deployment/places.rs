@@ -112,6 +112,19 @@ const FIELDS: [(&str, &str, Take); 21] = [
     }),
 ];
 
+/// The field of a file with the setting of `flag`, or of the other words that messages have for it.
+pub(super) fn field_of(flag: &str) -> Option<&'static str> {
+    const OTHERS: [(&str, &str); 4] = [
+        ("--allow-non-restored-state", "spec.job.allowNonRestoredState"),
+        ("--job-id", "metadata.annotations.kubectl-flink/job-id"),
+        ("--namespace", "metadata.namespace"),
+        ("the arguments after --", "spec.job.args"),
+    ];
+    let fields = FIELDS.iter().map(|(path, known, _)| (*known, *path));
+    let mut all = fields.chain(OTHERS);
+    all.find(|(known, _)| *known == flag).map(|(_, path)| path)
+}
+
 /// `error`, with its position in `source`: the field of `file` without which `attempt` succeeds, or fails for another
 /// reason. Other errors stay unchanged.
 pub(crate) fn located<T>(

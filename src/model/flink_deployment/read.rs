@@ -7,7 +7,7 @@ use super::{POD_TEMPLATE, annotations, configuration, job_jar, overruled, resour
 use crate::error::Error;
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
 use crate::model::counted::counted;
-use crate::model::flink::{FlinkVersion, Role, same_key};
+use crate::model::flink::{self, FlinkVersion, Role, same_key};
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
 use crate::model::pod_template;
@@ -132,7 +132,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
     let for_operator = faults.for_operator;
     let is_said = |text: &String| !for_operator || !text.trim().is_empty();
     layer.image = section.text("image", faults).filter(is_said);
-    layer.service_account = section.text("serviceAccount", faults);
+    layer.service_account = section.text("serviceAccount", faults).filter(is_said);
     layer.image_pull_policy = section
         .text("imagePullPolicy", faults)
         .filter(is_said)
@@ -191,7 +191,13 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         (layer.task_manager, amounts[1]) = role(manager, faults);
     }
     // Last, because its keys must agree with the corresponding fields.
-    if let Some(section) = section.section("flinkConfiguration", faults) {
+    if let Some(mut section) = section.section("flinkConfiguration", faults) {
+        // Source: the operator's `FlinkConfigBuilder.applyJobOrSessionSpec`, and Flink's `ApplicationClusterEntryPoint`.
+        if uri.is_some() && faults.for_operator {
+            let reason =
+                "left out: it has no effect beside spec.job.jarURI; pipeline.classpaths adds jars to the class path";
+            section.leave_out("pipeline.jars", reason, faults);
+        }
         configuration::read(section, configuration::PATH, layer, faults);
     }
     if let (Some(replicas), Some(parallelism)) = (layer.task_managers, layer.parallelism) {
@@ -217,7 +223,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         overruled::put_back(job_manager, Role::JobManager, layer, faults);
         overruled::put_back(task_manager, Role::TaskManager, layer, faults);
         overruled::take_image(layer);
-        if let Some(uri) = uri {
+        if let Some(uri) = uri.filter(|_| !is_python(layer)) {
             job_jar::hand_over(&uri, layer, faults);
         }
         overruled::check(layer, faults);
@@ -316,8 +322,13 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
 fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     let uri = section.text("jarURI", faults);
     layer.job_class = section.text("entryClass", faults);
-    if let Some(uri) = uri {
-        match jar(&uri, layer) {
+    layer.arguments = section.texts("args", faults);
+    // The URI of a Python program is a placeholder: Flink takes its own jar. Source: its
+    // `KubernetesApplicationClusterEntrypoint`.
+    if let Some(uri) = uri.filter(|_| !(faults.for_operator && is_python(layer))) {
+        // A revision in the history may have one that never started.
+        let no_jar = no_jar(&uri).filter(|_| faults.by_hand);
+        match no_jar.map_or_else(|| jar(&uri, layer), Err) {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
             Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
                 "spec.job.jarURI",
@@ -327,7 +338,6 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
             Ok(None) => {}
         }
     }
-    layer.arguments = section.texts("args", faults);
     layer.parallelism = section.count("parallelism", faults);
     layer.from_savepoint = section.text("initialSavepointPath", faults);
     layer.allow_non_restored_state = section.boolean("allowNonRestoredState", faults);
@@ -368,6 +378,28 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     );
     section.finish(faults);
     mode.as_deref() == Some("last-state")
+}
+
+fn is_python(layer: &Config) -> bool {
+    flink::is_python(
+        layer.job_class.as_deref(),
+        layer.arguments.as_deref().unwrap_or_default(),
+    )
+}
+
+/// Why a `jarURI` is not that of a jar; `None`: it may be one.
+fn no_jar(uri: &str) -> Option<String> {
+    match uri.strip_prefix("local://") {
+        Some(path) if !path.starts_with('/') => Some(format!(
+            "{uri:?} has no absolute path, as the text before its next slash is a host; write local:///{path}"
+        )),
+        path if matches!(uri.rsplit_once('.'), Some((_, "py"))) => Some(format!(
+            "{uri:?} is a Python program and not a jar: with entryClass: org.apache.flink.client.python.PythonDriver, \
+             job.args names it, as in [-py, {}]",
+            path.unwrap_or("/opt/flink/usrlib/job.py")
+        )),
+        _ => None,
+    }
 }
 
 /// The jar that the entrypoint gets for a `jarURI`: none if it finds the job below `usrlib` by itself, by its class. Without

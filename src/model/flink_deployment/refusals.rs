@@ -89,6 +89,10 @@ fn other_kinds_and_session_clusters_are_refused() {
             "job.yaml: apiVersion: \"flink.apache.org/v2\" is not supported",
         ),
         (
+            "kind: FlinkDeployment\napiVersion: flink.apache.org/v1alpha1\nspec: {job: {}}",
+            "job.yaml: apiVersion: \"flink.apache.org/v1alpha1\" is not supported, only flink.apache.org/v1beta1: write that",
+        ),
+        (
             "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1\nspec: {image: x}",
             "job.yaml: spec.job: without it this is a session cluster",
         ),
@@ -104,6 +108,38 @@ fn other_kinds_and_session_clusters_are_refused() {
     assert!(
         second.starts_with("job.yaml: document 2: kind: FlinkSessionJob"),
         "{second}"
+    );
+}
+
+#[test]
+fn what_is_no_jar_is_refused() {
+    for (uri, want) in [
+        ("local://opt/a.jar", "write local:///opt/a.jar"),
+        ("local:///opt/flink/usrlib/a.py", "as in [-py, /opt/flink/usrlib/a.py]"),
+        ("s3://b/a.py", "PythonDriver"),
+        ("/opt/a.jar", "is not a URI"),
+    ] {
+        let text = with_spec(&format!("  job: {{jarURI: '{uri}'}}"));
+        let message = read_all(&text, "job.yaml").unwrap_err().message;
+        assert!(
+            message.starts_with("job.yaml: spec.job.jarURI: ") && message.contains(want),
+            "{message}"
+        );
+    }
+}
+
+/// As in the operator, which replaces it.
+#[test]
+fn jars_beside_the_jar_of_the_job_are_left_out() {
+    let text =
+        with_spec("  job: {jarURI: 'local:///opt/a.jar'}\n  flinkConfiguration: {pipeline.jars: 'file:///b.jar'}");
+    let found = read_all(&text, "job.yaml").unwrap();
+    assert!(!found.layers[0].configuration.contains_key("pipeline.jars"));
+    let warning = "job.yaml: spec.flinkConfiguration.pipeline.jars: left out: it has no effect beside spec.job.jarURI";
+    assert!(
+        found.warnings.iter().any(|line| line.starts_with(warning)),
+        "{:?}",
+        found.warnings
     );
 }
 
@@ -192,6 +228,18 @@ fn configuration_keys_that_cannot_be() {
         (
             "{kubernetes.cluster-id: x}",
             "kubernetes.cluster-id: the plugin sets this key, use the cluster's name",
+        ),
+        (
+            "{kubernetes.namespace: x}",
+            "kubernetes.namespace: the plugin sets this key, use metadata.namespace",
+        ),
+        (
+            "{pipeline.jars: 'file:///a.jar'}",
+            "pipeline.jars: the plugin sets this key, use spec.job.jarURI",
+        ),
+        (
+            "{execution.savepoint.path: s3://a}",
+            "execution.savepoint.path: the plugin sets this key, use spec.job.initialSavepointPath",
         ),
         (
             "{rest.port: 8082}",

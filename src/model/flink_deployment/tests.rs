@@ -244,9 +244,11 @@ fn keys_that_an_option_cannot_hold_are_refused() {
 }
 
 #[test]
-fn an_empty_image_or_pull_policy_says_nothing() {
-    let found = read_all(&with_spec("  image: ''\n  imagePullPolicy: ''"), "job.yaml").unwrap();
+fn an_empty_image_account_or_pull_policy_says_nothing() {
+    let text = with_spec("  image: ''\n  imagePullPolicy: ''\n  serviceAccount: ''");
+    let found = read_all(&text, "job.yaml").unwrap();
     let layer = &found.layers[0];
+    assert_eq!(layer.service_account, None);
     assert_eq!((&layer.image, layer.image_pull_policy), (&None, None));
 }
 

@@ -117,6 +117,28 @@ pub(super) fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, o
     Ok(())
 }
 
+/// The words with which images of Flink start a JobManager or a TaskManager.
+const WORDS: [&str; 4] = ["job-cluster", "standalone-job", "task-manager", "taskmanager"];
+
+/// Makes the Service `new` the JobManager's address, where the template has the Service `old`.
+///
+/// Templates after Flink's documentation have no such argument: their ConfigMap has the address, with the old name.
+pub(super) fn set_address(object: &mut Value, old: &str, new: &str) -> Result<()> {
+    let [from, to] = [old, new].map(|name| format!("-Djobmanager.rpc.address={name}"));
+    let list = main_arguments(object)?;
+    for argument in &mut *list {
+        if argument.as_str() == Some(&from) {
+            *argument = json!(to);
+        }
+    }
+    let mut texts = list.iter().filter_map(Value::as_str);
+    let starts_flink = texts.next().is_some_and(|first| WORDS.contains(&first));
+    if starts_flink && !texts.any(|text| text.contains("jobmanager.rpc.address=")) {
+        list.insert(1, json!(to));
+    }
+    Ok(())
+}
+
 /// Removes the settings whose keys are `displaced`: `-Dkey=value`, and `-D` with `key=value` after it.
 pub(super) fn remove_settings(list: &mut Vec<Value>, displaced: impl Fn(&str) -> bool) {
     let key = |argument: Option<&Value>| {

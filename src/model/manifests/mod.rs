@@ -28,7 +28,7 @@ use crate::model::config::Restart;
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::{config_keys, job_id};
 use crate::model::main_container as container;
-use arguments::{SEED, configuration, drop_displaced, drop_set_by_properties, remove_settings};
+use arguments::{SEED, configuration, drop_displaced, drop_set_by_properties, remove_settings, set_address};
 use pods::{native_sidecars, role, usrlib};
 
 pub(crate) use arguments::job_manager_arguments;
@@ -154,12 +154,7 @@ pub fn build(spec: &Spec, templates: &Templates, namespace: &str, generation: u6
     high_availability::rights(&mut manifests, spec, namespace, generation)?;
     if let Some(old) = service_in_template.filter(|old| *old != master) {
         for object in [&mut manifests.job, &mut manifests.deployment] {
-            let from = format!("-Djobmanager.rpc.address={old}");
-            for argument in main_arguments(object)? {
-                if argument.as_str() == Some(&from) {
-                    *argument = json!(format!("-Djobmanager.rpc.address={master}"));
-                }
-            }
+            set_address(object, &old, &master)?;
         }
     }
     if spec.layer.direct_start == Some(true) {

@@ -291,6 +291,42 @@ fn the_oldest_form_of_flinks_templates_works_unchanged() {
     assert_eq!(container(&made.job).get("resources"), None);
 }
 
+/// Their ConfigMap has the address of the JobManager: the name of a Service that the cluster does not have.
+#[test]
+fn templates_of_flinks_documentation_get_the_address_of_the_service() {
+    let pod = |args: &str| format!("spec: {{template: {{spec: {{containers: [{{name: a, args: [{args}]}}]}}}}}}");
+    let texts = |address: &str| {
+        [
+            "kind: Service\nmetadata: {name: flink-jobmanager}\nspec: {ports: [{name: rpc, port: 6123}]}".to_owned(),
+            format!(
+                "kind: Job\n{}",
+                pod(&format!(
+                    "standalone-job, {address}--job-classname, a.B, $FLINK_JOB_ARGUMENTS, --x"
+                ))
+            ),
+            format!("kind: Deployment\n{}", pod("taskmanager")),
+        ]
+    };
+    let spec = Spec::resolve(layer()).unwrap();
+    for (address, expected) in [
+        (
+            "",
+            "standalone-job -Djobmanager.rpc.address=demo-master --job-classname a.B --x",
+        ),
+        (
+            "-D, jobmanager.rpc.address=a, ",
+            "standalone-job -D jobmanager.rpc.address=a --job-classname a.B --x",
+        ),
+    ] {
+        let texts = texts(address);
+        let templates = Templates::from_files(texts.iter().map(|text| ("f", text.as_str()))).unwrap();
+        let made = build(&spec, &templates, "ns", 1).unwrap();
+        assert_eq!(args(&made.job).join(" "), expected);
+        let task_manager = "taskmanager -Djobmanager.rpc.address=demo-master";
+        assert_eq!(args(&made.deployment).join(" "), task_manager);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
