@@ -22,6 +22,7 @@ mod nodes;
 mod objects;
 mod observed;
 mod pods;
+mod python;
 mod recovered;
 mod scheduler;
 pub(crate) mod stage;
@@ -167,6 +168,9 @@ mod health_tests;
 
 #[cfg(test)]
 mod image_tests;
+
+#[cfg(test)]
+mod log_layout_tests;
 
 #[cfg(test)]
 mod log_tests;

@@ -53,6 +53,14 @@ const PROGRAM: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Source: the official image's docker-entrypoint.sh.
+        kind: CauseKind::FileSystemPlugin,
+        when: &[&["Plugin ", "does not exist. Exiting"]],
+        hints: &[
+            "ENABLE_BUILT_IN_PLUGINS names a jar that is not in /opt/flink/opt of this image: the version in its name must be that of --image",
+        ],
+    },
+    KnownFailure {
         // Flink's client says "Forbidden!Configured service account doesn't have access" of every refusal.
         kind: CauseKind::Quota,
         when: &[&["configmaps", "exceeded quota"]],
