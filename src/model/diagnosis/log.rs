@@ -49,7 +49,7 @@ impl LogCause {
 const TOO_MANY_CHECKPOINTS: &str = "Exceeded checkpoint tolerable failure threshold";
 
 /// Classes that only wrap another failure.
-const WRAPPERS: [&str; 22] = [
+const WRAPPERS: [&str; 23] = [
     "CompletionException",
     "ExecutionException",
     "RemoteException",
@@ -67,6 +67,7 @@ const WRAPPERS: [&str; 22] = [
     "JobMasterException",
     "ResourceManagerException",
     "StreamTaskException",
+    "ExceptionInChainedOperatorException",
     "ExceptionInInitializerError",
     "AsynchronousException",
     "WrappingRuntimeException",
@@ -86,8 +87,8 @@ const WRAPPING_MESSAGES: [(&str, &str); 8] = [
     ("RuntimeException", ""),
 ];
 
-/// Root causes that say less than their consequences: a timeout, a closed connection.
-const BLAND: [&str; 12] = [
+/// Root causes that say less than their consequences: a timeout, a closed connection, a wrong value.
+const BLAND: [&str; 14] = [
     "TimeoutException",
     "SocketTimeoutException",
     "AskTimeoutException",
@@ -96,6 +97,9 @@ const BLAND: [&str; 12] = [
     "NoRouteToHostException",
     "UnresolvedAddressException",
     "EOFException",
+    // A number without its key, and a name without its line.
+    "NumberFormatException",
+    "SqlValidatorException",
     "InterruptedException",
     "CancellationException",
     "ClosedChannelException",
@@ -384,7 +388,7 @@ fn reduce(record: &Record) -> LogCause {
 /// The message of a failure, with that of a bland one below it: only both say what was waited for.
 fn with_bland(root: &Throwable, below: &[Throwable]) -> String {
     let message = message_of(root);
-    let bland = below.iter().rev().find(|t| BLAND.contains(&innermost(t)));
+    let bland = below.iter().rev().find(|t| is_bland(t));
     let added = bland.map(|bland| (innermost(bland), message_of(bland)));
     match added.filter(|(_, added)| !added.is_empty() && !message.contains(added.as_str())) {
         Some((class, added)) => format!("{message}: {class}: {added}"),
@@ -411,7 +415,7 @@ fn message_of(throwable: &Throwable) -> String {
 fn root(chain: &[Throwable]) -> Option<usize> {
     let last = chain.len().checked_sub(1)?;
     let telling = |at: &usize| !is_wrapper(&chain[*at]) || (*at == last && says_more(&chain[*at]));
-    let is_bland = |at: &usize| BLAND.contains(&innermost(&chain[*at]));
+    let is_bland = |at: &usize| is_bland(&chain[*at]);
     let deepest = || (0..chain.len()).rev();
     Some(
         deepest()
@@ -420,6 +424,11 @@ fn root(chain: &[Throwable]) -> Option<usize> {
             .or_else(|| deepest().find(|at| !chain[*at].message.is_empty()))
             .unwrap_or(last),
     )
+}
+
+/// Whether it says less than its consequence. The ConnectException of Kafka Connect, which Debezium throws, says all.
+fn is_bland(throwable: &Throwable) -> bool {
+    BLAND.contains(&innermost(throwable)) && !throwable.class.starts_with("org.apache.kafka.connect.")
 }
 
 /// Whether it has a message of its own, and not the name of another class.

@@ -182,6 +182,9 @@ mod note_tests;
 mod object_tests;
 
 #[cfg(test)]
+mod service_tests;
+
+#[cfg(test)]
 mod verdict_tests;
 
 #[cfg(test)]

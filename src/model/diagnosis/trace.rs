@@ -274,22 +274,26 @@ fn chain(lines: &[String]) -> Vec<Throwable> {
         } else if let Some(cause) = text.strip_prefix("Caused by: ") {
             // Indented ones are the causes of suppressed throwables.
             in_message = !indented
-                && throwable(cause).is_some_and(|found| {
-                    chain.push(found);
-                    true
-                });
+                && throwable(cause)
+                    .or_else(|| without_package(cause))
+                    .is_some_and(|found| {
+                        chain.push(found);
+                        true
+                    });
         } else if text.starts_with("Suppressed: ") || text.starts_with("[CIRCULAR REFERENCE") {
             in_message = false;
-        } else if let Some(found) = (!indented).then(|| outermost(text)).flatten() {
+        } else if let Some(found) = (!indented).then(|| outermost(text)).flatten().filter(|found| {
             let framed = is_framed(&lines[at + 1..]);
-            if framed || looks_thrown(&found.class) {
-                // A new trace, unless this line is part of a message that quotes a throwable.
-                if !in_message || framed {
-                    chain.clear();
-                    chain.push(found);
-                    in_message = true;
-                }
+            // Part of a message is a line that quotes a throwable, and in that of a cause also one that quotes a trace.
+            if in_message {
+                framed && chain.len() == 1
+            } else {
+                framed || looks_thrown(&found.class)
             }
+        }) {
+            chain.clear();
+            chain.push(found);
+            in_message = true;
         } else if at == 0
             && let Some(found) = after_words(text).filter(|_| is_framed(&lines[1..]))
         {
@@ -337,6 +341,9 @@ fn throwable(text: &str) -> Option<Throwable> {
         Some((class, message)) => (class, message),
         None => (text.trim_end().trim_end_matches(':'), ""),
     };
+    // Hadoop's has the class of the other side: `RemoteException(a.b.C): message`.
+    let sent = class.strip_suffix(')').and_then(|class| class.split_once('('));
+    let class = sent.map_or(class, |(_, sent)| sent);
     // What Flink sends between processes is in this class, with the class and the message of the original as its message.
     if class.ends_with(".SerializedThrowable")
         && let Some(original) = throwable(message).filter(|original| looks_thrown(&original.class))
@@ -351,6 +358,22 @@ fn throwable(text: &str) -> Option<Throwable> {
     is_class(class).then(|| Throwable {
         class: class.to_owned(),
         message: message.to_owned(),
+        frames: Vec::new(),
+    })
+}
+
+/// A cause whose class prints itself without its package: `GSSException: no ticket` of the JDK, and those that Thrift has
+/// generated, as Hive's `MetaException(message:no table)`.
+fn without_package(text: &str) -> Option<Throwable> {
+    let of_thrift = text.split_once("(message:");
+    let (class, message) = of_thrift.or_else(|| text.split_once(": ")).unwrap_or((text, ""));
+    let is_exception = looks_thrown(class) && class.chars().all(char::is_alphanumeric);
+    is_exception.then(|| Throwable {
+        class: class.to_owned(),
+        message: message
+            .trim_end_matches(|c: char| of_thrift.is_some() && c == ')')
+            .trim()
+            .to_owned(),
         frames: Vec::new(),
     })
 }
