@@ -381,7 +381,7 @@ cause_kinds! {
     /// The program's `main()` threw an exception.
     MainThrows = "main-throws",
         "Fix the program's arguments, or what its `main()` does.",
-    /// A container was killed because it did not answer its liveness probe.
+    /// A container was killed because it did not answer its liveness or startup probe.
     LivenessProbe = "liveness-probe",
         "Request more CPU, or give the probe of the Pod template more time.",
     /// A node does not answer, and Pods of the cluster are on it.

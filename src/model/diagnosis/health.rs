@@ -89,10 +89,11 @@ fn probed(observed: &Observed, cause: &mut Cause) {
     if !observed.pods.values().any(killed) {
         return;
     }
-    let failed = observed
-        .events_of("Pod", &of.pod)
-        .rev()
-        .find(|event| words(event).0 == "Unhealthy" && words(event).1.starts_with("Liveness probe failed"));
+    let failed = observed.events_of("Pod", &of.pod).rev().find(|event| {
+        let (reason, said) = words(event);
+        let kills = ["Liveness probe failed", "Startup probe failed"];
+        reason == "Unhealthy" && kills.iter().any(|begin| said.starts_with(begin))
+    });
     if let Some(event) = failed {
         cause.kind = CauseKind::LivenessProbe;
         cause.evidence.push(one_line(words(event).1));
@@ -342,10 +343,15 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
         let failed = newest.and_then(|exception| exception.time);
         cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
     }
-    Some(match newest {
-        Some(exception) => backpressured(explained(cause, exception, observed), snapshot),
-        None => cause,
-    })
+    let Some(exception) = newest else {
+        return Some(cause);
+    };
+    let cause = backpressured(explained(cause, exception, observed), snapshot);
+    if cause.kind == CauseKind::CheckpointsFailing {
+        // Why a checkpoint failed is only in the log.
+        return Some(cause.log_of(exits::log_now(observed, Role::JobManager)));
+    }
+    Some(cause)
 }
 
 /// Folders of Flink whose jars are on a class path.

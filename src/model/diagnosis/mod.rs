@@ -185,6 +185,9 @@ mod object_tests;
 mod service_tests;
 
 #[cfg(test)]
+mod template_tests;
+
+#[cfg(test)]
 mod verdict_tests;
 
 #[cfg(test)]

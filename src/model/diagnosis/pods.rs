@@ -324,7 +324,9 @@ fn waits(
                 CauseKind::ContainerConfig,
                 format!("{who} cannot be configured: {said}"),
             );
-            if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
+            if said.contains("subPath") {
+                cause.hint("the volume has no such folder, or does not answer: check subPath in the Pod template")
+            } else if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
                 let about = format!("the container that is refused is {}", container.name);
                 cause.evidence(about).hint(hint)
             } else {
@@ -333,7 +335,12 @@ fn waits(
                 )
             }
         }
-        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => unstarted(&said),
+        "CreateContainerError" | "RunContainerError" => unstarted(&said),
+        "PostStartHookError" => {
+            let mut cause = unstarted(&said);
+            cause.hints = vec!["correct lifecycle.postStart of the container in the Pod template".to_owned()];
+            cause
+        }
         "CrashLoopBackOff" => {
             let end = container.last_state.as_ref()?.terminated.as_ref()?;
             // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
