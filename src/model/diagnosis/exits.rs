@@ -315,7 +315,11 @@ fn gave_up(observed: &Observed, end: &End<'_>) -> bool {
     };
     // One that cannot start ends sooner.
     let looked = finished.duration_since(started) >= LOOKED;
-    let was_there = |pod: &Pod| jobmanager_started(pod).is_some_and(|at| at < finished);
+    let was_there = |pod: &Pod| {
+        // After the end of a job its TaskManagers look for a JobManager too.
+        let has_left = jobmanager_ended(pod).is_some_and(|at| finished.duration_since(at) >= LOOKED);
+        jobmanager_started(pod).is_some_and(|at| at < finished) && !has_left
+    };
     looked && !end.is_killed() && !observed.pods_of(Role::JobManager).any(was_there)
 }
 
@@ -329,6 +333,12 @@ fn jobmanager_started(pod: &Pod) -> Option<Timestamp> {
         running.or(ended).map(|at| at.0)
     });
     started.min()
+}
+
+/// When the JobManager in a Pod ended, if it was not started again.
+fn jobmanager_ended(pod: &Pod) -> Option<Timestamp> {
+    let ended = pods::main_status(pod)?.state.as_ref()?.terminated.as_ref()?;
+    ended.finished_at.as_ref().map(|at| at.0)
 }
 
 /// Init containers that fail: the main container never starts.

@@ -134,7 +134,7 @@ fn with_exception(cause: Cause, observed: &Observed, snapshot: &Snapshot) -> Cau
         return cause;
     }
     match snapshot.exceptions.first() {
-        Some(exception) => explained(cause, exception, observed).log_of(None),
+        Some(exception) => explained(cause.log_of(None), exception, observed),
         None => cause,
     }
 }

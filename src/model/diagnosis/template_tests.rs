@@ -1,4 +1,4 @@
-//! What runtimes, schedulers, admission and nodes refuse of a Pod template, and what ends its Pods.
+//! What runtimes, schedulers, admission and nodes refuse of a Pod template, what ends its Pods, and what a job misses then.
 
 #![allow(clippy::too_many_lines, clippy::wildcard_imports)]
 
@@ -190,4 +190,52 @@ fn the_log_is_read_where_a_job_fails_by_its_checkpoints() {
     let failing = found.iter().find(|cause| cause.kind == CauseKind::CheckpointsFailing);
     let log = failing.and_then(|cause| cause.log_of.as_ref());
     assert_eq!(log.map(|log| log.role), Some(Role::JobManager), "{found:?}");
+}
+
+/// The JobManager of a job that has failed, with what its log says.
+fn failed_with(observed: &mut Observed, trace: &str) -> Cause {
+    let state =
+        json!({"terminated": {"exitCode": 163, "reason": "Error", "startedAt": at(-900), "finishedAt": at(-400)}});
+    pod_with(observed, JM, "Failed", state, json!({}), 0);
+    job_condition(observed, "Failed", "PodFailurePolicy", "exit code 163");
+    let log = format!("2026-01-01 10:00:00,000 ERROR x [] - F\n{trace}\n\tat a.B.c(B.java:1)\n");
+    cause(observed, trace).with_log(&root_cause(&log).unwrap())
+}
+
+#[test]
+fn a_job_that_misses_its_taskmanagers_is_explained_by_their_fault() {
+    let no_slots = "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: Could not acquire the minimum required resources.";
+    let lost = "java.util.concurrent.TimeoutException: Heartbeat of TaskManager with id a timed out.";
+    let mut pending = cluster();
+    unscheduled(
+        &mut pending,
+        TM,
+        -500,
+        "0/2 nodes are available: 2 Insufficient memory.",
+    );
+    let found = failed_with(&mut pending, no_slots);
+    assert_eq!(found.kind, CauseKind::Unschedulable, "{found:?}");
+    assert!(
+        found
+            .evidence
+            .iter()
+            .any(|line| line.contains("NoResourceAvailableException")),
+        "{found:?}"
+    );
+    // A failure of its own is not theirs.
+    let found = failed_with(&mut pending, "java.lang.IllegalStateException: no order");
+    assert_eq!(found.kind, CauseKind::JobFailed, "{found:?}");
+
+    let mut killed = cluster();
+    pod_with(&mut killed, TM, "Running", running(), terminated(137, "OOMKilled"), 1);
+    let found = failed_with(&mut killed, lost);
+    assert_eq!(found.kind, CauseKind::OutOfMemory, "{found:?}");
+    assert_eq!(found.log_of.map(|log| log.role), Some(Role::TaskManager));
+
+    // One that looked for the JobManager until it gave up.
+    let mut idle = cluster();
+    let last = json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": at(-800), "finishedAt": at(-15)}});
+    pod_with(&mut idle, TM, "Running", running(), last, 1);
+    let found = failed_with(&mut idle, lost);
+    assert_eq!(found.kind, CauseKind::TaskManagerLost, "{found:?}");
 }
