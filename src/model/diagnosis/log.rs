@@ -176,6 +176,14 @@ const SHELL_ERRORS: [&str; 8] = [
     "No such file or directory",
 ];
 
+/// Begins of records about a failure by which a process ends. Source: Flink's `ClusterEntrypoint` and `TaskManagerRunner`.
+const ENDS: [&str; 4] = [
+    "Fatal error occurred in the cluster entrypoint",
+    "Could not start cluster entrypoint",
+    "Fatal error occurred while executing the TaskManager",
+    "Terminating TaskManagerRunner with exit code",
+];
+
 /// Launcher lines that only repeat that something failed: the lines before or after them have the cause.
 const HOLLOW: [&str; 6] = [
     "Could not create the Java Virtual Machine",
@@ -293,14 +301,11 @@ pub fn mentions_job(log: &str) -> bool {
     })
 }
 
-/// The record of a failure by which the JobManager ends: what comes after it is of its shutdown.
+/// The record of a failure by which Flink ends: what comes after it is of its shutdown.
 fn is_end(record: &Record) -> bool {
     let of_job = record.message.contains("switched from state") && record.message.contains(" to FAILED");
-    let of_process = [
-        "Fatal error occurred in the cluster entrypoint",
-        "Could not start cluster entrypoint",
-    ];
-    !record.chain.is_empty() && (of_job || of_process.iter().any(|begin| record.message.starts_with(begin)))
+    let of_process = || ENDS.iter().any(|begin| record.message.starts_with(begin));
+    !record.chain.is_empty() && (of_job || of_process())
 }
 
 /// A trace at level ERROR, of an uncaught exception, or of a failed task or job; or a start error.

@@ -115,6 +115,7 @@ fn failures_of_a_shutdown_are_not_its_cause() {
         "INFO  org.apache.flink.X [] - Job orders (0a) switched from state FAILING to FAILED.\norg.apache.flink.runtime.JobException: Recovery is suppressed by NoRestartBackoffTimeStrategy\n\tat a.B.c(B.java:1)\n\
          Caused by: java.lang.ArithmeticException: / by zero\n\tat com.shop.Job.run(Job.java:7)\n",
         "ERROR org.apache.flink.X [] - Fatal error occurred in the cluster entrypoint.\njava.lang.ArithmeticException: / by zero\n\tat com.shop.Job.run(Job.java:7)\n",
+        "ERROR org.apache.flink.X [] - Terminating TaskManagerRunner with exit code 1.\njava.lang.ArithmeticException: / by zero\n\tat com.shop.Job.run(Job.java:7)\n",
         "ERROR org.apache.flink.X [] - Could not start cluster entrypoint StandaloneApplicationClusterEntryPoint.\njava.lang.ArithmeticException: / by zero\n\tat com.shop.Job.run(Job.java:7)\n",
     ] {
         let log = format!("2026-01-01 10:00:00,000 {end}{late}");

@@ -209,8 +209,10 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     let scheduled = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
     let who = who(pod, role);
     let said = scheduler::words(scheduled.message.as_deref().unwrap_or_default());
+    // Source: kube-scheduler's `handleBindingCycleError`, where a node fits and the Pod cannot be put on it.
+    let is_error = scheduled.reason.as_deref() == Some("SchedulerError");
     match scheduled.reason.as_deref() {
-        Some("Unschedulable") => {}
+        Some("Unschedulable" | "SchedulerError") => {}
         Some("SchedulingGated") => {
             let text = format!("{who} waits for a scheduling gate: {said}");
             return Some(Finding::Maybe(Note::new(text)));
@@ -235,9 +237,18 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     // The volume of a bound claim exists, but a scheduler that was disconnected from its API server sees it later: seen
     // with 1.34.
     let behind = said.contains("persistentvolume \"") && said.contains("not found");
-    let limit = if behind { grace.volume * 2 } else { grace.unschedulable };
+    let limit = if behind || is_error {
+        grace.volume * 2
+    } else {
+        grace.unschedulable
+    };
     let is_final = !preempting && !observed.has_leaving_pods() && older(since.map(|t| t.0), now, limit);
-    let mut cause = Cause::new(CauseKind::Unschedulable, format!("no node fits {who}: {said}"));
+    let title = if is_error {
+        format!("{who} cannot be put on a node: {said}")
+    } else {
+        format!("no node fits {who}: {said}")
+    };
+    let mut cause = Cause::new(CauseKind::Unschedulable, title);
     for (_, claim) in claims(observed, pod) {
         cause = cause.evidence(claim);
     }

@@ -23,7 +23,7 @@ pub(super) fn words(said: &str) -> String {
 }
 
 /// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
-const HINTS: [(&str, &str); 19] = [
+const HINTS: [(&str, &str); 20] = [
     (
         "Insufficient memory",
         "request less memory with {memory}, or add a node",
@@ -46,6 +46,11 @@ const HINTS: [(&str, &str); 19] = [
     (
         "unbound immediate PersistentVolumeClaims",
         "a claim given with --mount CLAIM:PATH has no volume",
+    ),
+    (
+        // Source: the plugin VolumeBinding, which waits for what provides the volume.
+        "binding volumes",
+        "a claim given with --mount CLAIM:PATH gets no volume: kubectl describe pvc shows why",
     ),
     (
         "persistentvolumeclaim",

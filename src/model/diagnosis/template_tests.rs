@@ -84,6 +84,21 @@ fn rules_of_a_template_that_fit_no_node() {
 }
 
 #[test]
+fn a_node_that_fits_may_get_no_volume() {
+    let said = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
+    let waits = |since: i64| {
+        let condition = json!({"type": "PodScheduled", "status": "False", "reason": "SchedulerError", "message": said,
+            "lastTransitionTime": at(since)});
+        json!({"status": {"conditions": [condition]}})
+    };
+    case("too long").pod(TM, waits(-70)).finds(
+        CauseKind::Unschedulable,
+        &["cannot be put on a node", "kubectl describe pvc"],
+    );
+    case("not long").pod(TM, waits(-30)).notes("cannot be put on a node");
+}
+
+#[test]
 fn resources_that_admission_refuses() {
     for (said, hint) in [
         (
