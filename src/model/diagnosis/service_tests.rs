@@ -146,6 +146,11 @@ fn failures_of_services_have_hints() {
             "ConfigMaps of high availability",
         ),
         (
+            "java.lang.IllegalStateException: The base directory of the JobResultStore isn't accessible. No dirty JobResults can be restored.",
+            CauseKind::StorageAccess,
+            "fsGroup",
+        ),
+        (
             "org.apache.flink.table.api.ValidationException: Multiple factories for identifier 'default' that implement 'x.ExecutorFactory' found in the classpath.",
             CauseKind::Libraries,
             "twice on the class path",

@@ -185,6 +185,8 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["Failed to create directory"],
             &["Mkdirs failed to create"],
             &["Could not create the directory"],
+            // Source: `FileSystemJobResultStore`, of the storage of high availability.
+            &["base directory of the JobResultStore isn't accessible"],
         ],
         hints: &[
             "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
