@@ -125,6 +125,16 @@ fn failures_of_a_shutdown_are_not_its_cause() {
     let thread = "2026-01-01 10:00:00,000 ERROR org.apache.flink.runtime.util.ClusterUncaughtExceptionHandler [] - WARNING: Thread 'poll' produced an uncaught exception. \
         If you want to fail on uncaught exceptions, then configure cluster.uncaught-exception-handling accordingly\njava.lang.IllegalStateException: closed\n\tat a.B.c(B.java:1)\n";
     assert_eq!(root_cause(thread), None);
+    // Without metrics a job runs on.
+    for words in [
+        "Failed to push metrics to PushGateway.",
+        "Error registering AppInfo mbean",
+    ] {
+        let log = format!(
+            "2026-01-01 10:00:00,000 WARN  x [] - {words}\njava.net.ConnectException: refused\n\tat a.B.c(B.java:1)\n"
+        );
+        assert_eq!(root_cause(&log), None, "{words}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) mod job_outcome;
 mod json_log;
 mod known_failures;
 mod log;
+mod log_words;
 pub(crate) mod memory_limits;
 mod nodes;
 mod objects;
