@@ -200,3 +200,14 @@ fn a_plugin_that_the_image_lacks_is_named() {
     assert!(found.message.contains("flink-s3-fs-hadoop-1.20.0.jar"), "{found:?}");
     assert!(found.hints[0].contains("version"), "{:?}", found.hints);
 }
+
+/// A client's frames are above those of the code that calls it.
+#[test]
+fn the_frame_is_of_the_program_and_not_of_a_client() {
+    let found = of(
+        "2026-01-01 10:00:00,000 ERROR x [] - F\norg.apache.kafka.common.KafkaException: no\n\
+         \tat org.apache.kafka.clients.admin.KafkaAdminClient.createInternal(KafkaAdminClient.java:1)\n\
+         \tat com.shop.Orders.main(Orders.java:7)\n",
+    );
+    assert_eq!(found.frame.as_deref(), Some("com.shop.Orders.main(Orders.java:7)"));
+}
