@@ -448,6 +448,10 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
         cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
     } else if said.contains("list of registered CSI drivers") {
         cause.hint("the driver does not run on this node: see the Pods of its DaemonSet, often in kube-system")
+    } else if said.contains("secrets store objects") || said.contains("secrets-store.csi") {
+        cause.hint("the Secrets Store driver gets no secret: check the SecretProviderClass, and what its provider grants the service account")
+    } else if said.contains("mount.nfs") {
+        cause.hint("the file server does not let the node mount this path: check its address and its exports, and that the node has an NFS client")
     } else if said.contains("not found") || said.contains("references non-existent") {
         cause.hint("create the missing object, or correct its name in the Pod template or --mount CLAIM:PATH")
     } else {

@@ -99,6 +99,25 @@ fn a_node_that_fits_may_get_no_volume() {
 }
 
 #[test]
+fn volumes_that_their_server_refuses() {
+    for (said, hint) in [
+        (
+            "MountVolume.SetUp failed for volume \"keys\" : rpc error: code = Unknown desc = failed to mount secrets store objects for pod a/b: access denied",
+            "SecretProviderClass",
+        ),
+        (
+            "MountVolume.SetUp failed for volume \"state\" : mount failed: exit status 32 Output: mount.nfs: access denied by server while mounting nfs:/state",
+            "exports",
+        ),
+    ] {
+        case(said)
+            .waits(JM, "ContainerCreating", "")
+            .event(("Pod", JM), "FailedMount", said, -60, 3)
+            .finds(CauseKind::Volume, &[hint]);
+    }
+}
+
+#[test]
 fn resources_that_admission_refuses() {
     for (said, hint) in [
         (
