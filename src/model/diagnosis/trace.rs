@@ -343,7 +343,7 @@ fn throwable(text: &str) -> Option<Throwable> {
     };
     // Hadoop's has the class of the other side: `RemoteException(a.b.C): message`.
     let sent = class.strip_suffix(')').and_then(|class| class.split_once('('));
-    let class = sent.map_or(class, |(_, sent)| sent);
+    let class = sent.filter(|(own, _)| is_class(own)).map_or(class, |(_, sent)| sent);
     // What Flink sends between processes is in this class, with the class and the message of the original as its message.
     if class.ends_with(".SerializedThrowable")
         && let Some(original) = throwable(message).filter(|original| looks_thrown(&original.class))
