@@ -106,6 +106,21 @@ fn failures_of_services_have_hints() {
             "did not reach the JobManager",
         ),
         (
+            "org.apache.flink.runtime.io.network.netty.exception.LocalTransportException: Sending the partition request to '/10.0.0.2:6121' failed.\nCaused by: java.net.ConnectException: Connection refused",
+            CauseKind::TaskManagerLost,
+            "TaskManager was lost",
+        ),
+        (
+            "org.apache.flink.runtime.rpc.exceptions.RecipientUnreachableException: Could not send message to recipient [pekko.tcp://flink@10.0.0.2:6122/user/rpc/taskmanager_0#1], because the recipient is unreachable.",
+            CauseKind::TaskManagerLost,
+            "TaskManager was lost",
+        ),
+        (
+            "org.apache.flink.util.FlinkRuntimeException: Task did not exit gracefully within 180 + seconds.",
+            CauseKind::TaskManagerEnded,
+            "interrupted",
+        ),
+        (
             "org.elasticsearch.client.ResponseException: status line [HTTP/1.1 401 Unauthorized]",
             CauseKind::ExternalRights,
             "credentials",

@@ -464,6 +464,9 @@ const OTHERS: &[KnownFailure] = &[
             &["the remote task manager has been lost"],
             &["Connection unexpectedly closed by remote task manager"],
             &["LocalTransportException", "(connection to '"],
+            &["LocalTransportException", "Sending the partition request to"],
+            // Source: Flink's `PekkoRpcActor` and `AkkaRpcActor`.
+            &["RecipientUnreachableException", "/rpc/taskmanager_"],
             // Source: `TaskExecutor.onStop`: its Pod was ended, as when its node is drained.
             &["The TaskExecutor is shutting down"],
             &["Heartbeat of TaskManager"],

@@ -101,6 +101,15 @@ pub(super) const RUNNING: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Source: Flink's `Task.TaskCancelerWatchDog`.
+        kind: CauseKind::TaskManagerEnded,
+        when: &[&["Task did not exit gracefully within"]],
+        hints: &[
+            "the program's code did not end when its task was canceled, so Flink ended the process: let its calls end when they are interrupted, or \
+             raise -D task.cancellation.timeout",
+        ],
+    },
+    KnownFailure {
         // Source: Flink's `MemoryManager`.
         kind: CauseKind::OutOfMemory,
         when: &[&["MemoryAllocationException"], &["MemoryReservationException"]],
