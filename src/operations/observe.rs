@@ -319,6 +319,16 @@ pub(crate) async fn with_fresh_log(cluster: &Cluster, cause: Cause) -> Cause {
 }
 
 async fn with_log_read(cluster: &Cluster, cause: Cause, polls: u32) -> Cause {
+    let of = cause.log_of.clone();
+    let explained = with_own_log(cluster, cause, polls).await;
+    if explained.log_of == of {
+        return explained;
+    }
+    // The cause is of another container, which has a log of its own.
+    with_own_log(cluster, explained, 1).await
+}
+
+async fn with_own_log(cluster: &Cluster, cause: Cause, polls: u32) -> Cause {
     let Some(container) = &cause.log_of else {
         return cause;
     };

@@ -1,12 +1,29 @@
 //! The causes that are in the log of a JobManager.
 
-use crate::scene::{Scene, ended};
+use serde_json::json;
+
+use crate::objects::minutes_ago;
+use crate::scene::{Scene, ended, pod};
+
+/// The log of a job that failed without slots, whose TaskManager has no node.
+fn without_taskmanagers() -> Scene {
+    let mut scene = ended(
+        163,
+        "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException: Could not acquire the minimum required resources.",
+    );
+    let unscheduled = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/1 nodes are available: 1 Insufficient memory.", "lastTransitionTime": minutes_ago(9)});
+    let status = json!({"phase": "Pending", "conditions": [unscheduled]});
+    scene.pods.push(pod("demo-task-manager-b", "task-manager", &status));
+    scene
+}
 
 /// What is in the log of a JobManager that has ended.
 // One table, a row for each cause.
 #[allow(clippy::too_many_lines)]
 pub fn of_logs() -> Vec<(&'static str, Scene)> {
     vec![
+        ("unschedulable", without_taskmanagers()),
         (
             "savepoint-missing",
             ended(

@@ -24,6 +24,8 @@ pub(crate) struct Cause {
     pub(crate) killed: bool,
     /// Whether it is resolved: the job has been running again since.
     pub(crate) over: bool,
+    /// A fault of the TaskManagers: it is the cause if the log says no more than that they are missing.
+    pub(crate) of_taskmanagers: Option<Box<Cause>>,
 }
 
 impl Cause {
@@ -36,6 +38,7 @@ impl Cause {
             log_of: None,
             killed: false,
             over: false,
+            of_taskmanagers: None,
         }
     }
 
@@ -86,6 +89,10 @@ impl Cause {
             return self.evidence(format!("the last failure in its log, before: {}", log.summary()));
         }
         self.title = format!("{}: {}", self.title, log.summary());
+        let misses_them = matches!(log.kind, Some(CauseKind::TooFewSlots | CauseKind::TaskManagerLost));
+        if let Some(fault) = self.of_taskmanagers.take().filter(|_| misses_them) {
+            return fault.evidence(self.title);
+        }
         if let Some(frame) = &log.frame {
             self = self.evidence(format!("thrown at {frame}"));
         }
@@ -381,7 +388,7 @@ cause_kinds! {
     /// The program's `main()` threw an exception.
     MainThrows = "main-throws",
         "Fix the program's arguments, or what its `main()` does.",
-    /// A container was killed because it did not answer its liveness probe.
+    /// A container was killed because it did not answer its liveness or startup probe.
     LivenessProbe = "liveness-probe",
         "Request more CPU, or give the probe of the Pod template more time.",
     /// A node does not answer, and Pods of the cluster are on it.

@@ -24,12 +24,26 @@ pub(super) fn non_root(said: &str, container: &str, image: &str) -> Option<Strin
 
 /// How to fix a container that the runtime refuses to create or to start, from its message. Source: runc's `libcontainer`.
 pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
-    if said.contains("error mounting") || said.contains("mount a directory onto a file") {
+    let is_mount = said.contains("error mounting") || said.contains("mount a directory onto a file");
+    if is_mount && said.contains("ead-only file system") {
+        "the mountPath is in a file system that is mounted for reading only, such as a ConfigMap's volume: mount the volume beside it, or one file of \
+         it by subPath"
+            .to_owned()
+    } else if is_mount {
         "a volume cannot be mounted at its path: a file is mounted onto a directory, or the other way round: check mountPath and subPath in \
          the Pod template"
             .to_owned()
     } else if is_short_of_memory(said) {
         format!("the container's memory limit is too low to start a process: raise it with {memory_flag}")
+    } else if said.contains("no space left on device") {
+        "the node's disk is full: free it, or keep the Pods off this node".to_owned()
+    } else if said.contains("seccomp profile") || said.contains("apparmor") || said.contains("AppArmor") {
+        "the node lacks the profile that the Pod template's securityContext names: put it on each node, or use RuntimeDefault".to_owned()
+    } else if said.contains("matching entries in passwd file") {
+        "the image does not have the user that it runs as: set runAsUser of the container to a number (9999 is Flink's)"
+            .to_owned()
+    } else if said.contains("permission denied") {
+        "the container's user may not execute this file: make it executable in the image, and check runAsUser and mounts over its folder".to_owned()
     } else {
         "check that the image is a Flink image built for the nodes' architecture: --image".to_owned()
     }

@@ -107,7 +107,7 @@ struct Exit {
 /// Exit codes of the JobManager's container. Source: run with 1.17.2, 1.20.5 and 2.3.0; 239 is -17 of
 /// Flink's FatalExitExceptionHandler, 165 is 1445 of ApplicationStatus.UNKNOWN; the others are the shell's and the
 /// JVM's conventions.
-const EXITS: [Exit; 12] = [
+const EXITS: [Exit; 13] = [
     Exit {
         code: 1,
         kind: CauseKind::JobManagerStart,
@@ -157,6 +157,12 @@ const EXITS: [Exit; 12] = [
         hint: "a failing liveness probe, a node short of memory or a manual kill does this: see the Pod's events",
     },
     Exit {
+        code: 139,
+        kind: CauseKind::JobManagerEnded,
+        meaning: "killed by SIGSEGV",
+        hint: "a native library for another C library (Alpine) or architecture is the usual cause: see the end of its log",
+    },
+    Exit {
         code: 143,
         kind: CauseKind::JobManagerEnded,
         meaning: "terminated by SIGTERM",
@@ -183,7 +189,7 @@ const EXITS: [Exit; 12] = [
 ];
 
 /// Those that mean the same for both roles: the shell's, the runtime's and the kernel's.
-const OF_BOTH_ROLES: [i32; 6] = [126, 127, 128, 134, 137, 143];
+const OF_BOTH_ROLES: [i32; 7] = [126, 127, 128, 134, 137, 139, 143];
 
 /// The cause for an exit code of the JobManager; `subject` is the ended process.
 pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
@@ -309,7 +315,11 @@ fn gave_up(observed: &Observed, end: &End<'_>) -> bool {
     };
     // One that cannot start ends sooner.
     let looked = finished.duration_since(started) >= LOOKED;
-    let was_there = |pod: &Pod| jobmanager_started(pod).is_some_and(|at| at < finished);
+    let was_there = |pod: &Pod| {
+        // After the end of a job its TaskManagers look for a JobManager too.
+        let has_left = jobmanager_ended(pod).is_some_and(|at| finished.duration_since(at) >= LOOKED);
+        jobmanager_started(pod).is_some_and(|at| at < finished) && !has_left
+    };
     looked && !end.is_killed() && !observed.pods_of(Role::JobManager).any(was_there)
 }
 
@@ -325,6 +335,12 @@ fn jobmanager_started(pod: &Pod) -> Option<Timestamp> {
     started.min()
 }
 
+/// When the JobManager in a Pod ended, if it was not started again.
+fn jobmanager_ended(pod: &Pod) -> Option<Timestamp> {
+    let ended = pods::main_status(pod)?.state.as_ref()?.terminated.as_ref()?;
+    ended.finished_at.as_ref().map(|at| at.0)
+}
+
 /// Init containers that fail: the main container never starts.
 pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
     let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
@@ -338,16 +354,16 @@ pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
         if end.state.exit_code == 0 || status.state.as_ref().is_some_and(|s| s.running.is_some()) {
             return None;
         }
-        let cause = Cause::new(
-            CauseKind::InitContainer,
-            format!(
-                "init container {} of {} ended with exit code {}",
-                status.name,
-                who(pod, role),
-                end.state.exit_code
-            ),
-        )
-        .hint(format!("see its log, and the {} Pod template", role_word(role)));
+        let container = format!("init container {} of {}", status.name, who(pod, role));
+        let template = format!("the {} Pod template", role_word(role));
+        let mut cause = if end.is_oom() {
+            Cause::new(CauseKind::InitContainer, killed_for_memory(&container))
+                .hint(format!("raise its memory limit in {template}"))
+        } else {
+            let title = format!("{container} ended with exit code {}", end.state.exit_code);
+            Cause::new(CauseKind::InitContainer, title).hint(format!("see its log, and {template}"))
+        };
+        cause.killed = end.is_oom();
         let is_final = end.times >= 2 || pods::has_ended(pod);
         Some(Finding::of(cause.log_of(Some(end.log.clone())), is_final))
     })

@@ -89,10 +89,11 @@ fn probed(observed: &Observed, cause: &mut Cause) {
     if !observed.pods.values().any(killed) {
         return;
     }
-    let failed = observed
-        .events_of("Pod", &of.pod)
-        .rev()
-        .find(|event| words(event).0 == "Unhealthy" && words(event).1.starts_with("Liveness probe failed"));
+    let failed = observed.events_of("Pod", &of.pod).rev().find(|event| {
+        let (reason, said) = words(event);
+        let kills = ["Liveness probe failed", "Startup probe failed"];
+        reason == "Unhealthy" && kills.iter().any(|begin| said.starts_with(begin))
+    });
     if let Some(event) = failed {
         cause.kind = CauseKind::LivenessProbe;
         cause.evidence.push(one_line(words(event).1));
@@ -133,7 +134,7 @@ fn with_exception(cause: Cause, observed: &Observed, snapshot: &Snapshot) -> Cau
         return cause;
     }
     match snapshot.exceptions.first() {
-        Some(exception) => explained(cause, exception, observed).log_of(None),
+        Some(exception) => explained(cause.log_of(None), exception, observed),
         None => cause,
     }
 }
@@ -343,13 +344,16 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
         let failed = newest.and_then(|exception| exception.time);
         cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
     }
-    let mut cause = match newest {
-        Some(exception) => backpressured(explained(cause, exception, observed), snapshot),
-        None => cause,
+    let Some(exception) = newest else {
+        return Some(cause);
     };
+    let mut cause = backpressured(explained(cause, exception, observed), snapshot);
     if by_savepoints {
         // What keeps a savepoint from its folder is a warning, while the job runs and its checkpoints are written.
         cause.kind = CauseKind::Restarted;
+    } else if cause.kind == CauseKind::CheckpointsFailing {
+        // Why a checkpoint failed is only in the log.
+        return Some(cause.log_of(exits::log_now(observed, Role::JobManager)));
     }
     Some(cause)
 }

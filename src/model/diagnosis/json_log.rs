@@ -18,13 +18,14 @@ pub(super) struct JsonRecord {
 const LEVELS: [&str; 4] = ["/log.level", "/level", "/severity", "/log/level"];
 const MESSAGES: [&str; 2] = ["/message", "/short_message"];
 /// Where they put the class of an exception and its message, for one without frames.
-const THROWN: [(&str, &str); 5] = [
+const THROWN: [(&str, &str); 4] = [
     ("/error.type", "/error.message"),
     ("/error/type", "/error/message"),
     ("/exception/exception_class", "/exception/exception_message"),
     ("/_exception/class", "/_exception/message"),
-    ("/thrown/name", "/thrown/message"),
 ];
+/// Where log4j's `JsonLayout` and logback's `JsonEncoder` put an exception with its causes in it, and the field of its class.
+const NESTED: [(&str, &str); 2] = [("/thrown", "name"), ("/throwable", "className")];
 
 /// The record in a line; `None` for a line of another layout.
 pub(super) fn record(line: &str) -> Option<JsonRecord> {
@@ -36,7 +37,10 @@ pub(super) fn record(line: &str) -> Option<JsonRecord> {
         let (class, said) = THROWN.iter().find(|(class, _)| text(class).is_some())?;
         Some(format!("{}: {}", text(class)?, text(said).unwrap_or_default()))
     };
-    let trace = trace_in(&fields).map(str::to_owned).or_else(thrown);
+    let trace = trace_in(&fields)
+        .map(str::to_owned)
+        .or_else(|| nested(&fields))
+        .or_else(thrown);
     Some(JsonRecord {
         level: level.map_or(Level::Low, Level::of),
         message: message.to_owned(),
@@ -72,6 +76,19 @@ fn name_of(level: &Value) -> Option<&'static str> {
         (Some("FATAL" | "CRITICAL" | "ALERT" | "EMERGENCY"), _) | (_, Some(..=2)) => "FATAL",
         _ => return None,
     })
+}
+
+/// An exception and its causes, without their frames, as in a stack trace.
+fn nested(fields: &Value) -> Option<String> {
+    let (mut thrown, class) = NESTED
+        .iter()
+        .find_map(|(at, class)| Some((fields.pointer(at)?, *class)))?;
+    let mut chain = Vec::new();
+    while let Some(name) = thrown[class].as_str() {
+        chain.push(format!("{name}: {}", thrown["message"].as_str().unwrap_or_default()));
+        thrown = &thrown["cause"];
+    }
+    (!chain.is_empty()).then(|| chain.join("\nCaused by: "))
 }
 
 /// The longest stack trace in the fields.
@@ -130,6 +147,19 @@ mod tests {
         let bare = json!({"level": "ERROR", "message": "Fatal error", "thrown": {"name": "java.lang.IllegalStateException", "message": "no"}});
         let log = format!("{bare}\n");
         assert_eq!(root_cause(&log).unwrap().summary(), "IllegalStateException: no");
+    }
+
+    #[test]
+    fn causes_in_an_exception_that_is_an_object_are_read() {
+        for (field, class) in [("thrown", "name"), ("throwable", "className")] {
+            let cause = json!({class: "java.net.UnknownHostException", "message": "kafka", "extendedStackTrace": []});
+            let outer = json!({class: "org.apache.flink.util.FlinkException", "message": null, "cause": cause});
+            let log = json!({"level": "ERROR", "message": "Fatal error", field: outer});
+            assert_eq!(
+                root_cause(&format!("{log}\n")).unwrap().summary(),
+                "UnknownHostException: kafka"
+            );
+        }
     }
 
     /// A program may print objects too, and what the JVM says is in no layout.

@@ -1,7 +1,8 @@
 //! Finds the root exception in the log of a JobManager or a TaskManager.
 
+use super::log_words::{BLAND, ENDS, HOLLOW, NOISE, PLATFORM, SHELL_ERRORS, START_ERRORS, WRAPPERS, WRAPPING_MESSAGES};
 use super::trace::{Level, Record, Throwable, is_class, one_line, records, short_class};
-use super::{CauseKind, json_log};
+use super::{CauseKind, json_log, python};
 use crate::model::diagnosis::known_failures;
 
 /// Maximum bytes to read at a log's end. A trace has some tens of kilobytes at most.
@@ -34,146 +35,19 @@ impl LogCause {
             Some(class) => format!("{class}: {}", self.message),
         }
     }
+
+    /// With kind and hints of a failure that it explains, where its own are unknown.
+    fn or_known_as(mut self, other: Self) -> Self {
+        self.kind = self.kind.or(other.kind);
+        if self.hints.is_empty() {
+            self.hints = other.hints;
+        }
+        self
+    }
 }
 
-/// Classes that only wrap another failure.
-const WRAPPERS: [&str; 22] = [
-    "CompletionException",
-    "ExecutionException",
-    "RemoteException",
-    "InvocationTargetException",
-    "UndeclaredThrowableException",
-    "ProgramInvocationException",
-    "ProgramAbortException",
-    "JobExecutionException",
-    "JobInitializationException",
-    "JobSubmissionException",
-    "ApplicationExecutionException",
-    "UnsuccessfulExecutionException",
-    "ClusterEntrypointException",
-    "DispatcherException",
-    "JobMasterException",
-    "ResourceManagerException",
-    "StreamTaskException",
-    "ExceptionInInitializerError",
-    "AsynchronousException",
-    "WrappingRuntimeException",
-    "CheckpointException",
-    "DynamicCodeLoadingException",
-];
-
-/// Classes whose message, if it starts like this, says less than the wrapped failure.
-const WRAPPING_MESSAGES: [(&str, &str); 8] = [
-    ("FlinkException", ""),
-    ("FlinkRuntimeException", ""),
-    ("JobException", "Recovery is suppressed"),
-    ("JobException", "Cannot instantiate"),
-    ("RuntimeException", "Could not execute application"),
-    ("RuntimeException", "Error while getting state"),
-    ("SuppressRestartsException", ""),
-    ("RuntimeException", ""),
-];
-
-/// Root causes that say less than their consequences: a timeout, a closed connection.
-const BLAND: [&str; 7] = [
-    "TimeoutException",
-    "SocketTimeoutException",
-    "ConnectException",
-    "InterruptedException",
-    "CancellationException",
-    "ClosedChannelException",
-    "NativeIoException",
-];
-
-/// Words of records that accompany a failure or a shutdown and are not its cause.
-const NOISE: [&str; 15] = [
-    // Missing classes because the process is already ending.
-    "org/apache/pekko/actor/",
-    // Before Flink 1.18.
-    "akka/actor/",
-    "Thread 'flink-shutdown-hook",
-    "Cluster entrypoint has been closed externally",
-    "Exception while deleting working directory",
-    "Association with remote system",
-    "RECEIVED SIGNAL 15",
-    "RejectedExecutionException",
-    "Error while closing",
-    "Could not resolve ResourceManager address",
-    "Unhandled exception.",
-    "The file .flink",
-    "FlinkJobNotFoundException",
-    "Could not load the native RocksDB library: retry",
-    "Reporter could not be instantiated",
-];
-
-/// Lines of the JVM's launcher, of Flink's scripts and of a direct start with the reason why a process did not start.
-const START_ERRORS: [&str; 21] = [
-    "this image cannot be started directly",
-    "Could not find or load main class",
-    "Could not create the Java Virtual Machine",
-    "A JNI error has occurred",
-    "LinkageError occurred while loading main class",
-    "Unable to access jarfile",
-    "Could not reserve enough space",
-    "Too small initial heap",
-    "Too small maximum heap",
-    "Initial heap size set to a larger value",
-    "Invalid maximum heap size",
-    "Invalid initial heap size",
-    "Unrecognized VM option",
-    "Unrecognized option:",
-    "Improperly specified VM option",
-    "Conflicting collector combinations",
-    "Multiple garbage collectors selected",
-    "must be enabled via -XX:",
-    "Error opening zip file or JAR manifest missing",
-    "insufficient memory for the Java Runtime Environment",
-    "Could not parse command line arguments",
-];
-
-/// Lines of a shell or of the container's runtime. Scripts continue after some of them, so they count only if there is
-/// no other failure.
-const SHELL_ERRORS: [&str; 8] = [
-    "No module named 'pyflink'",
-    "No module named 'apache_beam'",
-    "exec format error",
-    "Exec format error",
-    "cannot execute binary file",
-    "command not found",
-    "no such file or directory",
-    "No such file or directory",
-];
-
-/// Launcher lines that only repeat that something failed: the lines before or after them have the cause.
-const HOLLOW: [&str; 6] = [
-    "Could not create the Java Virtual Machine",
-    "A JNI error has occurred",
-    "A fatal exception has occurred",
-    "The execution result is empty",
-    "Could not get JVM parameters",
-    "Raw output from BashJavaUtils",
-];
-
-/// Packages of the platform: frames in other packages are the user's.
-const PLATFORM: [&str; 17] = [
-    "org.apache.flink.",
-    "org.apache.pekko.",
-    "org.apache.commons.cli.",
-    "org.apache.flink.shaded.",
-    "org.rocksdb.",
-    "org.forstdb.",
-    "java.",
-    "javax.",
-    "jdk.",
-    "sun.",
-    "com.sun.",
-    "akka.",
-    "pekko.",
-    "scala.",
-    "io.fabric8.",
-    "io.netty.",
-    "okhttp3.",
-];
+/// What fails a job whose checkpoints fail: why they do is in the records before. Source: `CheckpointFailureManager`.
+const TOO_MANY_CHECKPOINTS: &str = "Exceeded checkpoint tolerable failure threshold";
 
 /// The last failure at the end of a log, reduced to its root cause; `None` if there is none.
 ///
@@ -183,7 +57,9 @@ const PLATFORM: [&str; 17] = [
 pub fn root_cause(log: &str) -> Option<LogCause> {
     let records = last_records(log);
     // More reliable records take precedence over later ones.
-    let ranks: [fn(&Record) -> bool; 4] = [is_failure, is_trace, is_error, |record| shell_error(record).is_some()];
+    let ranks: [fn(&Record) -> bool; 5] = [is_end, is_failure, is_trace, is_error, |record| {
+        shell_error(record).is_some()
+    }];
     let found = ranks
         .into_iter()
         .find_map(|rank| {
@@ -192,9 +68,14 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
         })
         .map(reduce)?;
     let of_python = found.message.starts_with("Python process exits with code");
-    let printed = of_python.then(|| python_error(&records)).flatten();
-    Some(match printed {
-        Some(line) => by_python(line, found),
+    let printed = of_python.then(|| python::printed_error(&records)).flatten();
+    if let Some(line) = printed {
+        return Some(by_python(line, found));
+    }
+    let of_checkpoints = found.message == TOO_MANY_CHECKPOINTS;
+    let failed = of_checkpoints.then(|| last_checkpoint(&records)).flatten();
+    Some(match failed {
+        Some(failed) => failed.or_known_as(found),
         None => found,
     })
 }
@@ -203,7 +84,10 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
 /// Flink writes it at a higher level.
 #[must_use]
 pub(crate) fn checkpoint_failure(log: &str) -> Option<LogCause> {
-    let records = last_records(log);
+    last_checkpoint(&last_records(log))
+}
+
+fn last_checkpoint(records: &[Record]) -> Option<LogCause> {
     // Source: `CheckpointFailureManager` and `CheckpointCoordinator`, which write at WARN, ERROR and INFO.
     let of_checkpoint =
         |record: &&Record| !record.chain.is_empty() && record.message.contains("heckpoint") && !is_noise(record);
@@ -219,34 +103,18 @@ fn last_records(log: &str) -> Vec<Record> {
     records(&log[from..])
 }
 
-/// The exception of a Python program that has ended. Source: flink-python's `PythonDriver`, which logs each line that the
-/// program prints.
-fn python_error(records: &[Record]) -> Option<&str> {
-    let ended = |record: &Record| record.message.contains("- Python Process Exited -");
-    let end = records.iter().rposition(ended)?;
-    records[..end]
-        .iter()
-        .rev()
-        .map(|record| record.message.as_str())
-        .take_while(|line| !line.contains("- Python Process Started -"))
-        .map(|line| line.strip_prefix("Caused by: ").unwrap_or(line))
-        .find(|line| {
-            let class = line.split_once(": ").map_or(*line, |(class, _)| class);
-            !class.contains(' ') && (class.ends_with("Error") || class.ends_with("Exception"))
-        })
-}
-
 /// `found`, which has no more than the exit code of Python, with the line of its exception.
 fn by_python(line: &str, found: LogCause) -> LogCause {
     let message = one_line(line);
     let (kind, hints) = known_failures::look_up(&message);
-    LogCause {
+    let printed = LogCause {
         class: None,
         message,
-        kind: kind.or(found.kind),
-        hints: if hints.is_empty() { found.hints } else { hints },
-        ..found
-    }
+        frame: found.frame.clone(),
+        kind,
+        hints,
+    };
+    printed.or_known_as(found)
 }
 
 /// The last non-empty line of a log, formatted for a sentence.
@@ -265,6 +133,13 @@ pub fn mentions_job(log: &str) -> bool {
         line.contains("reached terminal state")
             || line.contains("switched from state") && !line.contains("Application ")
     })
+}
+
+/// The record of a failure by which Flink ends: what comes after it is of its shutdown.
+fn is_end(record: &Record) -> bool {
+    let of_job = record.message.contains("switched from state") && record.message.contains(" to FAILED");
+    let of_process = || ENDS.iter().any(|begin| record.message.starts_with(begin));
+    !record.chain.is_empty() && (of_job || of_process())
 }
 
 /// A trace at level ERROR, of an uncaught exception, or of a failed task or job; or a start error.
@@ -315,7 +190,11 @@ fn reduce(record: &Record) -> LogCause {
     let Some(at) = root(&record.chain) else {
         let line = start_error(record).or_else(|| shell_error(record));
         let message = one_line(line.unwrap_or(&record.message));
-        let message = message.strip_prefix("[ERROR] ").unwrap_or(&message).to_owned();
+        let message = ["[ERROR] ", "# "]
+            .iter()
+            .find_map(|begin| message.strip_prefix(begin))
+            .unwrap_or(&message)
+            .to_owned();
         let (kind, hints) = known_failures::look_up(&message);
         return LogCause {
             class: None,
@@ -348,7 +227,7 @@ fn reduce(record: &Record) -> LogCause {
 /// The message of a failure, with that of a bland one below it: only both say what was waited for.
 fn with_bland(root: &Throwable, below: &[Throwable]) -> String {
     let message = message_of(root);
-    let bland = below.iter().rev().find(|t| BLAND.contains(&innermost(t)));
+    let bland = below.iter().rev().find(|t| is_bland(t));
     let added = bland.map(|bland| (innermost(bland), message_of(bland)));
     match added.filter(|(_, added)| !added.is_empty() && !message.contains(added.as_str())) {
         Some((class, added)) => format!("{message}: {class}: {added}"),
@@ -356,9 +235,10 @@ fn with_bland(root: &Throwable, below: &[Throwable]) -> String {
     }
 }
 
-/// The message in one line, without classes that its exception repeats: `a.b.C: a.b.C: message`.
+/// The message in one line, without classes that its exception repeats: `a.b.C: a.b.C: message`. Of the traceback of a Python
+/// function its exception, which is its last line.
 fn message_of(throwable: &Throwable) -> String {
-    let mut rest = throwable.message.as_str();
+    let mut rest = python::quoted_error(&throwable.message).unwrap_or(&throwable.message);
     while let Some((class, message)) = rest.split_once(": ").filter(|(class, _)| is_class(class)) {
         // The class of another failure is useful.
         if short_class(class) != throwable.short() && !WRAPPERS.contains(&short_class(class)) {
@@ -369,17 +249,30 @@ fn message_of(throwable: &Throwable) -> String {
     one_line(rest)
 }
 
-/// The deepest throwable that is no wrapper; otherwise the deepest that has a message; otherwise the deepest.
+/// The deepest throwable that is no wrapper; otherwise the deepest that has a message; otherwise the deepest. One below which
+/// there is none wraps nothing.
 fn root(chain: &[Throwable]) -> Option<usize> {
     let last = chain.len().checked_sub(1)?;
-    let telling = |t: &Throwable| !is_wrapper(t);
-    let found = chain.iter().rposition(|t| telling(t) && !BLAND.contains(&innermost(t)));
-    let found = found.or_else(|| chain.iter().rposition(telling));
+    let telling = |at: &usize| !is_wrapper(&chain[*at]) || (*at == last && says_more(&chain[*at]));
+    let is_bland = |at: &usize| is_bland(&chain[*at]);
+    let deepest = || (0..chain.len()).rev();
     Some(
-        found
-            .or_else(|| chain.iter().rposition(|t| !t.message.is_empty()))
+        deepest()
+            .find(|at| telling(at) && !is_bland(at))
+            .or_else(|| deepest().find(telling))
+            .or_else(|| deepest().find(|at| !chain[*at].message.is_empty()))
             .unwrap_or(last),
     )
+}
+
+/// Whether it says less than its consequence. The ConnectException of Kafka Connect, which Debezium throws, says all.
+fn is_bland(throwable: &Throwable) -> bool {
+    BLAND.contains(&innermost(throwable)) && !throwable.class.starts_with("org.apache.kafka.connect.")
+}
+
+/// Whether it has a message of its own, and not the name of another class.
+fn says_more(throwable: &Throwable) -> bool {
+    !throwable.message.is_empty() && !throwable.message.split(": ").next().is_some_and(is_class)
 }
 
 /// The class without its package and the classes around it: Netty's is `Errors$NativeIoException`.
@@ -397,9 +290,7 @@ fn is_wrapper(throwable: &Throwable) -> bool {
         *wrapper == class
             && if begin.is_empty() {
                 // Without its own message, or with its cause's message: "java.io.IOException: disk full".
-                throwable.message.is_empty()
-                    || throwable.message.starts_with("Could not")
-                    || throwable.message.split(": ").next().is_some_and(is_class)
+                !says_more(throwable) || throwable.message.starts_with("Could not")
             } else {
                 throwable.message.starts_with(begin)
             }

@@ -17,11 +17,13 @@ pub(crate) mod job_outcome;
 mod json_log;
 mod known_failures;
 mod log;
+mod log_words;
 pub(crate) mod memory_limits;
 mod nodes;
 mod objects;
 mod observed;
 mod pods;
+mod python;
 mod recovered;
 mod scheduler;
 pub(crate) mod stage;
@@ -170,6 +172,9 @@ mod health_tests;
 mod image_tests;
 
 #[cfg(test)]
+mod log_layout_tests;
+
+#[cfg(test)]
 mod log_tests;
 
 #[cfg(test)]
@@ -177,6 +182,12 @@ mod note_tests;
 
 #[cfg(test)]
 mod object_tests;
+
+#[cfg(test)]
+mod service_tests;
+
+#[cfg(test)]
+mod template_tests;
 
 #[cfg(test)]
 mod verdict_tests;

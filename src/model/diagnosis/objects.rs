@@ -334,7 +334,7 @@ fn failed_create<'a>(events: &[&'a Event]) -> Option<(Option<Timestamp>, &'a str
 }
 
 /// Messages of the API server: needles, whether waiting cannot help, kind, hint.
-const REFUSALS: [(&str, bool, CauseKind, &str); 10] = [
+const REFUSALS: [(&str, bool, CauseKind, &str); 13] = [
     (
         "exceeded quota",
         false,
@@ -384,6 +384,25 @@ const REFUSALS: [(&str, bool, CauseKind, &str); 10] = [
         true,
         CauseKind::PodRefused,
         "the namespace's LimitRange refuses the size: change {memory}",
+    ),
+    (
+        "limit to request ratio per",
+        true,
+        CauseKind::PodRefused,
+        "the namespace's LimitRange refuses limits that are so much larger than requests: give closer ones in the Pod template",
+    ),
+    (
+        // Source: the API server's `ValidateResourceRequirements`.
+        "must be less than or equal to",
+        true,
+        CauseKind::PodRefused,
+        "a request is larger than its limit, which may be the default of the namespace's LimitRange: give both in the Pod template",
+    ),
+    (
+        "no PriorityClass with name",
+        true,
+        CauseKind::PodRefused,
+        "create the PriorityClass, or correct priorityClassName in the Pod template",
     ),
     (
         "service account",

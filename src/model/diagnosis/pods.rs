@@ -209,8 +209,10 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     let scheduled = condition(pod, "PodScheduled").filter(|c| c.status == "False")?;
     let who = who(pod, role);
     let said = scheduler::words(scheduled.message.as_deref().unwrap_or_default());
+    // Source: kube-scheduler's `handleBindingCycleError`, where a node fits and the Pod cannot be put on it.
+    let is_error = scheduled.reason.as_deref() == Some("SchedulerError");
     match scheduled.reason.as_deref() {
-        Some("Unschedulable") => {}
+        Some("Unschedulable" | "SchedulerError") => {}
         Some("SchedulingGated") => {
             let text = format!("{who} waits for a scheduling gate: {said}");
             return Some(Finding::Maybe(Note::new(text)));
@@ -235,9 +237,18 @@ fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, gra
     // The volume of a bound claim exists, but a scheduler that was disconnected from its API server sees it later: seen
     // with 1.34.
     let behind = said.contains("persistentvolume \"") && said.contains("not found");
-    let limit = if behind { grace.volume * 2 } else { grace.unschedulable };
+    let limit = if behind || is_error {
+        grace.volume * 2
+    } else {
+        grace.unschedulable
+    };
     let is_final = !preempting && !observed.has_leaving_pods() && older(since.map(|t| t.0), now, limit);
-    let mut cause = Cause::new(CauseKind::Unschedulable, format!("no node fits {who}: {said}"));
+    let title = if is_error {
+        format!("{who} cannot be put on a node: {said}")
+    } else {
+        format!("no node fits {who}: {said}")
+    };
+    let mut cause = Cause::new(CauseKind::Unschedulable, title);
     for (_, claim) in claims(observed, pod) {
         cause = cause.evidence(claim);
     }
@@ -324,7 +335,9 @@ fn waits(
                 CauseKind::ContainerConfig,
                 format!("{who} cannot be configured: {said}"),
             );
-            if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
+            if said.contains("subPath") {
+                cause.hint("the volume has no such folder, or does not answer: check subPath in the Pod template")
+            } else if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
                 let about = format!("the container that is refused is {}", container.name);
                 cause.evidence(about).hint(hint)
             } else {
@@ -333,7 +346,12 @@ fn waits(
                 )
             }
         }
-        "CreateContainerError" | "RunContainerError" | "PostStartHookError" => unstarted(&said),
+        "CreateContainerError" | "RunContainerError" => unstarted(&said),
+        "PostStartHookError" => {
+            let mut cause = unstarted(&said);
+            cause.hints = vec!["correct lifecycle.postStart of the container in the Pod template".to_owned()];
+            cause
+        }
         "CrashLoopBackOff" => {
             let end = container.last_state.as_ref()?.terminated.as_ref()?;
             // Source: containerd's reason is StartError, dockershim's was ContainerCannotRun.
@@ -430,6 +448,10 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
         cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
     } else if said.contains("list of registered CSI drivers") {
         cause.hint("the driver does not run on this node: see the Pods of its DaemonSet, often in kube-system")
+    } else if said.contains("secrets store objects") || said.contains("secrets-store.csi") {
+        cause.hint("the Secrets Store driver gets no secret: check the SecretProviderClass, and what its provider grants the service account")
+    } else if said.contains("mount.nfs") {
+        cause.hint("the file server does not let the node mount this path: check its address and its exports, and that the node has an NFS client")
     } else if said.contains("not found") || said.contains("references non-existent") {
         cause.hint("create the missing object, or correct its name in the Pod template or --mount CLAIM:PATH")
     } else {

@@ -6,6 +6,9 @@ use super::trace::one_line;
 
 const OTHER_ZONE: &str = "a claim's volume is in another zone or on another node than those that have room: add a node there, or use another claim";
 
+const TAINTS: &str = "kubectl describe nodes shows the taints: Kubernetes removes those of a fault (node.kubernetes.io/…) when it has passed, \
+     others need tolerations in the Pod template";
+
 /// The scheduler's message, without the part about preemption that it always adds.
 /// Source: `FitError.Error` of kube-scheduler.
 pub(super) fn words(said: &str) -> String {
@@ -20,7 +23,7 @@ pub(super) fn words(said: &str) -> String {
 }
 
 /// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
-const HINTS: [(&str, &str); 13] = [
+const HINTS: [(&str, &str); 20] = [
     (
         "Insufficient memory",
         "request less memory with {memory}, or add a node",
@@ -29,12 +32,9 @@ const HINTS: [(&str, &str); 13] = [
         "Insufficient cpu",
         "request less CPU, or lower --parallelism or raise --slots for fewer TaskManagers, or add a node",
     ),
-    (
-        // Newer schedulers do not name the taint.
-        "untolerated taint",
-        "kubectl describe nodes shows the taints: Kubernetes removes those of a fault (node.kubernetes.io/…) when it has passed, \
-         others need tolerations in the Pod template",
-    ),
+    // Newer schedulers do not name the taint, and those before 1.24 say it by the Pod.
+    ("untolerated taint", TAINTS),
+    ("the pod didn't tolerate", TAINTS),
     (
         "were unschedulable",
         "nodes are cordoned: kubectl get nodes shows which, and `kubectl uncordon NODE` makes it schedulable again",
@@ -46,6 +46,11 @@ const HINTS: [(&str, &str); 13] = [
     (
         "unbound immediate PersistentVolumeClaims",
         "a claim given with --mount CLAIM:PATH has no volume",
+    ),
+    (
+        // Source: the plugin VolumeBinding, which waits for what provides the volume.
+        "binding volumes",
+        "a claim given with --mount CLAIM:PATH gets no volume: kubectl describe pvc shows why",
     ),
     (
         "persistentvolumeclaim",
@@ -67,6 +72,27 @@ const HINTS: [(&str, &str); 13] = [
         "the Kubernetes cluster has no node that is ready: kubectl get nodes",
     ),
     ("Too many pods", "the nodes are full: add one"),
+    (
+        "topology spread constraints",
+        "the Pod template's topologySpreadConstraints leave no node: add one where there are fewer of these Pods, or set \
+         whenUnsatisfiable: ScheduleAnyway",
+    ),
+    (
+        "anti-affinity rules",
+        "a podAntiAffinity keeps the Pod off the nodes of other Pods: add a node, or only prefer other nodes in the Pod template",
+    ),
+    (
+        "match pod affinity rules",
+        "no node has the Pods beside which the Pod template's podAffinity wants this one",
+    ),
+    (
+        "free ports for the requested pod ports",
+        "another Pod has the node's port: remove hostPort and hostNetwork from the Pod template, or add a node",
+    ),
+    (
+        "max volume count",
+        "the nodes have as many volumes as they can attach: add a node",
+    ),
 ];
 
 /// How to fix the faults in a message of the scheduler.

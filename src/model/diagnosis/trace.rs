@@ -4,6 +4,8 @@ use super::json_log;
 
 /// Longest line that is kept, in characters.
 const LINE_CAP: usize = 2_000;
+/// Longest message of a throwable that is kept, in bytes: that of a Python function has its whole traceback.
+const MESSAGE_CAP: usize = 32_000;
 /// Longest text that goes into one sentence, in characters.
 const SENTENCE_CAP: usize = 600;
 
@@ -147,9 +149,19 @@ pub(super) fn records(log: &str) -> Vec<Record> {
     records
 }
 
-/// Lines of the JVM's launcher and of shells.
+/// Lines of the JVM's launcher, of a JVM that aborts, and of shells.
 fn is_plain_start(line: &str) -> bool {
-    line.starts_with("Error: ") || line.starts_with("[ERROR]") || line.starts_with("Error occurred ")
+    [
+        "Error: ",
+        "[ERROR]",
+        "Error occurred ",
+        "# A fatal error has been detected by the Java",
+        "# There is insufficient memory for the Java",
+        "Terminating due to java.lang.",
+        "Aborting due to java.lang.",
+    ]
+    .iter()
+    .any(|begin| line.starts_with(begin))
 }
 
 struct Head {
@@ -157,31 +169,52 @@ struct Head {
     message: String,
 }
 
-/// The head of a log4j record in the official image's pattern `%d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n`.
+/// The head of a record, in the layouts of Flink's `log4j-console.properties` (time, level, logger, message) and
+/// `logback-console.xml` (time, thread, level, logger, message), and in logback's own, which has no date.
 fn head(line: &str) -> Option<Head> {
-    let bytes = line.as_bytes();
-    let date = bytes.len() > 19
-        && bytes[..19].iter().enumerate().all(|(i, b)| match i {
-            4 | 7 => *b == b'-',
-            10 => matches!(b, b' ' | b'T'),
-            13 | 16 => *b == b':',
-            _ => b.is_ascii_digit(),
-        });
-    if !date {
+    let (dated, rest) = after_time(line)?;
+    let before = rest.split_once(" - ").map_or(rest, |(before, _)| before);
+    let level = before.split_whitespace().find(|word| is_level(word));
+    if level.is_none() && !dated {
         return None;
     }
-    // The bytes before byte 19 are ASCII.
-    let rest = line
-        .get(19..)?
-        .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '.' | 'Z' | '+' | ':'));
-    let rest = rest.trim_start();
-    let (word, rest) = rest.split_once(char::is_whitespace)?;
-    let level = Level::of(word.trim_matches(['[', ']']));
-    let message = rest.split_once(" - ").map_or(rest, |(_, message)| message);
+    let message = match (rest.split_once(" - "), level) {
+        (Some((_, message)), _) => message,
+        (None, Some(word)) => rest.split_once(word)?.1,
+        (None, None) => rest.split_once(char::is_whitespace)?.1,
+    };
     Some(Head {
-        level,
+        level: level.map_or(Level::Low, |word| Level::of(bare(word))),
         message: message.trim().to_owned(),
     })
+}
+
+/// The text after the time at the beginning of a line, and whether the time has a date.
+fn after_time(line: &str) -> Option<(bool, &str)> {
+    let line = line.strip_prefix('[').unwrap_or(line);
+    let begins = |text: &str, digits: &str| {
+        let same = |(b, of): (u8, u8)| if of == b'0' { b.is_ascii_digit() } else { b == of };
+        text.len() >= digits.len() && text.bytes().zip(digits.bytes()).all(same)
+    };
+    // What was compared is ASCII.
+    let dated = begins(line, "0000-00-00") || begins(line, "0000/00/00");
+    let time = if dated {
+        line[10..].strip_prefix([' ', 'T'])?
+    } else {
+        line
+    };
+    let rest = begins(time, "00:00:00").then(|| &time[8..])?;
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, ',' | '.' | 'Z' | '+' | ':' | ']'));
+    Some((dated, rest.trim_start()))
+}
+
+fn bare(word: &str) -> &str {
+    word.trim_matches(['[', ']', ':'])
+}
+
+fn is_level(word: &str) -> bool {
+    let level = bare(word);
+    Level::of(level) > Level::Low || matches!(level, "INFO" | "DEBUG" | "TRACE")
 }
 
 fn finish(records: &mut Vec<Record>, head: Option<Head>, lines: &mut Vec<String>) {
@@ -232,39 +265,65 @@ fn chain(lines: &[String]) -> Vec<Throwable> {
                 last.frames.push(frame_of(frame));
             }
             in_message = false;
-        } else if text.starts_with("... ") && text.ends_with("more") {
+        } else if text
+            .strip_prefix("... ")
+            .is_some_and(|left_out| left_out.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            // "... 12 more", in logback "... 12 common frames omitted".
             in_message = false;
         } else if let Some(cause) = text.strip_prefix("Caused by: ") {
             // Indented ones are the causes of suppressed throwables.
             in_message = !indented
-                && throwable(cause).is_some_and(|found| {
-                    chain.push(found);
-                    true
-                });
+                && throwable(cause)
+                    .or_else(|| without_package(cause))
+                    .is_some_and(|found| {
+                        chain.push(found);
+                        true
+                    });
         } else if text.starts_with("Suppressed: ") || text.starts_with("[CIRCULAR REFERENCE") {
             in_message = false;
-        } else if let Some(found) = (!indented).then(|| outermost(text)).flatten() {
-            let framed = lines[at + 1..]
-                .iter()
-                .take(8)
-                .any(|next| next.trim_start().starts_with("at ") || next.starts_with("Caused by: "));
-            if framed || looks_thrown(&found.class) {
-                // A new trace, unless this line is part of a message that quotes a throwable.
-                if !in_message || framed {
-                    chain.clear();
-                    chain.push(found);
-                    in_message = true;
-                }
+        } else if let Some(found) = (!indented).then(|| outermost(text)).flatten().filter(|found| {
+            let framed = is_framed(&lines[at + 1..]);
+            // Part of a message is a line that quotes a throwable, and in that of a cause also one that quotes a trace.
+            if in_message {
+                framed && chain.len() == 1
+            } else {
+                framed || looks_thrown(&found.class)
             }
+        }) {
+            chain.clear();
+            chain.push(found);
+            in_message = true;
+        } else if at == 0
+            && let Some(found) = after_words(text).filter(|_| is_framed(&lines[1..]))
+        {
+            chain.push(found);
+            in_message = true;
         } else if in_message
             && !text.is_empty()
-            && let Some(last) = chain.last_mut().filter(|last| last.message.len() < LINE_CAP)
+            && let Some(last) = chain.last_mut().filter(|last| last.message.len() < MESSAGE_CAP)
         {
             last.message.push('\n');
             last.message.push_str(text);
         }
     }
     chain
+}
+
+/// Whether the lines after a throwable are of a trace.
+fn is_framed(after: &[String]) -> bool {
+    after
+        .iter()
+        .take(8)
+        .any(|next| next.trim_start().starts_with("at ") || next.starts_with("Caused by: "))
+}
+
+/// The throwable after the words of a record, where Flink up to 1.15 begins the trace of a failed task: `… with failure cause:
+/// a.b.C: message`.
+fn after_words(text: &str) -> Option<Throwable> {
+    let ends = text.match_indices(": ").map(|(at, _)| at + 2);
+    ends.filter_map(|at| throwable(&text[at..]))
+        .find(|found| looks_thrown(&found.class))
 }
 
 /// `Exception in thread "main" a.b.C: message` or `a.b.C: message`.
@@ -282,9 +341,39 @@ fn throwable(text: &str) -> Option<Throwable> {
         Some((class, message)) => (class, message),
         None => (text.trim_end().trim_end_matches(':'), ""),
     };
+    // Hadoop's has the class of the other side: `RemoteException(a.b.C): message`.
+    let sent = class.strip_suffix(')').and_then(|class| class.split_once('('));
+    let class = sent.filter(|(own, _)| is_class(own)).map_or(class, |(_, sent)| sent);
+    // What Flink sends between processes is in this class, with the class and the message of the original as its message.
+    if class.ends_with(".SerializedThrowable")
+        && let Some(original) = throwable(message).filter(|original| looks_thrown(&original.class))
+    {
+        return Some(original);
+    }
+    let message = match message.trim() {
+        // Of log4j, where there is no message.
+        "null" => "",
+        message => message,
+    };
     is_class(class).then(|| Throwable {
         class: class.to_owned(),
-        message: message.trim().to_owned(),
+        message: message.to_owned(),
+        frames: Vec::new(),
+    })
+}
+
+/// A cause whose class prints itself without its package: `GSSException: no ticket` of the JDK, and those that Thrift has
+/// generated, as Hive's `MetaException(message:no table)`.
+fn without_package(text: &str) -> Option<Throwable> {
+    let of_thrift = text.split_once("(message:");
+    let (class, message) = of_thrift.or_else(|| text.split_once(": ")).unwrap_or((text, ""));
+    let is_exception = looks_thrown(class) && class.chars().all(char::is_alphanumeric);
+    is_exception.then(|| Throwable {
+        class: class.to_owned(),
+        message: message
+            .trim_end_matches(|c: char| of_thrift.is_some() && c == ')')
+            .trim()
+            .to_owned(),
         frames: Vec::new(),
     })
 }

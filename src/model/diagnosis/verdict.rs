@@ -25,10 +25,8 @@ pub(crate) fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Ver
     }
     match objects::job_end(observed) {
         Some(JobEnd::Failed { reason, message }) => {
-            return failed(with_taskmanagers(
-                observed,
-                objects::job_failed(observed, &reason, &message),
-            ));
+            let cause = objects::job_failed(observed, &reason, &message);
+            return failed(with_taskmanagers(observed, cause, now));
         }
         Some(JobEnd::Complete) => return completed(observed),
         None => {}
@@ -36,7 +34,7 @@ pub(crate) fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Ver
     let mut notes = Vec::new();
     for finding in findings(observed, now, grace) {
         match finding {
-            Finding::Final(cause) => return failed(cause),
+            Finding::Final(cause) => return failed(behind(observed, cause, now)),
             Finding::Maybe(note) => notes.push(note),
         }
     }
@@ -97,7 +95,7 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
         exits::log_of(observed, Role::JobManager)
     };
     let cause = cause.log_of(log);
-    Some(failed(with_taskmanagers(observed, cause)))
+    Some(failed(with_taskmanagers(observed, cause, now)))
 }
 
 pub(super) fn subject(job: &JobOverview) -> String {
@@ -110,7 +108,7 @@ pub(super) fn subject(job: &JobOverview) -> String {
 
 /// Adds the ends of TaskManagers to a failed job: they are often the cause, and the JobManager's log only reports a
 /// lost connection.
-fn with_taskmanagers(observed: &Observed, mut cause: Cause) -> Cause {
+fn with_taskmanagers(observed: &Observed, mut cause: Cause, now: Timestamp) -> Cause {
     for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
         let pod = pods::who(end.pod, Role::TaskManager);
         if end.is_oom() {
@@ -120,6 +118,20 @@ fn with_taskmanagers(observed: &Observed, mut cause: Cause) -> Cause {
         } else if end.state.exit_code != 0 {
             cause = cause.evidence(format!("{pod} ended with exit code {}", end.state.exit_code));
         }
+    }
+    behind(observed, cause, now)
+}
+
+/// A cause with the fault of the TaskManagers that may be behind it, unless it is one.
+fn behind(observed: &Observed, mut cause: Cause, now: Timestamp) -> Cause {
+    let is_theirs = cause.log_of.as_ref().is_some_and(|of| of.role == Role::TaskManager);
+    if !is_theirs {
+        let grace = impatient();
+        let mut faults = taskmanagers(observed, now, &grace).chain(displaced(observed, now, &grace));
+        cause.of_taskmanagers = faults.find_map(|fault| match fault {
+            Finding::Final(fault) => Some(Box::new(fault)),
+            Finding::Maybe(_) => None,
+        });
     }
     cause
 }
@@ -219,7 +231,13 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
         "local ephemeral storage limit",
         "Usage of EmptyDir volume",
     ];
-    let hint = if own_limit.iter().any(|words| last.contains(words)) {
+    // Names may contain any words.
+    let why = last.split_once(" was removed: ").map_or(last.as_str(), |(_, why)| why);
+    let hint = if why.contains("reempt") {
+        "a Pod of higher priority took its place: give the Pod template a priorityClassName, or add a node"
+    } else if why.starts_with("DeletionByPodGC") {
+        "its node is gone, as a spot node that was taken back: kubectl get nodes shows those that are left"
+    } else if own_limit.iter().any(|words| last.contains(words)) {
         "the Pod writes more than it may: raise ephemeralStorage of the role's resource, or the emptyDir's sizeLimit, in the file, \
          or mount a claim where RocksDB keeps its files (io.tmp.dirs) with --mount CLAIM:PATH"
     } else {
@@ -232,9 +250,9 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     Some(Finding::of(cause, times >= grace.displaced))
 }
 
-/// All apparent faults of the objects, in the order of the verdict, including transient ones.
-pub(super) fn suspicions(observed: &Observed, now: Timestamp) -> Vec<Cause> {
-    let impatient = Grace {
+/// With which each fault is final that is not known to pass.
+fn impatient() -> Grace {
+    Grace {
         unschedulable: SignedDuration::ZERO,
         refused: SignedDuration::ZERO,
         volume: SignedDuration::ZERO,
@@ -243,8 +261,12 @@ pub(super) fn suspicions(observed: &Observed, now: Timestamp) -> Vec<Cause> {
         taskmanager_ends: 1,
         displaced: 1,
         ..Grace::default()
-    };
-    findings(observed, now, &impatient)
+    }
+}
+
+/// All apparent faults of the objects, in the order of the verdict, including transient ones.
+pub(super) fn suspicions(observed: &Observed, now: Timestamp) -> Vec<Cause> {
+    findings(observed, now, &impatient())
         .map(|finding| match finding {
             Finding::Final(cause) => cause,
             Finding::Maybe(note) => note

@@ -5,11 +5,12 @@ use crate::model::diagnosis::CauseKind;
 
 /// The failure of a library that is on the class path twice: two class loaders have its classes.
 pub(super) const TWICE: KnownFailure = KnownFailure {
-    // Source: HotSpot's `SystemDictionary`, and Kafka's `Utils.newInstance`.
+    // Source: HotSpot's `SystemDictionary`, Kafka's `Utils.newInstance`, and Flink's `FactoryUtil`.
     kind: CauseKind::Libraries,
     when: &[
         &["LinkageError", "loader constraint violation"],
         &["is not an instance of org.apache.kafka."],
+        &["Multiple factories for identifier"],
     ],
     hints: &[
         "the library is twice on the class path, in the program's jar and in /opt/flink/lib: remove it from one of them",

@@ -2,6 +2,7 @@
 
 mod class_loaders;
 mod running;
+mod services;
 mod state;
 mod storage;
 
@@ -9,9 +10,16 @@ use super::CauseKind;
 
 /// Kind and hints for a failure whose classes and messages, deepest first, are `text`: those of the first matching row.
 pub(super) fn look_up(text: &str) -> (Option<CauseKind>, Vec<String>) {
-    let mut rows = [state::STATE, PROGRAM, storage::STORAGE, running::RUNNING, OTHERS]
-        .into_iter()
-        .flatten();
+    let mut rows = [
+        state::STATE,
+        PROGRAM,
+        storage::STORAGE,
+        services::SERVICES,
+        running::RUNNING,
+        OTHERS,
+    ]
+    .into_iter()
+    .flatten();
     let twice = class_loaders::is_cast_to_itself(text).then_some(&class_loaders::TWICE);
     twice
         .or_else(|| {
@@ -50,6 +58,14 @@ const PROGRAM: &[KnownFailure] = &[
         hints: &[
             "the image lacks the plugin for this scheme: put the jar from /opt/flink/opt under /opt/flink/plugins, or name \
              it in the variable ENABLE_BUILT_IN_PLUGINS",
+        ],
+    },
+    KnownFailure {
+        // Source: the official image's docker-entrypoint.sh.
+        kind: CauseKind::FileSystemPlugin,
+        when: &[&["Plugin ", "does not exist. Exiting"]],
+        hints: &[
+            "ENABLE_BUILT_IN_PLUGINS names a jar that is not in /opt/flink/opt of this image: the version in its name must be that of --image",
         ],
     },
     KnownFailure {
@@ -297,6 +313,7 @@ const PROGRAM: &[KnownFailure] = &[
         when: &[
             &["Could not find any", "factory for identifier"],
             &["Could not find any", "factory that can handle url"],
+            &["Could not find any factories that implement"],
             &["Could not find a suitable table factory"],
             &["No suitable driver"],
         ],
@@ -421,7 +438,10 @@ const OTHERS: &[KnownFailure] = &[
     KnownFailure {
         // Source: Flink's `TaskExecutor`.
         kind: CauseKind::Unregistered,
-        when: &[&["Could not register at the ResourceManager within"]],
+        when: &[
+            &["Could not register at the ResourceManager within"],
+            &["Could not connect to BlobServer"],
+        ],
         hints: &[
             "the TaskManager did not reach the JobManager: a NetworkPolicy, a missing Service, a name server that does not answer or another \
              Flink version in the image is the usual cause",
@@ -444,6 +464,9 @@ const OTHERS: &[KnownFailure] = &[
             &["the remote task manager has been lost"],
             &["Connection unexpectedly closed by remote task manager"],
             &["LocalTransportException", "(connection to '"],
+            &["LocalTransportException", "Sending the partition request to"],
+            // Source: Flink's `PekkoRpcActor` and `AkkaRpcActor`.
+            &["RecipientUnreachableException", "/rpc/taskmanager_"],
             // Source: `TaskExecutor.onStop`: its Pod was ended, as when its node is drained.
             &["The TaskExecutor is shutting down"],
             &["Heartbeat of TaskManager"],
@@ -455,25 +478,11 @@ const OTHERS: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
-        kind: CauseKind::StateTooLarge,
-        when: &[&["maximum permitted memory-backed state"]],
-        hints: &[
-            "checkpoints are kept in the JobManager's memory and outgrow it: set their folder with --checkpoint-dir",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::CheckpointTimeout,
-        when: &[&["Checkpoint expired before completing"]],
-        hints: &[
-            "give checkpoints more time with -D execution.checkpointing.timeout, or let barriers overtake records with -D \
-             execution.checkpointing.unaligned.enabled=true",
-        ],
-    },
-    KnownFailure {
         kind: CauseKind::CheckpointsFailing,
         when: &[&["Exceeded checkpoint tolerable failure threshold"]],
         hints: &["why a checkpoint failed is in the log: kubectl flink logs NAME --grep checkpoint"],
     },
+    services::UNREACHABLE,
     // The most general row: any other exception in main().
     KnownFailure {
         kind: CauseKind::MainThrows,

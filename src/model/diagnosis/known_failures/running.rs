@@ -14,6 +14,9 @@ pub(super) const RUNNING: &[KnownFailure] = &[
             &["KerberosAuthException"],
             &["LoginException", "Unable to obtain password from user"],
             &["LoginException", "Unable to obtain Principal Name"],
+            &["GSSException: "],
+            &["KrbException: "],
+            &["HDFS_DELEGATION_TOKEN"],
         ],
         hints: &[
             "Kerberos: name the principal and its keytab, as the Pods see it, with -D security.kerberos.login.principal and \
@@ -98,6 +101,15 @@ pub(super) const RUNNING: &[KnownFailure] = &[
         ],
     },
     KnownFailure {
+        // Source: Flink's `Task.TaskCancelerWatchDog`.
+        kind: CauseKind::TaskManagerEnded,
+        when: &[&["Task did not exit gracefully within"]],
+        hints: &[
+            "the program's code did not end when its task was canceled, so Flink ended the process: let its calls end when they are interrupted, or \
+             raise -D task.cancellation.timeout",
+        ],
+    },
+    KnownFailure {
         // Source: Flink's `MemoryManager`.
         kind: CauseKind::OutOfMemory,
         when: &[&["MemoryAllocationException"], &["MemoryReservationException"]],
@@ -117,6 +129,21 @@ pub(super) const RUNNING: &[KnownFailure] = &[
         hints: &[
             "raise -D pekko.framesize=104857600b for both roles (akka.framesize before Flink 1.18)",
             "state that is in the message, as operator state is without --checkpoint-dir, makes it large",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StateTooLarge,
+        when: &[&["maximum permitted memory-backed state"]],
+        hints: &[
+            "checkpoints are kept in the JobManager's memory and outgrow it: set their folder with --checkpoint-dir",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::CheckpointTimeout,
+        when: &[&["Checkpoint expired before completing"]],
+        hints: &[
+            "give checkpoints more time with -D execution.checkpointing.timeout, or let barriers overtake records with -D \
+             execution.checkpointing.unaligned.enabled=true",
         ],
     },
 ];

@@ -6,6 +6,15 @@ use crate::model::diagnosis::CauseKind;
 /// Specific rows come before general ones.
 pub(super) const STATE: &[KnownFailure] = &[
     KnownFailure {
+        // Source: `DefaultCompletedCheckpointStore` and `DefaultJobGraphStore`.
+        kind: CauseKind::StorageAccess,
+        when: &[&["retrieved state handle is broken"]],
+        hints: &[
+            "the ConfigMaps of high availability name a file that is not in its storage directory any more: bring the file back, or start again from a \
+             savepoint, which kubectl flink savepoint list NAME shows",
+        ],
+    },
+    KnownFailure {
         kind: CauseKind::SavepointIncompatible,
         when: &[
             &["Cannot map checkpoint/savepoint state for operator"],

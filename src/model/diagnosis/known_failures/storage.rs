@@ -17,6 +17,15 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         hints: &["set the folders of the state: --checkpoint-dir and --savepoint-dir"],
     },
     KnownFailure {
+        kind: CauseKind::FileSystemPlugin,
+        // Source: Hadoop's `FileSystem.getFileSystemClass`. Iceberg, Hudi, Delta and Hive open paths by Hadoop.
+        when: &[&["No FileSystem for scheme"]],
+        hints: &[
+            "Hadoop opens this path for a library, and Flink's plugins are none of Hadoop's: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
+             /opt/flink/lib of --image, or let the library use a client of its own (io-impl of Iceberg)",
+        ],
+    },
+    KnownFailure {
         kind: CauseKind::StorageAccess,
         // Linux's ENOSPC and EDQUOT.
         when: &[&["No space left on device"], &["Disk quota exceeded"]],
@@ -38,6 +47,50 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         kind: CauseKind::ExternalRights,
         when: &[&["RequestTimeTooSkewed"], &["Clock skew too great"]],
         hints: &["the clock of the Pod's node is wrong: set it by NTP, or keep the Pods off this node"],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Words of AWS's clients, and of S3's answers to a request that is for another region.
+        when: &[
+            &["Unable to find a region via the region provider chain"],
+            &["Unable to load region from any of the providers"],
+            &["AuthorizationHeaderMalformed"],
+            &["must be addressed using the specified endpoint"],
+        ],
+        hints: &[
+            "the region of the bucket is not set, or is another: --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Words of AWS's clients, version 1 and 2.
+        when: &[
+            &["Timeout waiting for connection from pool"],
+            &["Acquire operation took longer than the configured maximum time"],
+        ],
+        hints: &[
+            "all connections to the object store are in use: raise -D s3.connection.maximum (fs.s3a.connection.maximum)",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Source: HDFS's `FSNamesystem`, `BlockManager` and `StandbyState`.
+        when: &[
+            &["ame node is in safe mode"],
+            &["could only be", "datanode(s) running"],
+            &["is not supported in state standby"],
+        ],
+        hints: &[
+            "HDFS takes no writes: its NameNode is in safe mode or on standby, or the Pods reach no DataNode that has room",
+        ],
+    },
+    KnownFailure {
+        kind: CauseKind::StorageAccess,
+        // Linux's EMFILE.
+        when: &[&["Too many open files"]],
+        hints: &[
+            "limit what RocksDB opens with -D state.backend.rocksdb.files.open=5000, use fewer --slots, or raise the limit of the nodes' container runtime",
+        ],
     },
     KnownFailure {
         kind: CauseKind::StorageAccess,
@@ -65,6 +118,14 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["Unable to load credentials"],
             &["No AWS Credentials"],
             &["AccessDeniedException", ".core.windows.net"],
+            // Source: Azure's and Google's services, and their clients in Hadoop.
+            &["AuthorizationPermissionMismatch"],
+            &["AuthorizationFailure", "azure"],
+            &["AuthenticationFailed", "azure"],
+            &["Configuration property", ".core.windows.net not found"],
+            &["does not have storage."],
+            &["default credentials were not found"],
+            &["Application Default Credentials are not available"],
         ],
         hints: &[
             "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
@@ -96,6 +157,12 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["Access denied for user '"],
             &["Login failed for user '"],
             &["ORA-01017"],
+            // Of HTTP, of Iceberg's catalogs, and of Pulsar.
+            &["401 Unauthorized"],
+            &["403 Forbidden"],
+            &["org.apache.iceberg.exceptions.NotAuthorizedException"],
+            &["org.apache.iceberg.exceptions.ForbiddenException"],
+            &["PulsarClientException$Auth"],
         ],
         hints: &[
             "correct the credentials in the program's arguments and -D settings, or give the user that they name the right",
@@ -118,6 +185,8 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["Failed to create directory"],
             &["Mkdirs failed to create"],
             &["Could not create the directory"],
+            // Source: `FileSystemJobResultStore`, of the storage of high availability.
+            &["base directory of the JobResultStore isn't accessible"],
         ],
         hints: &[
             "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
