@@ -267,6 +267,16 @@ pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
 }
 
 #[cfg(test)]
+impl ServerInfo {
+    pub(crate) fn example() -> Self {
+        Self {
+            server: "https://api.example".to_owned(),
+            context: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -278,11 +288,7 @@ mod tests {
 
     #[test]
     fn another_authority_is_no_hint_for_a_certificate_that_has_expired() {
-        let at = ServerInfo {
-            server: "https://api.example".to_owned(),
-            context: None,
-        };
-        let target = Target::collection("list", JOBS, None);
+        let (at, target) = (ServerInfo::example(), Target::collection("list", JOBS, None));
         let hints = |fault: CertificateError| {
             let error = rustls::Error::InvalidCertificate(fault);
             of_transport(&target, &at, &error).hints.join(" ")
