@@ -236,18 +236,7 @@ pub(crate) fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
 }
 
 /// Kinds that users of kubectl put before names, or in place of them.
-const KINDS: [&str; 10] = [
-    "cluster",
-    "clusters",
-    "all",
-    "pod",
-    "pods",
-    "job",
-    "jobs",
-    "flinkdeployment",
-    "flinkdeployments",
-    "savepoints",
-];
+const KINDS: &str = "cluster clusters all pod pods job jobs flinkdeployment flinkdeployments savepoints";
 
 pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let verb = if names.len() == 1 {
@@ -258,7 +247,7 @@ pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     let text = format!("there {verb} {} in namespace {namespace:?}", quoted.join(", "));
     let error = names.iter().take(1).fold(Error::not_found(text), Error::absent);
-    match names.iter().find(|name| KINDS.contains(name)) {
+    match names.iter().find(|name| KINDS.split(' ').any(|kind| kind == **name)) {
         Some(kind) => error.hint(format!(
             "{kind} was read as a name: commands take the names of clusters, without a kind"
         )),
