@@ -4,7 +4,6 @@
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use serde_json::Value;
 
-use crate::model::diagnosis::Severity;
 use crate::operations::doctor::Finding;
 
 const CHECK: &str = "pod security";
@@ -22,8 +21,7 @@ pub(crate) fn pod_security(namespace: &Value) -> Finding {
             CHECK,
             format!("the namespace enforces {level}, which the Pods of `create` pass"),
         ),
-        Some(level) => Finding::new(
-            Severity::Notice,
+        Some(level) => Finding::notice(
             CHECK,
             format!("the namespace enforces {level:?}, a level that is not known"),
         ),
@@ -48,7 +46,7 @@ pub(crate) fn broken(role: &str, level: &str, template: &PodTemplateSpec) -> Opt
         broken.join(", ")
     );
     Some(
-        Finding::new(Severity::Critical, CHECK, text)
+        Finding::critical(CHECK, text)
             .hint("`kubectl flink edit NAME` changes spec.podTemplate before the Pods are replaced"),
     )
 }
@@ -132,6 +130,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::diagnosis::Severity;
 
     #[test]
     fn a_level_that_is_not_known_is_not_ok() {
