@@ -18,7 +18,6 @@ use crate::output::{Format, Line, terminal};
 #[command(after_help = "Examples:\n  kubectl flink events demo -w")]
 pub(crate) struct EventsArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
     table: TableArgs,

@@ -30,7 +30,6 @@ const AROUND: usize = 5;
     kubectl flink profile demo --jobmanager --duration 10s -o jobmanager.html")]
 pub(crate) struct ProfileArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// ID of a vertex, or a part of its name [default: the busiest]
     #[arg(value_name = "VERTEX", conflicts_with = "process")]
