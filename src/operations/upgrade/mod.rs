@@ -39,7 +39,7 @@ use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::savepoint::{self, Wait};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::engine::UpgradeEngine;
-use crate::operations::upgrade::plan::{NoPlan, Plan};
+use crate::operations::upgrade::plan::Plan;
 use crate::progress;
 
 pub(crate) use restore_point::retained;
@@ -217,7 +217,7 @@ pub(crate) async fn carry_out(
     };
     let plan = match made {
         Ok(plan) => plan,
-        Err(NoPlan::NothingDiffers(objects)) => {
+        Err(objects) => {
             progress::note(&format!("{name} is up to date"));
             let result = handle.result(Outcome::Unchanged);
             return Ok(Report::cluster(result, objects.all(), how.dry_run));
