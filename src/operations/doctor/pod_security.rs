@@ -103,20 +103,14 @@ fn restricted(spec: &PodSpec) -> Vec<&'static str> {
         let profile = own.or(pod.and_then(|pod| pod.seccomp_profile.as_ref()));
         !profile.is_some_and(|profile| matches!(profile.type_.as_str(), "RuntimeDefault" | "Localhost"))
     };
+    let is_root = !in_user_namespace && containers(spec).any(may_be_root);
+    let seccomp = "no seccompProfile RuntimeDefault or Localhost";
+    let capabilities = containers(spec).any(keeps_capabilities);
     named([
-        (
-            !in_user_namespace && containers(spec).any(may_be_root),
-            "runAsNonRoot != true",
-        ),
+        (is_root, "runAsNonRoot != true"),
         (containers(spec).any(may_escalate), "allowPrivilegeEscalation != false"),
-        (
-            containers(spec).any(keeps_capabilities),
-            "capabilities.drop without ALL",
-        ),
-        (
-            containers(spec).any(without_seccomp),
-            "no seccompProfile RuntimeDefault or Localhost",
-        ),
+        (capabilities, "capabilities.drop without ALL"),
+        (containers(spec).any(without_seccomp), seccomp),
     ])
 }
 
