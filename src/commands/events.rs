@@ -25,13 +25,7 @@ pub(crate) struct EventsArgs {
     #[arg(short, long)]
     watch: bool,
     /// Only Events of this type
-    #[arg(
-        long = "type",
-        visible_alias = "types",
-        value_enum,
-        value_name = "TYPE",
-        ignore_case = true
-    )]
+    #[arg(long = "type", visible_alias = "types", value_name = "TYPE", ignore_case = true)]
     kind: Option<EventType>,
 }
 

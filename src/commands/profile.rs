@@ -35,12 +35,7 @@ pub(crate) struct ProfileArgs {
     #[arg(value_name = "VERTEX", conflicts_with = "process")]
     vertex: Option<String>,
     /// Threads of the vertex that count
-    #[arg(
-        long = "type",
-        value_name = "THREADS",
-        default_value = "full",
-        conflicts_with = "process"
-    )]
+    #[arg(long = "type", default_value = "full", conflicts_with = "process")]
     threads: Threads,
     /// Profile the JobManager
     #[arg(long, group = "process")]
