@@ -9,217 +9,60 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::model::nearest::nearest;
 
 /// Commands of the others, and what to use here.
-const COMMANDS: &[(&[&str], &str)] = &[
-    (
-        &["describe", "info", "show", "inspect"],
-        "`kubectl flink status NAME` shows a cluster, and `kubectl flink why NAME` explains what is wrong with it",
-    ),
-    (
-        &["rollout"],
-        "`kubectl flink wait`, `history`, `rollback`, `restart`, `suspend` and `resume` are commands of their own",
-    ),
-    (
-        &["undo"],
-        "`kubectl flink rollback NAME` goes back to an earlier revision",
-    ),
-    (
-        &["install", "submit", "run-application", "start", "new"],
-        "`kubectl flink create NAME` starts a new cluster, and `kubectl flink resume NAME` one that was stopped",
-    ),
-    (
-        &["uninstall", "remove", "rm", "destroy"],
-        "`kubectl flink delete NAME` deletes a cluster",
-    ),
-    (
-        &["kill", "terminate"],
-        "`kubectl flink cancel NAME` ends the job without a savepoint",
-    ),
-    (
-        &["pause"],
-        "`kubectl flink suspend NAME` stops the job with a savepoint until `kubectl flink resume NAME`",
-    ),
-    (&["unpause"], "`kubectl flink resume NAME` starts a suspended cluster"),
-    (
-        &["port-forward", "proxy", "dashboard", "open"],
-        "`kubectl flink ui NAME` forwards Flink's REST and web UI to this machine",
-    ),
-    (
-        &["exec", "attach", "cp", "debug", "shell"],
-        "`kubectl flink status NAME` shows the Pods; `kubectl exec`, `attach`, `cp` and `debug` take their names",
-    ),
-    (
-        &["patch", "replace", "update", "modify"],
-        "`kubectl flink upgrade NAME`, `set` and `edit` change a cluster",
-    ),
-    (
-        &["autoscale", "rescale"],
-        "`kubectl flink scale NAME -p N` changes the parallelism",
-    ),
-    (
-        &["watch"],
-        "`kubectl flink list -w` and `kubectl flink status NAME -w` watch",
-    ),
-    (&["ps"], "`kubectl flink list` lists clusters"),
-    (
-        &["savepoints"],
-        "`kubectl flink savepoint list NAME` lists the savepoints of a cluster",
-    ),
-    (
-        &["checkpoints"],
-        "`kubectl flink status NAME` shows the checkpoints of a job",
-    ),
-    (
-        &["revisions", "revision"],
-        "`kubectl flink history NAME` lists the revisions of a cluster",
-    ),
-    (&["log"], "`kubectl flink logs NAME` prints logs"),
-    (
-        &["template", "lint", "render"],
-        "`kubectl flink create NAME … --dry-run=client -o yaml` prints the resources",
-    ),
-    (
-        &["explain", "api-resources"],
-        "`kubectl flink COMMAND --help` describes a command, and docs/operator.md the fields of a file",
-    ),
-    (
-        &["cluster-info", "auth"],
-        "`kubectl flink doctor` checks the connection and your rights",
-    ),
-    (
-        &["label", "annotate"],
-        "`kubectl label` and `kubectl annotate` take the Job NAME-master",
-    ),
-    (
-        &["push"],
-        "`kubectl flink image build --push REPOSITORY` pushes an image",
-    ),
-];
+const COMMANDS: &str = "\
+describe info show inspect: `kubectl flink status NAME` shows a cluster, and `kubectl flink why NAME` explains what is wrong with it
+rollout: `kubectl flink wait`, `history`, `rollback`, `restart`, `suspend` and `resume` are commands of their own
+undo: `kubectl flink rollback NAME` goes back to an earlier revision
+install submit run-application start new: `kubectl flink create NAME` starts a new cluster, and `kubectl flink resume NAME` one that was stopped
+uninstall remove rm destroy: `kubectl flink delete NAME` deletes a cluster
+kill terminate: `kubectl flink cancel NAME` ends the job without a savepoint
+pause: `kubectl flink suspend NAME` stops the job with a savepoint until `kubectl flink resume NAME`
+unpause: `kubectl flink resume NAME` starts a suspended cluster
+port-forward proxy dashboard open: `kubectl flink ui NAME` forwards Flink's REST and web UI to this machine
+exec attach cp debug shell: `kubectl flink status NAME` shows the Pods; `kubectl exec`, `attach`, `cp` and `debug` take their names
+patch replace update modify: `kubectl flink upgrade NAME`, `set` and `edit` change a cluster
+autoscale rescale: `kubectl flink scale NAME -p N` changes the parallelism
+watch: `kubectl flink list -w` and `kubectl flink status NAME -w` watch
+ps: `kubectl flink list` lists clusters
+savepoints: `kubectl flink savepoint list NAME` lists the savepoints of a cluster
+checkpoints: `kubectl flink status NAME` shows the checkpoints of a job
+revisions revision: `kubectl flink history NAME` lists the revisions of a cluster
+log: `kubectl flink logs NAME` prints logs
+template lint render: `kubectl flink create NAME … --dry-run=client -o yaml` prints the resources
+explain api-resources: `kubectl flink COMMAND --help` describes a command, and docs/operator.md the fields of a file
+cluster-info auth: `kubectl flink doctor` checks the connection and your rights
+label annotate: `kubectl label` and `kubectl annotate` take the Job NAME-master
+push: `kubectl flink image build --push REPOSITORY` pushes an image
+";
 
-/// Flags of the others: the commands here (none: all of them), the flags, and what to use.
-const FLAGS: &[(&[&str], &[&str], &str)] = &[
-    (
-        &["apply"],
-        &["-k", "--kustomize"],
-        "`kubectl kustomize DIR | kubectl flink apply -f -`",
-    ),
-    (
-        &["create"],
-        &["-k", "--kustomize"],
-        "`kubectl kustomize DIR | kubectl flink create -f -`",
-    ),
-    (
-        &["create"],
-        &[
-            "--affinity",
-            "--configmap",
-            "--env-from",
-            "--node-selector",
-            "--pod-template",
-            "--toleration",
-            "--tolerations",
-            "--volume",
-        ],
-        "the podTemplate of a FlinkDeployment sets it: -f FILE, see docs/operator.md",
-    ),
-    (
-        &["create"],
-        &["--conf", "--config", "--flink-conf", "--flink-config"],
-        "-D KEY=VALUE sets a key, and spec.flinkConfiguration of a FlinkDeployment many: -f FILE",
-    ),
-    (
-        &["create"],
-        &["--set", "--values"],
-        "`helm template RELEASE CHART | kubectl flink create -f -`",
-    ),
-    (
-        &["create", "upgrade", "run"],
-        &["-c", "--class"],
-        "--job-class CLASS names the entry class",
-    ),
-    (
-        &["create", "upgrade"],
-        &["--memory", "--cpu"],
-        "--jobmanager-memory, --taskmanager-memory, --jobmanager-cpu and --taskmanager-cpu",
-    ),
-    (
-        &["upgrade"],
-        &["-i", "--install"],
-        "`kubectl flink apply -f FILE` creates a cluster or changes it",
-    ),
-    (
-        &["upgrade"],
-        &["--set", "--values"],
-        "each setting has a flag, such as --image, -p and -D; -f FILE takes a FlinkDeployment",
-    ),
-    (
-        &["upgrade"],
-        &["--atomic", "--rollback-on-failure"],
-        "an upgrade that fails is rolled back automatically",
-    ),
-    (
-        &["rollback"],
-        &["--revision"],
-        "--to-revision N is the revision to go back to",
-    ),
-    (
-        &["create", "run", "scale", "upgrade"],
-        &["--replicas"],
-        "-p N is the parallelism; there are as many TaskManagers as it needs",
-    ),
-    (
-        &["resume"],
-        &["-p", "--parallelism", "--image", "--env", "-D", "-f", "--filename"],
-        "`kubectl flink savepoint-resume NAME` starts a cluster with changes, from its last savepoint",
-    ),
-    (
-        &["delete"],
-        &["-f", "--filename", "--file"],
-        "delete takes the names of clusters, or -l LABELS",
-    ),
-    (
-        &["delete"],
-        &["--force", "--grace-period", "--now"],
-        "--cancel gives up what the job did since its last savepoint, and --yes skips the confirmation prompt",
-    ),
-    (
-        &["delete"],
-        &["--keep-history"],
-        "the history is kept, unless --purge is given",
-    ),
-    (
-        &["delete"],
-        &["-A", "--all-namespaces"],
-        "this command works in one namespace: -n NAMESPACE --all",
-    ),
-    (
-        &["logs"],
-        &["-c", "--container", "--all-containers"],
-        "--all adds sidecars and init containers, and --role selects JobManager or TaskManagers",
-    ),
-    (
-        &["logs"],
-        &["-l", "--selector"],
-        "logs takes the names of clusters: `kubectl flink list -l LABELS -o name` prints them",
-    ),
-    (
-        &["list"],
-        &["--all"],
-        "-A lists the clusters of all namespaces, and --deleted those that exist only as history",
-    ),
-    (&["list"], &["--field-selector"], "-l LABELS selects by labels"),
-    (&["ui"], &["-p"], "--port PORT is the local port"),
-    (
-        &["savepoint"],
-        &["-d", "--targetDirectory"],
-        "--dir URI is the folder of the savepoint",
-    ),
-    (
-        &[],
-        &["-A", "--all-namespaces"],
-        "this command works in one namespace: -n NAMESPACE",
-    ),
-    (&[], &["--all"], "-l app selects all clusters, where the command has -l"),
-];
+/// Flags of the others: the commands here (`*`: all of them), the flags, and what to use, between bars.
+const FLAGS: &str = "\
+apply|-k,--kustomize|`kubectl kustomize DIR | kubectl flink apply -f -`
+create|-k,--kustomize|`kubectl kustomize DIR | kubectl flink create -f -`
+create|--affinity,--configmap,--env-from,--node-selector,--pod-template,--toleration,--tolerations,--volume|the podTemplate of a FlinkDeployment sets it: -f FILE, see docs/operator.md
+create|--conf,--config,--flink-conf,--flink-config|-D KEY=VALUE sets a key, and spec.flinkConfiguration of a FlinkDeployment many: -f FILE
+create|--set,--values|`helm template RELEASE CHART | kubectl flink create -f -`
+create upgrade run|-c,--class|--job-class CLASS names the entry class
+create upgrade|--memory,--cpu|--jobmanager-memory, --taskmanager-memory, --jobmanager-cpu and --taskmanager-cpu
+upgrade|-i,--install|`kubectl flink apply -f FILE` creates a cluster or changes it
+upgrade|--set,--values|each setting has a flag, such as --image, -p and -D; -f FILE takes a FlinkDeployment
+upgrade|--atomic,--rollback-on-failure|an upgrade that fails is rolled back automatically
+rollback|--revision|--to-revision N is the revision to go back to
+create run scale upgrade|--replicas|-p N is the parallelism; there are as many TaskManagers as it needs
+resume|-p,--parallelism,--image,--env,-D,-f,--filename|`kubectl flink savepoint-resume NAME` starts a cluster with changes, from its last savepoint
+delete|-f,--filename,--file|delete takes the names of clusters, or -l LABELS
+delete|--force,--grace-period,--now|--cancel gives up what the job did since its last savepoint, and --yes skips the confirmation prompt
+delete|--keep-history|the history is kept, unless --purge is given
+delete|-A,--all-namespaces|this command works in one namespace: -n NAMESPACE --all
+logs|-c,--container,--all-containers|--all adds sidecars and init containers, and --role selects JobManager or TaskManagers
+logs|-l,--selector|logs takes the names of clusters: `kubectl flink list -l LABELS -o name` prints them
+list|--all|-A lists the clusters of all namespaces, and --deleted those that exist only as history
+list|--field-selector|-l LABELS selects by labels
+ui|-p|--port PORT is the local port
+savepoint|-d,--targetDirectory|--dir URI is the folder of the savepoint
+*|-A,--all-namespaces|this command works in one namespace: -n NAMESPACE
+*|--all|-l app selects all clusters, where the command has -l
+";
 
 /// Puts what to use here into clap's error, instead of guesses that lead astray.
 pub(super) fn answer(error: &mut Error) {
@@ -237,8 +80,8 @@ pub(super) fn answer(error: &mut Error) {
             let Some(word) = word(ContextKind::InvalidSubcommand) else {
                 return;
             };
-            let known = COMMANDS.iter().find(|(words, _)| words.contains(&&*word));
-            if let Some((_, text)) = known {
+            let mut known = COMMANDS.lines().filter_map(|line| line.split_once(": "));
+            if let Some((_, text)) = known.find(|(words, _)| words.split(' ').any(|one| one == word)) {
                 error.remove(ContextKind::SuggestedSubcommand);
                 tip(error, text);
             }
@@ -253,10 +96,13 @@ pub(super) fn answer(error: &mut Error) {
                 .split("kubectl flink ")
                 .nth(1)
                 .and_then(|rest| rest.split_whitespace().next());
-            let of_command = |(commands, words, _): &&(&[&str], &[&str], &str)| {
-                words.contains(&&*word) && (commands.is_empty() || command.is_some_and(|name| commands.contains(&name)))
+            let of_command = |line: &'static str| {
+                let (commands, rest) = line.split_once('|')?;
+                let (flags, text) = rest.split_once('|')?;
+                let is_here = commands == "*" || command.is_some_and(|name| commands.split(' ').any(|one| one == name));
+                (is_here && flags.split(',').any(|one| one == word)).then_some(text)
             };
-            if let Some((.., text)) = FLAGS.iter().find(of_command) {
+            if let Some(text) = FLAGS.lines().find_map(of_command) {
                 error.remove(ContextKind::SuggestedArg);
                 tip(error, text);
             } else if let Some(text) = of_number(command, &word) {

@@ -107,52 +107,80 @@ impl FromArgMatches for Cli {
     }
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    Create(LazyArgs<commands::create::CreateArgs>),
-    Apply(LazyArgs<commands::apply::ApplyArgs>),
-    Run(LazyArgs<commands::run::RunArgs>),
+/// Declares the commands: the arguments of each, whether it only reads, and what runs it. An interruption of one that only
+/// reads leaves nothing unfinished: `list --watch` ends this way.
+macro_rules! commands {
+    (|$context:ident, $given:ident| $($(#[$meta:meta])* $name:ident($args:ty) $kind:ident => $run:expr,)+) => {
+        #[derive(Debug, Subcommand)]
+        enum Command {
+            $($(#[$meta])* $name(LazyArgs<$args>),)+
+        }
+
+        impl Command {
+            fn only_reads(&self) -> bool {
+                let kind = match self {
+                    $(Self::$name(_) => stringify!($kind),)+
+                };
+                kind == "reads"
+            }
+
+            async fn run(self, $context: &Context) -> Result<()> {
+                match self {
+                    $(Self::$name($given) => Box::pin($run).await,)+
+                }
+            }
+        }
+    };
+}
+
+commands! { |context, args|
+    Create(commands::create::CreateArgs) changes => commands::create::run(context, args.whole()),
+    Apply(commands::apply::ApplyArgs) changes => commands::apply::run(context, args.whole()),
+    Run(commands::run::RunArgs) changes => commands::run::run(context, args.whole()),
     #[command(visible_aliases = ["get", "ls"])]
-    List(LazyArgs<commands::list::ListArgs>),
-    Status(LazyArgs<commands::status::StatusArgs>),
-    Why(LazyArgs<commands::why::WhyArgs>),
-    Logs(LazyArgs<commands::logs::LogsArgs>),
-    Top(LazyArgs<commands::top::TopArgs>),
-    Doctor(LazyArgs<commands::doctor::DoctorArgs>),
-    Report(LazyArgs<commands::report::ReportArgs>),
-    Profile(LazyArgs<commands::profile::ProfileArgs>),
-    Events(LazyArgs<commands::events::EventsArgs>),
-    Exceptions(LazyArgs<commands::exceptions::ExceptionsArgs>),
-    Config(LazyArgs<commands::config::ConfigArgs>),
-    Defaults(LazyArgs<commands::defaults::DefaultsArgs>),
-    Ui(LazyArgs<commands::ui::UiArgs>),
-    Wait(LazyArgs<commands::wait::WaitArgs>),
-    Upgrade(LazyArgs<commands::upgrade::UpgradeArgs>),
-    Rehearse(LazyArgs<commands::rehearse::RehearseArgs>),
-    Rollback(LazyArgs<commands::rollback::RollbackArgs>),
-    Restart(LazyArgs<commands::restart::RestartArgs>),
-    SavepointResume(LazyArgs<commands::savepoint_resume::ResumeArgs>),
-    Savepoint(LazyArgs<commands::savepoint::SavepointArgs>),
-    Checkpoint(LazyArgs<commands::checkpoint::CheckpointArgs>),
-    Stop(LazyArgs<commands::stop::StopArgs>),
-    Cancel(LazyArgs<commands::cancel::CancelArgs>),
-    Suspend(LazyArgs<commands::suspend::SuspendArgs>),
-    Resume(LazyArgs<commands::resume::PlainResumeArgs>),
-    Scale(LazyArgs<commands::scale::ScaleArgs>),
-    Delete(LazyArgs<commands::delete::DeleteArgs>),
-    Prune(LazyArgs<commands::prune::PruneArgs>),
-    Image(LazyArgs<commands::image::ImageArgs>),
-    Edit(LazyArgs<commands::edit::EditArgs>),
-    Set(LazyArgs<commands::set::SetArgs>),
-    History(LazyArgs<commands::history::HistoryArgs>),
-    Diff(LazyArgs<commands::diff::DiffArgs>),
-    Export(LazyArgs<commands::export::ExportArgs>),
-    Adopt(LazyArgs<commands::adopt::AdoptArgs>),
-    Clone(LazyArgs<commands::clone::CloneArgs>),
-    Manifests(LazyArgs<commands::manifests::ManifestsArgs>),
-    Completion(LazyArgs<crate::cli::completion::CompletionArgs>),
-    Version(LazyArgs<commands::version::VersionArgs>),
-    Options(LazyArgs<OptionsArgs>),
+    List(commands::list::ListArgs) reads => commands::list::run(context, args.whole()),
+    Status(commands::status::StatusArgs) reads => commands::status::run(context, &args),
+    Why(commands::why::WhyArgs) reads => commands::why::run(context, &args),
+    Logs(commands::logs::LogsArgs) reads => commands::logs::run(context, &args),
+    Top(commands::top::TopArgs) reads => commands::top::run(context, &args),
+    Doctor(commands::doctor::DoctorArgs) reads => commands::doctor::run(context, &args),
+    Report(commands::report::ReportArgs) reads => commands::report::run(context, args.whole()),
+    Profile(commands::profile::ProfileArgs) reads => commands::profile::run(context, args.whole()),
+    Events(commands::events::EventsArgs) reads => commands::events::run(context, &args),
+    Exceptions(commands::exceptions::ExceptionsArgs) reads => commands::exceptions::run(context, args.whole()),
+    Config(commands::config::ConfigArgs) reads => commands::config::run(context, args.whole()),
+    Defaults(commands::defaults::DefaultsArgs) reads => std::future::ready(commands::defaults::run(context, args.whole())),
+    Ui(commands::ui::UiArgs) reads => commands::ui::run(context, args.whole()),
+    Wait(commands::wait::WaitArgs) reads => commands::wait::run(context, args.whole()),
+    Upgrade(commands::upgrade::UpgradeArgs) changes => commands::upgrade::run(context, args.whole()),
+    Rehearse(commands::rehearse::RehearseArgs) changes => commands::rehearse::run(context, args.whole()),
+    Rollback(commands::rollback::RollbackArgs) changes => commands::rollback::run(context, args.whole()),
+    Restart(commands::restart::RestartArgs) changes => commands::restart::run(context, args.whole()),
+    SavepointResume(commands::savepoint_resume::ResumeArgs) changes => commands::savepoint_resume::run(context, args.whole()),
+    Savepoint(commands::savepoint::SavepointArgs) changes => commands::savepoint::run(context, args.whole()),
+    Checkpoint(commands::checkpoint::CheckpointArgs) changes => commands::checkpoint::run(context, args.whole()),
+    Stop(commands::stop::StopArgs) changes => commands::stop::run(context, args.whole()),
+    Cancel(commands::cancel::CancelArgs) changes => commands::cancel::run(context, args.whole()),
+    Suspend(commands::suspend::SuspendArgs) changes => commands::suspend::run(context, args.whole()),
+    Resume(commands::resume::PlainResumeArgs) changes => commands::resume::run(context, args.whole()),
+    Scale(commands::scale::ScaleArgs) changes => commands::scale::run(context, args.whole()),
+    Delete(commands::delete::DeleteArgs) changes => commands::delete::run(context, args.whole()),
+    Prune(commands::prune::PruneArgs) changes => commands::prune::run(context, args.whole()),
+    Image(commands::image::ImageArgs) reads => commands::image::run(args.whole()),
+    Edit(commands::edit::EditArgs) changes => commands::edit::run(context, args.whole()),
+    Set(commands::set::SetArgs) changes => commands::set::run(context, args.whole()),
+    History(commands::history::HistoryArgs) reads => commands::history::run(context, args.whole()),
+    Diff(commands::diff::DiffArgs) reads => commands::diff::run(context, args.whole()),
+    Export(commands::export::ExportArgs) reads => commands::export::run(context, args.whole()),
+    Adopt(commands::adopt::AdoptArgs) changes => commands::adopt::run(context, args.whole()),
+    Clone(commands::clone::CloneArgs) changes => commands::clone::run(context, args.whole()),
+    Manifests(commands::manifests::ManifestsArgs) changes => std::future::ready(commands::manifests::run(&args)),
+    Completion(crate::cli::completion::CompletionArgs) reads => std::future::ready(crate::cli::completion::run(&args, &Cli::command())),
+    Version(commands::version::VersionArgs) reads => commands::version::run(context, &args),
+    Options(OptionsArgs) reads => std::future::ready({
+        let OptionsArgs {} = args.whole();
+        terminal::data(&help::options())
+    }),
 }
 
 /// Show the flags of all commands
@@ -160,34 +188,6 @@ enum Command {
 struct OptionsArgs {}
 
 impl Command {
-    /// Whether the command only reads, so that an interruption leaves nothing unfinished: `list --watch` ends this way.
-    fn only_reads(&self) -> bool {
-        matches!(
-            self,
-            Self::List(_)
-                | Self::Status(_)
-                | Self::Why(_)
-                | Self::Logs(_)
-                | Self::Top(_)
-                | Self::Doctor(_)
-                | Self::Report(_)
-                | Self::Profile(_)
-                | Self::Events(_)
-                | Self::Exceptions(_)
-                | Self::Config(_)
-                | Self::Defaults(_)
-                | Self::Ui(_)
-                | Self::Wait(_)
-                | Self::Completion(_)
-                | Self::Version(_)
-                | Self::Options(_)
-                | Self::Image(_)
-                | Self::History(_)
-                | Self::Diff(_)
-                | Self::Export(_)
-        )
-    }
-
     /// Whether its messages leave the connection flags out: the command works in two namespaces or contexts and the flags name
     /// only one, or other people read its output, with other kubeconfigs.
     fn keeps_place(&self) -> bool {
@@ -320,51 +320,7 @@ async fn run(cli: Cli) -> Result<()> {
     let context = Context {
         connection: cli.root.connection.options(),
     };
-    match cli.command {
-        Command::Edit(args) => Box::pin(commands::edit::run(&context, args.whole())).await,
-        Command::Set(args) => Box::pin(commands::set::run(&context, args.whole())).await,
-        Command::History(args) => commands::history::run(&context, args.whole()).await,
-        Command::Diff(args) => Box::pin(commands::diff::run(&context, args.whole())).await,
-        Command::Export(args) => commands::export::run(&context, args.whole()).await,
-        Command::Adopt(args) => Box::pin(commands::adopt::run(&context, args.whole())).await,
-        Command::Clone(args) => Box::pin(commands::clone::run(&context, args.whole())).await,
-        Command::Run(args) => Box::pin(commands::run::run(&context, args.whole())).await,
-        Command::Events(args) => Box::pin(commands::events::run(&context, &args)).await,
-        Command::Exceptions(args) => commands::exceptions::run(&context, args.whole()).await,
-        Command::Config(args) => commands::config::run(&context, args.whole()).await,
-        Command::Defaults(args) => commands::defaults::run(&context, args.whole()),
-        Command::Ui(args) => commands::ui::run(&context, args.whole()).await,
-        Command::Wait(args) => commands::wait::run(&context, args.whole()).await,
-        Command::Cancel(args) => Box::pin(commands::cancel::run(&context, args.whole())).await,
-        Command::Resume(args) => Box::pin(commands::resume::run(&context, args.whole())).await,
-        Command::Savepoint(args) => commands::savepoint::run(&context, args.whole()).await,
-        Command::Stop(args) => Box::pin(commands::stop::run(&context, args.whole())).await,
-        Command::Suspend(args) => Box::pin(commands::suspend::run(&context, args.whole())).await,
-        Command::Checkpoint(args) => commands::checkpoint::run(&context, args.whole()).await,
-        Command::Scale(args) => Box::pin(commands::scale::run(&context, args.whole())).await,
-        Command::Prune(args) => Box::pin(commands::prune::run(&context, args.whole())).await,
-        Command::Delete(args) => Box::pin(commands::delete::run(&context, args.whole())).await,
-        Command::Create(args) => Box::pin(commands::create::run(&context, args.whole())).await,
-        Command::Apply(args) => Box::pin(commands::apply::run(&context, args.whole())).await,
-        Command::Image(args) => commands::image::run(args.whole()).await,
-        Command::Manifests(args) => commands::manifests::run(&args),
-        Command::Options(_) => terminal::data(&help::options()),
-        Command::Upgrade(args) => Box::pin(commands::upgrade::run(&context, args.whole())).await,
-        Command::Rehearse(args) => Box::pin(commands::rehearse::run(&context, args.whole())).await,
-        Command::Rollback(args) => Box::pin(commands::rollback::run(&context, args.whole())).await,
-        Command::Restart(args) => Box::pin(commands::restart::run(&context, args.whole())).await,
-        Command::Completion(args) => crate::cli::completion::run(&args, &Cli::command()),
-        Command::Version(args) => commands::version::run(&context, &args).await,
-        Command::SavepointResume(args) => Box::pin(commands::savepoint_resume::run(&context, args.whole())).await,
-        Command::List(args) => Box::pin(commands::list::run(&context, args.whole())).await,
-        Command::Doctor(args) => Box::pin(commands::doctor::run(&context, &args)).await,
-        Command::Profile(args) => Box::pin(commands::profile::run(&context, args.whole())).await,
-        Command::Report(args) => Box::pin(commands::report::run(&context, args.whole())).await,
-        Command::Top(args) => Box::pin(commands::top::run(&context, &args)).await,
-        Command::Logs(args) => commands::logs::run(&context, &args).await,
-        Command::Status(args) => Box::pin(commands::status::run(&context, &args)).await,
-        Command::Why(args) => Box::pin(commands::why::run(&context, &args)).await,
-    }
+    cli.command.run(&context).await
 }
 
 /// Ends at Ctrl-C, SIGTERM or SIGHUP. There is nothing to undo: a repetition of the command continues an unfinished

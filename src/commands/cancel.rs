@@ -15,7 +15,6 @@ use crate::output::terminal;
 #[command(after_help = "Examples:\n  kubectl flink cancel demo --yes")]
 pub(crate) struct CancelArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Skip the confirmation prompt
     #[arg(long, short)]

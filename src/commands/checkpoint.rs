@@ -20,7 +20,6 @@ use crate::progress;
 #[command(after_help = "Examples:\n  kubectl flink checkpoint demo")]
 pub(crate) struct CheckpointArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// What is written
     #[arg(long = "type", value_name = "TYPE", default_value = "configured")]

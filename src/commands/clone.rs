@@ -25,10 +25,8 @@ use crate::operations::savepoint::progress::SavepointFormat;
     kubectl flink clone demo demo --to-context other-cluster")]
 pub(crate) struct CloneArgs {
     /// Name of the existing cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Name of the new one
-    #[arg(value_name = "NEW")]
     new: String,
     /// Namespace of the new one, if it differs
     #[arg(long, value_name = "NAMESPACE")]

@@ -38,7 +38,6 @@ struct ShowArgs {
     #[arg(value_name = "NAME", required = true)]
     name: String,
     /// Show only keys that contain this
-    #[arg(value_name = "TEXT")]
     text: Option<String>,
     // No group of flags: clap takes optional arguments with groups of their own for absent.
     /// Format of the output

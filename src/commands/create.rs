@@ -24,7 +24,6 @@ use crate::operations::create::{CreateOptions, drafted};
     kubectl flink create demo --image registry/my-job:1.0 --dry-run=client -o yaml")]
 pub(crate) struct CreateArgs {
     /// Name of the cluster [variable: FLINK_APPLICATION_NAME]
-    #[arg(value_name = "NAME")]
     name: Option<String>,
     #[command(flatten)]
     files: FileArgs,

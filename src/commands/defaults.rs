@@ -38,17 +38,14 @@ pub(super) enum DefaultsCommand {
 #[derive(Debug, clap::Args)]
 pub(super) struct SetArgs {
     /// Name of the default: the name of its flag; `prompts false` means --yes
-    #[arg(value_name = "KEY")]
     key: String,
     /// Its value
-    #[arg(value_name = "VALUE")]
     value: String,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UnsetArgs {
     /// Name of the default
-    #[arg(value_name = "KEY")]
     key: String,
 }
 

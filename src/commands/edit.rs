@@ -26,7 +26,6 @@ use crate::output::{self, Format, terminal};
     KUBE_EDITOR=\"code --wait\" kubectl flink edit demo")]
 pub(crate) struct EditArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Do not check a new image in its registry before the cluster is changed
     #[arg(long)]

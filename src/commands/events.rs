@@ -18,7 +18,6 @@ use crate::output::{Format, Line, terminal};
 #[command(after_help = "Examples:\n  kubectl flink events demo -w")]
 pub(crate) struct EventsArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
     table: TableArgs,
@@ -26,13 +25,7 @@ pub(crate) struct EventsArgs {
     #[arg(short, long)]
     watch: bool,
     /// Only Events of this type
-    #[arg(
-        long = "type",
-        visible_alias = "types",
-        value_enum,
-        value_name = "TYPE",
-        ignore_case = true
-    )]
+    #[arg(long = "type", visible_alias = "types", value_name = "TYPE", ignore_case = true)]
     kind: Option<EventType>,
 }
 

@@ -18,7 +18,6 @@ use crate::output::{Format, Line, terminal};
     kubectl flink exceptions demo --stack-traces --max 1")]
 pub(crate) struct ExceptionsArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
     table: TableArgs,

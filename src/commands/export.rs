@@ -17,7 +17,6 @@ use crate::output::{Format, documents, terminal};
     kubectl flink export demo -o kubernetes | kubectl diff -f -")]
 pub(crate) struct ExportArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// What to print
     #[arg(long, short, value_enum, value_name = "FORM", default_value = "flinkdeployment")]

@@ -20,7 +20,6 @@ use crate::output::{Format, Line, Printer, terminal};
     kubectl flink history demo --revision 3 > flinkdeployment.yaml")]
 pub(crate) struct HistoryArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Print this revision
     #[arg(long, value_name = "N")]

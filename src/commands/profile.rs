@@ -30,18 +30,12 @@ const AROUND: usize = 5;
     kubectl flink profile demo --jobmanager --duration 10s -o jobmanager.html")]
 pub(crate) struct ProfileArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// ID of a vertex, or a part of its name [default: the busiest]
     #[arg(value_name = "VERTEX", conflicts_with = "process")]
     vertex: Option<String>,
     /// Threads of the vertex that count
-    #[arg(
-        long = "type",
-        value_name = "THREADS",
-        default_value = "full",
-        conflicts_with = "process"
-    )]
+    #[arg(long = "type", default_value = "full", conflicts_with = "process")]
     threads: Threads,
     /// Profile the JobManager
     #[arg(long, group = "process")]

@@ -31,7 +31,6 @@ use crate::output::terminal;
     kubectl flink upgrade demo --image registry/my-job:1.1 --rehearse")]
 pub(crate) struct RehearseArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: Option<String>,
     /// FlinkDeployment with the new spec; - is standard input
     #[arg(long = "file", short, value_name = "FILE")]

@@ -38,7 +38,6 @@ const DOCTOR: Duration = Duration::from_secs(30);
     kubectl flink report demo -o - | tar tz")]
 pub(crate) struct ReportArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// File to write, which must not exist; -: standard output [default: NAME-report-TIME.tar.gz]
     #[arg(short, long, value_name = "FILE")]

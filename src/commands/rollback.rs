@@ -19,7 +19,6 @@ use crate::operations::upgrade::change;
     kubectl flink rollback demo --to-revision 3 --from-savepoint s3://bucket/sp-1")]
 pub(crate) struct RollbackArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Revision to go back to [default: the last one that ran before the present one]
     #[arg(long, value_name = "N")]

@@ -23,7 +23,6 @@ use crate::operations::upgrade::Surge;
     kubectl flink savepoint-resume demo --from-savepoint s3://bucket/sp-1 --stop")]
 pub(crate) struct ResumeArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// With --from-savepoint: first stop the running job with a last savepoint, which the history keeps
     #[arg(long, requires = "from_savepoint", conflicts_with = "cancel")]

@@ -23,7 +23,6 @@ use crate::operations::scale::{self, ScaleTarget};
     kubectl flink scale demo -p 8 --dry-run")]
 pub(crate) struct ScaleArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// New parallelism of the job
     #[arg(long, short, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PARALLELISM)))]

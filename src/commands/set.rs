@@ -32,7 +32,6 @@ pub(crate) struct SetArgs {
 #[derive(Debug, clap::Args)]
 struct NamedChangeArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
     change: ChangeArgs,

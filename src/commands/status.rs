@@ -24,7 +24,6 @@ use crate::output::{Format, Printer, terminal};
     `kubectl flink why NAME` explains what is wrong, with evidence from the logs.")]
 pub(crate) struct StatusArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]

@@ -20,7 +20,6 @@ use crate::output::terminal;
     kubectl flink ui demo --port 8081 --no-browser")]
 pub(crate) struct UiArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Local port; 0: any free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]

@@ -32,7 +32,6 @@ use crate::operations::upgrade::{change, take_over};
     kubectl flink upgrade demo --abort --from-savepoint s3://bucket/chk-16")]
 pub(crate) struct UpgradeArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: Option<String>,
     /// FlinkDeployment with the new spec; - is standard input
     #[arg(long = "file", short, value_name = "FILE")]

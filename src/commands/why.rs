@@ -19,7 +19,6 @@ use crate::output::{Format, Printer, terminal};
     All causes are in docs/causes.md.")]
 pub(crate) struct WhyArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Format of the output
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]

@@ -302,6 +302,7 @@ mod tests {
     }
 
     /// A Flink of which each connection answers as many requests as this says, and shows in the answer what it got.
+    #[derive(Default)]
     struct Fake {
         requests: usize,
         connections: Cell<usize>,
@@ -314,10 +315,8 @@ mod tests {
         fn new(requests: usize) -> Rc<Self> {
             Rc::new(Self {
                 requests,
-                connections: Cell::new(0),
-                silent: Cell::new(false),
-                away: false,
                 status: "200 OK",
+                ..Self::default()
             })
         }
     }
@@ -464,20 +463,15 @@ mod tests {
         );
         assert!(nothing.silent.get());
         let away = Rc::new(Fake {
-            requests: 0,
-            connections: Cell::new(0),
-            silent: Cell::new(false),
             away: true,
-            status: "200 OK",
+            ..Fake::default()
         });
         let answers = ask(&away, &[GET]).await;
         assert!(answers[0].contains(" 503 ") && answers[0].to_lowercase().contains("retry-after: 2"));
         let only_tls = Rc::new(Fake {
             requests: 1,
-            connections: Cell::new(0),
-            silent: Cell::new(false),
-            away: false,
             status: "301 Moved Permanently",
+            ..Fake::default()
         });
         let answers = ask(&only_tls, &[GET]).await;
         assert!(

@@ -199,11 +199,7 @@ mod tests {
         let silent = tower::service_fn(|_: http::Request<Body>| {
             std::future::pending::<std::result::Result<http::Response<Body>, tower::BoxError>>()
         });
-        let at = ServerInfo {
-            server: "https://api.example".to_owned(),
-            context: None,
-        };
-        let client = kube::Client::new(silent, "default");
+        let (client, at) = (kube::Client::new(silent, "default"), ServerInfo::example());
         let cluster = Cluster::new(client, "default".to_owned(), at, Some(Duration::from_secs(30)));
         let error = open(&cluster, "demo-master-1").await.unwrap_err();
         assert_eq!(error.kind, Kind::TimedOut, "{error}");

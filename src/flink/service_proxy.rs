@@ -99,19 +99,13 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_not_up_is_distinguished_from_one_that_cannot_be_reached() {
-        let fault = |code: u16, text: &'static str| {
-            fault(
-                StatusCode::from_u16(code).unwrap(),
-                &Bytes::from_static(text.as_bytes()),
-            )
+        let fault = |code: u16, text: &str| {
+            let text = text.replace("DIAL", "error trying to reach service: dial tcp 10.1.2.3:8081");
+            fault(StatusCode::from_u16(code).unwrap(), &Bytes::from(text))
         };
         for (code, text, want) in [
             (503, "no endpoints available for service \"demo-master:8081\"", "away"),
-            (
-                503,
-                "error trying to reach service: dial tcp 10.1.2.3:8081: connect: connection refused",
-                "away",
-            ),
+            (503, "DIAL: connect: connection refused", "away"),
             (500, "error trying to reach service: EOF", "away"),
             (
                 503,
@@ -130,16 +124,8 @@ mod tests {
             ),
             (404, "not found", "error"),
             (404, "<html><body>default backend - 404</body></html>", "error"),
-            (
-                503,
-                "error trying to reach service: dial tcp 10.1.2.3:8081: i/o timeout",
-                "blocked",
-            ),
-            (
-                503,
-                "error trying to reach service: dial tcp 10.1.2.3:8081: connect: no route to host",
-                "blocked",
-            ),
+            (503, "DIAL: i/o timeout", "blocked"),
+            (503, "DIAL: connect: no route to host", "blocked"),
             (403, "forbidden", "error"),
             (500, "boom", "error"),
         ] {

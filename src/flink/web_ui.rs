@@ -152,11 +152,7 @@ mod tests {
             let answer = Response::builder().status(code);
             answer.body(Body::from(status.to_string().into_bytes()))
         });
-        let at = ServerInfo {
-            server: "https://api.example".to_owned(),
-            context: None,
-        };
-        let client = kube::Client::new(answer, "default");
+        let (client, at) = (kube::Client::new(answer, "default"), ServerInfo::example());
         let flink = JobManager {
             cluster: &Cluster::new(client, "default".to_owned(), at, Some(LONGEST_WAIT)),
             name: &ClusterName::new("demo").unwrap(),

@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::history::command::Command;
-    use crate::history::transaction::{Ending, Holder, Kind, Step};
+    use crate::history::transaction::{Ending, Kind, Step};
     use crate::history::{Progress, RevisionOutcome, RevisionState};
 
     fn revision(number: u64, command: &str, configuration: &Value) -> Revision {
@@ -197,8 +197,7 @@ mod tests {
     }
 
     fn begun(kind: Kind, command: Command) -> Journal {
-        let holder = Holder::bob("t");
-        Journal::begin(kind, command, holder, "2026-01-01T00:00:00Z", Ending::Nothing)
+        Journal::of_bob(kind, command, Ending::Nothing)
     }
 
     fn before() -> History {

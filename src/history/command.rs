@@ -1,53 +1,41 @@
 //! The commands that the history names: in its revisions, its savepoints and its journal.
 
-/// A command that changes a cluster or takes a savepoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
-    Adopt,
-    /// The change of a cluster that exists; `apply` creates as `create` does.
-    Apply,
-    Cancel,
-    Clone,
-    Create,
-    Delete,
-    Edit,
-    /// The name has the flag, as hints say which command to repeat.
-    Recover,
-    Rehearse,
-    Restart,
-    Resume,
-    Rollback,
-    Savepoint,
-    SavepointResume,
-    Scale,
-    Set,
-    Stop,
-    Suspend,
-    Upgrade,
+/// Declares the commands with their names. The names are stored, so they stay.
+macro_rules! commands {
+    ($($(#[$doc:meta])* $command:ident = $name:literal,)+) => {
+        /// A command that changes a cluster or takes a savepoint.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Command {
+            $($(#[$doc])* $command,)+
+        }
+
+        const NAMES: &[(Command, &str)] = &[$((Command::$command, $name)),+];
+    };
 }
 
-/// The names are stored, so they stay.
-const NAMES: [(Command, &str); 19] = [
-    (Command::Adopt, "adopt"),
-    (Command::Apply, "apply"),
-    (Command::Cancel, "cancel"),
-    (Command::Clone, "clone"),
-    (Command::Create, "create"),
-    (Command::Delete, "delete"),
-    (Command::Edit, "edit"),
-    (Command::Recover, "restart --recover"),
-    (Command::Rehearse, "rehearse"),
-    (Command::Restart, "restart"),
-    (Command::Resume, "resume"),
-    (Command::Rollback, "rollback"),
-    (Command::Savepoint, "savepoint"),
-    (Command::SavepointResume, "savepoint-resume"),
-    (Command::Scale, "scale"),
-    (Command::Set, "set"),
-    (Command::Stop, "stop"),
-    (Command::Suspend, "suspend"),
-    (Command::Upgrade, "upgrade"),
-];
+commands! {
+    Adopt = "adopt",
+    /// The change of a cluster that exists; `apply` creates as `create` does.
+    Apply = "apply",
+    Cancel = "cancel",
+    Clone = "clone",
+    Create = "create",
+    Delete = "delete",
+    Edit = "edit",
+    /// The name has the flag, as hints say which command to repeat.
+    Recover = "restart --recover",
+    Rehearse = "rehearse",
+    Restart = "restart",
+    Resume = "resume",
+    Rollback = "rollback",
+    Savepoint = "savepoint",
+    SavepointResume = "savepoint-resume",
+    Scale = "scale",
+    Set = "set",
+    Stop = "stop",
+    Suspend = "suspend",
+    Upgrade = "upgrade",
+}
 
 impl Command {
     /// The command of a stored name; `None`: one of another version of the plugin.
@@ -75,7 +63,7 @@ mod tests {
 
     #[test]
     fn each_command_has_the_name_that_is_stored() {
-        for (command, name) in NAMES {
+        for &(command, name) in NAMES {
             assert_eq!(command.as_str(), name);
             assert_eq!(Command::stored(name), Some(command));
             assert!(name.to_owned() == command);

@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::history::command::Command;
-    use crate::history::transaction::{Ending, Holder, Kind};
+    use crate::history::transaction::{Ending, Kind};
     use crate::history::{Limits, RevisionOutcome, RevisionState, tests};
 
     fn name() -> ClusterName {
@@ -232,19 +232,12 @@ mod tests {
 
     /// An upgrade from revision `old` to `old` + 1.
     fn upgrade(old: u64) -> Journal {
-        let holder = Holder::bob("t");
         Journal {
             old_revision: Some(old),
             new_revision: Some(old + 1),
             rollback_revision: Some(old + 2),
             rolls_back: true,
-            ..Journal::begin(
-                Kind::Change,
-                Command::Upgrade,
-                holder,
-                "2026-01-01T00:00:00Z",
-                Ending::Nothing,
-            )
+            ..Journal::of_bob(Kind::Change, Command::Upgrade, Ending::Nothing)
         }
     }
 

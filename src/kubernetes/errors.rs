@@ -275,18 +275,7 @@ pub(crate) fn no_cluster(name: &ClusterName, namespace: &str) -> Error {
 }
 
 /// Kinds that users of kubectl put before names, or in place of them.
-const KINDS: [&str; 10] = [
-    "cluster",
-    "clusters",
-    "all",
-    "pod",
-    "pods",
-    "job",
-    "jobs",
-    "flinkdeployment",
-    "flinkdeployments",
-    "savepoints",
-];
+const KINDS: &str = "cluster clusters all pod pods job jobs flinkdeployment flinkdeployments savepoints";
 
 pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let verb = if names.len() == 1 {
@@ -297,11 +286,21 @@ pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     let text = format!("there {verb} {} in namespace {namespace:?}", quoted.join(", "));
     let error = names.iter().take(1).fold(Error::not_found(text), Error::absent);
-    match names.iter().find(|name| KINDS.contains(name)) {
+    match names.iter().find(|name| KINDS.split(' ').any(|kind| kind == **name)) {
         Some(kind) => error.hint(format!(
             "{kind} was read as a name: commands take the names of clusters, without a kind"
         )),
         None => error,
+    }
+}
+
+#[cfg(test)]
+impl ServerInfo {
+    pub(crate) fn example() -> Self {
+        Self {
+            server: "https://api.example".to_owned(),
+            context: None,
+        }
     }
 }
 
@@ -327,11 +326,7 @@ mod tests {
 
     #[test]
     fn another_authority_is_no_hint_for_a_certificate_that_has_expired() {
-        let at = ServerInfo {
-            server: "https://api.example".to_owned(),
-            context: None,
-        };
-        let target = Target::collection("list", JOBS, None);
+        let (at, target) = (ServerInfo::example(), Target::collection("list", JOBS, None));
         let hints = |fault: CertificateError| {
             let error = rustls::Error::InvalidCertificate(fault);
             of_transport(&target, &at, &error).hints.join(" ")

@@ -21,3 +21,19 @@ pub(crate) trait Keyword: Copy + PartialEq + Send + Sync + 'static {
         })
     }
 }
+
+/// Declares an enum of keywords: each value, its keyword, and its meaning.
+macro_rules! keywords {
+    ($(#[$meta:meta])* enum $name:ident { $($(#[$default:ident])? $value:ident = $word:literal: $meaning:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($(#[$default])? $value,)+
+        }
+
+        impl $crate::model::keyword::Keyword for $name {
+            const WORDS: &'static [(Self, &'static str, &'static str)] = &[$((Self::$value, $word, $meaning)),+];
+        }
+    };
+}
+pub(crate) use keywords;

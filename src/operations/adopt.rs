@@ -146,14 +146,10 @@ async fn read(cluster: &Cluster, name: &ClusterName) -> Result<(ClusterHandle, V
 /// Checks that the objects are unchanged since they were shown before the prompt.
 fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
     let view = |handle: &ClusterHandle| {
-        let live = &handle.live;
-        let objects = [&live.service, &live.job, &live.deployment];
-        objects.map(|object| {
-            Some((
-                object.as_ref()?["metadata"]["uid"].clone(),
-                strip_server_fields(object.as_ref()?),
-            ))
-        })
+        handle
+            .live
+            .each()
+            .map(|object| Some((object?["metadata"]["uid"].clone(), strip_server_fields(object?))))
     };
     if view(shown) == view(now) {
         return Ok(());

@@ -19,7 +19,6 @@ use crate::operations::list::names_of;
 const MOST: usize = 500;
 
 /// Names of a kubeconfig's contexts, clusters and users.
-#[derive(Debug, Default)]
 pub(crate) struct KubeconfigNames {
     pub(crate) contexts: Vec<String>,
     pub(crate) clusters: Vec<String>,
@@ -27,9 +26,7 @@ pub(crate) struct KubeconfigNames {
 }
 
 pub(crate) fn kubeconfig_names(args: &ConnectionOptions) -> Result<KubeconfigNames> {
-    let Some(kubeconfig) = read_kubeconfig(args.kubeconfig.as_deref())? else {
-        return Ok(KubeconfigNames::default());
-    };
+    let kubeconfig = read_kubeconfig(args.kubeconfig.as_deref())?.unwrap_or_default();
     Ok(KubeconfigNames {
         contexts: kubeconfig.contexts.into_iter().map(|named| named.name).collect(),
         clusters: kubeconfig.clusters.into_iter().map(|named| named.name).collect(),

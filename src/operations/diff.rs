@@ -43,11 +43,10 @@ pub(crate) async fn compare_objects(
     let handle = ClusterHandle::read(cluster, name).await?;
     let made = Box::pin(wanted.build(&handle)).await?;
     let applied = objects::dry_run(cluster, &made, &handle.live).await?;
-    let live = [&handle.live.service, &handle.live.job, &handle.live.deployment];
     let mut compared = Vec::new();
-    for (live, applied) in live.into_iter().zip(applied) {
+    for (live, applied) in handle.live.each().into_iter().zip(applied) {
         let mut after = strip_server_fields(&applied.object);
-        let mut before = live.as_ref().map_or(Value::Null, strip_server_fields);
+        let mut before = live.map_or(Value::Null, strip_server_fields);
         let kind = made
             .in_order()
             .into_iter()

@@ -15,7 +15,7 @@ use crate::kubernetes::api::Cluster;
 use crate::model::flame_graph::{self, Answer, Frame};
 use crate::model::flink::job_id::FlinkId;
 use crate::model::flink::live::{Snapshot, Vertex};
-use crate::model::keyword::Keyword;
+use crate::model::keyword::{Keyword, keywords};
 use crate::model::names::ClusterName;
 use crate::operations::job_status::{away, unless_ended};
 
@@ -26,44 +26,24 @@ const SAMPLES: Duration = Duration::from_secs(120);
 /// How much longer than its duration a profile may take.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// Threads that count for a flame graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Threads {
-    Full,
-    OnCpu,
-    OffCpu,
+keywords! {
+    /// Threads that count for a flame graph.
+    enum Threads {
+        Full = "full": "All, in any state",
+        OnCpu = "on-cpu": "Those that run",
+        OffCpu = "off-cpu": "Those that wait",
+    }
 }
 
-impl Keyword for Threads {
-    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Full, "full", "All, in any state"),
-        (Self::OnCpu, "on-cpu", "Those that run"),
-        (Self::OffCpu, "off-cpu", "Those that wait"),
-    ];
-}
-
-/// What async-profiler samples. Source: `ProfilingInfo.ProfilingMode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Itimer,
-    Cpu,
-    Wall,
-    Alloc,
-    Lock,
-}
-
-impl Keyword for Mode {
-    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (
-            Self::Itimer,
-            "itimer",
-            "CPU time, without perf events, which containers seldom have",
-        ),
-        (Self::Cpu, "cpu", "CPU time, by perf events of the kernel"),
-        (Self::Wall, "wall", "All threads in any state"),
-        (Self::Alloc, "alloc", "Allocations of memory"),
-        (Self::Lock, "lock", "Waits for locks"),
-    ];
+keywords! {
+    /// What async-profiler samples. Source: `ProfilingInfo.ProfilingMode`.
+    enum Mode {
+        Itimer = "itimer": "CPU time, without perf events, which containers seldom have",
+        Cpu = "cpu": "CPU time, by perf events of the kernel",
+        Wall = "wall": "All threads in any state",
+        Alloc = "alloc": "Allocations of memory",
+        Lock = "lock": "Waits for locks",
+    }
 }
 
 /// What Flink has of its job; nothing where no JobManager can answer.

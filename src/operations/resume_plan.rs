@@ -130,20 +130,13 @@ pub(crate) fn path_not_read(handle: &ClusterHandle) -> Error {
 mod tests {
     use super::*;
     use crate::history::command::Command;
-    use crate::history::holder::this_process;
     use crate::history::transaction::Kind;
 
     /// Whether a resume with these options continues one that ends the job as `ending`, and starts from `start`.
     fn continues((from_savepoint, cancel): (Option<&str>, bool), ending: &Ending, start: Option<&str>) -> bool {
         let left = Journal {
             start: start.map(ToOwned::to_owned),
-            ..Journal::begin(
-                Kind::Resume,
-                Command::Resume,
-                this_process(),
-                "2026-01-01T00:00:00Z",
-                ending.clone(),
-            )
+            ..Journal::of_bob(Kind::Resume, Command::Resume, ending.clone())
         };
         let options = ResumeOptions {
             from_savepoint,

@@ -36,24 +36,11 @@ pub(crate) enum StopKind {
 }
 
 impl StopKind {
-    const fn command(self) -> Command {
+    /// Its command, its outcome, and what follows the end of the job.
+    const fn parts(self) -> (Command, Outcome, CleanUp) {
         match self {
-            Self::Stop => Command::Stop,
-            Self::Suspend => Command::Suspend,
-        }
-    }
-
-    const fn outcome(self) -> Outcome {
-        match self {
-            Self::Stop => Outcome::Stopped,
-            Self::Suspend => Outcome::Suspended,
-        }
-    }
-
-    const fn clean_up(self) -> CleanUp {
-        match self {
-            Self::Stop => CleanUp::JobManager,
-            Self::Suspend => CleanUp::TaskManagers,
+            Self::Stop => (Command::Stop, Outcome::Stopped, CleanUp::JobManager),
+            Self::Suspend => (Command::Suspend, Outcome::Suspended, CleanUp::TaskManagers),
         }
     }
 }
@@ -62,18 +49,18 @@ impl StopKind {
 ///
 /// A job that an earlier command stopped with a savepoint is a success too: this command may be its repetition.
 pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: StopKind) -> Result<OperationResult> {
-    let command = what.command();
+    let (command, outcome, clean_up) = what.parts();
     let name = handle.name.clone();
     lock::check_to_end_job(&mut handle).await?;
     let job_status = handle.job_status().await?;
-    let result = handle.result(what.outcome());
+    let result = handle.result(outcome);
     let path = match job_status {
         JobStatus::Running(job) => {
             let job_id = Some(job.jid.clone());
             let job = all_run(&handle.flink, job).await?;
             let directory = how.savepoint_dir.clone();
             let ending = savepoint::stops_job(&job.jid, how.savepoint_format, directory, how.drain);
-            let journal = engine::end(handle, command, (ending, Some(job)), what.clean_up()).await?;
+            let journal = engine::end(handle, command, (ending, Some(job)), clean_up).await?;
             return Ok(OperationResult {
                 savepoint: journal.saved_state,
                 job_id,
@@ -99,7 +86,7 @@ pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: Sto
         lock::close(&mut handle, None).await?;
         return Ok(result);
     }
-    engine::end(handle, command, (Ending::Nothing, None), what.clean_up()).await?;
+    engine::end(handle, command, (Ending::Nothing, None), clean_up).await?;
     Ok(result)
 }
 

@@ -139,13 +139,8 @@ impl Reporter for Terminal {
     }
 
     fn step(&self, text: &str) -> progress::Step {
-        let mut step = Step {
-            live: draws().then(|| LiveLine::new("{spinner:.cyan}", text, true)),
-            said: String::new(),
-            plain: String::new(),
-            stage: None,
-            held: None,
-        };
+        let mut step = Step::default();
+        step.live = draws().then(|| LiveLine::new("{spinner:.cyan}", text, true));
         step.update(text);
         Box::new(step)
     }
@@ -164,6 +159,7 @@ impl Reporter for Terminal {
 }
 
 /// A step: a live line on a terminal, above which its finished stages stay; elsewhere a line for each change of its text.
+#[derive(Default)]
 struct Step {
     live: Option<LiveLine>,
     said: String,
@@ -350,13 +346,7 @@ mod tests {
     /// The error that follows a step without success has the cause.
     #[test]
     fn what_keeps_a_step_waiting_is_not_said_where_it_ends() {
-        let mut step = Step {
-            live: None,
-            said: String::new(),
-            plain: String::new(),
-            stage: None,
-            held: None,
-        };
+        let mut step = Step::default();
         step.wait_for("demo: 0 of 1 are up", Some("no image"));
         assert_eq!(step.said, "demo: 0 of 1 are up (no image)");
         assert_eq!(step.plain, "demo: 0 of 1 are up");

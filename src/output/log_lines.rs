@@ -12,25 +12,14 @@ use super::{Format, terminal};
 use crate::error::Result;
 use crate::kubernetes::logs::{ContainerLine, LineOrigin};
 use crate::model::diagnosis::level_in_json;
-use crate::model::keyword::Keyword;
+use crate::model::keyword::keywords;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    Text,
-    Raw,
-    Json,
-}
-
-impl Keyword for LogFormat {
-    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Text, "text", "The Pod and the line, with colors on a terminal"),
-        (Self::Raw, "raw", "The lines as they were written"),
-        (
-            Self::Json,
-            "json",
-            "An object for each line: time, level, message, cluster, role, pod and container",
-        ),
-    ];
+keywords! {
+    enum LogFormat {
+        Text = "text": "The Pod and the line, with colors on a terminal",
+        Raw = "raw": "The lines as they were written",
+        Json = "json": "An object for each line: time, level, message, cluster, role, pod and container",
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -106,29 +106,18 @@ mod tests {
         put_in(text, &place)
     }
 
+    /// The flags come where the marks are.
+    fn check(marked: &str, cluster: &str, flags: &str) {
+        assert_eq!(placed(&marked.replace('@', ""), cluster), marked.replace('@', flags));
+    }
+
     #[test]
     fn commands_get_the_flags_and_nothing_else_does() {
-        for (text, expected) in [
-            (
-                "`kubectl flink upgrade demo --continue` continues it",
-                "`kubectl flink -n shop upgrade demo --continue` continues it",
-            ),
-            (
-                "`kubectl flink stop demo`, or `kubectl flink delete demo`",
-                "`kubectl flink -n shop stop demo`, or `kubectl flink -n shop delete demo`",
-            ),
-            (
-                "see its log: kubectl flink logs demo --all",
-                "see its log: kubectl flink -n shop logs demo --all",
-            ),
-            (
-                "`kubectl describe pod demo-x` shows why",
-                "`kubectl -n shop describe pod demo-x` shows why",
-            ),
-        ] {
-            assert_eq!(placed(text, ""), expected);
-        }
-        for same in [
+        for marked in [
+            "`kubectl flink @upgrade demo --continue` continues it",
+            "`kubectl flink @stop demo`, or `kubectl flink @delete demo`",
+            "see its log: kubectl flink @logs demo --all",
+            "`kubectl @describe pod demo-x` shows why",
             "`kubectl flink list -A` shows the clusters of all namespaces",
             "`kubectl flink prune -n other`",
             "`kubectl flink image build --lib FILE` puts it there",
@@ -138,25 +127,19 @@ mod tests {
             "kubectl runs it",
             "",
         ] {
-            assert_eq!(placed(same, ""), same);
+            check(marked, "", "-n shop ");
         }
     }
 
     #[test]
     fn what_is_in_no_namespace_is_in_a_cluster() {
-        for (text, expected) in [
-            (
-                "`kubectl create namespace shop`",
-                "`kubectl --context prod create namespace shop`",
-            ),
-            (
-                "kubectl get nodes shows which",
-                "kubectl --context prod get nodes shows which",
-            ),
-            ("`kubectl auth whoami`", "`kubectl --context prod auth whoami`"),
-            ("kubectl runs it", "kubectl runs it"),
+        for marked in [
+            "`kubectl @create namespace shop`",
+            "kubectl @get nodes shows which",
+            "`kubectl @auth whoami`",
+            "kubectl runs it",
         ] {
-            assert_eq!(placed(text, "--context prod"), expected);
+            check(marked, "--context prod", "--context prod ");
         }
     }
 

@@ -133,6 +133,8 @@ fn clusters(
     now: Timestamp,
 ) -> String {
     let dash = || "-".to_owned();
+    // A script counts columns; people see none of what no server measures.
+    let measured = usages.is_some() || width.is_none();
     let mut rows: Vec<(&Key, f64, Vec<String>)> = Vec::new();
     for (key, parts) in inventory.iter().filter(|(key, _)| key.name.contains(&view.filter)) {
         let snapshot = snapshots.get(key);
@@ -176,8 +178,7 @@ fn clusters(
         if view.everywhere {
             row.insert(0, key.namespace.clone());
         }
-        // A script counts columns; people see none of what no server measures.
-        if usages.is_some() || width.is_none() {
+        if measured {
             row.extend([cpu, memory]);
         }
         rows.push((key, by.map_or(-1.0, |by| by as f64), row));
@@ -185,27 +186,15 @@ fn clusters(
     // The largest first; what is equal stays in the order of names.
     rows.sort_by(|one, other| other.1.total_cmp(&one.1));
     view.shown = rows.iter().map(|(key, ..)| (*key).clone()).collect();
-    let headers = [
-        "NAMESPACE",
-        "NAME",
-        "STATUS",
-        "JOB",
-        "TASKS",
-        "RESTARTS",
-        "CHECKPOINT",
-        "TOOK",
-        "STATE",
-        "CPU",
-        "MEMORY",
-    ];
-    let measured = usages.is_some() || width.is_none();
-    let first = usize::from(!view.everywhere);
-    let headers = if measured {
-        &headers[first..]
-    } else {
-        &headers[first..9]
-    };
-    table_within(width, headers, OPTIONAL, rows.into_iter().map(|(.., row)| row))
+    let headers = "NAMESPACE NAME STATUS JOB TASKS RESTARTS CHECKPOINT TOOK STATE CPU MEMORY";
+    let headers: Vec<&str> = headers.split(' ').collect();
+    let (first, end) = (usize::from(!view.everywhere), if measured { headers.len() } else { 9 });
+    table_within(
+        width,
+        &headers[first..end],
+        OPTIONAL,
+        rows.into_iter().map(|(.., row)| row),
+    )
 }
 
 /// The table with a mark on the selected line. Of a table that is higher than a terminal of `rows` rows those above go, so

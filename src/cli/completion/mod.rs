@@ -105,7 +105,7 @@ fn install(args: &InstallArgs) -> Result<()> {
             })?,
     };
     let path = folder.join(HELPER);
-    write_program(&path, HELPER_TEXT)
+    write_program(&path)
         .map_err(|e| Error::unwritable_file(&path, e).hint("--dir DIR names another folder of the PATH"))?;
     terminal::data(&format!("{}\n", path.display()))?;
     let first = |name: &str| {
@@ -135,7 +135,7 @@ fn install(args: &InstallArgs) -> Result<()> {
     Ok(())
 }
 
-fn write_program(path: &Path, text: &str) -> std::io::Result<()> {
+fn write_program(path: &Path) -> std::io::Result<()> {
     // Written beside it and then renamed: a running helper is not truncated.
     let draft = path.with_extension(std::process::id().to_string());
     let mut options = fs::OpenOptions::new();
@@ -144,7 +144,7 @@ fn write_program(path: &Path, text: &str) -> std::io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o755);
     let written = options
         .open(&draft)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+        .and_then(|mut file| std::io::Write::write_all(&mut file, HELPER_TEXT.as_bytes()))
         .and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
         // The file may not exist.

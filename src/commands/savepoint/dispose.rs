@@ -20,10 +20,8 @@ use crate::output::terminal;
 #[command(after_help = "Examples:\n  kubectl flink savepoint dispose demo s3://bucket/savepoints/savepoint-1")]
 pub(crate) struct DisposeArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     /// Path of the savepoint
-    #[arg(value_name = "PATH")]
     path: String,
     /// Skip the confirmation prompt
     #[arg(long, short)]

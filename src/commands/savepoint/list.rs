@@ -17,7 +17,6 @@ use crate::output::{Format, Line, terminal};
     kubectl flink savepoint list demo -o wide")]
 pub(crate) struct ListArgs {
     /// Name of the cluster
-    #[arg(value_name = "NAME")]
     name: String,
     #[command(flatten)]
     table: TableArgs,

@@ -206,6 +206,13 @@ impl Step {
     }
 }
 
+#[cfg(test)]
+impl Journal {
+    pub(crate) fn of_bob(kind: Kind, command: Command, ending: Ending) -> Self {
+        Self::begin(kind, command, Holder::bob("t"), "2026-01-01T00:00:00Z", ending)
+    }
+}
+
 impl Journal {
     /// A journal of an operation that starts at `now`, and ends the job as `ending` describes.
     pub(crate) fn begin(kind: Kind, command: Command, holder: Holder, now: &str, ending: Ending) -> Self {

@@ -7,7 +7,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::journal::{Ending, Holder, Journal, Kind, Step};
+use super::journal::{Ending, Journal, Kind, Step};
 use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
 
@@ -101,15 +101,13 @@ pub(super) const CHANGE: Plan = Plan {
 
 impl World {
     pub(super) fn new(works: bool, plan: Plan) -> Self {
-        let holder = Holder::bob("t");
-        let ending = Ending::savepoint();
         let Plan {
             kind, stopped, waits, ..
         } = plan;
-        let ending = if stopped { Ending::Nothing } else { ending };
+        let ending = if stopped { Ending::Nothing } else { Ending::savepoint() };
         let savepoint = stopped.then_some(100);
         let surges = plan.surges.filter(|_| kind.deploys() && !stopped);
-        let begun = Journal::begin(kind, Command::Upgrade, holder, "2026-01-01T00:00:00Z", ending);
+        let begun = Journal::of_bob(kind, Command::Upgrade, ending);
         Self {
             job: Some(OLD),
             jobmanager: (!stopped).then_some((OLD, FlinkJob::Running)),

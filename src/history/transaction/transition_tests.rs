@@ -1,6 +1,6 @@
 //! Single transitions of the machine.
 
-use super::journal::{Ending, Holder, Journal, Kind, Step};
+use super::journal::{Ending, Journal, Kind, Step};
 use super::model_test::{BACK, CHANGE, Plan, World};
 use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Action, Event, ObservedState, Version, after, next};
@@ -21,8 +21,8 @@ fn an_unread_savepoint_can_be_given_up() {
 /// place of this one.
 #[test]
 fn a_replaced_creation_can_be_given_up() {
-    let (name, at) = (ClusterName::new("demo").unwrap(), "2026-01-01T00:00:00Z");
-    let begun = Journal::begin(Kind::Resume, Command::Create, Holder::bob("t"), at, Ending::Nothing);
+    let name = ClusterName::new("demo").unwrap();
+    let begun = Journal::of_bob(Kind::Resume, Command::Create, Ending::Nothing);
     for (step, possible) in [(Step::Replacing, true), (Step::Waiting, false)] {
         let ways = Journal { step, ..begun.clone() }.next_steps(&name);
         let gives_up = |way: &String| way.ends_with("else `kubectl flink delete demo` gives it up first");

@@ -57,6 +57,17 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
+impl Call {
+    pub(crate) fn new(method: Method, uri: Uri) -> Self {
+        Self {
+            method,
+            uri,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}
+
 impl Repository {
     async fn persist<T>(&self, attempt: impl AsyncFnMut() -> Result<T, AttemptError>) -> Result<T> {
         try_up_to(self.tries, attempt).await
@@ -117,8 +128,7 @@ impl Repository {
     /// Stores a manifest or index with a tag or its digest. Only this makes the pushed blobs an image.
     pub(crate) async fn put_manifest(&self, selector: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
         self.persist(async || {
-            let mut call = self.manifest_call(Method::PUT, selector)?;
-            call.headers.clear();
+            let mut call = Call::new(Method::PUT, self.address(&format!("manifests/{selector}"))?);
             insert(&mut call.headers, CONTENT_TYPE.as_str(), media_type);
             call.body = Bytes::copy_from_slice(bytes);
             self.call(call).await.map(drop)
@@ -127,33 +137,21 @@ impl Repository {
         .map_err(|error| error.context(format!("{} is not pushed", self.reference.name())))
     }
 
+    fn blob_call(&self, method: Method, digest: &Digest) -> Result<Call> {
+        Ok(Call::new(method, self.address(&format!("blobs/{digest}"))?))
+    }
+
     fn manifest_call(&self, method: Method, selector: &str) -> Result<Call> {
-        let mut headers = HeaderMap::new();
-        insert(&mut headers, ACCEPT.as_str(), ACCEPTED);
-        Ok(Call {
-            method,
-            uri: self.address(&format!("manifests/{selector}"))?,
-            headers,
-            body: Bytes::new(),
-        })
+        let mut call = Call::new(method, self.address(&format!("manifests/{selector}"))?);
+        insert(&mut call.headers, ACCEPT.as_str(), ACCEPTED);
+        Ok(call)
     }
 
     pub(crate) async fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        self.persist(async || {
-            let uri = self.address(&format!("blobs/{digest}"))?;
-            match self
-                .call(Call {
-                    method: Method::HEAD,
-                    uri,
-                    headers: HeaderMap::new(),
-                    body: Bytes::new(),
-                })
-                .await
-            {
-                Ok(_) => Ok(true),
-                Err(failure) if failure.error.kind == Kind::NotFound => Ok(false),
-                Err(failure) => Err(failure),
-            }
+        self.persist(async || match self.call(self.blob_call(Method::HEAD, digest)?).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.error.kind == Kind::NotFound => Ok(false),
+            Err(failure) => Err(failure),
         })
         .await
     }
@@ -161,15 +159,7 @@ impl Repository {
     /// Reads a whole small blob: a configuration.
     pub(crate) async fn small_blob(&self, digest: &Digest) -> Result<Bytes> {
         let bytes = self
-            .persist(async || {
-                let call = Call {
-                    method: Method::GET,
-                    uri: self.address(&format!("blobs/{digest}"))?,
-                    headers: HeaderMap::new(),
-                    body: Bytes::new(),
-                };
-                small(self.call(call).await?, LARGEST_CONFIG).await
-            })
+            .persist(async || small(self.call(self.blob_call(Method::GET, digest)?).await?, LARGEST_CONFIG).await)
             .await?;
         if Digest::of(&bytes) != *digest {
             return Err(Error::failure(format!(
@@ -189,17 +179,11 @@ impl Repository {
     ) -> Result<BoxStream<'static, Result<Bytes>>> {
         let response = self
             .persist(async || {
-                let mut headers = HeaderMap::new();
+                let mut call = self.blob_call(Method::GET, digest)?;
                 if offset > 0 {
-                    insert(&mut headers, RANGE.as_str(), &format!("bytes={offset}-"));
+                    insert(&mut call.headers, RANGE.as_str(), &format!("bytes={offset}-"));
                 }
-                self.call(Call {
-                    method: Method::GET,
-                    uri: self.address(&format!("blobs/{digest}"))?,
-                    headers,
-                    body: Bytes::new(),
-                })
-                .await
+                self.call(call).await
             })
             .await?;
         // A registry without support for ranges sends the whole blob.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -87,16 +86,7 @@ impl Upload<'_> {
             format!("?mount={}&from={}", self.blob.digest, from.repository)
         });
         let uri = self.to.address(&format!("blobs/uploads/{query}"))?;
-        let response = persist(async || {
-            let call = Call {
-                method: Method::POST,
-                uri: uri.clone(),
-                headers: HeaderMap::new(),
-                body: Bytes::new(),
-            };
-            self.to.call(call).await
-        })
-        .await?;
+        let response = persist(async || self.to.call(Call::new(Method::POST, uri.clone())).await).await?;
         if response.status() == StatusCode::CREATED {
             return Ok(None);
         }
@@ -278,13 +268,7 @@ impl Upload<'_> {
 
     /// Asks the registry how many bytes have arrived; `None`: it no longer knows the upload.
     async fn session_at(&self, at: &Uri) -> Option<Session> {
-        let call = Call {
-            method: Method::GET,
-            uri: at.clone(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        };
-        let response = self.to.call(call).await.ok()?;
+        let response = self.to.call(Call::new(Method::GET, at.clone())).await.ok()?;
         let offset = received(response.headers())?.min(self.blob.size);
         Some(Session {
             at: next(at, response.headers()).unwrap_or_else(|_| at.clone()),

@@ -61,7 +61,12 @@ impl fmt::Display for Foreign {
 
 impl LiveObjects {
     pub(crate) fn is_empty(&self) -> bool {
-        self.service.is_none() && self.job.is_none() && self.deployment.is_none()
+        self.each() == [None; 3]
+    }
+
+    /// The Service, the Job and the Deployment, each as far as it is there.
+    pub(crate) fn each(&self) -> [Option<&Value>; 3] {
+        [&self.service, &self.job, &self.deployment].map(Option::as_ref)
     }
 
     /// The Service, the Job and the Deployment; `None`: not all of them are there.
@@ -154,12 +159,8 @@ impl LiveObjects {
         let whose: Vec<String> = self.foreign.iter().map(ToString::to_string).collect();
         let error = Error::conflict(whose.join("; ")).hint("choose another name for the cluster");
         let is_foreign = |resource: Resource| self.foreign.iter().any(|foreign| foreign.resource == resource);
-        let whole = [
-            (SERVICES, self.service.is_some()),
-            (JOBS, self.job.is_some()),
-            (DEPLOYMENTS, self.deployment.is_some()),
-        ];
-        if whole.into_iter().all(|(resource, known)| known || is_foreign(resource)) {
+        let mut whole = self.each().into_iter().zip([SERVICES, JOBS, DEPLOYMENTS]);
+        if whole.all(|(known, resource)| known.is_some() || is_foreign(resource)) {
             return Err(error.hint(format!(
                 "`kubectl flink adopt {name}` takes over these three objects, if they are a Flink cluster"
             )));
@@ -181,28 +182,22 @@ impl LiveObjects {
 
     /// The missing ones of the three objects, with their kinds.
     pub(crate) fn missing(&self, name: &ClusterName) -> Vec<String> {
-        [
-            (&self.service, format!("Service {}", name.master())),
-            (&self.job, format!("Job {}", name.master())),
-            (&self.deployment, format!("Deployment {}", name.task_manager())),
-        ]
-        .into_iter()
-        .filter(|(there, _)| there.is_none())
-        .map(|(_, text)| text)
-        .collect()
+        let texts = [
+            format!("Service {}", name.master()),
+            format!("Job {}", name.master()),
+            format!("Deployment {}", name.task_manager()),
+        ];
+        let all = self.each().into_iter().zip(texts);
+        all.filter_map(|(there, text)| there.is_none().then_some(text))
+            .collect()
     }
 
     /// The changes of `wanted` to the existing objects: paths after their kinds.
     pub(crate) fn differences(&self, wanted: &Manifests) -> Vec<Difference> {
-        let pairs = [
-            (&self.service, &wanted.service),
-            (&self.job, &wanted.job),
-            (&self.deployment, &wanted.deployment),
-        ];
         let mut found = Vec::new();
-        for (live, wanted) in pairs {
+        for (live, wanted) in self.each().into_iter().zip(wanted.in_order()) {
             let kind = wanted["kind"].as_str().unwrap_or_default();
-            for mut difference in live.iter().flat_map(|live| differences(wanted, live)) {
+            for mut difference in live.into_iter().flat_map(|live| differences(wanted, live)) {
                 difference.path = format!("{kind} {}", difference.path);
                 found.push(difference);
             }
@@ -212,8 +207,7 @@ impl LiveObjects {
 
     /// The objects without what the server put into them.
     pub(crate) fn stripped(&self) -> Vec<Value> {
-        let all = [&self.service, &self.job, &self.deployment];
-        all.into_iter().flatten().map(strip_server_fields).collect()
+        self.each().into_iter().flatten().map(strip_server_fields).collect()
     }
 
     /// [`Self::differences`] for output: secrets are hidden.

@@ -200,6 +200,14 @@ mod tests {
 
     use super::*;
 
+    fn written(out: BufWriter<File>) -> String {
+        let mut file = out.into_inner().unwrap();
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        text
+    }
+
     #[test]
     fn arguments_are_hidden_where_the_begin_stopped_between_them() {
         let redaction = Redaction::default();
@@ -210,12 +218,8 @@ mod tests {
         lines.after.clone_from(&lines.last);
         lines.restart();
         lines.feed((begin + &line(3, "    planted")).as_bytes());
-        let mut file = lines.out.into_inner().unwrap();
-        file.rewind().unwrap();
-        let mut text = String::new();
-        file.read_to_string(&mut text).unwrap();
         let want = "1Z x [] -  Program Arguments:\n2Z x [] -     --in\n3Z x [] -     ****\n";
-        assert_eq!(text, want);
+        assert_eq!(written(lines.out), want);
     }
 
     #[test]
@@ -236,14 +240,10 @@ mod tests {
         let long = format!("10Z {} {}\n11Z next\n", "a".repeat(MAX_LINE - 10), "b".repeat(20));
         lines.after.clear();
         lines.feed(long.as_bytes());
-        let mut file = lines.out.into_inner().unwrap();
-        file.rewind().unwrap();
-        let mut text = String::new();
-        file.read_to_string(&mut text).unwrap();
         let want = format!(
             "1Z one\n2Z password=****\n3Z three\n4Z four\n… lines are left out here …\n9Z nine\n10Z {}\n11Z next\n",
             "a".repeat(MAX_LINE - 10)
         );
-        assert_eq!(text, want);
+        assert_eq!(written(lines.out), want);
     }
 }

@@ -99,31 +99,23 @@ impl Plan {
         let removal = &self.removal;
         let name = &self.handle.name;
         let mut objects = Vec::new();
-        let parts = [
-            (removal.job.is_some(), format!("Job {}", name.master())),
-            (
-                removal.deployment.is_some(),
-                format!("Deployment {}", name.task_manager()),
-            ),
-            (removal.service.is_some(), format!("Service {}", name.master())),
-            (
-                !removal.pods.is_empty(),
-                format!("the Pods {}", removal.pods.join(", ")),
-            ),
-            (
-                !removal.leaders.is_empty(),
-                "the ConfigMaps of its high availability".to_owned(),
-            ),
-            (
-                !removal.rights.is_empty(),
-                format!("the service account and rights {}", name.high_availability()),
-            ),
-            (
-                self.purge && self.handle.store.exists(),
-                format!("ConfigMap {} with its savepoints' paths", name.history()),
-            ),
-        ];
-        objects.extend(parts.into_iter().filter(|(there, _)| *there).map(|(_, text)| text));
+        let mut add = |there: bool, text: String| objects.extend(there.then_some(text));
+        add(removal.job.is_some(), format!("Job {}", name.master()));
+        add(
+            removal.deployment.is_some(),
+            format!("Deployment {}", name.task_manager()),
+        );
+        add(removal.service.is_some(), format!("Service {}", name.master()));
+        add(
+            !removal.pods.is_empty(),
+            format!("the Pods {}", removal.pods.join(", ")),
+        );
+        let maps = "the ConfigMaps of its high availability";
+        add(!removal.leaders.is_empty(), maps.to_owned());
+        let rights = format!("the service account and rights {}", name.high_availability());
+        add(!removal.rights.is_empty(), rights);
+        let history = format!("ConfigMap {} with its savepoints' paths", name.history());
+        add(self.purge && self.handle.store.exists(), history);
         if objects.is_empty() {
             return "only its history is left".to_owned();
         }

@@ -11,7 +11,6 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::kubernetes::errors::no_cluster;
 use crate::kubernetes::objects::masters;
-use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::{HighAvailability, Settings, leader_map};
 use crate::model::manifests::FLINK_VERSION;
 use crate::model::names::ClusterName;
@@ -30,16 +29,11 @@ async fn check_namespace(cluster: &Cluster) -> Result<(Vec<Finding>, Option<Stri
     let mut found = vec![super::version(&answers.version)];
     if let Some(None) = answers.namespace {
         let text = format!("namespace {namespace:?} does not exist");
-        found.push(
-            Finding::new(Severity::Critical, "namespace", text).hint(format!("kubectl create namespace {namespace}")),
-        );
+        found.push(Finding::critical("namespace", text).hint(format!("kubectl create namespace {namespace}")));
     }
     found.extend(super::missing_rights(&answers.rights, namespace));
-    found.extend(
-        answers
-            .quotas
-            .map_or_else(|| vec![unknown("quota")], |items| super::quotas(&items)),
-    );
+    let or_unknown = |check, found: Option<Vec<Finding>>| found.unwrap_or_else(|| vec![unknown(check)]);
+    found.extend(or_unknown("quota", answers.quotas.map(|items| super::quotas(&items))));
     let (level, security) = match &answers.namespace {
         Some(Some(namespace)) => (
             pod_security::level(namespace).map(ToOwned::to_owned),
@@ -49,20 +43,16 @@ async fn check_namespace(cluster: &Cluster) -> Result<(Vec<Finding>, Option<Stri
     };
     found.push(security);
     found.extend(answers.namespace.iter().flatten().filter_map(super::injection));
-    found.push(answers.services.map_or_else(
-        || unknown("node port"),
-        |(services, everywhere)| super::node_port(&services, everywhere),
-    ));
+    let services = answers.services;
+    let node_port = services.map(|(services, everywhere)| vec![super::node_port(&services, everywhere)]);
+    found.extend(or_unknown("node port", node_port));
     let now = clock::now();
-    found.extend(answers.inventory.map_or_else(
-        || vec![unknown("left over")],
-        |inventory| super::left_over(&inventory, now),
+    let left_over = answers.inventory.map(|inventory| super::left_over(&inventory, now));
+    found.extend(or_unknown("left over", left_over));
+    found.extend(or_unknown(
+        "history",
+        answers.histories.map(|maps| super::histories(&maps)),
     ));
-    found.extend(
-        answers
-            .histories
-            .map_or_else(|| vec![unknown("history")], |maps| super::histories(&maps)),
-    );
     Ok((found, level))
 }
 

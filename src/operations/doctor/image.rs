@@ -8,7 +8,6 @@ use crate::image::facts::Facts;
 use crate::image::platform::Platform;
 use crate::model::config::{Config, Entrypoint};
 use crate::model::counted::counted;
-use crate::model::diagnosis::Severity;
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
 use crate::model::manifests::direct_start;
@@ -50,14 +49,14 @@ pub(crate) fn wants(template: &PodTemplateSpec, flink_version: Option<&str>) -> 
 /// Checks a registry's facts of the image. `nodes` are the platforms of the nodes, empty if they may not be read.
 pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform], wants: &Config) -> Vec<Finding> {
     let mut found: Vec<Finding> = compatibility::nodes(platforms, nodes)
-        .map(|text| Finding::new(Severity::Critical, CHECK, text).hint("use an image for the nodes' platform"))
+        .map(|text| Finding::critical(CHECK, text).hint("use an image for the nodes' platform"))
         .into_iter()
         .collect();
     found.extend(
         compatibility::spec(facts, wants)
             .into_iter()
             .chain(compatibility::own_jars(facts))
-            .map(|text| Finding::new(Severity::Warning, CHECK, text)),
+            .map(|text| Finding::warning(CHECK, text)),
     );
     if found.is_empty() {
         let known = [
@@ -78,12 +77,13 @@ pub(crate) fn contents(facts: &Facts, platforms: &[Platform], nodes: &[Platform]
 
 /// The finding that the image was not read, because of `why`.
 pub(crate) fn not_looked_at(why: &str) -> Finding {
-    Finding::new(Severity::Notice, CHECK, format!("not checked: {why}"))
+    Finding::notice(CHECK, format!("not checked: {why}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::diagnosis::Severity;
     use serde_json::json;
 
     fn template(words: &[&str]) -> PodTemplateSpec {

@@ -46,6 +46,18 @@ impl Finding {
         Self::new(Severity::Ok, check, message)
     }
 
+    pub(crate) fn notice(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Notice, check, message)
+    }
+
+    pub(crate) fn warning(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, check, message)
+    }
+
+    pub(crate) fn critical(check: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Critical, check, message)
+    }
+
     pub(crate) fn new(severity: Severity, check: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity,
@@ -79,17 +91,12 @@ impl Finding {
 pub(crate) fn version(server: &Value) -> Finding {
     let version = server["gitVersion"].as_str().unwrap_or("unknown");
     match (version_number(server, "major"), version_number(server, "minor")) {
-        (Some(1), Some(minor)) if minor < 26 => Finding::new(
-            Severity::Warning,
+        (Some(1), Some(minor)) if minor < 26 => Finding::warning(
             "connection",
             format!("Kubernetes {version} ignores podFailurePolicy: a job that has failed is started again"),
         )
         .hint("use Kubernetes 1.26 or later, or `create --restart on-failure`"),
-        (None, _) | (_, None) => Finding::new(
-            Severity::Notice,
-            "connection",
-            "the API server answers, but does not say its version",
-        ),
+        (None, _) | (_, None) => Finding::notice("connection", "the API server answers, but does not say its version"),
         _ => Finding::ok("connection", format!("Kubernetes {version} answers")),
     }
 }
@@ -140,7 +147,7 @@ pub(crate) fn missing_rights(answers: &[(Right, bool)], namespace: &str) -> Vec<
 
 /// The finding that something may not be read.
 pub(crate) fn unknown(check: &'static str) -> Finding {
-    Finding::new(Severity::Notice, check, "may not be read, and is not checked")
+    Finding::notice(check, "may not be read, and is not checked")
 }
 
 /// Quotas that are exhausted, or nearly.
@@ -153,7 +160,7 @@ pub(crate) fn quotas(items: &[Value]) -> Vec<Finding> {
             let used = &item["status"]["used"][resource];
             let (Some(used_amount), Some(hard_amount)) = (amount(used), amount(hard)) else {
                 let text = format!("quota {name}: the use of {resource} is not known");
-                found.push(Finding::new(Severity::Notice, "quota", text));
+                found.push(Finding::notice("quota", text));
                 continue;
             };
             let text = format!(
@@ -229,7 +236,7 @@ pub(crate) fn injection(namespace: &Value) -> Option<Finding> {
     let text = format!(
         "admission adds {container} to the Pods of the namespace: unless it is a native sidecar it keeps the JobManager's Pod when Flink has ended"
     );
-    Some(Finding::new(Severity::Notice, SIDECARS, text).hint(flink_pod::remedy(container)))
+    Some(Finding::notice(SIDECARS, text).hint(flink_pod::remedy(container)))
 }
 
 /// Containers beside Flink's in the JobManager Pods of the cluster with this `job`.
@@ -248,7 +255,7 @@ pub(crate) fn sidecars(job: &Value, pods: &[Pod]) -> Vec<Finding> {
             )
         };
         let text = format!("container {name}, {origin}, keeps the JobManager's Pod and its Job when Flink has ended");
-        Finding::new(Severity::Warning, SIDECARS, text).hint(hint)
+        Finding::warning(SIDECARS, text).hint(hint)
     };
     beside.map(finding).collect()
 }
@@ -262,8 +269,7 @@ pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
     match taken {
         Some(service) => {
             let text = |key: &str| service["metadata"][key].as_str().unwrap_or_default().to_owned();
-            Finding::new(
-                Severity::Notice,
+            Finding::notice(
                 "node port",
                 format!(
                     "{NODE_PORT} is taken by Service {} in namespace {}",
@@ -274,8 +280,7 @@ pub(crate) fn node_port(services: &[Value], everywhere: bool) -> Finding {
             .hint("name another with --node-port=PORT")
         }
         None if everywhere => Finding::ok("node port", format!("{NODE_PORT} is free")),
-        None => Finding::new(
-            Severity::Notice,
+        None => Finding::notice(
             "node port",
             format!("{NODE_PORT} is free in this namespace; you lack the right to check other namespaces"),
         ),
@@ -295,15 +300,12 @@ pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp
                     1 => "1 idle TaskManager".to_owned(),
                     more => format!("{more} idle TaskManagers"),
                 };
-                Finding::new(
-                    Severity::Warning,
-                    "left over",
-                    format!("cluster {} is {status}, and has {wait}", key.name),
+                Finding::warning("left over", format!("cluster {} is {status}, and has {wait}", key.name)).hint(
+                    match status {
+                        Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),
+                        _ => format!("kubectl flink prune -n {}", key.namespace),
+                    },
                 )
-                .hint(match status {
-                    Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),
-                    _ => format!("kubectl flink prune -n {}", key.namespace),
-                })
             })
         })
         .collect();
@@ -326,8 +328,7 @@ pub(crate) fn histories(config_maps: &[Value]) -> Vec<Finding> {
         let name = map["metadata"]["name"].as_str().unwrap_or_default();
         if size >= LARGE {
             found.push(
-                Finding::new(
-                    Severity::Warning,
+                Finding::warning(
                     "history",
                     format!("ConfigMap {name} has {} KiB; the limit is 1024 KiB", size >> 10),
                 )

@@ -4,7 +4,6 @@
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use serde_json::Value;
 
-use crate::model::diagnosis::Severity;
 use crate::operations::doctor::Finding;
 
 const CHECK: &str = "pod security";
@@ -22,8 +21,7 @@ pub(crate) fn pod_security(namespace: &Value) -> Finding {
             CHECK,
             format!("the namespace enforces {level}, which the Pods of `create` pass"),
         ),
-        Some(level) => Finding::new(
-            Severity::Notice,
+        Some(level) => Finding::notice(
             CHECK,
             format!("the namespace enforces {level:?}, a level that is not known"),
         ),
@@ -48,7 +46,7 @@ pub(crate) fn broken(role: &str, level: &str, template: &PodTemplateSpec) -> Opt
         broken.join(", ")
     );
     Some(
-        Finding::new(Severity::Critical, CHECK, text)
+        Finding::critical(CHECK, text)
             .hint("`kubectl flink edit NAME` changes spec.podTemplate before the Pods are replaced"),
     )
 }
@@ -105,20 +103,14 @@ fn restricted(spec: &PodSpec) -> Vec<&'static str> {
         let profile = own.or(pod.and_then(|pod| pod.seccomp_profile.as_ref()));
         !profile.is_some_and(|profile| matches!(profile.type_.as_str(), "RuntimeDefault" | "Localhost"))
     };
+    let is_root = !in_user_namespace && containers(spec).any(may_be_root);
+    let seccomp = "no seccompProfile RuntimeDefault or Localhost";
+    let capabilities = containers(spec).any(keeps_capabilities);
     named([
-        (
-            !in_user_namespace && containers(spec).any(may_be_root),
-            "runAsNonRoot != true",
-        ),
+        (is_root, "runAsNonRoot != true"),
         (containers(spec).any(may_escalate), "allowPrivilegeEscalation != false"),
-        (
-            containers(spec).any(keeps_capabilities),
-            "capabilities.drop without ALL",
-        ),
-        (
-            containers(spec).any(without_seccomp),
-            "no seccompProfile RuntimeDefault or Localhost",
-        ),
+        (capabilities, "capabilities.drop without ALL"),
+        (containers(spec).any(without_seccomp), seccomp),
     ])
 }
 
@@ -132,6 +124,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::diagnosis::Severity;
 
     #[test]
     fn a_level_that_is_not_known_is_not_ok() {

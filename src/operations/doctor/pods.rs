@@ -3,7 +3,6 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use crate::kubernetes::access_reviews::AccountCheck;
-use crate::model::diagnosis::Severity;
 use crate::model::flink::FlinkVersion;
 use crate::model::{main_container, rights};
 use crate::operations::doctor::Finding;
@@ -18,21 +17,16 @@ pub(crate) fn images(job: Option<&PodTemplateSpec>, deployment: Option<&PodTempl
             theirs.unwrap_or_default()
         );
         let hint = "`kubectl flink savepoint-resume NAME` sets both";
-        return vec![Finding::new(Severity::Critical, "image", text).hint(hint)];
+        return vec![Finding::critical("image", text).hint(hint)];
     }
     let Some(image) = own.or(theirs) else { return Vec::new() };
     vec![match FlinkVersion::of_image(&image) {
-        Some(version) if version < FlinkVersion::new(1, 13) => Finding::new(
-            Severity::Warning,
+        Some(version) if version < FlinkVersion::new(1, 13) => Finding::warning(
             "image",
             format!("{image} has Flink {version}, and 1.13 is the oldest that this plugin supports"),
         ),
         Some(version) => Finding::ok("image", format!("the tag of {image} names Flink {version}")),
-        None => Finding::new(
-            Severity::Notice,
-            "image",
-            format!("{image} does not name its Flink version"),
-        ),
+        None => Finding::notice("image", format!("{image} does not name its Flink version")),
     }]
 }
 
@@ -44,14 +38,9 @@ pub(crate) fn high_availability(user: &str, namespace: &str, check: &AccountChec
             check_name,
             format!("service account {user} has its rights on ConfigMaps"),
         ),
-        AccountCheck::Missing => Finding::new(
-            Severity::Critical,
-            check_name,
-            format!("there is no service account {user}"),
-        )
-        .hint(format!("kubectl create serviceaccount {user}")),
-        AccountCheck::Lacks(verbs) => Finding::new(
-            Severity::Critical,
+        AccountCheck::Missing => Finding::critical(check_name, format!("there is no service account {user}"))
+            .hint(format!("kubectl create serviceaccount {user}")),
+        AccountCheck::Lacks(verbs) => Finding::critical(
             check_name,
             format!("service account {user} may not {} ConfigMaps", verbs.join(", ")),
         )
@@ -60,8 +49,7 @@ pub(crate) fn high_availability(user: &str, namespace: &str, check: &AccountChec
              --role=flink-ha --serviceaccount={namespace}:{user}",
             rights::HIGH_AVAILABILITY.join(",")
         )),
-        AccountCheck::Unknown => Finding::new(
-            Severity::Notice,
+        AccountCheck::Unknown => Finding::notice(
             check_name,
             format!("whether there is a service account {user} that may write ConfigMaps cannot be checked"),
         ),

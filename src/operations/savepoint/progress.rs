@@ -4,27 +4,18 @@ use crate::error::Result;
 use crate::flink::Flink;
 use crate::model::bytes;
 use crate::model::flink::overview::JobOverview;
-use crate::model::keyword::Keyword;
+use crate::model::keyword::keywords;
 use crate::model::names::ClusterName;
 use crate::operations::savepoint::{self, Writing};
 use crate::progress;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum SavepointFormat {
-    #[default]
-    Canonical,
-    Native,
-}
-
-impl Keyword for SavepointFormat {
-    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Canonical, "canonical", "Independent of the state backend"),
-        (
-            Self::Native,
-            "native",
-            "As the state backend stores it: faster, and possible where the other is not (Flink 1.15+)",
-        ),
-    ];
+keywords! {
+    #[derive(Default)]
+    enum SavepointFormat {
+        #[default]
+        Canonical = "canonical": "Independent of the state backend",
+        Native = "native": "As the state backend stores it: faster, and possible where the other is not (Flink 1.15+)",
+    }
 }
 
 impl SavepointFormat {

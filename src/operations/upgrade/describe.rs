@@ -98,15 +98,10 @@ pub(crate) fn states(handle: &ClusterHandle, plan: &Plan) -> String {
 }
 
 /// The description of the differences between two versions.
-pub(crate) fn changes(before: Manifests, new: &Manifests) -> Vec<String> {
-    let objects = [
-        (before.service, &new.service),
-        (before.job, &new.job),
-        (before.deployment, &new.deployment),
-    ];
+pub(crate) fn changes(before: &Manifests, new: &Manifests) -> Vec<String> {
     let mut lines = Vec::new();
-    for (mut old, new) in objects {
-        let mut new = new.clone();
+    for (old, new) in before.in_order().into_iter().zip(new.in_order()) {
+        let (mut old, mut new) = (old.clone(), new.clone());
         hide(&mut old, &mut new);
         let kind = new["kind"].as_str().unwrap_or_default();
         // Fields and named items that only the old version has: a comparison looks at those of the wanted one alone.
@@ -152,30 +147,30 @@ mod tests {
             json!({"name": "B", "value": "2"}),
             json!({"name": "PASSWORD", "value": "hush"}),
         );
-        let described = |before: Manifests, new: &Manifests| changes(before, new).join("\n");
+        let described = |before: &Manifests, new: &Manifests| changes(before, new).join("\n");
         let both = made(&json!([a, b]), &json!(more));
         let one = made(&json!([a]), &json!(common));
         assert_eq!(
-            described(both.clone(), &one),
+            described(&both, &one),
             "Job spec.containers[main].args: \"-Da.b=c\" becomes absent\n\
              Job spec.containers[main].env[B]: {\"name\":\"B\",\"value\":\"2\"} becomes absent"
         );
         assert_eq!(
-            described(one.clone(), &both),
+            described(&one, &both),
             "Job spec.containers[main].args: absent becomes \"-Da.b=c\"\n\
              Job spec.containers[main].env[B]: absent becomes {\"name\":\"B\",\"value\":\"2\"}"
         );
         // As many as before, and none at all.
         let other = made(&json!([b]), &json!(common));
         assert_eq!(
-            described(one.clone(), &other),
+            described(&one, &other),
             "Job spec.containers[main].env[B]: absent becomes {\"name\":\"B\",\"value\":\"2\"}\n\
              Job spec.containers[main].env[A]: {\"name\":\"A\",\"value\":\"1\"} becomes absent"
         );
         let mut none = one.clone();
         none.job["spec"]["containers"] = json!([{"name": "main", "args": common}]);
         assert_eq!(
-            described(made(&json!([secret]), &json!(common)), &none),
+            described(&made(&json!([secret]), &json!(common)), &none),
             "Job spec.containers[main].env: [{\"name\":\"PASSWORD\",\"value\":\"***\"}] becomes absent"
         );
     }

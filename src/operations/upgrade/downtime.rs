@@ -10,10 +10,14 @@ use crate::progress::{self, Pause};
 #[derive(Default)]
 pub(crate) struct Downtime {
     stopping: Option<Instant>,
-    ended: Option<(&'static str, Instant)>,
-    gone: Option<Instant>,
-    made: Option<Instant>,
-    tried: Option<Instant>,
+    /// When the job had ended, and by what: a savepoint or a cancel.
+    pub(super) ended: Option<(&'static str, Instant)>,
+    /// When the JobManager had ended.
+    pub(super) gone: Option<Instant>,
+    /// When the objects were created.
+    pub(super) made: Option<Instant>,
+    /// When a version was given up.
+    pub(super) tried: Option<Instant>,
     tasks: Option<Instant>,
     checkpoint: Option<Instant>,
     /// Counts while the job does not process data.
@@ -27,25 +31,6 @@ impl Downtime {
         self.pause = restarts
             .then(|| progress::pause(&format!("{name}: the job is paused")))
             .flatten();
-    }
-
-    /// The job has ended, by a savepoint or a cancel.
-    pub(crate) fn ended(&mut self, by: &'static str) {
-        self.ended = Some((by, Instant::now()));
-    }
-
-    pub(crate) fn gone(&mut self) {
-        self.gone = Some(Instant::now());
-    }
-
-    /// The objects are created.
-    pub(crate) fn made(&mut self) {
-        self.made = Some(Instant::now());
-    }
-
-    /// A version is given up.
-    pub(crate) fn back(&mut self) {
-        self.tried = Some(Instant::now());
     }
 
     /// A version runs.

@@ -210,10 +210,11 @@ impl UpgradeEngine {
             }
             end::StopOutcome::Lost(place, error) => return self.lost(&place, error).await,
         }
-        self.downtime.ended(match journal.ending {
+        let by = match journal.ending {
             Ending::Savepoint { .. } => "savepoint",
             _ => "cancel",
-        });
+        };
+        self.downtime.ended = Some((by, Instant::now()));
         Ok(())
     }
 
@@ -324,7 +325,7 @@ impl UpgradeEngine {
         };
         let (gone, beside) = futures::join!(gone, beside);
         gone?;
-        self.downtime.gone();
+        self.downtime.gone = Some(Instant::now());
         step.done(&format!("{name}: the JobManager has ended"));
         if highly_available {
             // The new version resumes from the savepoint: data of earlier jobs can only cause conflicts.
@@ -363,7 +364,7 @@ impl UpgradeEngine {
         };
         match made {
             Ok(()) => {
-                self.downtime.made();
+                self.downtime.made = Some(Instant::now());
                 self.has_made |= self.seen.job != Some(Some(version.number));
                 self.seen.job = Some(Some(version.number));
                 let no_wait = self.no_wait && side == Version::Target;
@@ -453,7 +454,7 @@ impl UpgradeEngine {
         if self.journal()?.is_open() {
             progress::warn(&format!("{}: {error}", self.handle.name));
             progress::note(&format!("{}: going back to the previous version", self.handle.name));
-            self.downtime.back();
+            self.downtime.tried = Some(Instant::now());
         }
         self.prepared = None;
         self.seen.alone = false;

@@ -27,7 +27,7 @@ use crate::history::revision_spec;
 use crate::history::store::Entry;
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::kubernetes::{clock, objects};
-use crate::model::keyword::Keyword;
+use crate::model::keyword::keywords;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
@@ -39,7 +39,7 @@ use crate::operations::savepoint::progress::{SavepointFormat, all_run};
 use crate::operations::savepoint::{self, Wait};
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::engine::UpgradeEngine;
-use crate::operations::upgrade::plan::{NoPlan, Plan};
+use crate::operations::upgrade::plan::Plan;
 use crate::progress;
 
 pub(crate) use restore_point::retained;
@@ -74,12 +74,13 @@ pub(crate) struct ChangeOptions {
     pub(crate) no_wait: bool,
 }
 
-/// How the state of the running job is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strategy {
-    Savepoint,
-    LastCheckpoint,
-    Stateless,
+keywords! {
+    /// How the state of the running job is kept.
+    enum Strategy {
+        Savepoint = "savepoint": "The job is stopped with a savepoint, and the new version resumes from it",
+        LastCheckpoint = "last-checkpoint": "The job is canceled, and the new version resumes from its last checkpoint: for jobs whose savepoint fails. The checkpoints must be retained",
+        Stateless = "stateless": "The job is canceled, and the new version begins empty",
+    }
 }
 
 impl Strategy {
@@ -92,44 +93,13 @@ impl Strategy {
     }
 }
 
-impl Keyword for Strategy {
-    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (
-            Self::Savepoint,
-            "savepoint",
-            "The job is stopped with a savepoint, and the new version resumes from it",
-        ),
-        (
-            Self::LastCheckpoint,
-            "last-checkpoint",
-            "The job is canceled, and the new version resumes from its last checkpoint: for jobs whose savepoint fails. The checkpoints must be retained",
-        ),
-        (
-            Self::Stateless,
-            "stateless",
-            "The job is canceled, and the new version begins empty",
-        ),
-    ];
-}
-
-/// Whether TaskManagers of the new version start beside the running ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Surge {
-    Auto,
-    Always,
-    Never,
-}
-
-impl Keyword for Surge {
-    const WORDS: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Auto, "auto", "Yes, where there is room for them"),
-        (
-            Self::Always,
-            "always",
-            "Yes; without room the change ends, and the job continues to run",
-        ),
-        (Self::Never, "never", "No: they start when the job has been stopped"),
-    ];
+keywords! {
+    /// Whether TaskManagers of the new version start beside the running ones.
+    enum Surge {
+        Auto = "auto": "Yes, where there is room for them",
+        Always = "always": "Yes; without room the change ends, and the job continues to run",
+        Never = "never": "No: they start when the job has been stopped",
+    }
 }
 
 /// Changes a cluster as one transaction: check → stop with savepoint → new objects → wait for all tasks and a first
@@ -247,7 +217,7 @@ pub(crate) async fn carry_out(
     };
     let plan = match made {
         Ok(plan) => plan,
-        Err(NoPlan::NothingDiffers(objects)) => {
+        Err(objects) => {
             progress::note(&format!("{name} is up to date"));
             let result = handle.result(Outcome::Unchanged);
             return Ok(Report::cluster(result, objects.all(), how.dry_run));

@@ -38,14 +38,8 @@ pub(crate) struct Plan {
     pub(crate) summary: Option<String>,
 }
 
-/// Why there is nothing to do.
-pub(crate) enum NoPlan {
-    /// The cluster is already as wanted, with these objects.
-    NothingDiffers(Box<Manifests>),
-}
-
 impl Plan {
-    /// Makes the plan.
+    /// Makes the plan, or returns the objects if the cluster is already as wanted.
     ///
     /// # Errors
     /// When the state of the job cannot be kept as requested; the error names the alternatives.
@@ -54,7 +48,7 @@ impl Plan {
         job_status: JobStatus,
         wanted: &TargetRevision,
         how: &ChangeOptions,
-    ) -> Result<Result<Self, NoPlan>> {
+    ) -> Result<Result<Self, Box<Manifests>>> {
         let namespace = handle.namespace();
         let running = !matches!(job_status, JobStatus::Stopped);
         let old = if running { Some(handle.current()?) } else { None };
@@ -69,14 +63,14 @@ impl Plan {
             let before = old.build(None, namespace, *number)?;
             let asks_for_more = wanted.restore_from.is_some() || wanted.restart_if_unchanged;
             if !asks_for_more && new == before && !handle.drifted(&new).await? {
-                return Ok(Err(NoPlan::NothingDiffers(Box::new(new))));
+                return Ok(Err(Box::new(new)));
             }
-            differences = changes(before, &new);
+            differences = changes(&before, &new);
         } else if let Ok((number, last)) = handle.current() {
             let new = wanted.build_as(&last, namespace, number)?;
             // Whatever ran last may be such that it cannot be made again.
             if let Ok(before) = last.build(None, namespace, number) {
-                differences = changes(before, &new);
+                differences = changes(&before, &new);
             }
         }
         let job = match &job_status {

@@ -419,24 +419,16 @@ pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>)
 mod tests {
     use super::*;
     use crate::history::command::Command;
-    use crate::history::transaction::Holder;
     use crate::history::transaction::state_machine::{Event, after};
 
     /// A change without the job's state whose new version does not come up and is left as it is.
     #[test]
     fn a_job_that_was_canceled_is_a_change() {
-        let holder = Holder::bob("t");
         let ending = Ending::Cancel { job_id: "1".into() };
         let begun = Journal {
             old_revision: Some(1),
             new_revision: Some(2),
-            ..Journal::begin(
-                crate::history::transaction::Kind::Change,
-                Command::Upgrade,
-                holder,
-                "2026-01-01T00:00:00Z",
-                ending,
-            )
+            ..Journal::of_bob(JournalKind::Change, Command::Upgrade, ending)
         };
         let name = ClusterName::new("demo").unwrap();
         let message_of = |journal: &Journal| error(&name, journal, None).message;

@@ -140,13 +140,7 @@ mod tests {
         Journal {
             start: start.map(ToOwned::to_owned),
             saved_state: saved.map(ToOwned::to_owned),
-            ..Journal::begin(
-                Kind::Change,
-                Command::Upgrade,
-                this_process(),
-                "2026-01-01T00:00:00Z",
-                ending,
-            )
+            ..Journal::of_bob(Kind::Change, Command::Upgrade, ending)
         }
     }
 
