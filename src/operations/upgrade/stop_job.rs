@@ -463,13 +463,7 @@ mod tests {
         let begun = Journal {
             old_revision: Some(1),
             new_revision: Some(2),
-            ..Journal::begin(
-                JournalKind::Resume,
-                Command::SavepointResume,
-                Holder::bob("t"),
-                "2026-01-01T00:00:00Z",
-                Ending::savepoint(),
-            )
+            ..Journal::of_bob(JournalKind::Resume, Command::SavepointResume, Ending::savepoint())
         };
         let given_up = after(&begun, Event::Abort("bob gave it up"));
         let ended = after(&given_up, Event::JobStopped(Some("s3://bucket/savepoint-1")));
