@@ -1,134 +1,82 @@
 //! Known failures of what keeps checkpoints, savepoints and temporary files.
 
 use super::KnownFailure;
-use crate::model::diagnosis::CauseKind;
 
 /// Specific rows come before general ones.
-pub(super) const STORAGE: &[KnownFailure] = &[
-    KnownFailure {
-        kind: CauseKind::NoStorageDirectory,
-        when: &[
-            &["checkpoint directory", "not configured"],
-            &["Cannot snapshot to", "directory"],
-            &["No savepoint directory configured"],
-            &["state.savepoints.dir"],
-            &["CheckpointStorage", "not configured"],
-        ],
-        hints: &["set the folders of the state: --checkpoint-dir and --savepoint-dir"],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        // Linux's ENOSPC and EDQUOT.
-        when: &[&["No space left on device"], &["Disk quota exceeded"]],
-        hints: &[
-            "a disk is full: the claim of checkpoints and savepoints (kubectl flink savepoint dispose NAME PATH frees old savepoints), or the \
-             node's, where RocksDB and temporary files are (io.tmp.dirs): mount a larger claim there with --mount CLAIM:PATH",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::ReadOnlyFileSystem,
-        when: &[&["Read-only file system"], &["ReadOnlyFileSystemException"]],
-        hints: &[
-            "mount an emptyDir where it writes: Flink needs /opt/flink/conf, /opt/flink/log and /tmp (for conf an init container copies the image's files)",
-            "or remove readOnlyRootFilesystem from the Pod template, and readOnly from the volume's mount",
-        ],
-    },
-    KnownFailure {
-        // Words of S3 and of Kerberos, which refuse credentials by the time in them.
-        kind: CauseKind::ExternalRights,
-        when: &[&["RequestTimeTooSkewed"], &["Clock skew too great"]],
-        hints: &["the clock of the Pod's node is wrong: set it by NTP, or keep the Pods off this node"],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
-        // The schemes are those of Flink's documentation.
-        when: &[
-            &["AccessDeniedException", "s3://"],
-            &["AccessDeniedException", "s3a://"],
-            &["AccessDeniedException", "s3p://"],
-            &["AccessDeniedException", "gs://"],
-            &["AccessDeniedException", "oss://"],
-            &["AccessDeniedException", "abfs://"],
-            &["AccessDeniedException", "abfss://"],
-            &["AccessDeniedException", "wasb://"],
-            &["AccessDeniedException", "wasbs://"],
-            // Where it names a key or a bucket only: the words of the stores' own clients in its message.
-            &["Service: Amazon S3", "Status Code: 403"],
-            &["Service: S3", "Status Code: 403"],
-            &["NoAuthWithAWSException"],
-            &["SignatureDoesNotMatch"],
-            &["InvalidAccessKeyId"],
-            &["ExpiredToken"],
-            &["Not authorized to perform sts:"],
-            &["Unable to load AWS credentials"],
-            &["Unable to load credentials"],
-            &["No AWS Credentials"],
-            &["AccessDeniedException", ".core.windows.net"],
-        ],
-        hints: &[
-            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::UnknownHost,
-        // Words of the clients of S3, version 1 and 2. They put the bucket's name before that of the host, and a store beside
-        // AWS's, such as MinIO, has no such names.
-        when: &[
-            &["Unable to execute HTTP request", "UnknownHostException"],
-            &["Received an UnknownHostException when attempting to interact with a service"],
-        ],
-        hints: &[
-            "check -D s3.endpoint; if the unknown name begins with the bucket's, the store wants -D s3.path.style.access=true",
-            "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
-        ],
-    },
-    KnownFailure {
-        // Words of AWS, of Kafka's `org.apache.kafka.common.errors`, and of PostgreSQL, MySQL, SQL Server and Oracle. AWS calls it
-        // AccessDeniedException too.
-        kind: CauseKind::ExternalRights,
-        when: &[
-            &["is not authorized to perform"],
-            &[".awssdk.services.", ".AccessDeniedException"],
-            &["org.apache.kafka.common.errors.", "AuthorizationException"],
-            &["org.apache.kafka.common.errors.SaslAuthenticationException"],
-            &["password authentication failed for user"],
-            &["Access denied for user '"],
-            &["Login failed for user '"],
-            &["ORA-01017"],
-        ],
-        hints: &[
-            "correct the credentials in the program's arguments and -D settings, or give the user that they name the right",
-            "AWS knows Pods by their service account: --service-account",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        // Source: Hadoop's `FSPermissionChecker.toAccessControlString`.
-        when: &[&["AccessControlException", "user="]],
-        hints: &[
-            "HDFS refuses the user that the message names: make this user the owner of the folder, or set another user with --env HADOOP_USER_NAME=USER",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        when: &[
-            &["java.nio.file.AccessDeniedException"],
-            &["Permission denied"],
-            &["Failed to create directory"],
-            &["Mkdirs failed to create"],
-            &["Could not create the directory"],
-        ],
-        hints: &[
-            "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
-            "check --checkpoint-dir, --savepoint-dir and --mount CLAIM:PATH",
-        ],
-    },
-    KnownFailure {
-        kind: CauseKind::StorageAccess,
-        when: &[&["NoSuchBucket"], &["AccessDenied"]],
-        hints: &[
-            "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account",
-        ],
-    },
-];
+pub(super) const STORAGE: &[KnownFailure] = known_failures! {
+    NoStorageDirectory:
+        "checkpoint directory" & "not configured",
+        "Cannot snapshot to" & "directory",
+        "No savepoint directory configured",
+        "state.savepoints.dir",
+        "CheckpointStorage" & "not configured" =>
+        "set the folders of the state: --checkpoint-dir and --savepoint-dir";
+    // Linux's ENOSPC and EDQUOT.
+    StorageAccess: "No space left on device", "Disk quota exceeded" =>
+        "a disk is full: the claim of checkpoints and savepoints (kubectl flink savepoint dispose NAME PATH frees old savepoints), or the \
+         node's, where RocksDB and temporary files are (io.tmp.dirs): mount a larger claim there with --mount CLAIM:PATH";
+    ReadOnlyFileSystem: "Read-only file system", "ReadOnlyFileSystemException" =>
+        "mount an emptyDir where it writes: Flink needs /opt/flink/conf, /opt/flink/log and /tmp (for conf an init container copies the image's files)",
+        "or remove readOnlyRootFilesystem from the Pod template, and readOnly from the volume's mount";
+    // Words of S3 and of Kerberos, which refuse credentials by the time in them.
+    ExternalRights: "RequestTimeTooSkewed", "Clock skew too great" =>
+        "the clock of the Pod's node is wrong: set it by NTP, or keep the Pods off this node";
+    // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
+    // The schemes are those of Flink's documentation.
+    StorageAccess:
+        "AccessDeniedException" & "s3://",
+        "AccessDeniedException" & "s3a://",
+        "AccessDeniedException" & "s3p://",
+        "AccessDeniedException" & "gs://",
+        "AccessDeniedException" & "oss://",
+        "AccessDeniedException" & "abfs://",
+        "AccessDeniedException" & "abfss://",
+        "AccessDeniedException" & "wasb://",
+        "AccessDeniedException" & "wasbs://",
+        // Where it names a key or a bucket only: the words of the stores' own clients in its message.
+        "Service: Amazon S3" & "Status Code: 403",
+        "Service: S3" & "Status Code: 403",
+        "NoAuthWithAWSException",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "ExpiredToken",
+        "Not authorized to perform sts:",
+        "Unable to load AWS credentials",
+        "Unable to load credentials",
+        "No AWS Credentials",
+        "AccessDeniedException" & ".core.windows.net" =>
+        "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account";
+    // Words of the clients of S3, version 1 and 2. They put the bucket's name before that of the host, and a store beside
+    // AWS's, such as MinIO, has no such names.
+    UnknownHost:
+        "Unable to execute HTTP request" & "UnknownHostException",
+        "Received an UnknownHostException when attempting to interact with a service" =>
+        "check -D s3.endpoint; if the unknown name begins with the bucket's, the store wants -D s3.path.style.access=true",
+        "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings";
+    // Words of AWS, of Kafka's `org.apache.kafka.common.errors`, and of PostgreSQL, MySQL, SQL Server and Oracle. AWS calls it
+    // AccessDeniedException too.
+    ExternalRights:
+        "is not authorized to perform",
+        ".awssdk.services." & ".AccessDeniedException",
+        "org.apache.kafka.common.errors." & "AuthorizationException",
+        "org.apache.kafka.common.errors.SaslAuthenticationException",
+        "password authentication failed for user",
+        "Access denied for user '",
+        "Login failed for user '",
+        "ORA-01017" =>
+        "correct the credentials in the program's arguments and -D settings, or give the user that they name the right",
+        "AWS knows Pods by their service account: --service-account";
+    // Source: Hadoop's `FSPermissionChecker.toAccessControlString`.
+    StorageAccess: "AccessControlException" & "user=" =>
+        "HDFS refuses the user that the message names: make this user the owner of the folder, or set another user with --env HADOOP_USER_NAME=USER";
+    StorageAccess:
+        "java.nio.file.AccessDeniedException",
+        "Permission denied",
+        "Failed to create directory",
+        "Mkdirs failed to create",
+        "Could not create the directory" =>
+        "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
+        "check --checkpoint-dir, --savepoint-dir and --mount CLAIM:PATH";
+    StorageAccess: "NoSuchBucket", "AccessDenied" =>
+        "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account";
+};
