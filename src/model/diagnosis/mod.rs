@@ -104,14 +104,6 @@ pub(crate) struct Note {
 }
 
 impl Note {
-    /// A note with the text of a cause that does not count as final.
-    pub(crate) fn of(cause: &Cause) -> Self {
-        Self {
-            text: cause.title.clone(),
-            hints: cause.hints.clone(),
-        }
-    }
-
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -120,6 +112,7 @@ impl Note {
     }
 }
 
+/// The text of a cause that does not count as final.
 impl From<Cause> for Note {
     fn from(cause: Cause) -> Self {
         Self {
