@@ -310,10 +310,7 @@ mod tests {
 
     #[test]
     fn only_what_a_resume_changes_is_changed() {
-        let made = resumed(Config {
-            from_savepoint: Some("/new".into()),
-            ..Config::default()
-        });
+        let made = resumed(Config::default().with(|it| it.from_savepoint = Some("/new".into())));
         let args = "job-cluster --job-classname a.B -Djobmanager.rpc.address=demo-master -Dparallelism.default=2 \
             --fromSavepoint /new --input $(POD) $$x";
         assert_eq!(arguments(&made), words(args));
@@ -442,10 +439,7 @@ mod tests {
         let said = |job: &Value, deployment: &Value, parallelism| {
             let none = ConfigMaps::new();
             let (templates, layer) = take_over(&name, &service, job, deployment, &none).unwrap();
-            let new = Config {
-                parallelism,
-                ..Config::default()
-            };
+            let new = Config::default().with(|it| it.parallelism = parallelism);
             let made = build(layer.changed_by(new), &templates);
             let words = arguments(&made).to_string();
             let parallelism = words

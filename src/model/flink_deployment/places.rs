@@ -192,10 +192,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_command_line_names_no_file() {
-        let flags = Config {
-            parallelism: Some(99_999),
-            ..Config::default()
-        };
+        let flags = Config::default().with(|it| it.parallelism = Some(99_999));
         let said = fault(
             "metadata: {name: a}, spec: {image: flink, job: {parallelism: 2}}",
             &flags,

@@ -123,10 +123,7 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
         assert_eq!(object["metadata"]["annotations"][CREATED_RBAC], "true");
     }
     // An account of the user's own gets the rights, and is not made.
-    let given = made(Config {
-        service_account: Some("flink".into()),
-        ..layer()
-    });
+    let given = made(layer().with(|it| it.service_account = Some("flink".into())));
     assert_eq!(given.access.len(), 2);
     let account = json!({"kind": "ServiceAccount", "name": "flink", "namespace": "ns"});
     assert_eq!(given.access[1]["subjects"], json!([account]));
@@ -143,11 +140,7 @@ fn rights_of_a_cluster_made_by_hand_follow_its_job_id() {
     let name = ClusterName::new("demo").unwrap();
     let (templates, adopted) =
         adopt::adopt(&name, &own.service, &own.job, &own.deployment, &Config::default()).unwrap();
-    let spec = Spec::resolve(Config {
-        name: Some("demo".into()),
-        ..adopted
-    })
-    .unwrap();
+    let spec = Spec::resolve(adopted.with(|it| it.name = Some("demo".into()))).unwrap();
     let next = build(&spec, &templates, "ns", 2).unwrap();
     let id = spec.job_id("ns", 2).unwrap();
     assert!(!args(&own.job).contains(&id.as_str()));
