@@ -18,6 +18,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::dotted::below;
 use super::file_text;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
@@ -303,12 +304,7 @@ fn known(name: &str, path: &str, others: &[&str]) -> Result<&'static Key> {
 }
 
 fn unknown(name: &str, path: &str, known: &[&str]) -> Error {
-    let full = if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    };
-    let error = Error::usage(format!("there is no key {full}"));
+    let error = Error::usage(format!("there is no key {}", below(path, name)));
     match nearest(name, known.iter().copied()) {
         Some(meant) => error.hint(format!("did you mean {meant}?")),
         None => error.hint(format!("known keys: {}", known.join(", "))),

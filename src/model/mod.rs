@@ -11,6 +11,7 @@ pub(crate) mod config;
 pub(crate) mod defaults;
 pub(crate) mod diagnosis;
 pub(crate) mod diff;
+pub(crate) mod dotted;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod field_ownership;
