@@ -184,11 +184,8 @@ impl Defaults {
         }
         // An unquoted `no` is a string, as in YAML 1.2: the plugin does not guess that it means false.
         let options = serde_yaml::options! { strict_booleans: true };
-        let tree: Value = serde_yaml::from_str_with_options(text, options).map_err(|error| {
-            let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
-            let why = file_text::yaml_fault(&error);
-            Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
-        })?;
+        let tree: Value = serde_yaml::from_str_with_options(text, options)
+            .map_err(|error| file_text::yaml_error(source, "invalid YAML: ", &error))?;
         Self::of_tree(tree).map_err(|error| error.context(source))
     }
 

@@ -33,6 +33,7 @@ use self::fields::{Faults, Section};
 use super::file_text;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::shortened::some_of;
 
 pub(crate) use self::annotations::EXPORTED;
 pub(crate) use self::places::{SpecSource, located};
@@ -41,8 +42,6 @@ pub use self::write::write;
 const API_VERSION: &str = "flink.apache.org/v1beta1";
 const KIND: &str = "FlinkDeployment";
 const POD_TEMPLATE: &str = "podTemplate";
-/// How many of the objects of other kinds a hint names.
-const MOST_SHOWN: usize = 5;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Documents {
@@ -112,20 +111,13 @@ pub fn read(text: &str, source: &str) -> Result<Vec<Config>> {
 /// The error for a `source` without a FlinkDeployment.
 pub(crate) fn none(source: &str, passed_over: &[String]) -> Error {
     let error = Error::usage(format!("{source}: there is no {KIND} in it"));
-    match passed_over {
-        [] => error,
-        others => {
-            let shown = &others[..others.len().min(MOST_SHOWN)];
-            let more = match others.len() - shown.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            error.hint(format!(
-                "it has objects of other kinds, which kubectl apply creates: {}{more}",
-                shown.join(", ")
-            ))
-        }
+    if passed_over.is_empty() {
+        return error;
     }
+    error.hint(format!(
+        "it has objects of other kinds, which kubectl apply creates: {}",
+        some_of(passed_over)
+    ))
 }
 
 /// Reads configuration from `-D` options: keys with their own field are moved there, as in a file.
@@ -217,9 +209,7 @@ fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
         ))
         .hint("`helm template RELEASE CHART | kubectl flink create -f -` fills it in");
     }
-    let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
-    let why = file_text::yaml_fault(error);
-    Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
+    file_text::yaml_error(source, "invalid YAML: ", error)
 }
 
 fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut Documents) {
