@@ -354,6 +354,7 @@ fn map(value: Value, path: &str) -> Result<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rows::columns;
 
     const FILE: &str = "defaults: {output: wide, image: a, prompts: false}\n\
         contexts:\n  prod:\n    image: b\n    namespaces:\n      billing: {image: c, ha: s3://ha}\n";
@@ -394,37 +395,18 @@ mod tests {
 
     #[test]
     fn faults_are_named_by_their_path() {
-        for (text, fault, hint) in [
-            ("default: {}", "f: there is no key default", "did you mean defaults?"),
-            (
-                "defaults: {imgae: a}",
-                "f: there is no key defaults.imgae",
-                "did you mean image?",
-            ),
-            (
-                "contexts: {c: {namespace: {}}}",
-                "f: there is no key contexts.c.namespace",
-                "did you mean namespaces?",
-            ),
-            (
-                "defaults: {parallelism: 1}",
-                "f: there is no key defaults.parallelism",
-                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, direct-start, access, output, prompts, image-check, rehearse, surge, plain",
-            ),
-            ("defaults: {image: 1}", "f: defaults.image: it must be a text", ""),
-            (
-                "defaults: {prompts: 'no'}",
-                "f: defaults.prompts: it must be true or false",
-                "",
-            ),
-            (
-                "contexts: {c: {namespaces: {n: {access: tunnel}}}}",
-                "f: contexts.c.namespaces.n.access: \"tunnel\" is none of auto, proxy, port-forward",
-                "",
-            ),
-            ("defaults: text", "f: defaults: it must have fields", ""),
-            ("- a", "f: the file: it must have fields", ""),
+        for row in [
+            "default: {} | f: there is no key default | did you mean defaults?",
+            "defaults: {imgae: a} | f: there is no key defaults.imgae | did you mean image?",
+            "contexts: {c: {namespace: {}}} | f: there is no key contexts.c.namespace | did you mean namespaces?",
+            "defaults: {parallelism: 1} | f: there is no key defaults.parallelism | known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, direct-start, access, output, prompts, image-check, rehearse, surge, plain",
+            "defaults: {image: 1} | f: defaults.image: it must be a text | ",
+            "defaults: {prompts: 'no'} | f: defaults.prompts: it must be true or false | ",
+            "contexts: {c: {namespaces: {n: {access: tunnel}}}} | f: contexts.c.namespaces.n.access: \"tunnel\" is none of auto, proxy, port-forward | ",
+            "defaults: text | f: defaults: it must have fields | ",
+            "- a | f: the file: it must have fields | ",
         ] {
+            let [text, fault, hint] = columns(row);
             let error = Defaults::read(text, "f").unwrap_err();
             assert_eq!(error.message, fault, "{text}");
             assert_eq!(error.hints.join(""), hint, "{text}");

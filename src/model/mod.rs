@@ -35,6 +35,8 @@ pub(crate) mod pod_state;
 pub(crate) mod pod_template;
 pub(crate) mod quantity;
 pub(crate) mod rights;
+#[cfg(test)]
+mod rows;
 pub(crate) mod scale;
 pub(crate) mod secrets;
 pub(crate) mod server_fields;

@@ -275,9 +275,3 @@ impl Case {
         assert!(note.text.contains(words), "{}: {note:?}", self.0);
     }
 }
-
-/// The columns of a row of a table, which have ` | ` between them.
-pub(super) fn columns<const N: usize>(row: &str) -> [&str; N] {
-    let columns: Vec<&str> = row.splitn(N, " | ").collect();
-    columns.try_into().unwrap_or_else(|_| panic!("{row}"))
-}

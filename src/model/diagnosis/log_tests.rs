@@ -1,7 +1,7 @@
 //! Logs in the shape of Flink's, and the root that is found in each.
 
-use super::fixtures::columns;
 use super::*;
+use crate::model::rows::columns;
 
 /// A failed start of 1.20 and 2.x: a chain of wrappers around the missing savepoint.
 const SAVEPOINT_MISSING: &str = "\

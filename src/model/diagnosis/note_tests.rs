@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::fixtures::*;
 use super::*;
+use crate::model::rows::columns;
 
 #[test]
 fn transient_problems_are_only_a_note() {

@@ -1,7 +1,8 @@
 //! Failures of clusters and jobs in the wild, and what is found for each.
 
-use super::fixtures::{TM, cause, cluster, columns, pod_with, running, terminated};
+use super::fixtures::{TM, cause, cluster, pod_with, running, terminated};
 use super::{Cause, CauseKind, LogCause, root_cause};
+use crate::model::rows::columns;
 
 fn of(log: &str) -> LogCause {
     root_cause(log).unwrap_or_else(|| panic!("nothing found in {log}"))
