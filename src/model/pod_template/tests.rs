@@ -306,31 +306,9 @@ fn only_dollars_that_would_change_are_doubled() {
 
 /// Kubernetes' expansion, in which every variable is known and has the value `!`.
 fn expand(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut expanded = String::new();
-    let mut at = 0;
-    while at < chars.len() {
-        match (chars[at], chars.get(at + 1)) {
-            ('$', Some('$')) => {
-                expanded.push('$');
-                at += 2;
-            }
-            ('$', Some('(')) => {
-                if let Some(end) = chars[at..].iter().position(|c| *c == ')') {
-                    expanded.push('!');
-                    at += end + 1;
-                } else {
-                    expanded.push_str("$(");
-                    at += 2;
-                }
-            }
-            (other, _) => {
-                expanded.push(other);
-                at += 1;
-            }
-        }
-    }
-    expanded
+    let reference = regex::Regex::new(r"\$\$|\$\([^)]*\)").unwrap();
+    let value = |found: &regex::Captures<'_>| if &found[0] == "$$" { "$" } else { "!" };
+    reference.replace_all(text, value).into_owned()
 }
 
 proptest! {
