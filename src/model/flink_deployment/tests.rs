@@ -355,11 +355,7 @@ fn resources_are_the_request_and_the_rest_goes_to_the_pod_template() {
 fn jars() {
     let jars = |uri: &str| one(&with_spec(&format!("  job: {{jarURI: '{uri}'}}"))).jars;
     assert_eq!(jars("local:///opt/flink/usrlib/a.jar"), None);
-    for uri in [
-        "https://host/a.jar",
-        "s3://bucket/a.jar",
-        "local:///opt/flink/examples/a.jar",
-    ] {
+    for uri in "https://host/a.jar s3://bucket/a.jar local:///opt/flink/examples/a.jar".split(' ') {
         assert_eq!(jars(uri), Some(vec![uri.to_owned()]));
     }
     let message = refused(&with_spec("  job: {jarURI: /opt/flink/usrlib/a.jar}"));

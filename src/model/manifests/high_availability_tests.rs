@@ -18,13 +18,9 @@ fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
     let first = build(&spec, &templates, "ns", 1).unwrap();
     let second = build(&spec, &templates, "ns", 2).unwrap();
     for object in [&first.job, &first.deployment] {
-        for option in [
-            "-Dhigh-availability.type=kubernetes",
-            "-Dhigh-availability.storageDir=s3://b/ha",
-            "-Dhigh-availability.cluster-id=ns/demo/1",
-            "-Dkubernetes.cluster-id=demo",
-            "-Dkubernetes.namespace=ns",
-        ] {
+        let words = "-Dhigh-availability.type=kubernetes -Dhigh-availability.storageDir=s3://b/ha \
+            -Dhigh-availability.cluster-id=ns/demo/1 -Dkubernetes.cluster-id=demo -Dkubernetes.namespace=ns";
+        for option in words.split(' ') {
             assert!(args(object).contains(&option), "{option}");
         }
     }
@@ -51,13 +47,10 @@ fn zookeeper_needs_nothing_of_kubernetes() {
         ..layer()
     });
     for object in [&made.job, &made.deployment] {
-        for option in [
-            "-Dhigh-availability.type=zookeeper",
-            "-Dhigh-availability.zookeeper.quorum=zk-0:2181,zk-1:2181",
-            "-Dhigh-availability.zookeeper.path.root=/team",
-            "-Dhigh-availability.storageDir=s3://b/ha",
-            "-Dhigh-availability.cluster-id=ns/demo/7",
-        ] {
+        let words = "-Dhigh-availability.type=zookeeper -Dhigh-availability.zookeeper.quorum=zk-0:2181,zk-1:2181 \
+            -Dhigh-availability.zookeeper.path.root=/team -Dhigh-availability.storageDir=s3://b/ha \
+            -Dhigh-availability.cluster-id=ns/demo/7";
+        for option in words.split(' ') {
             assert!(args(object).contains(&option), "{option}");
         }
         assert!(!args(object).join(" ").contains("kubernetes"), "{object}");

@@ -214,12 +214,7 @@ mod tests {
         assert_eq!(count("jobmanager.rpc.address"), 1, "{arguments:?}");
         assert_eq!(count("scheduler"), 1, "{arguments:?}");
         assert_eq!(count("high-availability"), 1, "{arguments:?}");
-        for word in [
-            "--fromSavepoint",
-            "s3://b/sp-1",
-            "--allowNonRestoredState",
-            "-Dpipeline.max-parallelism=64",
-        ] {
+        for word in "--fromSavepoint s3://b/sp-1 --allowNonRestoredState -Dpipeline.max-parallelism=64".split(' ') {
             assert_eq!(count(word), 1, "{word} in {arguments:?}");
         }
         assert_eq!(arguments[arguments.len() - 2..], ["--rate", "5"]);
