@@ -118,7 +118,7 @@ fn nodes_volumes_and_admission() {
         let taken = names.iter().fold(case("removed again and again"), |case, name| {
             case.pod(name, json!({"status": status}))
         });
-        taken.finds(CauseKind::Displaced, &[&format!("{reason}: {}", &message[..8])]);
+        taken.finds(CauseKind::Displaced, &[&format!("{reason}: {}", &message[..16])]);
     }
 }
 
