@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{History, Revision, Savepoint};
 use crate::history::transaction::Journal;
+use crate::model::dotted::below;
 use crate::model::flink::effective_config::is_secret;
 use crate::model::secrets::hide;
 use crate::model::shortened::shortened;
@@ -149,8 +150,7 @@ fn leaves(value: &Value) -> BTreeMap<String, String> {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
                 for (key, value) in fields {
-                    let dot = if path.is_empty() { "" } else { "." };
-                    visit(value, &format!("{path}{dot}{key}"), found);
+                    visit(value, &below(path, key), found);
                 }
             }
             Value::Array(items) if !items.is_empty() => {

@@ -292,6 +292,17 @@ mod tests {
         build(new.merged_over(layer), &templates)
     }
 
+    /// These objects as templates and a layer, without flags.
+    fn adopted(service: &Value, job: &Value, deployment: &Value) -> (Templates, Config) {
+        let (name, none) = (ClusterName::new("demo").unwrap(), Config::default());
+        adopt(&name, service, job, deployment, &none).unwrap()
+    }
+
+    fn taken_over(service: &Value, job: &Value, deployment: &Value) -> (Templates, Config) {
+        let name = ClusterName::new("demo").unwrap();
+        take_over(&name, service, job, deployment, &ConfigMaps::new()).unwrap()
+    }
+
     fn build(layer: Config, templates: &Templates) -> manifests::Manifests {
         manifests::build(&Spec::resolve(layer).unwrap(), templates, "ns", 1).unwrap()
     }
@@ -310,10 +321,7 @@ mod tests {
 
     #[test]
     fn only_what_a_resume_changes_is_changed() {
-        let made = resumed(Config {
-            from_savepoint: Some("/new".into()),
-            ..Config::default()
-        });
+        let made = resumed(Config::default().with(|it| it.from_savepoint = Some("/new".into())));
         let args = "job-cluster --job-classname a.B -Djobmanager.rpc.address=demo-master -Dparallelism.default=2 \
             --fromSavepoint /new --input $(POD) $$x";
         assert_eq!(arguments(&made), words(args));
@@ -332,7 +340,6 @@ mod tests {
     /// The parameters in its command hold for its arguments, and not for those of the next revision.
     #[test]
     fn a_direct_start_stays_one_with_parameters_of_its_own() {
-        let name = ClusterName::new("demo").unwrap();
         let layer = |memory: &str| Config {
             name: Some("demo".into()),
             image: Some("flink:2.3.0".into()),
@@ -345,8 +352,7 @@ mod tests {
         };
         let heap = |made: &manifests::Manifests| container(&made.job)["command"][4].clone();
         let made = build(layer("2g"), &Templates::built_in().unwrap());
-        let none = Config::default();
-        let (templates, adopted) = adopt(&name, &made.service, &made.job, &made.deployment, &none).unwrap();
+        let (templates, adopted) = adopted(&made.service, &made.job, &made.deployment);
         assert_eq!(adopted.direct_start, Some(true));
         assert!(!format!("{templates:?}").contains("java_or_answer"));
         let again = build(adopted.clone(), &templates);
@@ -364,8 +370,7 @@ mod tests {
         let [service, job, mut deployment] = live();
         deployment["spec"]["selector"]["matchLabels"]["team"] = json!("a");
         let selector = |deployment: &Value| {
-            let name = ClusterName::new("demo").unwrap();
-            let (templates, layer) = adopt(&name, &service, &job, deployment, &Config::default()).unwrap();
+            let (templates, layer) = adopted(&service, &job, deployment);
             build(layer, &templates).deployment["spec"]["selector"].clone()
         };
         let own = json!({"matchLabels": {"app": "demo", "component": "task-manager"}});
@@ -382,8 +387,7 @@ mod tests {
         let [service, job, mut deployment] = live();
         deployment["spec"]["replicas"] = json!(0);
         deployment["metadata"]["annotations"] = json!({"kubectl-flink/suspended-replicas": "2"});
-        let name = ClusterName::new("demo").unwrap();
-        let (templates, layer) = adopt(&name, &service, &job, &deployment, &Config::default()).unwrap();
+        let (templates, layer) = adopted(&service, &job, &deployment);
         assert_eq!(layer.task_managers, Some(2));
         let made = build(layer, &templates);
         assert_eq!(made.deployment["spec"]["replicas"], 2);
@@ -410,8 +414,7 @@ mod tests {
     #[test]
     fn what_is_taken_over_is_made_again_as_it_is() {
         let [service, mut job, deployment] = live();
-        let name = ClusterName::new("demo").unwrap();
-        let (templates, layer) = take_over(&name, &service, &job, &deployment, &ConfigMaps::new()).unwrap();
+        let (templates, layer) = taken_over(&service, &job, &deployment);
         // Kubernetes puts something in, which only the template can say.
         assert_eq!(layer.arguments, None);
         assert_eq!(arguments(&build(layer, &templates)), container(&job)["args"]);
@@ -419,7 +422,7 @@ mod tests {
         let args = &mut job["spec"]["template"]["spec"]["containers"][0]["args"];
         args[8] = json!("plain");
         let live_args = args.clone();
-        let (templates, layer) = take_over(&name, &service, &job, &deployment, &ConfigMaps::new()).unwrap();
+        let (templates, layer) = taken_over(&service, &job, &deployment);
         let texts = ["--input", "plain", "$x"].map(ToOwned::to_owned);
         assert_eq!(layer.arguments.as_deref(), Some(&texts[..]));
         let again = arguments(&build(layer.clone(), &templates));
@@ -437,15 +440,10 @@ mod tests {
     #[test]
     fn parallelism_and_slots_that_are_taken_over_are_those_of_the_configuration() {
         let [service, mut job, mut deployment] = live();
-        let name = ClusterName::new("demo").unwrap();
         job["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["standalone-job", "--job-classname", "a.B"]);
         let said = |job: &Value, deployment: &Value, parallelism| {
-            let none = ConfigMaps::new();
-            let (templates, layer) = take_over(&name, &service, job, deployment, &none).unwrap();
-            let new = Config {
-                parallelism,
-                ..Config::default()
-            };
+            let (templates, layer) = taken_over(&service, job, deployment);
+            let new = Config::default().with(|it| it.parallelism = parallelism);
             let made = build(layer.changed_by(new), &templates);
             let words = arguments(&made).to_string();
             let parallelism = words
@@ -473,8 +471,7 @@ mod tests {
         let [mut service, job, deployment] = live();
         service["spec"] = json!({"type": "ClusterIP", "clusterIP": "None", "clusterIPs": ["None"], "ipFamilies": ["IPv4", "IPv6"],
             "ipFamilyPolicy": "RequireDualStack", "ports": [{"name": "ui", "port": 8081}]});
-        let name = ClusterName::new("demo").unwrap();
-        let (templates, layer) = adopt(&name, &service, &job, &deployment, &Config::default()).unwrap();
+        let (templates, layer) = adopted(&service, &job, &deployment);
         let made = build(layer, &templates);
         let spec = &made.service["spec"];
         assert_eq!(
@@ -490,8 +487,7 @@ mod tests {
         let [service, mut job, deployment] = live();
         let text = "standalone-job --job-id 1 -Dhigh-availability.type=kubernetes -Dkubernetes.cluster-id=demo";
         job["spec"]["template"]["spec"]["containers"][0]["args"] = words(text);
-        let name = ClusterName::new("demo").unwrap();
-        let (_, layer) = adopt(&name, &service, &job, &deployment, &Config::default()).unwrap();
+        let (_, layer) = adopted(&service, &job, &deployment);
         assert_eq!(layer.job_id, Some(JobId::Seed(format!("demo/u/{GENERATION}"))));
     }
 }

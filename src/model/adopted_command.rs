@@ -79,54 +79,36 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::rows::columns;
 
     #[test]
     fn a_command_that_drops_what_comes_after_it_is_refused() {
-        for (command, args, is_refused) in [
-            ("/bin/bash|-ec|/docker-entrypoint.sh standalone-job", "", true),
-            ("", "bash|-c|/docker-entrypoint.sh standalone-job", true),
-            ("/docker-entrypoint.sh|standalone-job|--input|x", "", true),
-            ("/docker-entrypoint.sh|standalone-job|--fromSavepoint|/old", "", true),
-            ("/start.sh", "", true),
-            ("", "", true),
-            ("/docker-entrypoint.sh|standalone-job|--job-classname|a.B", "", false),
-            ("/opt/flink/bin/standalone-job.sh|start-foreground|-Da=b", "", false),
-            (
-                "bash|-c|exec /docker-entrypoint.sh \"$@\"|--",
-                "standalone-job|--input|x",
-                false,
-            ),
-            ("tini|--|/docker-entrypoint.sh", "standalone-job|bash|-c|x", false),
+        let refused = [
+            "/bin/bash|-ec|/docker-entrypoint.sh standalone-job | ",
+            " | bash|-c|/docker-entrypoint.sh standalone-job",
+            "/docker-entrypoint.sh|standalone-job|--input|x | ",
+            "/docker-entrypoint.sh|standalone-job|--fromSavepoint|/old | ",
+            "/start.sh | ",
+            " | ",
             // The word is in the command, and the arguments begin with something else.
-            (
-                "/docker-entrypoint.sh|standalone-job|--job-classname|a.B",
-                "--input|x",
-                true,
-            ),
-            (
-                "/docker-entrypoint.sh|standalone-job",
-                "--job-classname|a.B|--input|x",
-                true,
-            ),
-            (
-                "/docker-entrypoint.sh|standalone-job",
-                "-Da=b|--job-classname|a.B",
-                false,
-            ),
-            (
-                "bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|--",
-                "--job-classname|a.B",
-                true,
-            ),
-            (
-                "",
-                "bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|--|--input|x",
-                true,
-            ),
-            ("bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|--", "", false),
-            ("/opt/flink/bin/standalone-job.sh", "start-foreground|--input|x", false),
-            ("", "standalone-job|--input|x", false),
-        ] {
+            "/docker-entrypoint.sh|standalone-job|--job-classname|a.B | --input|x",
+            "/docker-entrypoint.sh|standalone-job | --job-classname|a.B|--input|x",
+            "bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|-- | --job-classname|a.B",
+            " | bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|--|--input|x",
+        ];
+        let taken = [
+            "/docker-entrypoint.sh|standalone-job|--job-classname|a.B | ",
+            "/opt/flink/bin/standalone-job.sh|start-foreground|-Da=b | ",
+            "bash|-c|exec /docker-entrypoint.sh \"$@\"|-- | standalone-job|--input|x",
+            "tini|--|/docker-entrypoint.sh | standalone-job|bash|-c|x",
+            "/docker-entrypoint.sh|standalone-job | -Da=b|--job-classname|a.B",
+            "bash|-c|/docker-entrypoint.sh standalone-job \"$@\"|-- | ",
+            "/opt/flink/bin/standalone-job.sh | start-foreground|--input|x",
+            " | standalone-job|--input|x",
+        ];
+        let rows = refused.map(|row| (row, true)).into_iter();
+        for (row, is_refused) in rows.chain(taken.map(|row| (row, false))) {
+            let [command, args] = columns(row);
             let words = |text: &str| text.split('|').filter(|word| !word.is_empty()).collect::<Value>();
             let container = json!({"name": "jobmanager", "command": words(command), "args": words(args)});
             let job = json!({"spec": {"template": {"spec": {"containers": [container]}}}});

@@ -123,10 +123,7 @@ mod tests {
         );
         assert_eq!(clone.image.as_deref(), Some("a"));
         assert_eq!(shared_storage(&source, &clone), None);
-        let same = Config {
-            name: source.name.clone(),
-            ..clone
-        };
+        let same = clone.with(|it| it.name = source.name.clone());
         assert_eq!(shared_storage(&source, &same), Some("s3://ha"));
     }
 

@@ -336,6 +336,14 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+impl Config {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
 /// Flink's key of the job's name. It is empty in a file for the operator that names neither the job nor the cluster.
 pub(crate) const JOB_NAME: &str = "pipeline.name";
 
@@ -352,16 +360,10 @@ mod tests {
         };
         let numbers = |config: Config| (config.parallelism, config.slots, config.task_managers);
         let changed = |upper: Config| numbers(file.clone().changed_by(upper));
-        let parallelism = Config {
-            parallelism: Some(8),
-            ..Config::default()
-        };
+        let parallelism = Config::default().with(|it| it.parallelism = Some(8));
         assert_eq!(changed(parallelism.clone()), (Some(8), Some(2), None));
         // The parallelism stays that of the four slots.
-        let slots = Config {
-            slots: Some(4),
-            ..Config::default()
-        };
+        let slots = Config::default().with(|it| it.slots = Some(4));
         assert_eq!(changed(slots), (Some(4), Some(4), None));
         assert_eq!(changed(Config::default()), (None, Some(2), Some(2)));
         // A variable of the environment below the file.
@@ -422,12 +424,9 @@ mod tests {
 
     #[test]
     fn a_key_of_the_upper_layer_replaces_all_names_of_it() {
-        let layer = |pairs: &[(&str, &str)]| Config {
-            configuration: pairs
-                .iter()
-                .map(|(key, value)| ((*key).into(), (*value).into()))
-                .collect(),
-            ..Config::default()
+        let layer = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+            Config::default().with(|it| it.configuration = pairs.collect())
         };
         let both =
             layer(&[("state.backend", "hashmap")]).merged_over(layer(&[("state.backend.type", "rocksdb"), ("b", "2")]));

@@ -18,6 +18,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::dotted::below;
 use super::file_text;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
@@ -183,11 +184,8 @@ impl Defaults {
         }
         // An unquoted `no` is a string, as in YAML 1.2: the plugin does not guess that it means false.
         let options = serde_yaml::options! { strict_booleans: true };
-        let tree: Value = serde_yaml::from_str_with_options(text, options).map_err(|error| {
-            let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
-            let why = file_text::yaml_fault(&error);
-            Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
-        })?;
+        let tree: Value = serde_yaml::from_str_with_options(text, options)
+            .map_err(|error| file_text::yaml_error(source, "invalid YAML: ", &error))?;
         Self::of_tree(tree).map_err(|error| error.context(source))
     }
 
@@ -303,12 +301,7 @@ fn known(name: &str, path: &str, others: &[&str]) -> Result<&'static Key> {
 }
 
 fn unknown(name: &str, path: &str, known: &[&str]) -> Error {
-    let full = if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    };
-    let error = Error::usage(format!("there is no key {full}"));
+    let error = Error::usage(format!("there is no key {}", below(path, name)));
     match nearest(name, known.iter().copied()) {
         Some(meant) => error.hint(format!("did you mean {meant}?")),
         None => error.hint(format!("known keys: {}", known.join(", "))),
@@ -361,6 +354,7 @@ fn map(value: Value, path: &str) -> Result<Map<String, Value>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rows::columns;
 
     const FILE: &str = "defaults: {output: wide, image: a, prompts: false}\n\
         contexts:\n  prod:\n    image: b\n    namespaces:\n      billing: {image: c, ha: s3://ha}\n";
@@ -401,37 +395,18 @@ mod tests {
 
     #[test]
     fn faults_are_named_by_their_path() {
-        for (text, fault, hint) in [
-            ("default: {}", "f: there is no key default", "did you mean defaults?"),
-            (
-                "defaults: {imgae: a}",
-                "f: there is no key defaults.imgae",
-                "did you mean image?",
-            ),
-            (
-                "contexts: {c: {namespace: {}}}",
-                "f: there is no key contexts.c.namespace",
-                "did you mean namespaces?",
-            ),
-            (
-                "defaults: {parallelism: 1}",
-                "f: there is no key defaults.parallelism",
-                "known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, direct-start, access, output, prompts, image-check, rehearse, surge, plain",
-            ),
-            ("defaults: {image: 1}", "f: defaults.image: it must be a text", ""),
-            (
-                "defaults: {prompts: 'no'}",
-                "f: defaults.prompts: it must be true or false",
-                "",
-            ),
-            (
-                "contexts: {c: {namespaces: {n: {access: tunnel}}}}",
-                "f: contexts.c.namespaces.n.access: \"tunnel\" is none of auto, proxy, port-forward",
-                "",
-            ),
-            ("defaults: text", "f: defaults: it must have fields", ""),
-            ("- a", "f: the file: it must have fields", ""),
+        for row in [
+            "default: {} | f: there is no key default | did you mean defaults?",
+            "defaults: {imgae: a} | f: there is no key defaults.imgae | did you mean image?",
+            "contexts: {c: {namespace: {}}} | f: there is no key contexts.c.namespace | did you mean namespaces?",
+            "defaults: {parallelism: 1} | f: there is no key defaults.parallelism | known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, direct-start, access, output, prompts, image-check, rehearse, surge, plain",
+            "defaults: {image: 1} | f: defaults.image: it must be a text | ",
+            "defaults: {prompts: 'no'} | f: defaults.prompts: it must be true or false | ",
+            "contexts: {c: {namespaces: {n: {access: tunnel}}}} | f: contexts.c.namespaces.n.access: \"tunnel\" is none of auto, proxy, port-forward | ",
+            "defaults: text | f: defaults: it must have fields | ",
+            "- a | f: the file: it must have fields | ",
         ] {
+            let [text, fault, hint] = columns(row);
             let error = Defaults::read(text, "f").unwrap_err();
             assert_eq!(error.message, fault, "{text}");
             assert_eq!(error.hints.join(""), hint, "{text}");

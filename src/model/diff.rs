@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::dotted::below;
 use super::quantity;
 
 /// One field of an object that differs from the wanted value.
@@ -111,12 +112,7 @@ fn compare(wanted: &Value, live: Option<&Value>, path: &str, found: &mut Vec<Dif
     match (wanted, live) {
         (Value::Object(fields), Some(Value::Object(there))) => {
             for (key, value) in fields {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                compare(value, there.get(key), &path, found);
+                compare(value, there.get(key), &below(path, key), found);
             }
         }
         (Value::Array(items), Some(Value::Array(there))) if named(items) && named(there) => {

@@ -36,6 +36,13 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
     }
 }
 
+/// The YAML parser's error in the file `source`, with its position; `what` is before the reason.
+pub(crate) fn yaml_error(source: &str, what: &str, error: &serde_yaml::Error) -> Error {
+    let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
+    let why = yaml_fault(error);
+    Error::usage(format!("{source}{}: {what}{why}", place.unwrap_or_default()))
+}
+
 /// The YAML parser's error, in terms of the text.
 pub(crate) fn yaml_fault(error: &serde_yaml::Error) -> String {
     let place = error.location().map(|at| (at.line(), at.column()));
@@ -227,16 +234,7 @@ mod tests {
             "a: [}",
         ] {
             let fault = fault(text);
-            for word in [
-                "Options",
-                "Policy",
-                "policy",
-                "deserialize",
-                "serde",
-                "snippet",
-                "budget",
-                "-->",
-            ] {
+            for word in "Options Policy policy deserialize serde snippet budget -->".split(' ') {
                 assert!(!fault.contains(word), "{text:?}: {fault}");
             }
             assert!(!fault.is_empty() && !fault.contains('\n'), "{text:?}: {fault}");

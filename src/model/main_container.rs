@@ -95,6 +95,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::rows::columns;
 
     fn name(containers: &Value) -> Option<String> {
         let mut object = json!({"spec": {"template": {"spec": {"containers": containers}}}});
@@ -110,32 +111,22 @@ mod tests {
 
     #[test]
     fn flinks_container_is_found_wherever_it_stands() {
-        for (containers, want) in [
-            (
-                json!([{"name": "flink-master"}, {"name": "proxy"}]),
-                Some("flink-master"),
-            ),
-            (
-                json!([{"name": "proxy"}, {"name": "flink-master"}]),
-                Some("flink-master"),
-            ),
-            (
-                json!([{"name": "flink-exporter"}, {"name": "flink-main-container"}]),
-                Some("flink-main-container"),
-            ),
-            (
-                json!([{"name": "flink-exporter"}, {"name": "main", "args": ["standalone-job", "-Da=b"]}]),
-                Some("main"),
-            ),
-            (
-                json!([{"name": "proxy", "args": ["serve"]}, {"name": "x", "args": ["taskmanager"]}]),
-                Some("x"),
-            ),
-            (json!([{"name": "a"}, {"name": "b"}]), Some("a")),
-            (json!([]), None),
+        for row in [
+            "flink-master | [{name: flink-master}, {name: proxy}]",
+            "flink-master | [{name: proxy}, {name: flink-master}]",
+            "flink-main-container | [{name: flink-exporter}, {name: flink-main-container}]",
+            "main | [{name: flink-exporter}, {name: main, args: [standalone-job, -Da=b]}]",
+            "x | [{name: proxy, args: [serve]}, {name: x, args: [taskmanager]}]",
+            "a | [{name: a}, {name: b}]",
         ] {
-            assert_eq!(name(&containers).as_deref(), want, "{containers}");
+            let [want, containers] = columns(row);
+            assert_eq!(
+                name(&serde_yaml::from_str(containers).unwrap()).as_deref(),
+                Some(want),
+                "{row}"
+            );
         }
+        assert_eq!(name(&json!([])), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod counted;
 pub(crate) mod defaults;
 pub(crate) mod diagnosis;
 pub(crate) mod diff;
+pub(crate) mod dotted;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod field_ownership;
@@ -35,6 +36,8 @@ pub(crate) mod pod_state;
 pub(crate) mod pod_template;
 pub(crate) mod quantity;
 pub(crate) mod rights;
+#[cfg(test)]
+mod rows;
 pub(crate) mod scale;
 pub(crate) mod secrets;
 pub(crate) mod server_fields;

@@ -100,36 +100,30 @@ mod tests {
     fn states_are_those_of_kubectl() {
         let container = |state: Value| json!([{"name": "flink-master", "image": "x", "imageID": "", "ready": false, "restartCount": 2, "state": state}]);
         let ready = json!([{"type": "Ready", "status": "True"}]);
-        for (status, deleted, word, is_ready) in [
-            (json!({"phase": "Pending"}), false, "Pending", false),
-            (json!({"phase": "Running", "conditions": ready}), false, "Running", true),
+        let running = json!({"phase": "Running", "conditions": ready});
+        assert_eq!(of(&running, false), ("Running".to_owned(), true));
+        assert_eq!(of(&running, true), ("Terminating".to_owned(), false));
+        for (phase, state, word) in [
             (
-                json!({"phase": "Running", "conditions": ready}),
-                true,
-                "Terminating",
-                false,
-            ),
-            (json!({"phase": "Failed", "reason": "Evicted"}), false, "Evicted", false),
-            (
-                json!({"phase": "Pending", "containerStatuses": container(json!({"waiting": {"reason": "ImagePullBackOff"}}))}),
-                false,
+                "Pending",
+                json!({"waiting": {"reason": "ImagePullBackOff"}}),
                 "ImagePullBackOff",
-                false,
             ),
             (
-                json!({"phase": "Failed", "containerStatuses": container(json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}))}),
-                false,
+                "Failed",
+                json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
                 "OOMKilled",
-                false,
             ),
-            (
-                json!({"phase": "Failed", "containerStatuses": container(json!({"terminated": {"exitCode": 163}}))}),
-                false,
-                "ExitCode:163",
-                false,
-            ),
+            ("Failed", json!({"terminated": {"exitCode": 163}}), "ExitCode:163"),
         ] {
-            assert_eq!(of(&status, deleted), (word.to_owned(), is_ready));
+            let status = json!({"phase": phase, "containerStatuses": container(state)});
+            assert_eq!(of(&status, false), (word.to_owned(), false));
         }
+        let [pending, evicted] = [
+            json!({"phase": "Pending"}),
+            json!({"phase": "Failed", "reason": "Evicted"}),
+        ];
+        assert_eq!(of(&pending, false), ("Pending".to_owned(), false));
+        assert_eq!(of(&evicted, false), ("Evicted".to_owned(), false));
     }
 }

@@ -121,14 +121,8 @@ fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
     }
     // As kubectl reads it, YAML 1.1: `defaultMode: 0400` is octal.
     let options = serde_yaml::options! { legacy_octal_numbers: true };
-    let documents: Vec<Value> = serde_yaml::from_multiple_with_options(&mark(text), options).map_err(|e| {
-        let place = e.location().map(|at| format!(":{}:{}", at.line(), at.column()));
-        Error::usage(format!(
-            "{source}{}: {}",
-            place.unwrap_or_default(),
-            file_text::yaml_fault(&e)
-        ))
-    })?;
+    let documents: Vec<Value> = serde_yaml::from_multiple_with_options(&mark(text), options)
+        .map_err(|error| file_text::yaml_error(source, "", &error))?;
     Ok(documents.into_iter().filter(|tree| !tree.is_null()).collect())
 }
 

@@ -15,6 +15,7 @@ use crate::kubernetes::tables::{ListSelection, Position, list, list_with_ends, l
 use crate::model::age::with_age;
 use crate::model::listing::{self, Inventory, Key, LiveJob, Parts};
 use crate::model::names::ClusterName;
+use crate::model::shortened::some_of;
 use crate::operations::savepoint;
 use crate::progress;
 
@@ -122,7 +123,7 @@ fn report_idle(inventory: &Inventory, now: Timestamp, everywhere: bool, changed:
         let flag = if everywhere { " -A" } else { "" };
         progress::note(&format!(
             "there are idle TaskManagers of {}: `kubectl flink prune{flag}` deletes clusters whose jobs have ended",
-            listing::some_of(&idle)
+            some_of(&idle)
         ));
     }
 }

@@ -104,89 +104,40 @@ struct Exit {
     hint: &'static str,
 }
 
+/// Rows of an exit code: its kind, its meaning, and how to fix it.
+macro_rules! exits {
+    ($($code:literal $kind:ident: $meaning:literal, $hint:expr;)+) => {
+        &[$(Exit { code: $code, kind: CauseKind::$kind, meaning: $meaning, hint: $hint }),+]
+    };
+}
+
+const IN_ITS_LOG: &str = "the root exception is in the JobManager's log: kubectl flink why NAME";
+
 /// Exit codes of the JobManager's container. Source: run with 1.17.2, 1.20.5 and 2.3.0; 239 is -17 of
 /// Flink's FatalExitExceptionHandler, 165 is 1445 of ApplicationStatus.UNKNOWN; the others are the shell's and the
 /// JVM's conventions.
-const EXITS: [Exit; 13] = [
-    Exit {
-        code: 1,
-        kind: CauseKind::JobManagerStart,
-        meaning: "Flink did not start: its command line, configuration, jar or class is wrong",
-        hint: "check --job-class, --jar, the program's arguments and -D settings",
-    },
-    Exit {
-        code: 2,
-        kind: CauseKind::JobManagerFailed,
-        meaning: "Flink or the program's main() failed",
-        hint: "check --from-savepoint, the program's arguments and what its main() does",
-    },
-    Exit {
-        code: 3,
-        kind: CauseKind::OutOfMemory,
-        meaning: "the JVM ran out of memory",
-        hint: "give it more memory with --jobmanager-memory",
-    },
-    Exit {
-        code: 126,
-        kind: CauseKind::ContainerCreate,
-        meaning: "the image's command cannot be executed",
-        hint: "check that --image is a Flink image built for the nodes' architecture",
-    },
-    Exit {
-        code: 127,
-        kind: CauseKind::ContainerCreate,
-        meaning: "the image's command was not found",
-        hint: "check that --image is a Flink image",
-    },
-    Exit {
-        code: 128,
-        kind: CauseKind::ContainerCreate,
-        meaning: "the container could not be started",
-        hint: "check that --image is a Flink image",
-    },
-    Exit {
-        code: 134,
-        kind: CauseKind::JobManagerEnded,
-        meaning: "the JVM aborted",
-        hint: "look for hs_err_pid in its log; a native library or too little memory is the usual cause",
-    },
-    Exit {
-        code: 137,
-        kind: CauseKind::JobManagerEnded,
-        meaning: "killed by SIGKILL",
-        hint: "a failing liveness probe, a node short of memory or a manual kill does this: see the Pod's events",
-    },
-    Exit {
-        code: 139,
-        kind: CauseKind::JobManagerEnded,
-        meaning: "killed by SIGSEGV",
-        hint: "a native library for another C library (Alpine) or architecture is the usual cause: see the end of its log",
-    },
-    Exit {
-        code: 143,
-        kind: CauseKind::JobManagerEnded,
-        meaning: "terminated by SIGTERM",
-        hint: "a failing liveness probe or a manual kill does this: see the Pod's events",
-    },
-    Exit {
-        code: 163,
-        kind: CauseKind::JobFailed,
-        meaning: "Flink reports that the job has failed",
-        hint: "the root exception is in the JobManager's log: kubectl flink why NAME",
-    },
-    Exit {
-        code: 165,
-        kind: CauseKind::JobFailed,
-        meaning: "Flink does not know how the job ended",
-        hint: "the root exception is in the JobManager's log: kubectl flink why NAME",
-    },
-    Exit {
-        code: 239,
-        kind: CauseKind::JobManagerFailed,
-        meaning: "Flink ended itself after an uncaught exception",
-        hint: "the root exception is in the JobManager's log: kubectl flink why NAME",
-    },
-];
+const EXITS: &[Exit] = exits! {
+    1 JobManagerStart: "Flink did not start: its command line, configuration, jar or class is wrong",
+        "check --job-class, --jar, the program's arguments and -D settings";
+    2 JobManagerFailed: "Flink or the program's main() failed",
+        "check --from-savepoint, the program's arguments and what its main() does";
+    3 OutOfMemory: "the JVM ran out of memory", "give it more memory with --jobmanager-memory";
+    126 ContainerCreate: "the image's command cannot be executed",
+        "check that --image is a Flink image built for the nodes' architecture";
+    127 ContainerCreate: "the image's command was not found", "check that --image is a Flink image";
+    128 ContainerCreate: "the container could not be started", "check that --image is a Flink image";
+    134 JobManagerEnded: "the JVM aborted",
+        "look for hs_err_pid in its log; a native library or too little memory is the usual cause";
+    137 JobManagerEnded: "killed by SIGKILL",
+        "a failing liveness probe, a node short of memory or a manual kill does this: see the Pod's events";
+    139 JobManagerEnded: "killed by SIGSEGV",
+        "a native library for another C library (Alpine) or architecture is the usual cause: see the end of its log";
+    143 JobManagerEnded: "terminated by SIGTERM",
+        "a failing liveness probe or a manual kill does this: see the Pod's events";
+    163 JobFailed: "Flink reports that the job has failed", IN_ITS_LOG;
+    165 JobFailed: "Flink does not know how the job ended", IN_ITS_LOG;
+    239 JobManagerFailed: "Flink ended itself after an uncaught exception", IN_ITS_LOG;
+};
 
 /// Those that mean the same for both roles: the shell's, the runtime's and the kernel's.
 const OF_BOTH_ROLES: [i32; 7] = [126, 127, 128, 134, 137, 139, 143];

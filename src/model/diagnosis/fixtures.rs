@@ -234,6 +234,19 @@ impl Case {
         self.with(|o| event(o, about, reason, message, first, count))
     }
 
+    /// The Job's Pod is refused.
+    pub(super) fn refused(self, message: &str, since: i64) -> Self {
+        self.event(("Job", "demo-master"), "FailedCreate", message, since, 1)
+    }
+
+    pub(super) fn event_of_jobmanager(self, reason: &str, message: &str, since: i64) -> Self {
+        self.event(("Pod", JM), reason, message, since, 1)
+    }
+
+    pub(super) fn job_failed(self, reason: &str, message: &str) -> Self {
+        self.with(|o| job_condition(o, "Failed", reason, message))
+    }
+
     pub(super) fn pod(self, name: &str, patch: Value) -> Self {
         self.with(|o| pod(o, name, patch))
     }

@@ -42,6 +42,10 @@ fn judge(mut observed: Observed, snapshot: &Snapshot) -> Vec<Cause> {
     problems(&observed, snapshot, now())
 }
 
+fn assert_evidence(cause: &Cause, words: &str) {
+    assert!(cause.evidence.iter().any(|line| line.contains(words)), "{cause:?}");
+}
+
 fn kinds(found: &[Cause]) -> Vec<CauseKind> {
     found.iter().map(|cause| cause.kind).collect()
 }
@@ -96,10 +100,7 @@ fn a_task_that_fails_again_and_again_is_explained_by_its_exception() {
             found[0].title.contains("IllegalStateException: on purpose"),
             "{found:?}"
         );
-        assert!(
-            found[0].evidence.iter().any(|line| line.contains("Total.java:46")),
-            "{found:?}"
-        );
+        assert_evidence(&found[0], "Total.java:46");
     }
 }
 
@@ -202,10 +203,7 @@ fn a_class_that_no_role_has_is_not_missing_on_the_taskmanagers_only() {
     theirs.template.spec = Some(serde_json::from_value(pod).unwrap());
     let found = judge(apart, &snapshot);
     assert_eq!(found[0].kind, CauseKind::ClassOnTaskManagers, "{found:?}");
-    assert!(
-        found[0].evidence.iter().any(|line| line.contains("image is shop:2")),
-        "{found:?}"
-    );
+    assert_evidence(&found[0], "image is shop:2");
 }
 
 #[test]
@@ -234,10 +232,7 @@ fn checkpoints_that_expire_are_distinguished_from_those_that_are_held_up() {
     let found = judge(observed, &snapshot);
     let expected = [CauseKind::BackpressuredCheckpoints, CauseKind::Backpressure];
     assert_eq!(kinds(&found), expected);
-    assert!(
-        found[0].evidence.iter().any(|line| line.contains("sink is busy 100 %")),
-        "{found:?}"
-    );
+    assert_evidence(&found[0], "sink is busy 100 %");
 }
 
 #[test]

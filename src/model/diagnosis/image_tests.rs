@@ -1,15 +1,12 @@
 //! Images and containers that do not start.
 
-#![allow(
-    clippy::too_many_lines,
-    clippy::semicolon_if_nothing_returned,
-    clippy::wildcard_imports
-)]
+#![allow(clippy::too_many_lines, clippy::wildcard_imports)]
 
 use serde_json::json;
 
 use super::fixtures::*;
 use super::*;
+use crate::model::rows::columns;
 
 #[test]
 fn images_and_containers() {
@@ -32,12 +29,10 @@ fn images_and_containers() {
             "ImagePullBackOff",
             "Back-off pulling image \"app:1\": ErrImagePull: pull access denied",
         )
-        .event(
-            ("Pod", JM),
+        .event_of_jobmanager(
             "FailedToRetrieveImagePullSecret",
             "Unable to retrieve some image pull secrets (regcred); attempting to pull the image may not succeed.",
             -20,
-            3,
         )
         .finds(CauseKind::ImagePull, &["secrets (regcred)", "create the Secret"]);
     case("registry away three times")
@@ -50,25 +45,17 @@ fn images_and_containers() {
             3,
         )
         .finds(CauseKind::ImagePull, &["i/o timeout", "nodes reach"]);
-    for (why, words) in [
-        (
-            "failed to pull and unpack image \"app:1\": failed to extract layer sha256:401a4: mount callback failed on /x: write /x/libc.so: no space left on device: unknown",
-            "the node's disk is full",
-        ),
-        (
-            "failed to extract layer sha256:5da: lchown /x: permission denied: unknown",
-            "cannot unpack the image",
-        ),
-        (
-            "Head \"https://r/v2\": read tcp 10.237.0.4:42970->10.1.1.1:40170: read: connection reset by peer",
-            "check that the nodes reach",
-        ),
-        ("unexpected status from HEAD request: 429", "limits anonymous pulls"),
-        ("unexpected status from HEAD request: 403.", "--image-pull-secret"),
-        ("pull QPS exceeded", "registryPullQPS"),
+    for row in [
+        "the node's disk is full | failed to pull and unpack image \"app:1\": failed to extract layer sha256:401a4: mount callback failed on /x: write /x/libc.so: no space left on device: unknown",
+        "cannot unpack the image | failed to extract layer sha256:5da: lchown /x: permission denied: unknown",
+        "check that the nodes reach | Head \"https://r/v2\": read tcp 10.237.0.4:42970->10.1.1.1:40170: read: connection reset by peer",
+        "limits anonymous pulls | unexpected status from HEAD request: 429",
+        "--image-pull-secret | unexpected status from HEAD request: 403.",
+        "registryPullQPS | pull QPS exceeded",
     ] {
+        let [words, why] = columns(row);
         let message = format!("Back-off pulling image \"app:1\": ErrImagePull: {why}");
-        case(why)
+        case(row)
             .waits(JM, "ImagePullBackOff", &message)
             .finds(CauseKind::ImagePull, &[words]);
     }
@@ -159,77 +146,30 @@ fn a_cause_is_read_from_the_answer_and_not_from_the_names_in_it() {
             other => panic!("{message}: {other:?}"),
         }
     };
-    for (image, message, expected_hint) in [
-        (
-            "data-platform/job:1",
-            "docker.io/data-platform/job:1: not found",
-            "the name and tag",
-        ),
-        (
-            "acme/auth-job:1",
-            "docker.io/acme/auth-job:1: not found",
-            "the name and tag",
-        ),
-        ("acme/job:403", "docker.io/acme/job:403: not found", "the name and tag"),
-        ("acme/job:429", "docker.io/acme/job:429: not found", "the name and tag"),
-        (
-            "job:429",
-            "429 Too Many Requests: toomanyrequests: unauthenticated pull rate limit",
-            "limits anonymous pulls",
-        ),
-        (
-            "acme/job:1",
-            "unexpected status from HEAD request to https://r/v2/acme/job/manifests/1: 403 Forbidden",
-            "--image-pull-secret",
-        ),
-        (
-            "r/acme/job:1",
-            "Head \"https://r/v2/\": x509: certificate signed by unknown authority",
-            "trust this registry",
-        ),
-        (
-            "flink:2.3",
-            "Failed to inspect image \"\": rpc error: code = Unknown desc = short name mode is enforcing, but image name flink:2.3 returns ambiguous list",
-            "docker.io/library/flink",
-        ),
-        (
-            "flink:2.3",
-            "short-name \"flink:2.3\" did not resolve to an alias and no unqualified-search registries are defined in \"/etc/containers/registries.conf\"",
-            "docker.io/library/flink",
-        ),
-        (
-            "flink:2.3",
-            "failed to authorize: failed to fetch anonymous token: Get \"https://auth.docker.io/token\": dial tcp: lookup auth.docker.io: no such host",
-            "nodes reach",
-        ),
-        (
-            "acme/job:1",
-            "no match for platform in manifest: not found",
-            "nodes' architecture",
-        ),
-        (
-            "denied:1",
-            "pull access denied for denied, repository does not exist or may require authorization",
-            "--image-pull-secret",
-        ),
+    for row in [
+        "data-platform/job:1 | the name and tag | docker.io/data-platform/job:1: not found",
+        "acme/auth-job:1 | the name and tag | docker.io/acme/auth-job:1: not found",
+        "acme/job:403 | the name and tag | docker.io/acme/job:403: not found",
+        "acme/job:429 | the name and tag | docker.io/acme/job:429: not found",
+        "job:429 | limits anonymous pulls | 429 Too Many Requests: toomanyrequests: unauthenticated pull rate limit",
+        "acme/job:1 | --image-pull-secret | unexpected status from HEAD request to https://r/v2/acme/job/manifests/1: 403 Forbidden",
+        "r/acme/job:1 | trust this registry | Head \"https://r/v2/\": x509: certificate signed by unknown authority",
+        "flink:2.3 | docker.io/library/flink | Failed to inspect image \"\": rpc error: code = Unknown desc = short name mode is enforcing, but image name flink:2.3 returns ambiguous list",
+        "flink:2.3 | docker.io/library/flink | short-name \"flink:2.3\" did not resolve to an alias and no unqualified-search registries are defined in \"/etc/containers/registries.conf\"",
+        "flink:2.3 | nodes reach | failed to authorize: failed to fetch anonymous token: Get \"https://auth.docker.io/token\": dial tcp: lookup auth.docker.io: no such host",
+        "acme/job:1 | nodes' architecture | no match for platform in manifest: not found",
+        "denied:1 | --image-pull-secret | pull access denied for denied, repository does not exist or may require authorization",
     ] {
+        let [image, expected_hint, message] = columns(row);
         let hints = hint(image, message);
         assert!(hints.contains(expected_hint), "{message}: {hints}");
     }
     let mut observed = cluster();
-    waits(
-        &mut observed,
-        JM,
-        "CreateContainerConfigError",
-        "secret \"non-root-creds\" not found",
-    );
+    let reason = "CreateContainerConfigError";
+    waits(&mut observed, JM, reason, "secret \"non-root-creds\" not found");
     assert!(cause(&observed, "a name").hints[0].contains("create the missing object"));
-    waits(
-        &mut observed,
-        JM,
-        "CreateContainerConfigError",
-        "container's runAsUser breaks non-root policy (pod: \"x_ns(1)\", container: jobmanager)",
-    );
+    let said = "container's runAsUser breaks non-root policy (pod: \"x_ns(1)\", container: jobmanager)";
+    waits(&mut observed, JM, reason, said);
     let refused = cause(&observed, "root");
     assert!(
         refused.hints[0].contains("container jobmanager has runAsUser: 0"),

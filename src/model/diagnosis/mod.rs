@@ -107,14 +107,6 @@ pub(crate) struct Note {
 }
 
 impl Note {
-    /// A note with the text of a cause that does not count as final.
-    pub(crate) fn of(cause: &Cause) -> Self {
-        Self {
-            text: cause.title.clone(),
-            hints: cause.hints.clone(),
-        }
-    }
-
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
@@ -123,6 +115,7 @@ impl Note {
     }
 }
 
+/// The text of a cause that does not count as final.
 impl From<Cause> for Note {
     fn from(cause: Cause) -> Self {
         Self {

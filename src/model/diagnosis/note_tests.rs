@@ -1,15 +1,12 @@
 //! What is a note only.
 
-#![allow(
-    clippy::too_many_lines,
-    clippy::semicolon_if_nothing_returned,
-    clippy::wildcard_imports
-)]
+#![allow(clippy::too_many_lines, clippy::wildcard_imports)]
 
 use serde_json::json;
 
 use super::fixtures::*;
 use super::*;
+use crate::model::rows::columns;
 
 #[test]
 fn transient_problems_are_only_a_note() {
@@ -38,7 +35,7 @@ fn transient_problems_are_only_a_note() {
         )
         .notes("cannot be pulled");
     case("quota for a moment")
-        .event(("Job", "demo-master"), "FailedCreate", "exceeded quota: small", -3, 1)
+        .refused("exceeded quota: small", -3)
         .notes("is refused");
     case("volume that the node is notified of late")
         .with(|o| {
@@ -49,27 +46,15 @@ fn transient_problems_are_only_a_note() {
         .notes("cannot be mounted");
     case("volume that is still attached to the node of a Pod that has gone")
         .waits(JM, "ContainerCreating", "")
-        .event(
-            ("Pod", JM),
-            "FailedAttachVolume",
-            "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't be attached to another",
-            -390,
-            1,
-        )
+        .event_of_jobmanager("FailedAttachVolume", "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't be attached to another", -390)
         .notes("exclusively attached");
     case("driver that is slow")
         .waits(JM, "ContainerCreating", "")
-        .event(
-            ("Pod", JM),
-            "FailedAttachVolume",
-            "AttachVolume.Attach failed for volume \"pvc-1\" : rpc error: code = DeadlineExceeded desc = context deadline exceeded",
-            -60,
-            3,
-        )
+        .event_of_jobmanager("FailedAttachVolume", "AttachVolume.Attach failed for volume \"pvc-1\" : rpc error: code = DeadlineExceeded desc = context deadline exceeded", -60)
         .notes("cannot be mounted");
     case("volume for a moment")
         .waits(JM, "ContainerCreating", "")
-        .event(("Pod", JM), "FailedMount", "timed out", -10, 1)
+        .event_of_jobmanager("FailedMount", "timed out", -10)
         .notes("cannot be mounted");
     case("kubelet's cache")
         .waits(
@@ -112,29 +97,14 @@ fn transient_problems_are_only_a_note() {
 
 #[test]
 fn a_sandbox_that_is_not_created_is_not_always_a_lack_of_network() {
-    for (said, words, hint) in [
-        (
-            "plugin type=\"calico\" failed (add): error getting ClusterInformation",
-            "gets no network yet",
-            "",
-        ),
-        (
-            "failed to get sandbox runtime: no runtime for \"gvisor\" is configured",
-            "cannot be started",
-            "runtimeClassName",
-        ),
-        (
-            "failed to get sandbox image \"registry.k8s.io/pause:3.10\": dial tcp: i/o timeout",
-            "cannot be started",
-            "image of each Pod's sandbox",
-        ),
-        (
-            "runc create failed: container init was OOM-killed (memory limit too low?): unknown",
-            "cannot be started",
-            "--jobmanager-memory",
-        ),
-        ("write /run/x: no space left on device", "cannot be started", ""),
+    for row in [
+        "gets no network yet |  | plugin type=\"calico\" failed (add): error getting ClusterInformation",
+        "cannot be started | runtimeClassName | failed to get sandbox runtime: no runtime for \"gvisor\" is configured",
+        "cannot be started | image of each Pod's sandbox | failed to get sandbox image \"registry.k8s.io/pause:3.10\": dial tcp: i/o timeout",
+        "cannot be started | --jobmanager-memory | runc create failed: container init was OOM-killed (memory limit too low?): unknown",
+        "cannot be started |  | write /run/x: no space left on device",
     ] {
+        let [words, hint, said] = columns(row);
         let mut observed = cluster();
         waits(&mut observed, JM, "ContainerCreating", "");
         let said = format!("Failed to create pod sandbox: rpc error: code = Unknown desc = {said}");

@@ -1,10 +1,6 @@
 //! Nodes, volumes, admission, and containers that end.
 
-#![allow(
-    clippy::too_many_lines,
-    clippy::semicolon_if_nothing_returned,
-    clippy::wildcard_imports
-)]
+#![allow(clippy::too_many_lines, clippy::wildcard_imports)]
 
 use serde_json::json;
 
@@ -30,12 +26,10 @@ fn nodes_volumes_and_admission() {
         .finds(CauseKind::Unschedulable, &["--mount CLAIM:PATH", "PersistentVolumeClaim state: no persistent volumes"]);
     case("secret volume")
         .waits(JM, "ContainerCreating", "")
-        .event(
-            ("Pod", JM),
+        .event_of_jobmanager(
             "FailedMount",
             "MountVolume.SetUp failed for volume \"conf\" : secret \"conf\" not found",
             -40,
-            5,
         )
         .finds(
             CauseKind::Volume,
@@ -43,18 +37,12 @@ fn nodes_volumes_and_admission() {
         );
     case("key of a volume, beside what the kubelet sums up")
         .waits(JM, "ContainerCreating", "")
-        .event(
-            ("Pod", JM),
-            "FailedMount",
-            "MountVolume.SetUp failed for volume \"conf\" : configmap references non-existent config key: a",
-            -120,
-            9,
-        )
-        .event(("Pod", JM), "FailedMount", "Unable to attach or mount volumes: unmounted volumes=[conf], unattached volumes=[], failed to process volumes=[]: timed out waiting for the condition", -60, 1)
+        .event_of_jobmanager("FailedMount", "MountVolume.SetUp failed for volume \"conf\" : configmap references non-existent config key: a", -120)
+        .event_of_jobmanager("FailedMount", "Unable to attach or mount volumes: unmounted volumes=[conf], unattached volumes=[], failed to process volumes=[]: timed out waiting for the condition", -60)
         .finds(CauseKind::Volume, &["non-existent config key: a", "create the missing object"]);
     case("driver of a volume")
         .waits(JM, "ContainerCreating", "")
-        .event(("Pod", JM), "FailedMount", "MountVolume.MountDevice failed for volume \"pv\" : kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: driver name efs.csi.aws.com not found in the list of registered CSI drivers", -60, 3)
+        .event_of_jobmanager("FailedMount", "MountVolume.MountDevice failed for volume \"pv\" : kubernetes.io/csi: attacher.MountDevice failed to create newCsiDriverClient: driver name efs.csi.aws.com not found in the list of registered CSI drivers", -60)
         .finds(CauseKind::Volume, &["does not run on this node"]);
     case("volume in another zone")
         .unscheduled(
@@ -72,74 +60,44 @@ fn nodes_volumes_and_admission() {
         .finds(CauseKind::Unschedulable, &["in another zone", "tolerations"]);
     case("volume on another node")
         .waits(JM, "ContainerCreating", "")
-        .event(
-            ("Pod", JM),
+        .event_of_jobmanager(
             "FailedAttachVolume",
             "Multi-Attach error for volume \"pvc-1\" Volume is already used by pod(s) demo-master-zzzzz",
             -40,
-            1,
         )
         .finds(CauseKind::Volume, &["ReadWriteMany"]);
     case("quota for the Job")
-        .event(("Job", "demo-master"), "FailedCreate", "Error creating: pods \"demo-master-\" is forbidden: exceeded quota: small, requested: memory=2Gi, used: memory=8Gi, limited: memory=8Gi", -30, 4)
+        .refused("Error creating: pods \"demo-master-\" is forbidden: exceeded quota: small, requested: memory=2Gi, used: memory=8Gi, limited: memory=8Gi", -30)
         .finds(CauseKind::Quota, &["the JobManager's Pod is refused", "exceeded quota: small", "--jobmanager-memory"]);
     case("Pod Security for the Job, at once")
-        .event(("Job", "demo-master"), "FailedCreate", "Error creating: pods \"demo-master-x\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false", -1, 1)
+        .refused("Error creating: pods \"demo-master-x\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false", -1)
         .finds(CauseKind::PodRefused, &["violates PodSecurity"]);
     case("service account missing")
-        .event(("Job", "demo-master"), "FailedCreate", "Error creating: pods \"x\" is forbidden: error looking up service account ns/flink: serviceaccount \"flink\" not found", -20, 3)
+        .refused("Error creating: pods \"x\" is forbidden: error looking up service account ns/flink: serviceaccount \"flink\" not found", -20)
         .finds(CauseKind::PodRefused, &["--service-account"]);
+    let webhook = "Error creating: admission webhook \"policy\" denied the request: no";
     case("webhook")
-        .with(|o| {
-            deployment(o, json!({"replicas": 0}));
-            event(
-                o,
-                ("ReplicaSet", "demo-task-manager-5d4"),
-                "FailedCreate",
-                "Error creating: admission webhook \"policy\" denied the request: no",
-                -1,
-                1,
-            )
-        })
+        .with(|o| deployment(o, json!({"replicas": 0})))
+        .event(("ReplicaSet", "demo-task-manager-5d4"), "FailedCreate", webhook, -1, 1)
         .finds(
             CauseKind::PodRefused,
             &["a TaskManager's Pod is refused", "denied the request"],
         );
     case("policy")
-        .event(
-            ("Job", "demo-master"),
-            "FailedCreate",
-            "Error creating: pods \"demo-master-x\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: no team",
-            -1,
-            1,
-        )
+        .refused("Error creating: pods \"demo-master-x\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'teams' denied request: no team", -1)
         .finds(CauseKind::PodRefused, &["ValidatingAdmissionPolicy of this Kubernetes cluster"]);
     case("webhook that is away")
-        .event(
-            ("Job", "demo-master"),
-            "FailedCreate",
-            "Error creating: Internal error occurred: failed calling webhook \"injector.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/inject?timeout=10s\": no endpoints available for service \"istiod\"",
-            -20,
-            3,
-        )
+        .refused("Error creating: Internal error occurred: failed calling webhook \"injector.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/inject?timeout=10s\": no endpoints available for service \"istiod\"", -20)
         .finds(CauseKind::PodRefused, &["does not answer"]);
+    let quota = json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "lastTransitionTime": at(-20),
+        "message": "pods \"demo-task-manager-5d4-x\" is forbidden: exceeded quota: small"});
     case("quota for the Deployment")
-        .with(|o| {
-                deployment(
-                    o,
-                    json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
-            "message": "pods \"demo-task-manager-5d4-x\" is forbidden: exceeded quota: small", "lastTransitionTime": at(-20)}]}),
-                )
-            })
+        .with(|o| deployment(o, json!({"conditions": [quota]})))
         .finds(CauseKind::Quota, &["--taskmanager-memory"]);
+    let refused = json!({"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
+        "message": "admission webhook \"p\" denied the request"});
     case("ReplicaSet refused")
-        .with(|o| {
-            deployment(
-                o,
-                json!({"conditions": [{"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
-            "message": "admission webhook \"p\" denied the request"}]}),
-            )
-        })
+        .with(|o| deployment(o, json!({"conditions": [refused]})))
         .finds(CauseKind::PodRefused, &["denied"]);
     case("suspended")
         .with(|o| {
@@ -148,30 +106,20 @@ fn nodes_volumes_and_admission() {
             o.upsert_job(job);
         })
         .finds(CauseKind::Suspended, &["Job demo-master is suspended", "kubectl patch"]);
-    case("evicted again and again")
-        .with(|o| {
-            for name in ["a", "b", "c"] {
-                pod(
-                    o,
-                    &format!("demo-task-manager-5d4-{name}"),
-                    json!({"status": {"phase": "Failed", "reason": "Evicted",
-                "message": "The node was low on resource: ephemeral-storage."}}),
-                );
-            }
-        })
-        .finds(CauseKind::Displaced, &["Evicted: The node was low"]);
-    case("refused by their nodes again and again")
-        .with(|o| {
-            for name in ["a", "b", "c"] {
-                pod(
-                    o,
-                    &format!("demo-task-manager-5d4-{name}"),
-                    json!({"status": {"phase": "Failed", "reason": "OutOfephemeral-storage",
-                "message": "Pod was rejected: Node didn't have enough resource: ephemeral-storage."}}),
-                );
-            }
-        })
-        .finds(CauseKind::Displaced, &["OutOfephemeral-storage: Pod was rejected"]);
+    for (reason, message) in [
+        ("Evicted", "The node was low on resource: ephemeral-storage."),
+        (
+            "OutOfephemeral-storage",
+            "Pod was rejected: Node didn't have enough resource: ephemeral-storage.",
+        ),
+    ] {
+        let status = json!({"phase": "Failed", "reason": reason, "message": message});
+        let names = ["a", "b", "c"].map(|name| format!("demo-task-manager-5d4-{name}"));
+        let taken = names.iter().fold(case("removed again and again"), |case, name| {
+            case.pod(name, json!({"status": status}))
+        });
+        taken.finds(CauseKind::Displaced, &[&format!("{reason}: {}", &message[..16])]);
+    }
 }
 
 #[test]
@@ -276,24 +224,10 @@ fn containers_that_end_again_and_again() {
         .pod_with(TM, "Running", running(), terminated(137, "OOMKilled"), 2)
         .finds(CauseKind::OutOfMemory, &["--taskmanager-memory"]);
     case("deadline of the Job")
-        .with(|o| {
-            job_condition(
-                o,
-                "Failed",
-                "DeadlineExceeded",
-                "Job was active longer than specified deadline",
-            )
-        })
+        .job_failed("DeadlineExceeded", "Job was active longer than specified deadline")
         .finds(CauseKind::Deadline, &["activeDeadlineSeconds"]);
     case("Job failed, nothing else is known")
-        .with(|o| {
-            job_condition(
-                o,
-                "Failed",
-                "BackoffLimitExceeded",
-                "Job has reached the specified backoff limit",
-            )
-        })
+        .job_failed("BackoffLimitExceeded", "Job has reached the specified backoff limit")
         .finds(CauseKind::Unknown, &["backoff limit"]);
     let mut observed = cluster();
     pod_with(&mut observed, TM, "Running", running(), terminated(1, "Error"), 3);

@@ -333,90 +333,45 @@ fn failed_create<'a>(events: &[&'a Event]) -> Option<(Option<Timestamp>, &'a str
     })
 }
 
-/// Messages of the API server: needles, whether waiting cannot help, kind, hint.
-const REFUSALS: [(&str, bool, CauseKind, &str); 13] = [
-    (
-        "exceeded quota",
-        false,
-        CauseKind::Quota,
-        "the namespace's quota is used up: request less memory with {memory}, lower --parallelism, or delete something",
-    ),
-    (
-        "failed quota",
-        true,
-        CauseKind::Quota,
-        "the namespace's quota demands requests and limits: set {memory} and CPU in the file",
-    ),
-    (
-        "violates PodSecurity",
-        true,
-        CauseKind::PodRefused,
-        "the namespace enforces a Pod Security level that the Pod template breaks: remove what the message names",
-    ),
-    (
-        "denied the request",
-        true,
-        CauseKind::PodRefused,
-        "an admission webhook of this Kubernetes cluster refuses the Pod: change what its message names",
-    ),
-    (
-        // Source: the plugin ValidatingAdmissionPolicy of the API server, in its `dispatcher.go`.
-        "denied request",
-        true,
-        CauseKind::PodRefused,
-        "a ValidatingAdmissionPolicy of this Kubernetes cluster refuses the Pod: change what its message names",
-    ),
-    (
-        "failed calling webhook",
-        false,
-        CauseKind::PodRefused,
+/// Rows of a message: needle, whether waiting cannot help, kind, hint.
+macro_rules! refusals {
+    ($($needle:literal $at_once:literal $kind:ident: $hint:literal;)+) => {
+        &[$(($needle, $at_once, CauseKind::$kind, $hint)),+]
+    };
+}
+
+/// Messages of the API server.
+const REFUSALS: &[(&str, bool, CauseKind, &str)] = refusals! {
+    "exceeded quota" false Quota:
+        "the namespace's quota is used up: request less memory with {memory}, lower --parallelism, or delete something";
+    "failed quota" true Quota:
+        "the namespace's quota demands requests and limits: set {memory} and CPU in the file";
+    "violates PodSecurity" true PodRefused:
+        "the namespace enforces a Pod Security level that the Pod template breaks: remove what the message names";
+    "denied the request" true PodRefused:
+        "an admission webhook of this Kubernetes cluster refuses the Pod: change what its message names";
+    // Source: the plugin ValidatingAdmissionPolicy of the API server, in its `dispatcher.go`.
+    "denied request" true PodRefused:
+        "a ValidatingAdmissionPolicy of this Kubernetes cluster refuses the Pod: change what its message names";
+    "failed calling webhook" false PodRefused:
         "an admission webhook of this Kubernetes cluster does not answer, and no Pod is created without it: see the Pods behind the \
-         Service that the message names",
-    ),
-    (
-        "security context constraint",
-        true,
-        CauseKind::PodRefused,
-        "OpenShift refuses user 9999: let the service account use the SCC nonroot-v2, and name it with --service-account",
-    ),
-    (
-        "usage per",
-        true,
-        CauseKind::PodRefused,
-        "the namespace's LimitRange refuses the size: change {memory}",
-    ),
-    (
-        "limit to request ratio per",
-        true,
-        CauseKind::PodRefused,
-        "the namespace's LimitRange refuses limits that are so much larger than requests: give closer ones in the Pod template",
-    ),
-    (
-        // Source: the API server's `ValidateResourceRequirements`.
-        "must be less than or equal to",
-        true,
-        CauseKind::PodRefused,
-        "a request is larger than its limit, which may be the default of the namespace's LimitRange: give both in the Pod template",
-    ),
-    (
-        "no PriorityClass with name",
-        true,
-        CauseKind::PodRefused,
-        "create the PriorityClass, or correct priorityClassName in the Pod template",
-    ),
-    (
-        "service account",
-        false,
-        CauseKind::PodRefused,
-        "create the service account, or name another with --service-account",
-    ),
-    (
-        "serviceaccount",
-        false,
-        CauseKind::PodRefused,
-        "create the service account, or name another with --service-account",
-    ),
-];
+         Service that the message names";
+    "security context constraint" true PodRefused:
+        "OpenShift refuses user 9999: let the service account use the SCC nonroot-v2, and name it with --service-account";
+    "usage per" true PodRefused:
+        "the namespace's LimitRange refuses the size: change {memory}";
+    "limit to request ratio per" true PodRefused:
+        "the namespace's LimitRange refuses limits that are so much larger than requests: give closer ones in the Pod template";
+    // Source: the API server's `ValidateResourceRequirements`.
+    "must be less than or equal to" true PodRefused:
+        "a request is larger than its limit, which may be the default of the namespace's LimitRange: give both in the Pod template";
+    "no PriorityClass with name" true PodRefused:
+        "create the PriorityClass, or correct priorityClassName in the Pod template";
+    "service account" false PodRefused:
+        "create the service account, or name another with --service-account";
+    "serviceaccount" false PodRefused:
+        "create the service account, or name another with --service-account";
+};
 
 fn refused(
     observed: &Observed,

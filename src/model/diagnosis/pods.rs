@@ -25,10 +25,7 @@ impl Finding {
         if is_final {
             Self::Final(cause)
         } else {
-            Self::Maybe(Note {
-                text: cause.title,
-                hints: cause.hints,
-            })
+            Self::Maybe(cause.into())
         }
     }
 }

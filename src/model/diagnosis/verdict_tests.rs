@@ -246,14 +246,6 @@ fn events_are_bounded_and_counted_up_in_place() {
 }
 
 #[test]
-fn ids_are_stable_and_unique() {
-    let ids: std::collections::BTreeSet<_> = CauseKind::ALL.iter().map(|kind| kind.id()).collect();
-    assert_eq!(ids.len(), CauseKind::ALL.len());
-    let mut letters = ids.iter().flat_map(|id| id.chars());
-    assert!(letters.all(|c| c.is_ascii_lowercase() || c == '-'));
-}
-
-#[test]
 fn a_log_completes_the_cause() {
     let mut observed = cluster();
     ended(&mut observed, JM, 1, "Error");

@@ -239,25 +239,25 @@ pub(crate) fn derived(
 mod tests {
     use super::*;
 
+    fn configuration(prefix: &str, options: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pair = |(key, value): &(&str, &str)| (format!("{prefix}{key}"), (*value).to_owned());
+        options.iter().map(pair).collect()
+    }
+
     fn refused(role: &'static str, process: &str, options: &[(&str, &str)]) -> Option<String> {
-        let pairs = options.iter();
-        let configuration = pairs
-            .map(|(key, value)| (format!("{role}.memory.{key}"), (*value).to_owned()))
-            .collect();
-        check(
-            role,
-            &format!("--{role}-memory"),
-            memory_flink(process).unwrap(),
-            &configuration,
-            None,
-        )
-        .err()
-        .map(|error| error.message)
+        let configuration = configuration(&format!("{role}.memory."), options);
+        let (what, process) = (format!("--{role}-memory"), memory_flink(process).unwrap());
+        let outcome = check(role, &what, process, &configuration, None);
+        outcome.err().map(|error| error.message)
+    }
+
+    fn fits(role: &'static str, process: &str, options: &[(&str, &str)]) -> bool {
+        refused(role, process, options).is_none()
     }
 
     #[test]
     fn a_jobmanager_has_its_parts_and_a_heap() {
-        for (process, options, fits) in [
+        for (process, options, want) in [
             ("1m", &[][..], false),
             ("576m", &[], false),
             ("577m", &[], true),
@@ -267,11 +267,7 @@ mod tests {
             ("700m", &[("heap.size", "128m")], false),
             ("1m", &[("jvm-metaspace.size", "much")], true),
         ] {
-            assert_eq!(
-                refused("jobmanager", process, options).is_none(),
-                fits,
-                "{process} {options:?}"
-            );
+            assert_eq!(fits("jobmanager", process, options), want, "{process} {options:?}");
         }
         assert_eq!(
             refused("jobmanager", "1m", &[]).unwrap(),
@@ -284,17 +280,9 @@ mod tests {
     #[test]
     fn old_names_of_parts_count_and_are_the_reported_ones() {
         let refused = |process: &str, pairs: &[(&str, &str)]| {
-            let pairs = pairs.iter();
-            let configuration = pairs
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect();
-            let outcome = check(
-                "taskmanager",
-                "memory",
-                memory_flink(process).unwrap(),
-                &configuration,
-                None,
-            );
+            let configuration = configuration("", pairs);
+            let process = memory_flink(process).unwrap();
+            let outcome = check("taskmanager", "memory", process, &configuration, None);
             outcome.err().map(|error| error.message)
         };
         assert!(refused("902m", &[]).is_some());
@@ -311,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_taskmanager_needs_room_for_managed_memory_as_well() {
-        for (process, options, fits) in [
+        for (process, options, want) in [
             ("900m", &[][..], false),
             ("982m", &[], true),
             ("1g", &[], true),
@@ -322,18 +310,14 @@ mod tests {
             ("900m", &[("managed.size", "100m")], true),
             ("500m", &[("network.min", "?")], true),
         ] {
-            assert_eq!(
-                refused("taskmanager", process, options).is_none(),
-                fits,
-                "{process} {options:?}"
-            );
+            assert_eq!(fits("taskmanager", process, options), want, "{process} {options:?}");
         }
     }
 
     /// What Flink says of each: "Derived JVM Overhead size is not in configured JVM Overhead range".
     #[test]
     fn sizes_of_parts_and_of_the_process_must_agree() {
-        for (role, process, options, fits) in [
+        for (role, process, options, want) in [
             ("jobmanager", "4g", &[("heap.size", "2g")][..], false),
             ("jobmanager", "2624m", &[("heap.size", "2g")], true),
             ("jobmanager", "3456m", &[("heap.size", "2g")], true),
@@ -363,11 +347,7 @@ mod tests {
             ),
             ("taskmanager", "1g", &[("flink.size", "much")], true),
         ] {
-            assert_eq!(
-                refused(role, process, options).is_none(),
-                fits,
-                "{role} {process} {options:?}"
-            );
+            assert_eq!(fits(role, process, options), want, "{role} {process} {options:?}");
         }
         assert_eq!(
             refused("jobmanager", "4g", &[("heap.size", "2g")]).unwrap(),
@@ -400,11 +380,7 @@ mod tests {
             ("taskmanager", &[("managed.size", "4g")], None),
             ("taskmanager", &[], None),
         ] {
-            let pairs = options.iter();
-            let configuration = pairs
-                .map(|(key, value)| (format!("{role}.memory.{key}"), (*value).to_owned()))
-                .collect();
-            let size = derived(role, &configuration, None);
+            let size = derived(role, &configuration(&format!("{role}.memory."), options), None);
             assert_eq!(size.map(Memory::to_flink).as_deref(), process, "{options:?}");
         }
     }

@@ -390,14 +390,7 @@ mod tests {
 
     #[test]
     fn folders_have_a_scheme_or_begin_at_the_root() {
-        for good in [
-            "s3://bucket/x",
-            "file:///x",
-            "file:/x",
-            "/x",
-            "abfss://a@b/x",
-            "s3p://b",
-        ] {
+        for good in "s3://bucket/x file:///x file:/x /x abfss://a@b/x s3p://b".split(' ') {
             assert_eq!(folder(good).unwrap(), good);
         }
         for bad in ["", "x", "x/y", "./x", "://x", "s3:bucket", "a b://x"] {
@@ -423,16 +416,10 @@ mod tests {
 
     #[test]
     fn keys_that_only_other_deployments_read_are_known() {
-        for key in [
-            "kubernetes.operator.periodic.savepoint.interval",
-            "job.autoscaler.enabled",
-            "kubernetes.jobmanager.cpu",
-            "external-resource.gpu.kubernetes.config-key",
-            "containerized.master.env.A",
-            "execution.state-recovery.claim-mode",
-            "env.java.opts.client",
-            "env.ssh.opts",
-        ] {
+        let words = "kubernetes.operator.periodic.savepoint.interval job.autoscaler.enabled kubernetes.jobmanager.cpu \
+            external-resource.gpu.kubernetes.config-key containerized.master.env.A \
+            execution.state-recovery.claim-mode env.java.opts.client env.ssh.opts";
+        for key in words.split(' ') {
             assert!(without_effect(key).is_some(), "{key}");
         }
         // Each with what to use instead.
@@ -442,11 +429,7 @@ mod tests {
             assert_eq!(reason.is_none(), client || owned_key(key).is_some(), "{key}");
             assert_ne!(reason, Some("only Flink's native Kubernetes deployment reads it"));
         }
-        for key in [
-            "kubernetes.client.user-agent",
-            "kubernetes.cluster-id",
-            "state.backend.type",
-        ] {
+        for key in "kubernetes.client.user-agent kubernetes.cluster-id state.backend.type".split(' ') {
             assert_eq!(without_effect(key), None, "{key}");
         }
     }

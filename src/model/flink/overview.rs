@@ -282,46 +282,35 @@ mod tests {
     fn running_is_healthy_only_with_all_tasks() {
         let mut job: JobOverview = serde_json::from_str(r#"{"jid":"a","state":"RUNNING"}"#).unwrap();
         assert!(!job.is_healthy(), "no tasks are known");
-        job.tasks = Tasks {
+        let tasks = |running, finished, scheduled, created| Tasks {
             total: 4,
-            running: 4,
-            ..Tasks::default()
+            running,
+            finished,
+            scheduled,
+            created,
+            failed: 0,
         };
+        job.tasks = tasks(4, 0, 0, 0);
         assert!(job.is_healthy());
         job.state = JobState::Restarting;
         assert!(!job.is_healthy());
         job.state = JobState::Running;
-        for (running, finished, scheduled, healthy) in [
+        for (tasks, healthy) in [
             // A bounded source has ended.
-            (3, 1, 0, true),
+            (tasks(3, 1, 0, 0), true),
             // A batch job in its second stage of three.
-            (1, 1, 2, true),
-            (0, 4, 0, false),
-            (3, 0, 1, false),
+            (tasks(1, 1, 2, 0), true),
+            (tasks(0, 4, 0, 0), false),
+            (tasks(3, 0, 1, 0), false),
             // One restores its state.
-            (2, 1, 0, false),
+            (tasks(2, 1, 0, 0), false),
+            // A batch job in its first stage: with a slot for each of its tasks, and for one of two.
+            (tasks(2, 0, 0, 2), true),
+            (tasks(1, 0, 1, 2), true),
+            // One is being sent to a TaskManager.
+            (tasks(1, 0, 0, 2), false),
         ] {
-            job.tasks = Tasks {
-                total: 4,
-                running,
-                finished,
-                scheduled,
-                ..Tasks::default()
-            };
-            assert_eq!(job.is_healthy(), healthy, "{:?}", job.tasks);
-        }
-        // A batch job in its first stage: with a slot for each of its tasks, and for one of two.
-        for (running, scheduled, created, healthy) in
-            // In the last, one is being sent to a TaskManager.
-            [(2, 0, 2, true), (1, 1, 2, true), (1, 0, 2, false)]
-        {
-            job.tasks = Tasks {
-                total: 4,
-                running,
-                scheduled,
-                created,
-                ..Tasks::default()
-            };
+            job.tasks = tasks;
             assert_eq!(job.is_healthy(), healthy, "{:?}", job.tasks);
         }
     }

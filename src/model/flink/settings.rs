@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::arguments::JobManagerArguments;
 use super::config_keys;
+use crate::model::dotted::below;
 use crate::model::main_container;
 
 /// Data of ConfigMaps, by their names.
@@ -265,12 +266,7 @@ fn flatten(tree: &Value, path: &str, pairs: &mut Vec<(String, String)>) {
     match tree {
         Value::Object(map) => {
             for (key, value) in map {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                flatten(value, &path, pairs);
+                flatten(value, &below(path, key), pairs);
             }
         }
         Value::Null => {}

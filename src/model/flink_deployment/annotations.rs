@@ -28,42 +28,33 @@ use crate::model::nearest::nearest;
 /// complete: the operator's additions are not added to it.
 pub(crate) const EXPORTED: &str = "kubectl-flink/exported";
 pub(super) const PREFIX: &str = "kubectl-flink/";
-pub(super) const JARS: &str = "kubectl-flink/jars";
 
-const DIRECT_START: &str = "kubectl-flink/direct-start";
-const ENTRYPOINT: &str = "kubectl-flink/entrypoint";
-const ENV: &str = "kubectl-flink/env";
-const HA_CREATE_RBAC: &str = "kubectl-flink/ha-create-rbac";
-const IDENTITY: &str = "kubectl-flink/identity";
-const JOB_ID: &str = "kubectl-flink/job-id";
-const JOB_ID_SEED: &str = "kubectl-flink/job-id-seed";
-const KEEP_SIDECARS: &str = "kubectl-flink/keep-sidecars";
-const MOUNTS: &str = "kubectl-flink/mounts";
-const NODE_PORT: &str = "kubectl-flink/node-port";
-const PULL_SECRETS: &str = "kubectl-flink/image-pull-secrets";
-const RESTART: &str = "kubectl-flink/restart";
-const RPC_PORT: &str = "kubectl-flink/rpc-port";
-const SQL: &str = "kubectl-flink/sql";
-const TTL: &str = "kubectl-flink/ttl-after-finished";
+/// Constants for annotations, and the list of all.
+macro_rules! annotations {
+    ($($visibility:vis $name:ident = $key:literal;)+) => {
+        $($visibility const $name: &str = $key;)+
+        const KNOWN: &[&str] = &[$($name),+];
+    };
+}
 
-const KNOWN: &[&str] = &[
-    DIRECT_START,
-    ENTRYPOINT,
-    ENV,
-    HA_CREATE_RBAC,
-    IDENTITY,
-    JARS,
-    JOB_ID,
-    JOB_ID_SEED,
-    KEEP_SIDECARS,
-    MOUNTS,
-    NODE_PORT,
-    PULL_SECRETS,
-    RESTART,
-    RPC_PORT,
-    SQL,
-    TTL,
-];
+annotations! {
+    DIRECT_START = "kubectl-flink/direct-start";
+    ENTRYPOINT = "kubectl-flink/entrypoint";
+    ENV = "kubectl-flink/env";
+    HA_CREATE_RBAC = "kubectl-flink/ha-create-rbac";
+    IDENTITY = "kubectl-flink/identity";
+    pub(super) JARS = "kubectl-flink/jars";
+    JOB_ID = "kubectl-flink/job-id";
+    JOB_ID_SEED = "kubectl-flink/job-id-seed";
+    KEEP_SIDECARS = "kubectl-flink/keep-sidecars";
+    MOUNTS = "kubectl-flink/mounts";
+    NODE_PORT = "kubectl-flink/node-port";
+    PULL_SECRETS = "kubectl-flink/image-pull-secrets";
+    RESTART = "kubectl-flink/restart";
+    RPC_PORT = "kubectl-flink/rpc-port";
+    SQL = "kubectl-flink/sql";
+    TTL = "kubectl-flink/ttl-after-finished";
+}
 
 /// Annotations of live objects. They describe the present state, not the wanted one.
 const OBSERVED: &[&str] = &[

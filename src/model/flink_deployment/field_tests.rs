@@ -296,11 +296,7 @@ fn what_the_user_says_is_not_replaced_by_what_the_operator_adds() {
         "image: 'flink:1.20', job: {upgradeMode: last-state}, flinkConfiguration: {pipeline.name: mine, \
          web.cancel.enable: true, execution.checkpointing.interval: 10s}",
     );
-    for said in [
-        "pipeline.name=mine",
-        "web.cancel.enable=true",
-        "execution.checkpointing.interval=10s",
-    ] {
+    for said in "pipeline.name=mine web.cancel.enable=true execution.checkpointing.interval=10s".split(' ') {
         assert!(has(&made.job, &format!("-D{said}")), "{said}");
     }
     // A file that this program has written says all that it means.

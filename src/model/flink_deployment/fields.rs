@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::places::SpecSource;
 use crate::error::{Error, Result};
+use crate::model::dotted::below;
 use crate::model::nearest::nearest;
 
 /// All errors in a file, and all its ignored parts.
@@ -135,11 +136,7 @@ impl Section {
     }
 
     pub(super) fn path(&self, key: &str) -> String {
-        if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        }
+        below(&self.path, key)
     }
 
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {

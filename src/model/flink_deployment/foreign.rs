@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::KIND;
+use crate::model::dotted::below;
 use crate::model::flink::config_keys;
 use crate::model::nearest::nearest;
 use crate::model::pod_template::MAIN_CONTAINER;
@@ -81,7 +82,6 @@ pub(super) fn document(document: &Value) -> Option<String> {
 
 /// Whether Flink has a configuration key that consists of `path` and of the keys nested in `value`.
 fn is_configuration(path: &str, value: &Value) -> bool {
-    let dot = if path.is_empty() { "" } else { "." };
-    let mut below = value.as_object().into_iter().flatten();
-    config_keys::is_known(path) || below.any(|(key, value)| is_configuration(&format!("{path}{dot}{key}"), value))
+    let mut nested = value.as_object().into_iter().flatten();
+    config_keys::is_known(path) || nested.any(|(key, value)| is_configuration(&below(path, key), value))
 }

@@ -33,6 +33,7 @@ use self::fields::{Faults, Section};
 use super::file_text;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::shortened::some_of;
 
 pub(crate) use self::annotations::EXPORTED;
 pub(crate) use self::places::{SpecSource, located};
@@ -43,8 +44,6 @@ const API_VERSION: &str = "flink.apache.org/v1beta1";
 const OLD_API_VERSION: &str = "flink.apache.org/v1alpha1";
 const KIND: &str = "FlinkDeployment";
 const POD_TEMPLATE: &str = "podTemplate";
-/// How many of the objects of other kinds a hint names.
-const MOST_SHOWN: usize = 5;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Documents {
@@ -119,20 +118,13 @@ pub(crate) fn none(source: &str, found: &Documents) -> Error {
             "with a Service, a Job and a Deployment of Flink alone in FOLDER, `kubectl flink create NAME --image IMAGE --manifests FOLDER` takes them as templates",
         );
     }
-    match found.passed_over.as_slice() {
-        [] => error,
-        others => {
-            let shown = &others[..others.len().min(MOST_SHOWN)];
-            let more = match others.len() - shown.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            error.hint(format!(
-                "it has objects of other kinds, which kubectl apply creates: {}{more}",
-                shown.join(", ")
-            ))
-        }
+    if found.passed_over.is_empty() {
+        return error;
     }
+    error.hint(format!(
+        "it has objects of other kinds, which kubectl apply creates: {}",
+        some_of(&found.passed_over)
+    ))
 }
 
 /// Reads configuration from `-D` options: keys with their own field are moved there, as in a file.
@@ -224,9 +216,7 @@ fn not_yaml(text: &str, source: &str, error: &serde_yaml::Error) -> Error {
         ))
         .hint("`helm template RELEASE CHART | kubectl flink create -f -` fills it in");
     }
-    let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column()));
-    let why = file_text::yaml_fault(error);
-    Error::usage(format!("{source}{}: invalid YAML: {why}", place.unwrap_or_default()))
+    file_text::yaml_error(source, "invalid YAML: ", error)
 }
 
 fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut Documents) {

@@ -31,86 +31,37 @@ impl fmt::Display for SpecSource {
 /// Takes a field out of a layer; false: the layer does not have it.
 type Take = fn(&mut Config) -> bool;
 
-fn took<T>(field: &mut Option<T>) -> bool {
-    field.take().is_some()
-}
-
-fn took_all(map: &mut BTreeMap<String, String>) -> bool {
-    !std::mem::take(map).is_empty()
+/// Rows of a field of a file, its flag, and the field of a layer.
+macro_rules! fields {
+    ($($path:literal $flag:literal $($field:ident).+;)+) => {
+        &[$(($path, $flag, |layer| std::mem::take(&mut layer.$($field).+) != Default::default())),+]
+    };
 }
 
 /// Fields of a file that may be invalid in combination with others, their flags, and functions that take them out.
-const FIELDS: [(&str, &str, Take); 21] = [
-    ("spec.jobManager.resource.memory", "--jobmanager-memory", |layer| {
-        took(&mut layer.job_manager.memory)
-    }),
-    ("spec.taskManager.resource.memory", "--taskmanager-memory", |layer| {
-        took(&mut layer.task_manager.memory)
-    }),
-    ("spec.jobManager.resource.cpu", "--jobmanager-cpu", |layer| {
-        took(&mut layer.job_manager.cpu)
-    }),
-    ("spec.taskManager.resource.cpu", "--taskmanager-cpu", |layer| {
-        took(&mut layer.task_manager.cpu)
-    }),
-    ("spec.job.parallelism", "--parallelism", |layer| {
-        took(&mut layer.parallelism)
-    }),
-    (
-        "spec.flinkConfiguration.taskmanager.numberOfTaskSlots",
-        "--slots",
-        |layer| took(&mut layer.slots),
-    ),
-    ("spec.taskManager.replicas", "--task-managers", |layer| {
-        took(&mut layer.task_managers)
-    }),
-    ("spec.jobManager.replicas", "--jobmanager-replicas", |layer| {
-        took(&mut layer.job_managers)
-    }),
-    ("spec.job.jarURI", "--jar", |layer| took(&mut layer.jars)),
-    ("spec.flinkVersion", "--flink-version", |layer| {
-        took(&mut layer.flink_version)
-    }),
-    ("spec.job.entryClass", "--job-class", |layer| took(&mut layer.job_class)),
-    ("metadata.annotations.kubectl-flink/sql", "--sql", |layer| {
-        took(&mut layer.sql)
-    }),
-    ("spec.job.args", "--", |layer| took(&mut layer.arguments)),
-    ("spec.job.initialSavepointPath", "--from-savepoint", |layer| {
-        took(&mut layer.from_savepoint)
-    }),
-    (
-        "spec.flinkConfiguration.high-availability.zookeeper.path.root",
-        "--ha-zookeeper-root",
-        |layer| took(&mut layer.zookeeper_root),
-    ),
-    (
-        "spec.flinkConfiguration.high-availability.zookeeper.quorum",
-        "--ha-zookeeper",
-        |layer| took(&mut layer.zookeeper),
-    ),
-    (
-        "spec.flinkConfiguration.high-availability.storageDir",
-        "--ha",
-        |layer| took(&mut layer.ha),
-    ),
-    (
-        "spec.flinkConfiguration.execution.checkpointing.savepoint-dir",
-        "--savepoint-dir",
-        |layer| took(&mut layer.savepoint_dir),
-    ),
-    (
-        "spec.flinkConfiguration.execution.checkpointing.dir",
-        "--checkpoint-dir",
-        |layer| took(&mut layer.checkpoint_dir),
-    ),
-    ("spec.flinkConfiguration", "-D", |layer| {
-        took_all(&mut layer.configuration)
-    }),
-    ("spec.podTemplate.spec.containers.env", "--env", |layer| {
-        took_all(&mut layer.env)
-    }),
-];
+const FIELDS: &[(&str, &str, Take)] = fields! {
+    "spec.jobManager.resource.memory" "--jobmanager-memory" job_manager.memory;
+    "spec.taskManager.resource.memory" "--taskmanager-memory" task_manager.memory;
+    "spec.jobManager.resource.cpu" "--jobmanager-cpu" job_manager.cpu;
+    "spec.taskManager.resource.cpu" "--taskmanager-cpu" task_manager.cpu;
+    "spec.job.parallelism" "--parallelism" parallelism;
+    "spec.flinkConfiguration.taskmanager.numberOfTaskSlots" "--slots" slots;
+    "spec.taskManager.replicas" "--task-managers" task_managers;
+    "spec.jobManager.replicas" "--jobmanager-replicas" job_managers;
+    "spec.job.jarURI" "--jar" jars;
+    "spec.flinkVersion" "--flink-version" flink_version;
+    "spec.job.entryClass" "--job-class" job_class;
+    "metadata.annotations.kubectl-flink/sql" "--sql" sql;
+    "spec.job.args" "--" arguments;
+    "spec.job.initialSavepointPath" "--from-savepoint" from_savepoint;
+    "spec.flinkConfiguration.high-availability.zookeeper.path.root" "--ha-zookeeper-root" zookeeper_root;
+    "spec.flinkConfiguration.high-availability.zookeeper.quorum" "--ha-zookeeper" zookeeper;
+    "spec.flinkConfiguration.high-availability.storageDir" "--ha" ha;
+    "spec.flinkConfiguration.execution.checkpointing.savepoint-dir" "--savepoint-dir" savepoint_dir;
+    "spec.flinkConfiguration.execution.checkpointing.dir" "--checkpoint-dir" checkpoint_dir;
+    "spec.flinkConfiguration" "-D" configuration;
+    "spec.podTemplate.spec.containers.env" "--env" env;
+};
 
 /// The field of a file with the setting of `flag`, or of the other words that messages have for it.
 pub(super) fn field_of(flag: &str) -> Option<&'static str> {
@@ -254,10 +205,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_command_line_names_no_file() {
-        let flags = Config {
-            parallelism: Some(99_999),
-            ..Config::default()
-        };
+        let flags = Config::default().with(|it| it.parallelism = Some(99_999));
         let said = fault(
             "metadata: {name: a}, spec: {image: flink, job: {parallelism: 2}}",
             &flags,

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::read_all;
 use super::tests::{BASIC, map, one, refused, with_spec};
 use crate::model::quantity::Memory;
+use crate::model::rows::columns;
 
 #[test]
 fn malformed_yaml_has_a_place() {
@@ -72,35 +73,18 @@ fn every_fault_is_reported_with_its_path() {
 
 #[test]
 fn other_kinds_and_session_clusters_are_refused() {
-    for (text, want) in [
-        (
-            "kind: FlinkSessionJob\nspec: {a: b}",
-            "job.yaml: kind: FlinkSessionJob is not supported: ",
-        ),
-        ("kind: Service", "job.yaml: there is no FlinkDeployment in it"),
-        (
-            "kind: FlinkDeploymnt",
-            "job.yaml: kind: \"FlinkDeploymnt\" is not known; did you mean FlinkDeployment?",
-        ),
-        ("a: b", "job.yaml: kind: it is missing"),
-        ("[]", "job.yaml: it must be a map"),
-        (
-            "kind: FlinkDeployment\napiVersion: flink.apache.org/v2\nspec: {job: {}}",
-            "job.yaml: apiVersion: \"flink.apache.org/v2\" is not supported",
-        ),
-        (
-            "kind: FlinkDeployment\napiVersion: flink.apache.org/v1alpha1\nspec: {job: {}}",
-            "job.yaml: apiVersion: \"flink.apache.org/v1alpha1\" is not supported, only flink.apache.org/v1beta1: write that",
-        ),
-        (
-            "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1\nspec: {image: x}",
-            "job.yaml: spec.job: without it this is a session cluster",
-        ),
-        (
-            "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1",
-            "job.yaml: spec: it is missing",
-        ),
+    for row in [
+        "kind: FlinkSessionJob\nspec: {a: b} | job.yaml: kind: FlinkSessionJob is not supported: ",
+        "kind: Service | job.yaml: there is no FlinkDeployment in it",
+        "kind: FlinkDeploymnt | job.yaml: kind: \"FlinkDeploymnt\" is not known; did you mean FlinkDeployment?",
+        "a: b | job.yaml: kind: it is missing",
+        "[] | job.yaml: it must be a map",
+        "kind: FlinkDeployment\napiVersion: flink.apache.org/v2\nspec: {job: {}} | job.yaml: apiVersion: \"flink.apache.org/v2\" is not supported",
+        "kind: FlinkDeployment\napiVersion: flink.apache.org/v1alpha1\nspec: {job: {}} | job.yaml: apiVersion: \"flink.apache.org/v1alpha1\" is not supported, only flink.apache.org/v1beta1: write that",
+        "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1\nspec: {image: x} | job.yaml: spec.job: without it this is a session cluster",
+        "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1 | job.yaml: spec: it is missing",
     ] {
+        let [text, want] = columns(row);
         let message = refused(text);
         assert!(message.starts_with(want), "{message}");
     }
@@ -224,87 +208,31 @@ spec:
 
 #[test]
 fn configuration_keys_that_cannot_be() {
-    for (configuration, want) in [
-        (
-            "{kubernetes.cluster-id: x}",
-            "kubernetes.cluster-id: the plugin sets this key, use the cluster's name",
-        ),
-        (
-            "{kubernetes.namespace: x}",
-            "kubernetes.namespace: the plugin sets this key, use metadata.namespace",
-        ),
-        (
-            "{pipeline.jars: 'file:///a.jar'}",
-            "pipeline.jars: the plugin sets this key, use spec.job.jarURI",
-        ),
-        (
-            "{execution.savepoint.path: s3://a}",
-            "execution.savepoint.path: the plugin sets this key, use spec.job.initialSavepointPath",
-        ),
-        (
-            "{rest.port: 8082}",
-            "rest.port: the templates set this key, to match the addresses and ports of their objects: leave it out",
-        ),
-        (
-            "{kubernetes.entry.path: /x}",
-            "kubernetes.entry.path: it has no effect here: the image's own entrypoint is run",
-        ),
-        ("{a: ~}", "a: it has no value"),
-        ("{a: [[1]]}", "a: only a list of scalars"),
-        ("{a.b: 1, a: {b: 2}}", "a.b: it occurs twice"),
-        (
-            "{high-availability: zookeeper, high-availability.storageDir: s3://a}",
-            "high-availability.zookeeper.quorum: it is missing, and high-availability: zookeeper needs it",
-        ),
-        (
-            "{high-availability: kubernetes, high-availability.storageDir: s3://a, high-availability.zookeeper.quorum: z}",
-            "high-availability.zookeeper.quorum: it has no effect with high-availability: kubernetes",
-        ),
-        (
-            "{high-availability: etcd}",
-            "high-availability: \"etcd\" is not supported, only kubernetes, zookeeper and NONE",
-        ),
-        (
-            "{high-availability.type: kubernetes}",
-            "high-availability.storageDir: it is missing",
-        ),
-        (
-            "{high-availability.storageDir: s3://a}",
-            "high-availability.storageDir: it has no effect without",
-        ),
-        (
-            "{taskmanager.numberOfTaskSlots: 0}",
-            "taskmanager.numberOfTaskSlots: \"0\" is not possible",
-        ),
-        (
-            "{state.savepoints.dir: a, execution.checkpointing.savepoint-dir: b}",
-            "execution.checkpointing.savepoint-dir: state.savepoints.dir, another name",
-        ),
-        (
-            "{high-availability.type: zookeeper, high-availability: kubernetes, high-availability.storageDir: s3://a}",
-            "high-availability.type: high-availability, another name of this key, says \"kubernetes\"",
-        ),
-        (
-            "{recovery.mode: zookeeper, recovery.zookeeper.storageDir: s3://a}",
-            "high-availability.zookeeper.quorum: it is missing, and recovery.mode: zookeeper needs it",
-        ),
-        (
-            "{recovery.zookeeper.storageDir: s3://a}",
-            "recovery.zookeeper.storageDir: it has no effect without",
-        ),
-        (
-            "{jobmanager.web.port: 8082}",
-            "jobmanager.web.port: the templates set this key, to match the addresses and ports of their objects: leave it out",
-        ),
-        (
-            "{parallelism.default: 3}\n  job: {parallelism: 2}",
-            "parallelism.default: it says 3, spec.job.parallelism says 2",
-        ),
-        (
-            "{jobmanager.memory.process.size: 1g}\n  jobManager: {resource: {memory: 2g}}",
-            "jobmanager.memory.process.size: it says 1g, spec.jobManager says 2g",
-        ),
+    for row in [
+        "{kubernetes.cluster-id: x} | kubernetes.cluster-id: the plugin sets this key, use the cluster's name",
+        "{kubernetes.namespace: x} | kubernetes.namespace: the plugin sets this key, use metadata.namespace",
+        "{pipeline.jars: 'file:///a.jar'} | pipeline.jars: the plugin sets this key, use spec.job.jarURI",
+        "{execution.savepoint.path: s3://a} | execution.savepoint.path: the plugin sets this key, use spec.job.initialSavepointPath",
+        "{rest.port: 8082} | rest.port: the templates set this key, to match the addresses and ports of their objects: leave it out",
+        "{kubernetes.entry.path: /x} | kubernetes.entry.path: it has no effect here: the image's own entrypoint is run",
+        "{a: ~} | a: it has no value",
+        "{a: [[1]]} | a: only a list of scalars",
+        "{a.b: 1, a: {b: 2}} | a.b: it occurs twice",
+        "{high-availability: zookeeper, high-availability.storageDir: s3://a} | high-availability.zookeeper.quorum: it is missing, and high-availability: zookeeper needs it",
+        "{high-availability: kubernetes, high-availability.storageDir: s3://a, high-availability.zookeeper.quorum: z} | high-availability.zookeeper.quorum: it has no effect with high-availability: kubernetes",
+        "{high-availability: etcd} | high-availability: \"etcd\" is not supported, only kubernetes, zookeeper and NONE",
+        "{high-availability.type: kubernetes} | high-availability.storageDir: it is missing",
+        "{high-availability.storageDir: s3://a} | high-availability.storageDir: it has no effect without",
+        "{taskmanager.numberOfTaskSlots: 0} | taskmanager.numberOfTaskSlots: \"0\" is not possible",
+        "{state.savepoints.dir: a, execution.checkpointing.savepoint-dir: b} | execution.checkpointing.savepoint-dir: state.savepoints.dir, another name",
+        "{high-availability.type: zookeeper, high-availability: kubernetes, high-availability.storageDir: s3://a} | high-availability.type: high-availability, another name of this key, says \"kubernetes\"",
+        "{recovery.mode: zookeeper, recovery.zookeeper.storageDir: s3://a} | high-availability.zookeeper.quorum: it is missing, and recovery.mode: zookeeper needs it",
+        "{recovery.zookeeper.storageDir: s3://a} | recovery.zookeeper.storageDir: it has no effect without",
+        "{jobmanager.web.port: 8082} | jobmanager.web.port: the templates set this key, to match the addresses and ports of their objects: leave it out",
+        "{parallelism.default: 3}\n  job: {parallelism: 2} | parallelism.default: it says 3, spec.job.parallelism says 2",
+        "{jobmanager.memory.process.size: 1g}\n  jobManager: {resource: {memory: 2g}} | jobmanager.memory.process.size: it says 1g, spec.jobManager says 2g",
     ] {
+        let [configuration, want] = columns(row);
         let message = refused(&with_spec(&format!("  flinkConfiguration: {configuration}")));
         let want = format!("job.yaml: spec.flinkConfiguration.{want}");
         assert!(message.starts_with(&want), "{want}\nnot in\n{message}");

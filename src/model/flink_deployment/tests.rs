@@ -7,6 +7,7 @@ use crate::model::config::{Config, Restart, RoleConfig};
 use crate::model::flink::FlinkVersion;
 use crate::model::pod_template::MAIN_CONTAINER;
 use crate::model::quantity::{Cpu, Memory};
+use crate::model::rows::columns;
 
 pub(super) fn one(text: &str) -> Config {
     let mut layers = read(text, "job.yaml").unwrap();
@@ -334,17 +335,12 @@ fn resources_are_the_request_and_the_rest_goes_to_the_pod_template() {
     assert_eq!(flinks.memory, Some(Memory::from_bytes(1 << 30)));
     let resources = json!({"limits": {"memory": "2Gi"}});
     assert_eq!(flinks.pod_template, Some(sized(&resources)));
-    for (resources, want) in [
-        (
-            "{requests: {cpu: 2}, limits: {cpu: 1}}",
-            "resources.requests.cpu: it is more than the limit",
-        ),
-        (
-            "{request: {cpu: 2}}",
-            "resources.request: unknown field; did you mean requests?",
-        ),
-        ("{limits: {gpu: []}}", "resources.limits.gpu: it must be an amount"),
+    for row in [
+        "{requests: {cpu: 2}, limits: {cpu: 1}} | resources.requests.cpu: it is more than the limit",
+        "{request: {cpu: 2}} | resources.request: unknown field; did you mean requests?",
+        "{limits: {gpu: []}} | resources.limits.gpu: it must be an amount",
     ] {
+        let [resources, want] = columns(row);
         let message = refused(&with_spec(&format!("  taskManager: {{resources: {resources}}}")));
         assert!(
             message.starts_with(&format!("job.yaml: spec.taskManager.{want}")),
@@ -357,11 +353,7 @@ fn resources_are_the_request_and_the_rest_goes_to_the_pod_template() {
 fn jars() {
     let jars = |uri: &str| one(&with_spec(&format!("  job: {{jarURI: '{uri}'}}"))).jars;
     assert_eq!(jars("local:///opt/flink/usrlib/a.jar"), None);
-    for uri in [
-        "https://host/a.jar",
-        "s3://bucket/a.jar",
-        "local:///opt/flink/examples/a.jar",
-    ] {
+    for uri in "https://host/a.jar s3://bucket/a.jar local:///opt/flink/examples/a.jar".split(' ') {
         assert_eq!(jars(uri), Some(vec![uri.to_owned()]));
     }
     let message = refused(&with_spec("  job: {jarURI: /opt/flink/usrlib/a.jar}"));
@@ -377,21 +369,14 @@ fn annotations_of_the_plugin() {
     };
     assert_eq!(one(&text("restart", "on-failure")).restart, Some(Restart::OnFailure));
     assert_eq!(one(&text("env", "{\"A\":\"b\"}")).env, map(&[("A", "b")]));
-    for (key, value, want) in [
-        (
-            "restart",
-            "sometimes",
-            "\"sometimes\" is not possible, only until-terminal",
-        ),
-        ("env", "{", "invalid JSON"),
-        ("mounts", "[\"a\"]", "invalid mount"),
-        ("node-port", "0", "\"0\" is not a port"),
-        (
-            "restrat",
-            "never",
-            "unknown annotation of the plugin; did you mean kubectl-flink/restart?",
-        ),
+    for row in [
+        "restart | sometimes | \"sometimes\" is not possible, only until-terminal",
+        "env | { | invalid JSON",
+        "mounts | [\"a\"] | invalid mount",
+        "node-port | 0 | \"0\" is not a port",
+        "restrat | never | unknown annotation of the plugin; did you mean kubectl-flink/restart?",
     ] {
+        let [key, value, want] = columns(row);
         let message = refused(&text(key, value));
         let want = format!("job.yaml: metadata.annotations.kubectl-flink/{key}: {want}");
         assert!(message.starts_with(&want), "{message}");

@@ -4,13 +4,11 @@
 
 pub(crate) mod change;
 mod columns;
-mod idle;
 mod live;
 mod status;
 
 pub(crate) use change::{InventoryChange, change};
 pub(crate) use columns::{Columns, SortKey, headers, ordered, row};
-pub(crate) use idle::some_of;
 pub(crate) use live::LiveJob;
 pub(crate) use status::{STATES, Status};
 
@@ -152,6 +150,14 @@ impl Parts {
             Some((ready, desired)) if ready >= desired && answers => Status::Running,
             Some(_) if self.created().is_some_and(|then| now.duration_since(then) >= START) => Status::Degraded,
             Some(_) => Status::Starting,
+        }
+    }
+
+    /// TaskManagers of a job that has ended.
+    pub(crate) fn idle(&self, now: Timestamp) -> u32 {
+        match self.status(now) {
+            Status::Finished | Status::Failed => self.deployment.as_ref().map_or(0, |part| part.desired),
+            _ => 0,
         }
     }
 

@@ -57,25 +57,15 @@ pub(super) fn configuration(spec: &Spec, namespace: &str, generation: u64) -> Ve
     let new_names = spec
         .flink_version
         .is_some_and(|version| version >= FlinkVersion::new(1, 20));
-    if let Some(dir) = &layer.savepoint_dir {
-        push(
-            if new_names {
-                "execution.checkpointing.savepoint-dir"
-            } else {
-                "state.savepoints.dir"
-            },
-            dir,
-        );
-    }
-    if let Some(dir) = &layer.checkpoint_dir {
-        push(
-            if new_names {
-                "execution.checkpointing.dir"
-            } else {
-                "state.checkpoints.dir"
-            },
-            dir,
-        );
+    let keys = if new_names {
+        ["execution.checkpointing.savepoint-dir", "execution.checkpointing.dir"]
+    } else {
+        ["state.savepoints.dir", "state.checkpoints.dir"]
+    };
+    for (key, dir) in keys.into_iter().zip([&layer.savepoint_dir, &layer.checkpoint_dir]) {
+        if let Some(dir) = dir {
+            push(key, dir);
+        }
     }
     pairs.extend(surge::configuration(layer));
     pairs.extend(high_availability::configuration(spec, namespace, generation));

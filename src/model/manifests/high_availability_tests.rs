@@ -18,13 +18,9 @@ fn high_availability_is_set_on_both_roles_with_a_job_id_for_each_generation() {
     let first = build(&spec, &templates, "ns", 1).unwrap();
     let second = build(&spec, &templates, "ns", 2).unwrap();
     for object in [&first.job, &first.deployment] {
-        for option in [
-            "-Dhigh-availability.type=kubernetes",
-            "-Dhigh-availability.storageDir=s3://b/ha",
-            "-Dhigh-availability.cluster-id=ns/demo/1",
-            "-Dkubernetes.cluster-id=demo",
-            "-Dkubernetes.namespace=ns",
-        ] {
+        let words = "-Dhigh-availability.type=kubernetes -Dhigh-availability.storageDir=s3://b/ha \
+            -Dhigh-availability.cluster-id=ns/demo/1 -Dkubernetes.cluster-id=demo -Dkubernetes.namespace=ns";
+        for option in words.split(' ') {
             assert!(args(object).contains(&option), "{option}");
         }
     }
@@ -51,13 +47,10 @@ fn zookeeper_needs_nothing_of_kubernetes() {
         ..layer()
     });
     for object in [&made.job, &made.deployment] {
-        for option in [
-            "-Dhigh-availability.type=zookeeper",
-            "-Dhigh-availability.zookeeper.quorum=zk-0:2181,zk-1:2181",
-            "-Dhigh-availability.zookeeper.path.root=/team",
-            "-Dhigh-availability.storageDir=s3://b/ha",
-            "-Dhigh-availability.cluster-id=ns/demo/7",
-        ] {
+        let words = "-Dhigh-availability.type=zookeeper -Dhigh-availability.zookeeper.quorum=zk-0:2181,zk-1:2181 \
+            -Dhigh-availability.zookeeper.path.root=/team -Dhigh-availability.storageDir=s3://b/ha \
+            -Dhigh-availability.cluster-id=ns/demo/7";
+        for option in words.split(' ') {
             assert!(args(object).contains(&option), "{option}");
         }
         assert!(!args(object).join(" ").contains("kubernetes"), "{object}");
@@ -123,10 +116,7 @@ fn rights_are_made_for_the_pods_and_carry_the_labels_of_the_cluster() {
         assert_eq!(object["metadata"]["annotations"][CREATED_RBAC], "true");
     }
     // An account of the user's own gets the rights, and is not made.
-    let given = made(Config {
-        service_account: Some("flink".into()),
-        ..layer()
-    });
+    let given = made(layer().with(|it| it.service_account = Some("flink".into())));
     assert_eq!(given.access.len(), 2);
     let account = json!({"kind": "ServiceAccount", "name": "flink", "namespace": "ns"});
     assert_eq!(given.access[1]["subjects"], json!([account]));
@@ -143,11 +133,7 @@ fn rights_of_a_cluster_made_by_hand_follow_its_job_id() {
     let name = ClusterName::new("demo").unwrap();
     let (templates, adopted) =
         adopt::adopt(&name, &own.service, &own.job, &own.deployment, &Config::default()).unwrap();
-    let spec = Spec::resolve(Config {
-        name: Some("demo".into()),
-        ..adopted
-    })
-    .unwrap();
+    let spec = Spec::resolve(adopted.with(|it| it.name = Some("demo".into()))).unwrap();
     let next = build(&spec, &templates, "ns", 2).unwrap();
     let id = spec.job_id("ns", 2).unwrap();
     assert!(!args(&own.job).contains(&id.as_str()));

@@ -214,12 +214,7 @@ mod tests {
         assert_eq!(count("jobmanager.rpc.address"), 1, "{arguments:?}");
         assert_eq!(count("scheduler"), 1, "{arguments:?}");
         assert_eq!(count("high-availability"), 1, "{arguments:?}");
-        for word in [
-            "--fromSavepoint",
-            "s3://b/sp-1",
-            "--allowNonRestoredState",
-            "-Dpipeline.max-parallelism=64",
-        ] {
+        for word in "--fromSavepoint s3://b/sp-1 --allowNonRestoredState -Dpipeline.max-parallelism=64".split(' ') {
             assert_eq!(count(word), 1, "{word} in {arguments:?}");
         }
         assert_eq!(arguments[arguments.len() - 2..], ["--rate", "5"]);
@@ -246,10 +241,8 @@ mod tests {
     #[test]
     fn a_rehearsal_preempts_no_taskmanager() {
         let layer = || {
-            let mut layer = Config {
-                pod_template: Some(json!({"spec": {"priorityClassName": "low"}})),
-                ..Config::default()
-            };
+            let mut layer =
+                Config::default().with(|it| it.pod_template = Some(json!({"spec": {"priorityClassName": "low"}})));
             let own = json!({"spec": {"priorityClassName": "high", "preemptionPolicy": "PreemptLowerPriority"}});
             layer.job_manager.pod_template = Some(own);
             layer
@@ -268,10 +261,7 @@ mod tests {
 
     #[test]
     fn a_direct_start_is_rehearsed_as_one() {
-        let job = rehearsal(Config {
-            direct_start: Some(true),
-            ..Config::default()
-        });
+        let job = rehearsal(Config::default().with(|it| it.direct_start = Some(true)));
         let command = &job["spec"]["template"]["spec"]["containers"][0]["command"];
         assert!(command[4].as_str().unwrap().starts_with("-Xmx"), "{command}");
     }
@@ -290,10 +280,7 @@ mod tests {
 
     #[test]
     fn an_unknown_release_has_the_words_of_all() {
-        let job = rehearsal(Config {
-            image: Some("job:latest".into()),
-            ..Config::default()
-        });
+        let job = rehearsal(Config::default().with(|it| it.image = Some("job:latest".into())));
         for word in ["-Dhigh-availability.type=NONE", "-Dhigh-availability=NONE"] {
             assert!(arguments(&job).contains(&word), "{job}");
         }

@@ -181,14 +181,8 @@ mod tests {
     use crate::model::template::Templates;
 
     fn made(change: impl FnOnce(&mut Config)) -> Manifests {
-        let (name, image) = (Some("demo".into()), Some("job:2.3.0".into()));
-        let mut layer = Config {
-            name,
-            image,
-            ..Config::default()
-        };
-        change(&mut layer);
-        let spec = crate::model::spec::Spec::resolve(layer).unwrap();
+        let named = Config::default().with(|it| (it.name, it.image) = (Some("demo".into()), Some("job:2.3.0".into())));
+        let spec = crate::model::spec::Spec::resolve(named.with(change)).unwrap();
         manifests::build(&spec, &Templates::built_in().unwrap(), "ns", 2).unwrap()
     }
 

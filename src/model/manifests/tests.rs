@@ -121,16 +121,10 @@ fn keys_of_flinks_scripts_are_variables_of_the_containers() {
         ("state.backend.type", "rocksdb"),
     ];
     let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-    let said = Config {
-        configuration: configuration.map(owned).into(),
-        ..layer()
-    };
+    let said = layer().with(|it| it.configuration = configuration.map(owned).into());
     // A chart leaves `env:` without a value where it has no variables.
     let empty = json!({"spec": {"containers": [{"name": "flink-main-container", "env": null}]}});
-    let made = made(Config {
-        pod_template: Some(empty),
-        ..said.clone()
-    });
+    let made = made(said.clone().with(|it| it.pod_template = Some(empty)));
     let env = |object: &Value| {
         let all = container(object)["env"].as_array().unwrap().clone();
         let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
@@ -185,14 +179,8 @@ fn memory_is_flinks_process_and_the_containers_limit() {
 
 #[test]
 fn a_template_whose_resources_are_no_maps_is_refused() {
-    let spec = Spec::resolve(Config {
-        job_manager: RoleConfig {
-            memory: Some(quantity::memory_flink("2g").unwrap()),
-            ..RoleConfig::default()
-        },
-        ..layer()
-    });
-    let spec = spec.unwrap();
+    let memory = Some(quantity::memory_flink("2g").unwrap());
+    let spec = Spec::resolve(layer().with(|it| it.job_manager.memory = memory)).unwrap();
     for resources in [json!([]), json!({"requests": 1})] {
         let mut templates = Templates::built_in().unwrap();
         let main = main_container(&mut templates.job).unwrap();
@@ -242,10 +230,7 @@ fn a_suspended_cluster_has_no_pods() {
     assert_eq!(made.job["spec"]["suspend"], true);
     assert_eq!(made.deployment["spec"]["replicas"], 0);
     assert_eq!(made.deployment["metadata"]["annotations"][SUSPENDED_REPLICAS], "3");
-    let revision = flink_deployment::write(&Config {
-        suspended: true,
-        ..layer()
-    });
+    let revision = flink_deployment::write(&layer().with(|it| it.suspended = true));
     assert_eq!(revision, flink_deployment::write(&layer()));
 }
 
@@ -378,10 +363,7 @@ fn sidecars_of_the_job_are_made_native_and_those_of_taskmanagers_stay() {
     let template = json!({"spec": {
         "initContainers": [{"name": "first"}],
         "containers": [{"name": "shipper", "image": "a"}, {"name": MAIN_CONTAINER, "workingDir": "/data"}]}});
-    let layer = Config {
-        pod_template: Some(template),
-        ..layer()
-    };
+    let layer = layer().with(|it| it.pod_template = Some(template));
     let names = |object: &Value, list: &str| -> Vec<String> {
         let all = object["spec"]["template"]["spec"][list]
             .as_array()
@@ -397,10 +379,7 @@ fn sidecars_of_the_job_are_made_native_and_those_of_taskmanagers_stay() {
     assert_eq!(container(&manifests.job)["workingDir"], "/data");
     assert_eq!(names(&manifests.deployment, "initContainers"), ["firstnull"]);
     assert_eq!(names(&manifests.deployment, "containers").len(), 2);
-    let kept = made(Config {
-        keep_sidecars: Some(true),
-        ..layer
-    });
+    let kept = made(layer.with(|it| it.keep_sidecars = Some(true)));
     assert!(kept.native_sidecars.is_empty());
     assert_eq!(names(&kept.job, "containers").len(), 2);
 }

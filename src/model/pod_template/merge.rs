@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::model::dotted::below;
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL};
 
 /// Name of Flink's container in the pod templates of a FlinkDeployment.
@@ -273,27 +274,20 @@ fn repeated_in(fields: &Value, path: &str) -> Vec<(String, String)> {
 
 /// Directives of a strategic merge patch that are not supported.
 fn directive_faults(value: &Value, path: &str, refuse: &mut impl FnMut(&str, &str)) {
-    let join = |key: &str| {
-        if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        }
-    };
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
                 if key == DIRECTIVE && !["delete", "replace", "merge"].iter().any(|known| value == known) {
-                    refuse(&join(key), "it must be delete, replace or merge");
+                    refuse(&below(path, key), "it must be delete, replace or merge");
                 } else if key == DIRECTIVE
                     && value != "merge"
                     && ["", "metadata", "metadata.labels", "spec"].contains(&path)
                 {
-                    refuse(&join(key), "it would delete what the plugin put there");
+                    refuse(&below(path, key), "it would delete what the plugin put there");
                 } else if FOREIGN.iter().any(|foreign| key.starts_with(foreign)) {
-                    refuse(&join(key), "the only directive that is understood is $patch");
+                    refuse(&below(path, key), "the only directive that is understood is $patch");
                 }
-                directive_faults(value, &join(key), refuse);
+                directive_faults(value, &below(path, key), refuse);
             }
         }
         Value::Array(elements) => {
@@ -360,10 +354,9 @@ pub(crate) fn replaced_lists(base: &Value, patch: &Value) -> Vec<String> {
 fn find_replaced(base: &Value, patch: &Value, field: &str, path: &str, found: &mut Vec<String>) {
     match (base, patch) {
         (Value::Object(base), Value::Object(patch)) if !patch.contains_key(DIRECTIVE) => {
-            let dot = if path.is_empty() { "" } else { "." };
             for (key, value) in patch {
-                if let Some(below) = base.get(key) {
-                    find_replaced(below, value, key, &format!("{path}{dot}{key}"), found);
+                if let Some(base) = base.get(key) {
+                    find_replaced(base, value, key, &below(path, key), found);
                 }
             }
         }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{add_env, add_log_configuration, add_mount, check_file_name, escape_dollar, faults, merge};
+use crate::model::rows::columns;
 
 fn base() -> Value {
     json!({
@@ -168,64 +169,35 @@ fn another_probe_replaces_ours() {
 
 #[test]
 fn what_makes_a_cluster_ours_cannot_be_patched() {
-    for (patch, path) in [
-        ("[]", ": it must be a map"),
-        ("{spec: []}", ".spec: it must be a map"),
-        ("{template: {}}", ".template: "),
-        ("{kind: Job}", ".kind: "),
-        ("{metadata: {labels: {app: x}}}", ".metadata.labels.app: "),
-        (
-            "{metadata: {labels: {component: null}}}",
-            ".metadata.labels.component: ",
-        ),
-        ("{metadata: {labels: null}}", ".metadata.labels: "),
-        ("{metadata: {labels: {$patch: replace}}}", ".metadata.labels.$patch: "),
-        ("{metadata: {annotations: {a: 1}}}", ".metadata.annotations.a: "),
-        ("{metadata: {finalizers: [a]}}", ".metadata.finalizers: "),
-        ("{spec: {restartPolicy: Always}}", ".spec.restartPolicy: "),
-        ("{spec: {containers: null}}", ".spec.containers: "),
-        ("{spec: {containers: {}}}", ".spec.containers: it must be a list"),
-        ("{spec: {containers: [a]}}", ".spec.containers[0]: it must be a map"),
-        (
-            "{spec: {containers: [{image: a}]}}",
-            ".spec.containers[0]: it lacks name",
-        ),
-        (
-            "{spec: {containers: [{name: flink, args: []}]}}",
-            ".spec.containers[0].args: ",
-        ),
-        (
-            "{spec: {containers: [{name: flink-main-container, command: null}]}}",
-            ".spec.containers[0].command: ",
-        ),
-        (
-            "{spec: {containers: [{name: flink, $patch: delete}]}}",
-            ".spec.containers[0].$patch: ",
-        ),
-        ("{spec: {containers: [{$patch: replace}]}}", ".spec.containers[0]: "),
-        (
-            "{spec: {containers: [{name: a, env: [{value: x}]}]}}",
-            ".spec.containers[0].env[0]: it lacks name",
-        ),
-        (
-            "{spec: {containers: [{name: a, env: [{name: A, value: true}]}]}}",
-            ".spec.containers[0].env[0].value: it must be a text: put it in quotes",
-        ),
-        (
-            "{spec: {initContainers: [{name: a, args: [a, 1]}]}}",
-            ".spec.initContainers[0].args[1]: it must be a text",
-        ),
-        (
-            "{spec: {containers: [{name: a, resources: []}]}}",
-            ".spec.containers[0].resources: it must be a map",
-        ),
-        (
-            "{spec: {containers: [{name: a, resources: {limits: 1}}]}}",
-            ".spec.containers[0].resources.limits: it must be a map",
-        ),
-        ("{spec: {$retainKeys: [a]}}", ".spec.$retainKeys: "),
-        ("{spec: {affinity: {$patch: x}}}", ".spec.affinity.$patch: "),
+    for row in [
+        "[] | : it must be a map",
+        "{spec: []} | .spec: it must be a map",
+        "{template: {}} | .template: ",
+        "{kind: Job} | .kind: ",
+        "{metadata: {labels: {app: x}}} | .metadata.labels.app: ",
+        "{metadata: {labels: {component: null}}} | .metadata.labels.component: ",
+        "{metadata: {labels: null}} | .metadata.labels: ",
+        "{metadata: {labels: {$patch: replace}}} | .metadata.labels.$patch: ",
+        "{metadata: {annotations: {a: 1}}} | .metadata.annotations.a: ",
+        "{metadata: {finalizers: [a]}} | .metadata.finalizers: ",
+        "{spec: {restartPolicy: Always}} | .spec.restartPolicy: ",
+        "{spec: {containers: null}} | .spec.containers: ",
+        "{spec: {containers: {}}} | .spec.containers: it must be a list",
+        "{spec: {containers: [a]}} | .spec.containers[0]: it must be a map",
+        "{spec: {containers: [{image: a}]}} | .spec.containers[0]: it lacks name",
+        "{spec: {containers: [{name: flink, args: []}]}} | .spec.containers[0].args: ",
+        "{spec: {containers: [{name: flink-main-container, command: null}]}} | .spec.containers[0].command: ",
+        "{spec: {containers: [{name: flink, $patch: delete}]}} | .spec.containers[0].$patch: ",
+        "{spec: {containers: [{$patch: replace}]}} | .spec.containers[0]: ",
+        "{spec: {containers: [{name: a, env: [{value: x}]}]}} | .spec.containers[0].env[0]: it lacks name",
+        "{spec: {containers: [{name: a, env: [{name: A, value: true}]}]}} | .spec.containers[0].env[0].value: it must be a text: put it in quotes",
+        "{spec: {initContainers: [{name: a, args: [a, 1]}]}} | .spec.initContainers[0].args[1]: it must be a text",
+        "{spec: {containers: [{name: a, resources: []}]}} | .spec.containers[0].resources: it must be a map",
+        "{spec: {containers: [{name: a, resources: {limits: 1}}]}} | .spec.containers[0].resources.limits: it must be a map",
+        "{spec: {$retainKeys: [a]}} | .spec.$retainKeys: ",
+        "{spec: {affinity: {$patch: x}}} | .spec.affinity.$patch: ",
     ] {
+        let [patch, path] = columns(row);
         let (patch, path) = (serde_yaml::from_str(patch).unwrap(), format!("podTemplate{path}"));
         let mut template = base();
         let error = merge(&mut template, &patch, "flink").unwrap_err();
@@ -334,31 +306,9 @@ fn only_dollars_that_would_change_are_doubled() {
 
 /// Kubernetes' expansion, in which every variable is known and has the value `!`.
 fn expand(text: &str) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    let mut expanded = String::new();
-    let mut at = 0;
-    while at < chars.len() {
-        match (chars[at], chars.get(at + 1)) {
-            ('$', Some('$')) => {
-                expanded.push('$');
-                at += 2;
-            }
-            ('$', Some('(')) => {
-                if let Some(end) = chars[at..].iter().position(|c| *c == ')') {
-                    expanded.push('!');
-                    at += end + 1;
-                } else {
-                    expanded.push_str("$(");
-                    at += 2;
-                }
-            }
-            (other, _) => {
-                expanded.push(other);
-                at += 1;
-            }
-        }
-    }
-    expanded
+    let reference = regex::Regex::new(r"\$\$|\$\([^)]*\)").unwrap();
+    let value = |found: &regex::Captures<'_>| if &found[0] == "$$" { "$" } else { "!" };
+    reference.replace_all(text, value).into_owned()
 }
 
 proptest! {

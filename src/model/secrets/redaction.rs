@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::Arguments;
 use super::patterns::{has_key, without_secrets};
+use crate::model::dotted::below;
 use crate::model::flink::config_keys;
 use crate::model::flink::effective_config::is_secret;
 use crate::model::main_container::ENTRYPOINTS;
@@ -233,8 +234,7 @@ impl Walk<'_> {
         match value {
             Value::Object(map) => {
                 for (part, value) in map {
-                    let dot = if key.is_empty() { "" } else { "." };
-                    self.options(&format!("{key}{dot}{part}"), value);
+                    self.options(&below(key, part), value);
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.options(key, item)),

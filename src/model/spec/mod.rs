@@ -198,13 +198,9 @@ mod tests {
     use crate::model::flink::arguments::MAX_ARGUMENT;
 
     fn with(change: impl FnOnce(&mut Config)) -> Config {
-        let mut config = Config {
-            name: Some("demo".into()),
-            image: Some("flink:2.3.0".into()),
-            ..Config::default()
-        };
-        change(&mut config);
-        config
+        let named =
+            Config::default().with(|it| (it.name, it.image) = (Some("demo".into()), Some("flink:2.3.0".into())));
+        named.with(change)
     }
 
     fn spec(change: impl FnOnce(&mut Config)) -> Spec {

@@ -133,37 +133,7 @@ const MAX_SQL: usize = 200_000;
 
 /// Checks for text that no process can receive: NUL, and arguments longer than Linux allows.
 pub(super) fn validate_texts(layer: &Config) -> Result<()> {
-    let arguments = layer
-        .arguments
-        .iter()
-        .flatten()
-        .map(|text| ("program argument", text.as_str(), 0));
-    let savepoint = layer
-        .from_savepoint
-        .iter()
-        .map(|text| ("savepoint path", text.as_str(), 0));
-    let class = layer.job_class.iter().map(|text| ("job class", text.as_str(), 0));
-    let jars = layer.jars.iter().flatten().map(|text| ("jar", text.as_str(), 0));
-    let configuration = layer
-        .configuration
-        .iter()
-        .map(|(key, value)| ("configuration", value.as_str(), key.len() + 3));
-    let env = layer
-        .env
-        .iter()
-        .map(|(key, value)| ("environment variable", value.as_str(), key.len() + 1));
-    let dirs = [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha]
-        .into_iter()
-        .flatten()
-        .map(|text| ("folder", text.as_str(), 40));
-    for (what, text, beside) in arguments
-        .chain(savepoint)
-        .chain(class)
-        .chain(jars)
-        .chain(configuration)
-        .chain(env)
-        .chain(dirs)
-    {
+    let check = |what: &str, text: &str, beside: usize| {
         if text.contains('\0') {
             return Err(Error::usage(format!(
                 "a {what} has a NUL character, which cannot be passed to a process"
@@ -175,6 +145,24 @@ pub(super) fn validate_texts(layer: &Config) -> Result<()> {
                 text.len()
             )));
         }
+        Ok(())
+    };
+    let all = |what: &str, texts: &[String]| texts.iter().try_for_each(|text| check(what, text, 0));
+    all("program argument", layer.arguments.as_deref().unwrap_or_default())?;
+    all("savepoint path", layer.from_savepoint.as_slice())?;
+    all("job class", layer.job_class.as_slice())?;
+    all("jar", layer.jars.as_deref().unwrap_or_default())?;
+    for (key, value) in &layer.configuration {
+        check("configuration", value, key.len() + 3)?;
+    }
+    for (key, value) in &layer.env {
+        check("environment variable", value, key.len() + 1)?;
+    }
+    for folder in [&layer.savepoint_dir, &layer.checkpoint_dir, &layer.ha]
+        .into_iter()
+        .flatten()
+    {
+        check("folder", folder, 40)?;
     }
     let not_empty = [
         ("savepoint path", &layer.from_savepoint),

@@ -256,7 +256,7 @@ pub(crate) async fn until_ended(
                 CauseKind::JobFailed => Some((End::Failed(cause), None)),
                 _ if job_ended => Some((End::Failed(cause), None)),
                 _ => {
-                    report(&last, Some(&Note::of(&cause)));
+                    report(&last, Some(&Note::from(*cause)));
                     None
                 }
             },

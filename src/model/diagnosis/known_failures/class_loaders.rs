@@ -1,20 +1,15 @@
 //! Known failures of classes that two class loaders have.
 
 use super::KnownFailure;
-use crate::model::diagnosis::CauseKind;
 
 /// The failure of a library that is on the class path twice: two class loaders have its classes.
-pub(super) const TWICE: KnownFailure = KnownFailure {
+pub(super) const TWICE: &[KnownFailure] = known_failures! {
     // Source: HotSpot's `SystemDictionary`, Kafka's `Utils.newInstance`, and Flink's `FactoryUtil`.
-    kind: CauseKind::Libraries,
-    when: &[
-        &["LinkageError", "loader constraint violation"],
-        &["is not an instance of org.apache.kafka."],
-        &["Multiple factories for identifier"],
-    ],
-    hints: &[
-        "the library is twice on the class path, in the program's jar and in /opt/flink/lib: remove it from one of them",
-    ],
+    Libraries:
+        "LinkageError" & "loader constraint violation",
+        "is not an instance of org.apache.kafka.",
+        "Multiple factories for identifier" =>
+        "the library is twice on the class path, in the program's jar and in /opt/flink/lib: remove it from one of them";
 };
 
 /// Whether a class is cast or assigned to itself: two class loaders have it.
