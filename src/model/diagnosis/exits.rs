@@ -160,7 +160,7 @@ const EXITS: [Exit; 13] = [
         code: 139,
         kind: CauseKind::JobManagerEnded,
         meaning: "killed by SIGSEGV",
-        hint: "a native library for another C library (Alpine) or architecture is the usual cause: see the end of its log",
+        hint: "the usual cause is a native library that was built for another C library (Alpine) or architecture: see the end of its log",
     },
     Exit {
         code: 143,

@@ -389,14 +389,14 @@ const REFUSALS: [(&str, bool, CauseKind, &str); 13] = [
         "limit to request ratio per",
         true,
         CauseKind::PodRefused,
-        "the namespace's LimitRange refuses limits that are so much larger than requests: give closer ones in the Pod template",
+        "the ratio of the limit to the request is above the maximum of the namespace's LimitRange: lower the limit or raise the request in the Pod template",
     ),
     (
         // Source: the API server's `ValidateResourceRequirements`.
         "must be less than or equal to",
         true,
         CauseKind::PodRefused,
-        "a request is larger than its limit, which may be the default of the namespace's LimitRange: give both in the Pod template",
+        "a request is larger than its limit, which may be the default of the namespace's LimitRange: set both in the Pod template",
     ),
     (
         "no PriorityClass with name",

@@ -90,7 +90,7 @@ fn other_kinds_and_session_clusters_are_refused() {
         ),
         (
             "kind: FlinkDeployment\napiVersion: flink.apache.org/v1alpha1\nspec: {job: {}}",
-            "job.yaml: apiVersion: \"flink.apache.org/v1alpha1\" is not supported, only flink.apache.org/v1beta1: write that",
+            "job.yaml: apiVersion: \"flink.apache.org/v1alpha1\" is not supported, only flink.apache.org/v1beta1: change it",
         ),
         (
             "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1\nspec: {image: x}",

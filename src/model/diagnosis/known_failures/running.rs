@@ -135,7 +135,7 @@ pub(super) const RUNNING: &[KnownFailure] = &[
         kind: CauseKind::StateTooLarge,
         when: &[&["maximum permitted memory-backed state"]],
         hints: &[
-            "checkpoints are kept in the JobManager's memory and outgrow it: set their folder with --checkpoint-dir",
+            "checkpoints are kept in the JobManager's memory and are too large for it: set their folder with --checkpoint-dir",
         ],
     },
     KnownFailure {

@@ -24,7 +24,7 @@ pub(super) const SERVICES: &[KnownFailure] = &[
         kind: CauseKind::ExternalService,
         when: &[&["No subject alternative"], &["No name matching", "found"]],
         hints: &[
-            "the service's certificate is for other names than the one that it is asked by: use a name that the certificate has",
+            "the service's certificate does not have the name that the client uses: use a name that the certificate has",
         ],
     },
     KnownFailure {
@@ -56,7 +56,7 @@ pub(super) const SERVICES: &[KnownFailure] = &[
         kind: CauseKind::ExternalRights,
         when: &[&["Received fatal alert: "]],
         hints: &[
-            "the service refuses the TLS connection: it may want a certificate of the client (a key store), another certificate, or another version of TLS",
+            "the service refuses the TLS connection: it may require a certificate of the client (a key store), another certificate, or another version of TLS",
         ],
     },
     KnownFailure {
@@ -68,7 +68,7 @@ pub(super) const SERVICES: &[KnownFailure] = &[
             &["entry in the JAAS configuration"],
         ],
         hints: &[
-            "correct sasl.jaas.config: beside a flink-sql-connector-kafka jar the names of its classes begin with \
+            "correct sasl.jaas.config: with a flink-sql-connector-kafka jar the names of its classes begin with \
              org.apache.flink.kafka.shaded.org.apache.kafka",
         ],
     },
@@ -76,15 +76,15 @@ pub(super) const SERVICES: &[KnownFailure] = &[
         kind: CauseKind::ExternalService,
         when: &[&["NoOffsetForPartitionException"], &["OffsetOutOfRangeException"]],
         hints: &[
-            "Kafka has no offset of this group, or has deleted the records at it: say where to begin then, by the source's reset strategy \
-             (properties.auto.offset.reset in SQL), and keep records longer than the job may be down",
+            "Kafka has no offset of this group, or has deleted the records at this offset: set where the source starts then, with its offset reset \
+             strategy (properties.auto.offset.reset in SQL), and keep records longer than the job may be down",
         ],
     },
     KnownFailure {
         kind: CauseKind::ExternalService,
         when: &[&["org.apache.kafka.", "RecordTooLargeException"]],
         hints: &[
-            "a record is larger than Kafka takes: raise max.request.size of the sink, and max.message.bytes of the topic",
+            "a record is larger than Kafka accepts: raise max.request.size of the sink, and max.message.bytes of the topic",
         ],
     },
     KnownFailure {
@@ -96,8 +96,8 @@ pub(super) const SERVICES: &[KnownFailure] = &[
             &["InvalidPidMappingException"],
         ],
         hints: &[
-            "another producer uses the same transactional ID, or the broker gave the transaction up: give each job a transactional ID prefix of its own, \
-             and transactions more time than checkpoints and restarts take (transaction.timeout.ms)",
+            "another producer uses the same transactional ID, or the broker has aborted the transaction: give each job a transactional ID prefix of its own, \
+             and set transaction.timeout.ms to more than checkpoints and restarts take",
         ],
     },
     KnownFailure {
@@ -124,8 +124,8 @@ pub(super) const SERVICES: &[KnownFailure] = &[
             &["can no longer get changes from replication slot"],
         ],
         hints: &[
-            "the database has deleted the changes at which the job continues: start it without this state, which reads the tables anew, and let the \
-             database keep its log longer than the job may be down",
+            "the database has deleted the changes from which the job continues: start the job without this state, so that it reads the tables again, and \
+             let the database keep its log longer than the job may be down",
         ],
     },
     KnownFailure {
@@ -136,7 +136,9 @@ pub(super) const SERVICES: &[KnownFailure] = &[
             &["remaining connection slots are reserved"],
             &["Too many connections"],
         ],
-        hints: &["the database has no connection left: lower --parallelism, or raise its number of connections"],
+        hints: &[
+            "the database has no connection left: lower --parallelism, or raise the database's limit of connections",
+        ],
     },
     KnownFailure {
         // Words of PostgreSQL, MySQL, Oracle, Iceberg, Elasticsearch and Pulsar.
@@ -149,7 +151,7 @@ pub(super) const SERVICES: &[KnownFailure] = &[
             &["index_not_found_exception"],
             &["TopicDoesNotExistException"],
         ],
-        hints: &["the table, index or topic does not exist for this user: check its whole name, or create it"],
+        hints: &["the table, index or topic does not exist for this user: check its full name, or create it"],
     },
     KnownFailure {
         // Source: Hive's `HiveMetaStoreClient` and `RetryingMetaStoreClient`.
@@ -165,7 +167,9 @@ pub(super) const SERVICES: &[KnownFailure] = &[
         // Source: Confluent's serializers.
         kind: CauseKind::ExternalService,
         when: &[&["io.confluent.", "RestClientException"]],
-        hints: &["the schema registry refuses: check its URL, its credentials, and that it has the subject"],
+        hints: &[
+            "the schema registry refuses the request: check its URL, its credentials, and that it has the subject",
+        ],
     },
 ];
 

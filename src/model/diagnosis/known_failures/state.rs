@@ -10,7 +10,7 @@ pub(super) const STATE: &[KnownFailure] = &[
         kind: CauseKind::StorageAccess,
         when: &[&["retrieved state handle is broken"]],
         hints: &[
-            "the ConfigMaps of high availability name a file that is not in its storage directory any more: bring the file back, or start again from a \
+            "the ConfigMaps of high availability name a file that is not in its storage directory any more: restore the file, or start again from a \
              savepoint, which kubectl flink savepoint list NAME shows",
         ],
     },

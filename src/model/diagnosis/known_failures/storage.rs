@@ -21,7 +21,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         // Source: Hadoop's `FileSystem.getFileSystemClass`. Iceberg, Hudi, Delta and Hive open paths by Hadoop.
         when: &[&["No FileSystem for scheme"]],
         hints: &[
-            "Hadoop opens this path for a library, and Flink's plugins are none of Hadoop's: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
+            "a library opens this path with Hadoop, which does not use Flink's plugins: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
              /opt/flink/lib of --image, or let the library use a client of its own (io-impl of Iceberg)",
         ],
     },
@@ -46,7 +46,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         // Words of S3 and of Kerberos, which refuse credentials by the time in them.
         kind: CauseKind::ExternalRights,
         when: &[&["RequestTimeTooSkewed"], &["Clock skew too great"]],
-        hints: &["the clock of the Pod's node is wrong: set it by NTP, or keep the Pods off this node"],
+        hints: &["the clock of the Pod's node is wrong: synchronize it with NTP, or cordon the node"],
     },
     KnownFailure {
         kind: CauseKind::StorageAccess,
@@ -58,7 +58,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["must be addressed using the specified endpoint"],
         ],
         hints: &[
-            "the region of the bucket is not set, or is another: --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name",
+            "the region of the bucket is not set, or is another one: set --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name",
         ],
     },
     KnownFailure {
@@ -81,7 +81,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
             &["is not supported in state standby"],
         ],
         hints: &[
-            "HDFS takes no writes: its NameNode is in safe mode or on standby, or the Pods reach no DataNode that has room",
+            "HDFS accepts no writes: its NameNode is in safe mode or in standby, or the Pods reach no DataNode with free space",
         ],
     },
     KnownFailure {
@@ -89,7 +89,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         // Linux's EMFILE.
         when: &[&["Too many open files"]],
         hints: &[
-            "limit what RocksDB opens with -D state.backend.rocksdb.files.open=5000, use fewer --slots, or raise the limit of the nodes' container runtime",
+            "limit the files that RocksDB opens with -D state.backend.rocksdb.files.open=5000, use fewer --slots, or raise the limit of the nodes' container runtime",
         ],
     },
     KnownFailure {
