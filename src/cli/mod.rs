@@ -110,6 +110,8 @@ impl FromArgMatches for Cli {
 /// Declares the commands: the arguments of each, whether it only reads, and what runs it. An interruption of one that only
 /// reads leaves nothing unfinished: `list --watch` ends this way.
 macro_rules! commands {
+    (@reads) => { true };
+    (@changes) => { false };
     (|$context:ident, $given:ident| $($(#[$meta:meta])* $name:ident($args:ty) $kind:ident => $run:expr,)+) => {
         #[derive(Debug, Subcommand)]
         enum Command {
@@ -118,10 +120,9 @@ macro_rules! commands {
 
         impl Command {
             fn only_reads(&self) -> bool {
-                let kind = match self {
-                    $(Self::$name(_) => stringify!($kind),)+
-                };
-                kind == "reads"
+                match self {
+                    $(Self::$name(_) => commands!(@$kind),)+
+                }
             }
 
             async fn run(self, $context: &Context) -> Result<()> {

@@ -32,9 +32,9 @@ pub(crate) struct EventsArgs {
 /// Types of Events. Kubernetes knows no others.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum EventType {
-    /// What goes its way
+    /// Information only, nothing is wrong
     Normal,
-    /// What does not
+    /// Something may be wrong
     Warning,
 }
 

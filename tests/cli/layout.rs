@@ -423,6 +423,42 @@ fn the_model_is_pure() {
 }
 
 #[test]
+fn the_map_names_files_and_items_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (src, map) = (root.join("src"), root.join("ARCHITECTURE.md"));
+    let map = std::fs::read_to_string(map).unwrap();
+    let (_, table) = map.split_once("## Where do I change").unwrap();
+    let rows = table.lines().skip(1).take_while(|line| !line.starts_with('#'));
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for (_, answer) in rows.filter_map(|line| line.rsplit_once(" | ")) {
+        let parts: Vec<&str> = answer.split('`').collect();
+        let (mut file, mut in_brackets) = (src.join("lib.rs"), false);
+        for at in (1..parts.len()).step_by(2) {
+            let (before, name) = (parts[at - 1], parts[at]);
+            in_brackets = before.ends_with('(') || (in_brackets && before == ", ");
+            let there = if in_brackets {
+                let item = name.rsplit("::").next().unwrap_or(name);
+                std::fs::read_to_string(&file).is_ok_and(|text| text.contains(item))
+            } else if name.contains('/') || Path::new(name).extension().is_some() {
+                // Beside the file before it, or from src or the root on.
+                let places = [file.with_file_name(name), src.join(name), root.join(name)];
+                let found = places.into_iter().find(|place| place.exists());
+                let there = found.is_some();
+                file = found.unwrap_or(file);
+                there
+            } else {
+                continue;
+            };
+            count += 1;
+            if !there {
+                wrong.push(format!("{name} in {}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty() && count > 60, "{count} names, and wrong: {wrong:#?}");
+}
+
+#[test]
 fn imports_are_read_from_a_source() {
     let file = File {
         lines: 0,

@@ -26,8 +26,8 @@ pub(super) fn non_root(said: &str, container: &str, image: &str) -> Option<Strin
 pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
     let is_mount = said.contains("error mounting") || said.contains("mount a directory onto a file");
     if is_mount && said.contains("ead-only file system") {
-        "the mountPath is in a file system that is mounted for reading only, such as a ConfigMap's volume: mount the volume beside it, or one file of \
-         it by subPath"
+        "the mountPath is inside of a read-only file system, such as a ConfigMap's volume: choose another mountPath, or mount single files with \
+         subPath"
             .to_owned()
     } else if is_mount {
         "a volume cannot be mounted at its path: a file is mounted onto a directory, or the other way round: check mountPath and subPath in \
@@ -36,7 +36,7 @@ pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
     } else if is_short_of_memory(said) {
         format!("the container's memory limit is too low to start a process: raise it with {memory_flag}")
     } else if said.contains("no space left on device") {
-        "the node's disk is full: free it, or keep the Pods off this node".to_owned()
+        "the node's disk is full: free space on it, or cordon the node".to_owned()
     } else if said.contains("seccomp profile") || said.contains("apparmor") || said.contains("AppArmor") {
         "the node lacks the profile that the Pod template's securityContext names: put it on each node, or use RuntimeDefault".to_owned()
     } else if said.contains("matching entries in passwd file") {

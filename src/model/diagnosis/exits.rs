@@ -131,7 +131,7 @@ const EXITS: &[Exit] = exits! {
     137 JobManagerEnded: "killed by SIGKILL",
         "a failing liveness probe, a node short of memory or a manual kill does this: see the Pod's events";
     139 JobManagerEnded: "killed by SIGSEGV",
-        "a native library for another C library (Alpine) or architecture is the usual cause: see the end of its log";
+        "the usual cause is a native library that was built for another C library (Alpine) or architecture: see the end of its log";
     143 JobManagerEnded: "terminated by SIGTERM",
         "a failing liveness probe or a manual kill does this: see the Pod's events";
     163 JobFailed: "Flink reports that the job has failed", IN_ITS_LOG;

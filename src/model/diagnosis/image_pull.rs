@@ -105,11 +105,11 @@ pub(super) fn image_pull(
             .any(|word| codes.contains(&word))
     };
     let hint = if has(&["no space left", "disk quota exceeded"]) {
-        "the node's disk is full: free it, or keep the Pods off this node"
+        "the node's disk is full: free space on it, or cordon the node"
     } else if has(&["qps exceeded"]) {
         "the kubelet pulls no more images in a second than its registryPullQPS says, and tries again"
     } else if of_node {
-        "the node cannot unpack the image: see the log of its container runtime, or keep the Pods off this node"
+        "the node cannot unpack the image: see the log of its container runtime, or cordon the node"
     } else if has(&["toomanyrequests", "too many requests"]) || status(&["429"]) {
         "the registry limits anonymous pulls: log in with --image-pull-secret, or use a mirror"
     } else if has(&["x509", "http response"]) {

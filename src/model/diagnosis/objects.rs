@@ -361,10 +361,10 @@ const REFUSALS: &[(&str, bool, CauseKind, &str)] = refusals! {
     "usage per" true PodRefused:
         "the namespace's LimitRange refuses the size: change {memory}";
     "limit to request ratio per" true PodRefused:
-        "the namespace's LimitRange refuses limits that are so much larger than requests: give closer ones in the Pod template";
+        "the ratio of the limit to the request is above the maximum of the namespace's LimitRange: lower the limit or raise the request in the Pod template";
     // Source: the API server's `ValidateResourceRequirements`.
     "must be less than or equal to" true PodRefused:
-        "a request is larger than its limit, which may be the default of the namespace's LimitRange: give both in the Pod template";
+        "a request is larger than its limit, which may be the default of the namespace's LimitRange: set both in the Pod template";
     "no PriorityClass with name" true PodRefused:
         "create the PriorityClass, or correct priorityClassName in the Pod template";
     "service account" false PodRefused:

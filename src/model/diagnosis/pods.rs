@@ -333,7 +333,8 @@ fn waits(
                 format!("{who} cannot be configured: {said}"),
             );
             if said.contains("subPath") {
-                cause.hint("the volume has no such folder, or does not answer: check subPath in the Pod template")
+                cause
+                    .hint("the volume does not have this folder, or does not answer: check subPath in the Pod template")
             } else if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
                 let about = format!("the container that is refused is {}", container.name);
                 cause.evidence(about).hint(hint)
@@ -446,7 +447,7 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     } else if said.contains("list of registered CSI drivers") {
         cause.hint("the driver does not run on this node: see the Pods of its DaemonSet, often in kube-system")
     } else if said.contains("secrets store objects") || said.contains("secrets-store.csi") {
-        cause.hint("the Secrets Store driver gets no secret: check the SecretProviderClass, and what its provider grants the service account")
+        cause.hint("the Secrets Store driver gets no secret: check the SecretProviderClass, and the rights of the service account at its provider")
     } else if said.contains("mount.nfs") {
         cause.hint("the file server does not let the node mount this path: check its address and its exports, and that the node has an NFS client")
     } else if said.contains("not found") || said.contains("references non-existent") {

@@ -74,24 +74,24 @@ const HINTS: [(&str, &str); 20] = [
     ("Too many pods", "the nodes are full: add one"),
     (
         "topology spread constraints",
-        "the Pod template's topologySpreadConstraints leave no node: add one where there are fewer of these Pods, or set \
+        "no node meets the Pod template's topologySpreadConstraints: add one in a domain with fewer of these Pods, or set \
          whenUnsatisfiable: ScheduleAnyway",
     ),
     (
         "anti-affinity rules",
-        "a podAntiAffinity keeps the Pod off the nodes of other Pods: add a node, or only prefer other nodes in the Pod template",
+        "a podAntiAffinity excludes the nodes of other Pods: add a node, or make it a preference (preferredDuringScheduling…) in the Pod template",
     ),
     (
         "match pod affinity rules",
-        "no node has the Pods beside which the Pod template's podAffinity wants this one",
+        "no node runs the Pods that the Pod template's podAffinity requires",
     ),
     (
         "free ports for the requested pod ports",
-        "another Pod has the node's port: remove hostPort and hostNetwork from the Pod template, or add a node",
+        "another Pod uses this port of the node: remove hostPort and hostNetwork from the Pod template, or add a node",
     ),
     (
         "max volume count",
-        "the nodes have as many volumes as they can attach: add a node",
+        "the nodes have as many volumes as can be attached to them: add a node",
     ),
 ];
 

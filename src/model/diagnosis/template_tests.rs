@@ -21,7 +21,7 @@ fn containers_that_a_runtime_refuses_to_start() {
         (
             "RunContainerError",
             "error mounting \"/x\" to rootfs at \"/opt/flink/conf/keys\": create mountpoint: read-only file system: unknown",
-            "mounted for reading only",
+            "choose another mountPath",
         ),
         (
             "RunContainerError",
@@ -122,7 +122,7 @@ fn resources_that_admission_refuses() {
     for (said, hint) in [
         (
             "pods \"x\" is forbidden: memory max limit to request ratio per Container is 2, but provided ratio is 4.000000",
-            "closer ones",
+            "lower the limit or raise the request",
         ),
         (
             "Pod \"x\" is invalid: spec.containers[0].resources.requests: Invalid value: \"2Gi\": must be less than or equal to memory limit of 1Gi",

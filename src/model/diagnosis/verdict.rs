@@ -234,9 +234,9 @@ fn displaced(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Findi
     // Names may contain any words.
     let why = last.split_once(" was removed: ").map_or(last.as_str(), |(_, why)| why);
     let hint = if why.contains("reempt") {
-        "a Pod of higher priority took its place: give the Pod template a priorityClassName, or add a node"
+        "a Pod of higher priority preempted it: set priorityClassName in the Pod template, or add a node"
     } else if why.starts_with("DeletionByPodGC") {
-        "its node is gone, as a spot node that was taken back: kubectl get nodes shows those that are left"
+        "its node is gone, for instance a spot node: kubectl get nodes lists the nodes that exist"
     } else if own_limit.iter().any(|words| last.contains(words)) {
         "the Pod writes more than it may: raise ephemeralStorage of the role's resource, or the emptyDir's sizeLimit, in the file, \
          or mount a claim where RocksDB keeps its files (io.tmp.dirs) with --mount CLAIM:PATH"

@@ -115,7 +115,7 @@ pub(crate) fn none(source: &str, found: &Documents) -> Error {
     let mut error = Error::usage(format!("{source}: there is no {KIND} in it"));
     if found.runs_flink {
         error = error.hint(
-            "with a Service, a Job and a Deployment of Flink alone in FOLDER, `kubectl flink create NAME --image IMAGE --manifests FOLDER` takes them as templates",
+            "if FOLDER has only Flink's Service, Job and Deployment, `kubectl flink create NAME --image IMAGE --manifests FOLDER` takes them as templates",
         );
     }
     if found.passed_over.is_empty() {
@@ -266,7 +266,7 @@ fn read_document(document: Value, source: &str, faults: &mut Faults, found: &mut
         Some(API_VERSION) => {}
         Some(other) => {
             let way_on = if other == OLD_API_VERSION {
-                ": write that, its fields are nearly the same"
+                ": change it, the fields are nearly the same"
             } else {
                 ""
             };

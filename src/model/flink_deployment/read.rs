@@ -391,7 +391,7 @@ fn is_python(layer: &Config) -> bool {
 fn no_jar(uri: &str) -> Option<String> {
     match uri.strip_prefix("local://") {
         Some(path) if !path.starts_with('/') => Some(format!(
-            "{uri:?} has no absolute path, as the text before its next slash is a host; write local:///{path}"
+            "{uri:?} has no absolute path: the text between // and the next slash is a host; write local:///{path}"
         )),
         path if matches!(uri.rsplit_once('.'), Some((_, "py"))) => Some(format!(
             "{uri:?} is a Python program and not a jar: with entryClass: org.apache.flink.client.python.PythonDriver, \

@@ -80,7 +80,7 @@ fn other_kinds_and_session_clusters_are_refused() {
         "a: b | job.yaml: kind: it is missing",
         "[] | job.yaml: it must be a map",
         "kind: FlinkDeployment\napiVersion: flink.apache.org/v2\nspec: {job: {}} | job.yaml: apiVersion: \"flink.apache.org/v2\" is not supported",
-        "kind: FlinkDeployment\napiVersion: flink.apache.org/v1alpha1\nspec: {job: {}} | job.yaml: apiVersion: \"flink.apache.org/v1alpha1\" is not supported, only flink.apache.org/v1beta1: write that",
+        "kind: FlinkDeployment\napiVersion: flink.apache.org/v1alpha1\nspec: {job: {}} | job.yaml: apiVersion: \"flink.apache.org/v1alpha1\" is not supported, only flink.apache.org/v1beta1: change it",
         "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1\nspec: {image: x} | job.yaml: spec.job: without it this is a session cluster",
         "kind: FlinkDeployment\napiVersion: flink.apache.org/v1beta1 | job.yaml: spec: it is missing",
     ] {

@@ -4,7 +4,6 @@ use k8s_openapi::api::core::v1::{PodTemplateSpec, Volume};
 use serde_json::Value;
 
 use super::Finding;
-use crate::model::diagnosis::Severity;
 use crate::model::flink::file_systems::FileSystem;
 use crate::model::flink::settings::{FROM_SAVEPOINT, Settings};
 use crate::model::main_container;
@@ -62,16 +61,11 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
             Some(_) => return Finding::ok("storage", format!("{flag} {path} of the {role} is on a volume")),
             None => "is inside of the container, and lost with it",
         };
-        return Finding::new(
-            Severity::Critical,
-            "storage",
-            format!("{flag} {path} of the {role} {inside}"),
-        )
-        .hint("mount a volume there with --mount CLAIM:PATH, or use an object store");
+        return Finding::critical("storage", format!("{flag} {path} of the {role} {inside}"))
+            .hint("mount a volume there with --mount CLAIM:PATH, or use an object store");
     }
     let Some(system) = FileSystem::of(scheme) else {
-        return Finding::new(
-            Severity::Notice,
+        return Finding::notice(
             "storage",
             format!("{flag} {path} of the {role}: whether the image can open {scheme} is not known"),
         );
@@ -80,8 +74,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
     if enabled.split(';').any(|jar| system.is_opened_by(jar)) {
         return Finding::ok("storage", format!("{flag} {path} of the {role}: its plugin is enabled"));
     }
-    Finding::new(
-        Severity::Warning,
+    Finding::warning(
         "storage",
         format!(
             "{flag} {path} of the {role} needs the plugin {}, and none is enabled",

@@ -230,9 +230,9 @@ async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Re
 /// up after the job was stopped. For a Job and a Deployment the level only gives warnings, because an admission webhook may
 /// change their Pods: a dry run of the Pods shows whether they are refused, also for their size.
 ///
-/// It sends requests only after such a warning. Without an answer about the Pods there is no error, nor where a quota has no room
-/// for them: the running ones leave it. Without the right to create Pods, which a dry run needs, there is a warning. Source: `EvaluatePod`
-/// and `ValidatePodController` of k8s.io/pod-security-admission.
+/// It sends requests only after such a warning. There is no error without an answer about the Pods, or if a quota has no room for
+/// them, which the running ones will free. Without the right to create Pods, which a dry run needs, there is a warning. Source:
+/// `EvaluatePod` and `ValidatePodController` of k8s.io/pod-security-admission.
 pub(crate) async fn check_pods(handle: &ClusterHandle, plan: &Plan, warnings: &[String]) -> Result<()> {
     let breaks = |warning: &String| warning.contains("would violate PodSecurity");
     if plan.ending == Ending::Nothing || !warnings.iter().any(breaks) {

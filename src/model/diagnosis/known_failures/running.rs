@@ -65,7 +65,7 @@ pub(super) const RUNNING: &[KnownFailure] = known_failures! {
         "raise -D pekko.framesize=104857600b for both roles (akka.framesize before Flink 1.18)",
         "state that is in the message, as operator state is without --checkpoint-dir, makes it large";
     StateTooLarge: "maximum permitted memory-backed state" =>
-        "checkpoints are kept in the JobManager's memory and outgrow it: set their folder with --checkpoint-dir";
+        "checkpoints are kept in the JobManager's memory and are too large for it: set their folder with --checkpoint-dir";
     CheckpointTimeout: "Checkpoint expired before completing" =>
         "give checkpoints more time with -D execution.checkpointing.timeout, or let barriers overtake records with -D \
          execution.checkpointing.unaligned.enabled=true";

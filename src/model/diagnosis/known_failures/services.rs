@@ -14,7 +14,7 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
          proxy of a service mesh is ready before Flink starts";
     // Source: the JDK's `HostnameChecker`.
     ExternalService: "No subject alternative", "No name matching" & "found" =>
-        "the service's certificate is for other names than the one that it is asked by: use a name that the certificate has";
+        "the service's certificate does not have the name that the client uses: use a name that the certificate has";
     // Source: the JDK's `SSLSocketInputRecord`, and Netty's `SslHandler`.
     ExternalService: "Unsupported or unrecognized SSL message", "plaintext connection?", "not an SSL/TLS record" =>
         "the service does not use TLS on this port, and the client does: correct the port, or the client's setting (security.protocol of Kafka)";
@@ -23,20 +23,20 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
         "the key store or trust store cannot be read: mount its Secret into both roles, and check its path, its type and its password";
     // Source: the JDK's `Alert`: the other side ends the handshake.
     ExternalRights: "Received fatal alert: " =>
-        "the service refuses the TLS connection: it may want a certificate of the client (a key store), another certificate, or another version of TLS";
+        "the service refuses the TLS connection: it may require a certificate of the client (a key store), another certificate, or another version of TLS";
     // Source: the JDK's `LoginContext`, and Kafka's `JaasContext`.
     ExternalRights: "No LoginModule found for", "unable to find LoginModule class", "entry in the JAAS configuration" =>
-        "correct sasl.jaas.config: beside a flink-sql-connector-kafka jar the names of its classes begin with \
+        "correct sasl.jaas.config: with a flink-sql-connector-kafka jar the names of its classes begin with \
          org.apache.flink.kafka.shaded.org.apache.kafka";
     ExternalService: "NoOffsetForPartitionException", "OffsetOutOfRangeException" =>
-        "Kafka has no offset of this group, or has deleted the records at it: say where to begin then, by the source's reset strategy \
-         (properties.auto.offset.reset in SQL), and keep records longer than the job may be down";
+        "Kafka has no offset of this group, or has deleted the records at this offset: set where the source starts then, with its offset reset \
+         strategy (properties.auto.offset.reset in SQL), and keep records longer than the job may be down";
     ExternalService: "org.apache.kafka." & "RecordTooLargeException" =>
-        "a record is larger than Kafka takes: raise max.request.size of the sink, and max.message.bytes of the topic";
+        "a record is larger than Kafka accepts: raise max.request.size of the sink, and max.message.bytes of the topic";
     // Source: the broker's errors INVALID_PRODUCER_EPOCH, PRODUCER_FENCED and INVALID_PRODUCER_ID_MAPPING.
     ExternalService: "ProducerFencedException", "InvalidProducerEpochException", "InvalidPidMappingException" =>
-        "another producer uses the same transactional ID, or the broker gave the transaction up: give each job a transactional ID prefix of its own, \
-         and transactions more time than checkpoints and restarts take (transaction.timeout.ms)";
+        "another producer uses the same transactional ID, or the broker has aborted the transaction: give each job a transactional ID prefix of its own, \
+         and set transaction.timeout.ms to more than checkpoints and restarts take";
     // Source: PostgreSQL's `ReplicationSlotAcquire`, and MySQL's `kill_zombie_dump_threads`.
     ExternalService:
         "replication slot" & "is active for PID",
@@ -51,11 +51,11 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
         "Error code: 1236",
         "requested WAL segment" & "has already been removed",
         "can no longer get changes from replication slot" =>
-        "the database has deleted the changes at which the job continues: start it without this state, which reads the tables anew, and let the \
-         database keep its log longer than the job may be down";
+        "the database has deleted the changes from which the job continues: start the job without this state, so that it reads the tables again, and \
+         let the database keep its log longer than the job may be down";
     // Words of PostgreSQL and MySQL.
     ExternalService: "too many clients already", "remaining connection slots are reserved", "Too many connections" =>
-        "the database has no connection left: lower --parallelism, or raise its number of connections";
+        "the database has no connection left: lower --parallelism, or raise the database's limit of connections";
     // Words of PostgreSQL, MySQL, Oracle, Iceberg, Elasticsearch and Pulsar.
     ExternalService:
         "relation \"" & "\" does not exist",
@@ -64,7 +64,7 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
         "NoSuchTableException",
         "index_not_found_exception",
         "TopicDoesNotExistException" =>
-        "the table, index or topic does not exist for this user: check its whole name, or create it";
+        "the table, index or topic does not exist for this user: check its full name, or create it";
     // Source: Hive's `HiveMetaStoreClient` and `RetryingMetaStoreClient`.
     ExternalService:
         "Could not connect to meta store",
@@ -73,7 +73,7 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
         "Hive's metastore does not answer: check hive.metastore.uris, and that the Pods reach it";
     // Source: Confluent's serializers.
     ExternalService: "io.confluent." & "RestClientException" =>
-        "the schema registry refuses: check its URL, its credentials, and that it has the subject";
+        "the schema registry refuses the request: check its URL, its credentials, and that it has the subject";
 };
 
 /// The general row of a service that does not answer.

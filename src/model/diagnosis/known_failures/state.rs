@@ -6,7 +6,7 @@ use super::KnownFailure;
 pub(super) const STATE: &[KnownFailure] = known_failures! {
     // Source: `DefaultCompletedCheckpointStore` and `DefaultJobGraphStore`.
     StorageAccess: "retrieved state handle is broken" =>
-        "the ConfigMaps of high availability name a file that is not in its storage directory any more: bring the file back, or start again from a \
+        "the ConfigMaps of high availability name a file that is not in its storage directory any more: restore the file, or start again from a \
          savepoint, which kubectl flink savepoint list NAME shows";
     SavepointIncompatible:
         "Cannot map checkpoint/savepoint state for operator",

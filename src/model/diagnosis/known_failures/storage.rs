@@ -13,7 +13,7 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "set the folders of the state: --checkpoint-dir and --savepoint-dir";
     // Source: Hadoop's `FileSystem.getFileSystemClass`. Iceberg, Hudi, Delta and Hive open paths by Hadoop.
     FileSystemPlugin: "No FileSystem for scheme" =>
-        "Hadoop opens this path for a library, and Flink's plugins are none of Hadoop's: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
+        "a library opens this path with Hadoop, which does not use Flink's plugins: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
          /opt/flink/lib of --image, or let the library use a client of its own (io-impl of Iceberg)";
     // Linux's ENOSPC and EDQUOT.
     StorageAccess: "No space left on device", "Disk quota exceeded" =>
@@ -24,14 +24,14 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "or remove readOnlyRootFilesystem from the Pod template, and readOnly from the volume's mount";
     // Words of S3 and of Kerberos, which refuse credentials by the time in them.
     ExternalRights: "RequestTimeTooSkewed", "Clock skew too great" =>
-        "the clock of the Pod's node is wrong: set it by NTP, or keep the Pods off this node";
+        "the clock of the Pod's node is wrong: synchronize it with NTP, or cordon the node";
     // Words of AWS's clients, and of S3's answers to a request that is for another region.
     StorageAccess:
         "Unable to find a region via the region provider chain",
         "Unable to load region from any of the providers",
         "AuthorizationHeaderMalformed",
         "must be addressed using the specified endpoint" =>
-        "the region of the bucket is not set, or is another: --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name";
+        "the region of the bucket is not set, or is another one: set --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name";
     // Words of AWS's clients, version 1 and 2.
     StorageAccess:
         "Timeout waiting for connection from pool",
@@ -42,10 +42,10 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "ame node is in safe mode",
         "could only be" & "datanode(s) running",
         "is not supported in state standby" =>
-        "HDFS takes no writes: its NameNode is in safe mode or on standby, or the Pods reach no DataNode that has room";
+        "HDFS accepts no writes: its NameNode is in safe mode or in standby, or the Pods reach no DataNode with free space";
     // Linux's EMFILE.
     StorageAccess: "Too many open files" =>
-        "limit what RocksDB opens with -D state.backend.rocksdb.files.open=5000, use fewer --slots, or raise the limit of the nodes' container runtime";
+        "limit the files that RocksDB opens with -D state.backend.rocksdb.files.open=5000, use fewer --slots, or raise the limit of the nodes' container runtime";
     // Hadoop's s3a reports a refusal by the store with the class that it uses for local files.
     // The schemes are those of Flink's documentation.
     StorageAccess:
