@@ -364,7 +364,7 @@ cause_kinds! {
     /// Flink may not write where state goes.
     StorageAccess = "storage-access",
         "Make the volume writable for user 9999, or correct the credentials of the object store.",
-    /// A process writes to a file system that is mounted for reading only: the container's own, or a volume.
+    /// A process writes to a file system that is mounted read-only: the container's own, or a volume.
     ReadOnlyFileSystem = "read-only-file-system",
         "Mount an `emptyDir` where it writes, or remove `readOnlyRootFilesystem`.",
     /// Kafka, a database, Kerberos or a service of a cloud refuses the credentials.
