@@ -151,7 +151,7 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
         })
     };
     let job = handle.live.job.as_ref();
-    if let Some(why) = job.and_then(|job| lost_savepoint(job, directory.as_deref())) {
+    if let Some(why) = job.and_then(|job| lost_savepoint(job, &handle.files, directory.as_deref())) {
         let hint =
             "the Pods that run now write it: --savepoint-dir must be on a volume that they have, or in an object store";
         return refused(
