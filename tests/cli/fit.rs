@@ -143,6 +143,18 @@ fn a_savepoint_that_would_be_lost_with_the_pods_is_refused_before_anything_start
     }
 }
 
+/// Its checkpoints are there too, and the new version would not find the last one.
+#[test]
+fn a_last_checkpoint_that_would_be_lost_with_the_pods_is_refused_while_the_job_runs() {
+    let sandbox = running_with(&["--checkpoint-dir", "file:///data/c"]);
+    let upgrade = ["upgrade", "demo", "--env", "A=2", "--strategy", "last-checkpoint"];
+    let outcome = sandbox.run(&upgrade);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    let lost = "the last checkpoint of the job of demo would be lost: --checkpoint-dir file:///data/c";
+    assert!(outcome.stderr.contains(lost), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// Unless an admission webhook has given the Pods a volume there, of which the Job does not know.
 #[test]
 fn a_job_is_not_stopped_with_a_savepoint_that_would_be_lost_with_its_pods() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Finding;
 use crate::model::diagnosis::Severity;
 use crate::model::flink::file_systems::FileSystem;
-use crate::model::flink::settings::{ConfigMaps, FROM_SAVEPOINT, SAVEPOINT_DIR, Settings};
+use crate::model::flink::settings::{ConfigMaps, FROM_SAVEPOINT, Settings};
 use crate::model::main_container;
 use crate::model::pod_template::mount_of;
 
@@ -34,14 +34,15 @@ pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
     found
 }
 
-/// Why a savepoint that the running Pods write is lost with them: in `folder`, or in the one that their `job` names. A
-/// configuration file in one of the ConfigMaps `files` may have changed since, so that it names no folder.
-pub(crate) fn lost_savepoint(job: &Value, files: &ConfigMaps, folder: Option<&str>) -> Option<String> {
+/// Why the state that the running Pods write is lost with them: in `folder`, or in the one that their `job` names for this flag.
+/// A configuration file in one of the ConfigMaps `files` may have changed since, so that it names no folder.
+pub(crate) fn lost_folder(job: &Value, files: &ConfigMaps, flag: &str, folder: Option<&str>) -> Option<String> {
     let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok()?;
     let own = Settings::of(&template);
-    let folder = folder.or_else(|| own.get(SAVEPOINT_DIR))?;
+    let mut paths = own.state_paths().into_iter();
+    let folder = folder.or_else(|| Some(paths.find(|(known, _)| *known == flag)?.1))?;
     let settings = Settings::of_object(job, files);
-    let found = judge("JobManager", "--savepoint-dir", folder, &template, &settings);
+    let found = judge("JobManager", flag, folder, &template, &settings);
     found.is_serious().then_some(found.message)
 }
 
@@ -131,7 +132,7 @@ mod tests {
     fn a_savepoint_is_lost_where_its_folder_is() {
         let lost = |argument: &str, folder: Option<&str>| {
             let job = json!({"spec": {"template": template(argument, "")}});
-            lost_savepoint(&job, &ConfigMaps::new(), folder).is_some()
+            lost_folder(&job, &ConfigMaps::new(), "--savepoint-dir", folder).is_some()
         };
         for (configured, lost_there) in [("file:///storage/s", false), ("file:///tmp/s", true)] {
             let argument = format!("-Dstate.savepoints.dir={configured}");
@@ -160,7 +161,7 @@ mod tests {
             template["spec"]["containers"][0]["volumeMounts"][1]["mountPropagation"] = propagation;
             let job = json!({"spec": {"template": template}});
             assert_eq!(
-                lost_savepoint(&job, &ConfigMaps::new(), None).is_some(),
+                lost_folder(&job, &ConfigMaps::new(), "--savepoint-dir", None).is_some(),
                 lost_there,
                 "{job}"
             );
