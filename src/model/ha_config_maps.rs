@@ -3,6 +3,8 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::model::job_phase::ended_at;
+
 /// Annotation with the lease of the leader. Source: `ConfigMapLock` of the fabric8 client, which Flink uses.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 /// Longer than a lease of Flink's, which is renewed every 5 s and lasts 15 s, by clocks that differ.
@@ -16,7 +18,7 @@ pub(crate) struct Ids {
     pub(crate) own: Vec<String>,
     /// The IDs that other clusters can also have: they are names without a nonce.
     pub(crate) shared: Vec<String>,
-    /// Those of them that only the history has: by now another cluster can be using them.
+    /// Those of them that no JobManager of the cluster has: by now another cluster can be using them.
     pub(crate) past: Vec<String>,
 }
 
@@ -31,7 +33,7 @@ impl Ids {
         }
     }
 
-    /// Adds an ID of the history; those of the objects are added before.
+    /// Adds an ID of the history, or of a job that has ended; those of other objects are added before.
     pub(crate) fn add_past(&mut self, id: &str, nonce: Option<&str>) {
         let (known, shared) = (self.own.iter().any(|known| known == id), self.shared.len());
         self.add(id, nonce);
@@ -43,6 +45,11 @@ impl Ids {
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty()
     }
+}
+
+/// Whether the leases of this Job's JobManagers have expired, because it has ended.
+pub(crate) fn has_no_lease(job: &Value, now: Timestamp) -> bool {
+    ended_at(job).is_some_and(|end| now.duration_since(end) > LEASE)
 }
 
 /// Whether a JobManager leads by this ConfigMap at the time `now`: its lease was renewed, and not released.

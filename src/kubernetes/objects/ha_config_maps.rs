@@ -12,19 +12,28 @@ use crate::kubernetes::api::{Cluster, ObjectList};
 use crate::kubernetes::clock;
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings};
-use crate::model::ha_config_maps::{self, Ids, is_id, is_led};
+use crate::model::ha_config_maps::{self, Ids, has_no_lease, is_id, is_led};
 use crate::model::manifests::{IDENTITY, Manifests};
 use crate::progress;
 
 pub(crate) fn of_live(live: &LiveObjects, files: &ConfigMaps) -> Ids {
     let mut ids = Ids::default();
+    let has_ended = has_ended(live);
     for object in live.with_pods() {
         let settings = Settings::of_object(object, files);
-        if let Some(id) = settings.kubernetes_cluster_id() {
-            ids.add(id, object["metadata"]["annotations"][IDENTITY].as_str());
+        let nonce = object["metadata"]["annotations"][IDENTITY].as_str();
+        match settings.kubernetes_cluster_id() {
+            Some(id) if has_ended => ids.add_past(id, nonce),
+            Some(id) => ids.add(id, nonce),
+            None => {}
         }
     }
     ids
+}
+
+/// Whether the job has ended so long ago that a lease is one of another cluster.
+pub(crate) fn has_ended(live: &LiveObjects) -> bool {
+    live.job.as_ref().is_some_and(|job| has_no_lease(job, clock::now()))
 }
 
 /// The ConfigMaps of the clusters with Flink's cluster IDs `ids`.
@@ -42,7 +51,7 @@ pub(crate) async fn read(cluster: &Cluster, ids: &[String]) -> Result<Vec<Value>
 }
 
 /// Deletes them, and returns their number. The ConfigMaps of a native cluster, or of one of the operator, under a
-/// shared ID stay, and so do those under an ID of the history by which a JobManager leads now.
+/// shared ID stay, and so do those under a past ID by which a JobManager leads now.
 pub(crate) async fn delete_all(cluster: &Cluster, ids: &Ids) -> Result<usize> {
     let maps = read(cluster, &ids.own).await?;
     if maps.is_empty() {
@@ -77,7 +86,7 @@ pub(crate) async fn delete_all(cluster: &Cluster, ids: &Ids) -> Result<usize> {
 /// Checks that no other cluster has the ID under which `manifests` would keep high-availability data. The ID of a
 /// revision contains its nonce and needs no check; an ID in a template, or in a configuration file that its Pods mount, may
 /// be used by any cluster. A user of an ID that is not among the `known` ones of this cluster is another one, and so is a
-/// JobManager that leads under one that only its history has.
+/// JobManager that leads under a past one.
 pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests, known: &Ids) -> Result<()> {
     let job = &manifests.job;
     let files = match super::configuration_files(cluster, [job]).await {

@@ -141,7 +141,8 @@ pub(crate) async fn delete_ha_config_maps(handle: &ClusterHandle) -> Result<()> 
     let mut ids = handle.leaders();
     // The lease of a JobManager that this operation has ended may not have expired.
     let history = handle.store.history();
-    let journal = history.open_journal();
+    let has_ended = objects::ha_config_maps::has_ended(&handle.live);
+    let journal = history.open_journal().filter(|_| !has_ended);
     let ended = journal.map(|journal| [journal.old_revision, journal.new_revision]);
     for number in ended.into_iter().flatten().flatten() {
         let revision = history.revision(number);
