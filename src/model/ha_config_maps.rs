@@ -1,7 +1,14 @@
 //! Interprets the ConfigMaps of Flink's Kubernetes high availability.
 
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::model::job_phase::ended_at;
+
+/// Annotation with the lease of the leader. Source: `ConfigMapLock` of the fabric8 client, which Flink uses.
+const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+/// Longer than a lease of Flink's, which is renewed every 5 s and lasts 15 s, by clocks that differ.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// Prefix of the keys of completed checkpoints. Source: Flink's `Constants.CHECKPOINT_ID_KEY_PREFIX`.
 const CHECKPOINT: &str = "checkpointID-";
 
@@ -11,6 +18,8 @@ pub(crate) struct Ids {
     pub(crate) own: Vec<String>,
     /// The IDs that other clusters can also have: they are names without a nonce.
     pub(crate) shared: Vec<String>,
+    /// Those of them that no JobManager of the cluster has: by now another cluster can be using them.
+    pub(crate) past: Vec<String>,
 }
 
 impl Ids {
@@ -24,9 +33,37 @@ impl Ids {
         }
     }
 
+    /// Adds an ID of the history, or of a job that has ended; those of other objects are added before.
+    pub(crate) fn add_past(&mut self, id: &str, nonce: Option<&str>) {
+        let (known, shared) = (self.own.iter().any(|known| known == id), self.shared.len());
+        self.add(id, nonce);
+        if !known && self.shared.len() > shared {
+            self.past.push(id.to_owned());
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty()
     }
+}
+
+/// Whether the leases of this Job's JobManagers have expired, because it has ended.
+pub(crate) fn has_no_lease(job: &Value, now: Timestamp) -> bool {
+    ended_at(job).is_some_and(|end| now.duration_since(end) > LEASE)
+}
+
+/// Whether a JobManager leads by this ConfigMap at the time `now`: its lease was renewed, and not released.
+pub(crate) fn is_led(map: &Value, now: Timestamp) -> bool {
+    let record = map["metadata"]["annotations"][LEADER].as_str();
+    let record = record.and_then(|record| serde_json::from_str::<Value>(record).ok());
+    let record = record.unwrap_or_default();
+    let renewed = record["renewTime"]
+        .as_str()
+        .and_then(|time| time.parse::<Timestamp>().ok());
+    let is_held = record["holderIdentity"]
+        .as_str()
+        .is_some_and(|holder| !holder.is_empty());
+    is_held && renewed.is_some_and(|renewed| now.duration_since(renewed).abs() <= LEASE)
 }
 
 /// Whether `id` can be a cluster ID of Flink: it becomes part of names and labels in Kubernetes.
@@ -92,6 +129,39 @@ mod tests {
             }
             assert_eq!(is_of_high_availability(&map), want, "{name}");
         }
+    }
+
+    #[test]
+    fn a_lease_is_held_until_it_expires_or_is_released() {
+        let now: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
+        for (holder, renewed, want) in [
+            ("a", "2026-01-01T09:59:57.123456Z", true),
+            ("a", "2026-01-01T10:00:20Z", true),
+            ("a", "2026-01-01T09:58:00Z", false),
+            ("", "2026-01-01T09:59:57Z", false),
+        ] {
+            let record = json!({"holderIdentity": holder, "leaseDuration": 15.0, "renewTime": renewed});
+            let map = json!({"metadata": {"annotations": {LEADER: record.to_string()}}});
+            assert_eq!(is_led(&map, now), want, "{record}");
+        }
+        assert!(!is_led(&json!({"metadata": {"annotations": {LEADER: "?"}}}), now));
+        assert!(!is_led(&json!({}), now));
+    }
+
+    #[test]
+    fn an_id_of_the_objects_is_not_past() {
+        let mut ids = Ids::default();
+        ids.add("demo", None);
+        for (id, nonce) in [
+            ("demo", None),
+            ("old", None),
+            ("old", None),
+            ("demo-1-k3x9", Some("k3x9")),
+        ] {
+            ids.add_past(id, nonce);
+        }
+        assert_eq!(ids.past, ["old"]);
+        assert_eq!(ids.shared, ["demo", "old"]);
     }
 
     #[test]

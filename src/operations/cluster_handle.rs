@@ -253,7 +253,7 @@ impl ClusterHandle {
         let mut ids = objects::ha_config_maps::of_live(&self.live, &self.files);
         for revision in &self.store.history().revisions {
             if let Some((id, nonce)) = revision_spec::leader(revision, &ConfigMaps::new()) {
-                ids.add(&id, nonce.as_deref());
+                ids.add_past(&id, nonce.as_deref());
             }
         }
         ids
@@ -265,7 +265,7 @@ impl ClusterHandle {
         let mut ids = self.leaders();
         let last = self.store.history().last_wanted();
         if let Some((id, nonce)) = last.and_then(|last| revision_spec::leader(last, &self.files)) {
-            ids.add(&id, nonce.as_deref());
+            ids.add_past(&id, nonce.as_deref());
         }
         ids
     }

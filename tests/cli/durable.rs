@@ -6,6 +6,7 @@ use serde_json::{Value, json as tree};
 
 use crate::call::has;
 use crate::demo::{DEPLOYMENT, JOB, JOBS, SERVICE, empty, position, running, running_with};
+use crate::objects::minutes_ago;
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{json, patch, post, status};
 use crate::snapshot;
@@ -247,6 +248,80 @@ fn a_change_to_the_id_of_another_cluster_is_refused() {
         "{outcome}"
     );
     assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+const SHARED: &str = "/api/v1/namespaces/default/configmaps/shared-cluster-config-map";
+
+/// Creates a cluster whose templates name the ID `shared`; returns the folder of the built-in ones.
+fn create_with_id(sandbox: &Sandbox) -> PathBuf {
+    let [own, plain] = ["own", "plain"].map(|name| sandbox.home().join(name));
+    for folder in [&own, &plain] {
+        let outcome = sandbox.run(&["manifests", folder.to_str().unwrap()]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+    }
+    let job = own.join("job-cluster-job.yaml.template");
+    let text = std::fs::read_to_string(&job).unwrap();
+    let with_id = "\"-Dhigh-availability.type=kubernetes\", \"-Dhigh-availability.storageDir=s3://b/ha\", \"-Dkubernetes.cluster-id=shared\",";
+    std::fs::write(&job, text.replace("\"-Dblob.server.port=6124\",", with_id)).unwrap();
+    let outcome = create(sandbox, &["--manifests", own.to_str().unwrap()]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    plain
+}
+
+/// A JobManager has renewed its lease under the ID `shared`.
+fn leads(sandbox: &Sandbox, minutes_before: i64) {
+    let labels = tree!({"app": "shared", "type": "flink-native-kubernetes"});
+    store_map(sandbox, "shared-cluster-config-map", &labels, &tree!({}));
+    let lease = tree!({"holderIdentity": "a", "leaseDuration": 15.0, "renewTime": minutes_ago(minutes_before)});
+    let annotations = tree!({"control-plane.alpha.kubernetes.io/leader": lease.to_string()});
+    sandbox.edit(SHARED, |map| map["metadata"]["annotations"] = annotations);
+}
+
+/// The cluster is deleted, and the data of the other one with its ID stays.
+fn is_deleted_alone(sandbox: &Sandbox) {
+    leads(sandbox, 0);
+    let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let stay = "the ConfigMaps of high availability of shared stay: a JobManager leads by them";
+    assert!(outcome.stderr.contains(stay), "{outcome}");
+    assert!(!sandbox.object(SHARED).is_null(), "{outcome}");
+}
+
+/// The first cluster with the ID was not deleted when its job had ended, and the second one was created then.
+#[test]
+fn the_data_of_a_cluster_that_runs_stays_where_the_job_of_another_one_with_its_id_has_ended() {
+    let sandbox = empty();
+    create_with_id(&sandbox);
+    sandbox.end("Complete", &minutes_ago(9));
+    is_deleted_alone(&sandbox);
+}
+
+/// The ID of its first revision, whose templates name it. By now another cluster has it.
+#[test]
+fn the_data_of_a_cluster_that_runs_stays_where_an_old_revision_has_its_id() {
+    let sandbox = empty();
+    let plain = create_with_id(&sandbox);
+    let upgrade = ["upgrade", "demo", "--manifests", plain.to_str().unwrap()];
+    let flags = ["--ha", "s3://b/ha", "--service-account", "flink", "--surge=never"];
+    let outcome = sandbox.run(&[&upgrade[..], &flags[..]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+
+    leads(&sandbox, 0);
+    let outcome = sandbox.run(&["rollback", "demo"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let taken = "kubernetes.cluster-id shared, but a JobManager leads by ConfigMap shared-cluster-config-map";
+    assert!(outcome.stderr.contains(taken), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+    let outcome = sandbox.run(&["restart", "demo", "--surge=never"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(!sandbox.object(SHARED).is_null(), "{outcome}");
+    is_deleted_alone(&sandbox);
+    // Only its history is left.
+    is_deleted_alone(&sandbox);
+    leads(&sandbox, 9);
+    let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(sandbox.object(SHARED).is_null(), "{outcome}");
 }
 
 /// A file that is mounted can make the cluster highly available by Kubernetes, and is not read before it runs.

@@ -143,6 +143,47 @@ fn a_savepoint_that_would_be_lost_with_the_pods_is_refused_before_anything_start
     }
 }
 
+/// Its checkpoints are there too, and the new version would not find the last one.
+#[test]
+fn a_last_checkpoint_that_would_be_lost_with_the_pods_is_refused_while_the_job_runs() {
+    let sandbox = running_with(&["--checkpoint-dir", "file:///data/c"]);
+    let upgrade = ["upgrade", "demo", "--env", "A=2", "--strategy", "last-checkpoint"];
+    let outcome = sandbox.run(&upgrade);
+    assert_eq!(outcome.code, Some(2), "{outcome}");
+    let lost = "the last checkpoint of the job of demo would be lost: --checkpoint-dir file:///data/c";
+    assert!(outcome.stderr.contains(lost), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// Unless an admission webhook has given the Pods a volume there, of which the Job does not know.
+#[test]
+fn a_job_is_not_stopped_with_a_savepoint_that_would_be_lost_with_its_pods() {
+    for command in [
+        &["stop", "demo"][..],
+        &["suspend", "demo"],
+        &["delete", "demo", "--savepoint", "--yes"],
+        &["savepoint-resume", "demo"],
+    ] {
+        let sandbox = running_with(&["--savepoint-dir", "file:///data/s"]);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        let lost = "would be lost: --savepoint-dir file:///data/s";
+        assert!(outcome.stderr.contains(lost), "{outcome}");
+        let resumes = command[0] == "savepoint-resume";
+        let way_on = "`kubectl flink delete demo` ends the job without a savepoint";
+        assert_eq!(outcome.stderr.contains(way_on), !resumes, "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+        let pod = sandbox.world().pods("demo", "master").remove(0);
+        sandbox.edit(&pod, |pod| {
+            let spec = &mut pod["spec"];
+            spec["volumes"] = tree!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+            spec["containers"][0]["volumeMounts"] = tree!([{"name": "data", "mountPath": "/data"}]);
+        });
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+    }
+}
+
 /// The repetition does not read the job that has ended.
 #[test]
 fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() {

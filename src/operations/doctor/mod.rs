@@ -22,7 +22,7 @@ use crate::model::quantity;
 use crate::model::rights::Right;
 use crate::model::server_version::version_number;
 pub(crate) use pods::{high_availability, images};
-pub(crate) use storage::{lost_savepoint, lost_state, state_paths};
+pub(crate) use storage::{lost_folder, lost_state, state_paths};
 
 /// Size in bytes above which a history is reported; the API server accepts 1 MiB.
 const LARGE: usize = 800 << 10;

@@ -1,11 +1,11 @@
 //! Checks where a cluster's state is stored, and whether its image can write there.
 
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Volume};
+use k8s_openapi::api::core::v1::{PodTemplateSpec, Volume, VolumeMount};
 use serde_json::Value;
 
 use super::Finding;
 use crate::model::flink::file_systems::FileSystem;
-use crate::model::flink::settings::{FROM_SAVEPOINT, Settings};
+use crate::model::flink::settings::{ConfigMaps, FROM_SAVEPOINT, Settings};
 use crate::model::main_container;
 use crate::model::pod_template::mount_of;
 
@@ -33,30 +33,44 @@ pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
     found
 }
 
-/// Why a savepoint that the running Pods write is lost with them: in `folder`, or in the one that their `job` names.
-pub(crate) fn lost_savepoint(job: &Value, folder: Option<&str>) -> Option<String> {
-    const FLAG: &str = "--savepoint-dir";
+/// Why the state that the running Pods write is lost with them: in `folder`, or in the one that their `job` names for this flag.
+/// A configuration file in one of the ConfigMaps `files` may have changed since, so that it names no folder.
+pub(crate) fn lost_folder(job: &Value, files: &ConfigMaps, flag: &str, folder: Option<&str>) -> Option<String> {
     let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok()?;
-    let found = match folder {
-        Some(folder) => judge("JobManager", FLAG, folder, &template, &Settings::of(&template)),
-        None => of_flags("JobManager", &template, |flag| flag == FLAG).pop()?,
-    };
+    let own = Settings::of(&template);
+    let mut paths = own.state_paths().into_iter();
+    let folder = folder.or_else(|| Some(paths.find(|(known, _)| *known == flag)?.1))?;
+    let settings = Settings::of_object(job, files);
+    let found = judge("JobManager", flag, folder, &template, &settings);
     found.is_serious().then_some(found.message)
 }
 
 fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, settings: &Settings) -> Finding {
+    // Source: Flink's `FileSystem.getDefaultFsUri`.
+    let default = settings.get("fs.default-scheme").and_then(|uri| uri.split_once(':'));
     let (scheme, place) = match path.split_once(':') {
         Some((scheme, rest)) if !scheme.contains('/') => (scheme, rest),
-        _ => ("file", path),
+        _ => (default.map_or("file", |(scheme, _)| scheme), path),
     };
     if scheme == "file" {
         let place = format!("/{}", place.trim_start_matches('/'));
         let mounts = main_container::of_template(template).and_then(|container| container.volume_mounts.as_ref());
         let mounted = mount_of(mounts.into_iter().flatten(), |mount| mount.mount_path.as_str(), &place);
         let volumes = template.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
-        let is_empty =
-            |volume: &Volume| mounted.is_some_and(|mount| mount.name == volume.name) && volume.empty_dir.is_some();
+        // A sidecar may mount another file system below it.
+        let is_alone = |mount: &VolumeMount| mount.mount_propagation.as_deref().is_none_or(|how| how == "None");
+        let is_empty = |volume: &Volume| {
+            mounted.is_some_and(|mount| mount.name == volume.name && is_alone(mount)) && volume.empty_dir.is_some()
+        };
         let inside = match mounted {
+            // The value of a variable comes from a Secret, a ConfigMap or the Pod.
+            None if place.contains("$(") => {
+                return Finding::new(
+                    Severity::Notice,
+                    "storage",
+                    format!("{flag} {path} of the {role}: whether it is on a volume is not known"),
+                );
+            }
             Some(_) if volumes.into_iter().flatten().any(is_empty) => "is on an emptyDir, and lost with the Pod",
             Some(_) => return Finding::ok("storage", format!("{flag} {path} of the {role} is on a volume")),
             None => "is inside of the container, and lost with it",
@@ -111,7 +125,7 @@ mod tests {
     fn a_savepoint_is_lost_where_its_folder_is() {
         let lost = |argument: &str, folder: Option<&str>| {
             let job = json!({"spec": {"template": template(argument, "")}});
-            lost_savepoint(&job, folder).is_some()
+            lost_folder(&job, &ConfigMaps::new(), "--savepoint-dir", folder).is_some()
         };
         for (configured, lost_there) in [("file:///storage/s", false), ("file:///tmp/s", true)] {
             let argument = format!("-Dstate.savepoints.dir={configured}");
@@ -122,6 +136,29 @@ mod tests {
         }
         // A file of the image may name it.
         assert!(!lost("-Dparallelism.default=2", None));
+        // The value of a variable, and a path without a scheme.
+        assert!(!lost("-Dstate.savepoints.dir=$(STORAGE)/s", None));
+        assert!(lost("-Dparallelism.default=2", Some("/s")));
+        assert!(!lost("-Dfs.default-scheme=hdfs://n:8020/", Some("/s")));
+    }
+
+    /// A sidecar mounts a bucket there.
+    #[test]
+    fn what_another_container_may_mount_is_not_lost() {
+        for (propagation, lost_there) in [
+            (Value::Null, true),
+            (json!("None"), true),
+            (json!("HostToContainer"), false),
+        ] {
+            let mut template = template("-Dstate.savepoints.dir=file:///tmp/s", "");
+            template["spec"]["containers"][0]["volumeMounts"][1]["mountPropagation"] = propagation;
+            let job = json!({"spec": {"template": template}});
+            assert_eq!(
+                lost_folder(&job, &ConfigMaps::new(), "--savepoint-dir", None).is_some(),
+                lost_there,
+                "{job}"
+            );
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::history::revision_spec;
 use crate::history::transaction::Ending;
 use crate::kubernetes::objects::{self, Gone};
+use crate::model::flink::settings::ConfigMaps;
 use crate::model::job_phase::JobPhase;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock;
@@ -136,7 +138,19 @@ async fn task_managers_end(handle: &ClusterHandle) -> Result<()> {
 /// generation must not find the data of the previous one.
 pub(crate) async fn delete_ha_config_maps(handle: &ClusterHandle) -> Result<()> {
     let name = &handle.name;
-    let deleted = objects::ha_config_maps::delete_all(&handle.cluster, &handle.leaders()).await?;
+    let mut ids = handle.leaders();
+    // The lease of a JobManager that this operation has ended may not have expired.
+    let history = handle.store.history();
+    let has_ended = objects::ha_config_maps::has_ended(&handle.live);
+    let journal = history.open_journal().filter(|_| !has_ended);
+    let ended = journal.map(|journal| [journal.old_revision, journal.new_revision]);
+    for number in ended.into_iter().flatten().flatten() {
+        let revision = history.revision(number);
+        let leader = revision.and_then(|revision| revision_spec::leader(revision, &ConfigMaps::new()));
+        ids.past
+            .retain(|id| leader.as_ref().is_none_or(|(leader, _)| id != leader));
+    }
+    let deleted = objects::ha_config_maps::delete_all(&handle.cluster, &ids).await?;
     if deleted > 0 {
         let s = if deleted == 1 { "" } else { "s" };
         progress::note(&format!(

@@ -19,6 +19,7 @@ use crate::operations::report::{OperationResult, Report};
 use crate::operations::savepoint::{self, Wait};
 use crate::operations::upgrade::clean_up::{self, CleanUp};
 use crate::operations::upgrade::downtime::Downtime;
+use crate::operations::upgrade::fit;
 use crate::operations::upgrade::restore_point::has_own_state;
 use crate::operations::upgrade::stop_job as end;
 use crate::operations::upgrade::version::VersionSpec;
@@ -55,7 +56,8 @@ pub(crate) struct UpgradeEngine {
 /// one. Returns the journal.
 ///
 /// # Errors
-/// Conflict when another process works on the cluster, or has changed it since it was read; those of the operation.
+/// Conflict when another process works on the cluster, or has changed it since it was read; usage error where the savepoint
+/// would be lost with the running Pods; those of the operation.
 pub(crate) async fn end(
     mut handle: ClusterHandle,
     command: Command,
@@ -63,6 +65,12 @@ pub(crate) async fn end(
     clean_up: CleanUp,
 ) -> Result<Journal> {
     handle.refuse_other_jobs(&ending)?;
+    fit::check_kept(&handle, &ending).await.map_err(|error| {
+        error.hint(format!(
+            "`kubectl flink delete {}` ends the job without a savepoint",
+            handle.name
+        ))
+    })?;
     let heartbeat = lock::begin(&mut handle, command, ending).await?;
     let mut engine = UpgradeEngine::of(handle).of_job(job);
     engine.clean_up = clean_up;

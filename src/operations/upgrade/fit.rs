@@ -1,7 +1,8 @@
 //! Fits a new version to the running job: its TaskManagers, its parallelism and its Flink.
 
 use futures::future::join_all;
-use serde_json::json;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::flink::Reply;
@@ -16,10 +17,11 @@ use crate::model::flink::FlinkVersion;
 use crate::model::flink::config_keys;
 use crate::model::flink::savepoint_metadata::format_of;
 use crate::model::flink::settings::SAVEPOINT_DIR;
+use crate::model::names::MASTER;
 use crate::model::scale::{self, ScaleInput};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::doctor::lost_savepoint;
+use crate::operations::doctor::lost_folder;
 use crate::operations::job_status::JobStatus;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
@@ -139,26 +141,15 @@ pub(crate) async fn check(handle: &ClusterHandle, plan: &Plan, new: &Config) -> 
 /// It sends a request only if the objects do not say the directory. Without an answer there is no error. Source:
 /// `SavepointHandlers`, which has it from the configuration that `/jobmanager/config` returns.
 async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
+    let name = &handle.name;
+    let or_empty = |error: Error| match plan.kind {
+        Kind::Change => error.hint("--strategy stateless begins empty"),
+        Kind::Resume | Kind::Stop | Kind::Scale => error,
+    };
+    check_kept(handle, &plan.ending).await.map_err(or_empty)?;
     let Ending::Savepoint { directory, .. } = &plan.ending else {
         return Ok(());
     };
-    let name = &handle.name;
-    let refused = |text: String, hint: String| {
-        let error = Error::usage(text).hint(hint);
-        Err(match plan.kind {
-            Kind::Change => error.hint("--strategy stateless begins empty"),
-            Kind::Resume | Kind::Stop | Kind::Scale => error,
-        })
-    };
-    let job = handle.live.job.as_ref();
-    if let Some(why) = job.and_then(|job| lost_savepoint(job, directory.as_deref())) {
-        let hint =
-            "the Pods that run now write it: --savepoint-dir must be on a volume that they have, or in an object store";
-        return refused(
-            format!("the savepoint that ends the job of {name} would be lost: {why}"),
-            hint.to_owned(),
-        );
-    }
     if directory.is_some() || handle.says_savepoint_dir() {
         return Ok(());
     }
@@ -168,10 +159,47 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     if pairs.iter().any(|pair| config_keys::same(pair.of().0, SAVEPOINT_DIR)) {
         return Ok(());
     }
-    refused(
-        format!("the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"),
-        format!("--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"),
-    )
+    let error = Error::usage(format!(
+        "the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"
+    ));
+    Err(or_empty(error.hint(format!(
+        "--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"
+    ))))
+}
+
+/// Rejects an `ending` whose savepoint or last checkpoint would be lost with the running Pods.
+///
+/// It sends a request only if the Job's Pods would lose it: admission webhooks may have given them more volumes.
+///
+/// # Errors
+/// Usage error where it would be lost.
+pub(super) async fn check_kept(handle: &ClusterHandle, ending: &Ending) -> Result<()> {
+    let (state, flag, folder, hint) = match ending {
+        Ending::Savepoint { directory, .. } => (
+            "savepoint that ends the job",
+            "--savepoint-dir",
+            directory.as_deref(),
+            "the Pods that run now write it: --savepoint-dir must be on a volume that they have, or in an object store",
+        ),
+        Ending::Checkpoint { .. } => (
+            "last checkpoint of the job",
+            "--checkpoint-dir",
+            None,
+            "--strategy savepoint needs no checkpoint",
+        ),
+        Ending::Cancel { .. } | Ending::Nothing => return Ok(()),
+    };
+    let (cluster, name) = (&handle.cluster, &handle.name);
+    let lost = |job: &Value| lost_folder(job, &handle.files, flag, folder);
+    let Some(why) = handle.live.job.as_ref().and_then(lost) else {
+        return Ok(());
+    };
+    let running = pods::of_cluster(cluster, name, &[MASTER]).await.unwrap_or_default();
+    let keeps = |pod: &Pod| lost(&json!({"spec": {"template": pod}})).is_none();
+    if running.iter().any(keeps) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("the {state} of {name} would be lost: {why}")).hint(hint))
 }
 
 /// Rejects a version whose Flink cannot read the state that it starts from: it would not come up, but only after the running
