@@ -65,8 +65,7 @@ fn judge(role: &str, flag: &str, path: &str, template: &PodTemplateSpec, setting
         let inside = match mounted {
             // The value of a variable comes from a Secret, a ConfigMap or the Pod.
             None if place.contains("$(") => {
-                return Finding::new(
-                    Severity::Notice,
+                return Finding::notice(
                     "storage",
                     format!("{flag} {path} of the {role}: whether it is on a volume is not known"),
                 );
