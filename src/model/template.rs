@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{file_text, main_container};
 use crate::error::{Error, Result};
+use crate::model::config::Config;
 
 /// Names of the variables, as in the README of Flink's templates.
 pub(crate) const VARIABLES: [&str; 4] = [
@@ -110,6 +111,15 @@ impl Templates {
             job: take(1)?,
             deployment: take(2)?,
         })
+    }
+
+    /// Gives Flink the parallelism of `config`, if it has one: templates after Flink's documentation would leave it out.
+    #[must_use]
+    pub(crate) fn with_parallelism_of(mut self, config: &Config) -> Self {
+        if config.parallelism.is_some() {
+            self.job = with_parallelism(self.job);
+        }
+        self
     }
 }
 
@@ -222,7 +232,7 @@ pub(crate) fn takes_arguments(tree: &Value) -> bool {
 pub(crate) const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
 /// The template of a Job that gives the parallelism to Flink: without the option another one would have no effect.
-pub(crate) fn with_parallelism(mut job: Value) -> Value {
+fn with_parallelism(mut job: Value) -> Value {
     let is_taken = any_text(&job, |text| text.contains(&format!("{OPEN}{PARALLELISM}")));
     let arguments = main_container::of_mut(&mut job).and_then(|container| container.get_mut("args")?.as_array_mut());
     if let Some(arguments) = arguments.filter(|_| !is_taken)
