@@ -59,7 +59,7 @@ pub(super) const BLAND: [&str; 14] = [
 ];
 
 /// Words of records that accompany a failure or a shutdown and are not its cause.
-pub(super) const NOISE: [&str; 22] = [
+pub(super) const NOISE: [&str; 23] = [
     // Missing classes because the process is already ending.
     "org/apache/pekko/actor/",
     // Before Flink 1.18.
@@ -89,6 +89,8 @@ pub(super) const NOISE: [&str; 22] = [
     "too old resource version",
     // Of Hadoop's, at the end.
     "ShutdownHook '",
+    // Flink's `TaskManagerRunner`, of a shutdown that fails: what it ends by comes before.
+    "Unexpected failure during runtime of TaskManagerRunner",
 ];
 
 /// Lines of the JVM's launcher, of Flink's scripts and of a direct start with the reason why a process did not start.
