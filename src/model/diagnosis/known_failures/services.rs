@@ -96,7 +96,7 @@ pub(super) const SERVICES: &[KnownFailure] = &[
             &["InvalidPidMappingException"],
         ],
         hints: &[
-            "another producer uses the same transactional ID, or the broker gave the transaction up: give each job a transactional ID prefix of its own, \
+            "another producer uses the same transactional ID, or the broker has aborted the transaction: give each job a transactional ID prefix of its own, \
              and transactions more time than checkpoints and restarts take (transaction.timeout.ms)",
         ],
     },
@@ -124,7 +124,7 @@ pub(super) const SERVICES: &[KnownFailure] = &[
             &["can no longer get changes from replication slot"],
         ],
         hints: &[
-            "the database has deleted the changes at which the job continues: start it without this state, which reads the tables anew, and let the \
+            "the database has deleted the changes at which the job continues: start it without this state, so that it reads the tables again, and let the \
              database keep its log longer than the job may be down",
         ],
     },

@@ -21,7 +21,7 @@ pub(super) const STORAGE: &[KnownFailure] = &[
         // Source: Hadoop's `FileSystem.getFileSystemClass`. Iceberg, Hudi, Delta and Hive open paths by Hadoop.
         when: &[&["No FileSystem for scheme"]],
         hints: &[
-            "Hadoop opens this path for a library, and Flink's plugins are none of Hadoop's: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
+            "a library opens this path by Hadoop, which does not use Flink's plugins: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
              /opt/flink/lib of --image, or let the library use a client of its own (io-impl of Iceberg)",
         ],
     },
