@@ -14,7 +14,7 @@ use crate::model::config::Config;
 use crate::model::flink_deployment::{self, SpecSource};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
-use crate::model::template::{self, Templates};
+use crate::model::template::Templates;
 use crate::operations::config_keys::warn_of_keys;
 use crate::operations::create::{CreateOptions, Created, create};
 use crate::operations::report::Outcome;
@@ -60,17 +60,12 @@ impl Description<'_> {
         }
         specs.iter().for_each(warn_of_keys);
         Ok(Described {
+            specs,
             own_templates: own.is_some(),
             templates: match own {
-                // Otherwise a template without the variable would leave the parallelism out.
-                Some(templates) if specs.iter().all(|spec| spec.layer.parallelism.is_some()) => Templates {
-                    job: template::with_parallelism(templates.job),
-                    ..templates
-                },
                 Some(templates) => templates,
                 None => Templates::built_in()?,
             },
-            specs,
         })
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{file_text, main_container};
 use crate::error::{Error, Result};
+use crate::model::config::Config;
 
 /// Names of the variables, as in the README of Flink's templates.
 pub(crate) const VARIABLES: [&str; 4] = [
@@ -111,6 +112,15 @@ impl Templates {
             deployment: take(2)?,
         })
     }
+
+    /// Gives Flink the parallelism of `config`, if it has one: templates after Flink's documentation would leave it out.
+    #[must_use]
+    pub(crate) fn with_parallelism_of(mut self, config: &Config) -> Self {
+        if config.parallelism.is_some() {
+            self.job = with_parallelism(self.job);
+        }
+        self
+    }
 }
 
 fn parse(text: &str, source: &str) -> Result<Vec<Value>> {
@@ -213,14 +223,23 @@ pub(crate) fn takes_arguments(tree: &Value) -> bool {
     any_text(tree, |text| whole(text, ARGUMENTS))
 }
 
+/// Whether the arguments of a container start a JobManager or a TaskManager, by the first word that Flink's images take.
+pub(crate) fn starts_flink(arguments: &[Value]) -> bool {
+    let first = arguments.first().and_then(Value::as_str);
+    first.is_some_and(|first| matches!(first, "job-cluster" | "standalone-job" | "task-manager" | "taskmanager"))
+}
+
 pub(crate) const PARALLELISM_OPTION: &str = "-Dparallelism.default=${FLINK_JOB_PARALLELISM}";
 
 /// The template of a Job that gives the parallelism to Flink: without the option another one would have no effect.
-pub(crate) fn with_parallelism(mut job: Value) -> Value {
+fn with_parallelism(mut job: Value) -> Value {
     let is_taken = any_text(&job, |text| text.contains(&format!("{OPEN}{PARALLELISM}")));
     let arguments = main_container::of_mut(&mut job).and_then(|container| container.get_mut("args")?.as_array_mut());
     if let Some(arguments) = arguments.filter(|_| !is_taken)
-        && let Some(at) = arguments.iter().position(takes_arguments)
+        && let Some(at) = arguments
+            .iter()
+            .position(takes_arguments)
+            .or_else(|| starts_flink(arguments).then_some(1))
     {
         arguments.insert(at, json!(mark(PARALLELISM_OPTION)));
     }
@@ -361,6 +380,11 @@ mod tests {
             job("standalone-job -Da=b -Dparallelism.default=${FLINK_JOB_PARALLELISM} ${FLINK_JOB_ARGUMENTS} --input x");
         assert_eq!(with_parallelism(plain), with);
         assert_eq!(with_parallelism(with.clone()), with);
+        let fixed = job("standalone-job --input x");
+        let with = job("standalone-job -Dparallelism.default=${FLINK_JOB_PARALLELISM} --input x");
+        assert_eq!(with_parallelism(fixed), with);
+        let script = job("run.sh --input x");
+        assert_eq!(with_parallelism(script.clone()), script);
         let built_in = Templates::built_in().unwrap().job;
         assert_eq!(with_parallelism(built_in.clone()), built_in);
     }

@@ -56,6 +56,7 @@ pub(crate) async fn clone_cluster(
         None => templates(&handle, new)?,
     };
     let layer = clone::layer(source.clone(), new).changed_by(plan.flags);
+    let templates = templates.with_parallelism_of(&layer);
     if let Some(dir) = clone::shared_storage(&source, &layer) {
         return Err(Error::usage(format!(
             "both clusters would keep their high-availability data in {dir}, under the same name"

@@ -18,7 +18,7 @@ use crate::model::job_phase::{JobPhase, end_of_job, has_no_pods};
 use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
-use crate::model::template::{self, Templates};
+use crate::model::template::Templates;
 use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
 
@@ -311,15 +311,13 @@ impl ClusterHandle {
     /// are used as they are.
     pub(crate) fn base(&self, new: &Config, own: Option<Templates>) -> Result<(Templates, Config, bool)> {
         if let Some(revision) = self.known_revision() {
-            let (mut templates, kept) = match own {
-                Some(templates) => (templates, true),
+            let layer = revision_spec::layer(revision)?;
+            let (templates, kept) = match own {
+                Some(templates) => (templates.with_parallelism_of(&layer), true),
                 None => revision_spec::templates(revision)?,
             };
             // Those that were made from objects may leave it to the configuration.
-            if kept && new.parallelism.is_some() {
-                templates.job = template::with_parallelism(templates.job);
-            }
-            return Ok((templates, revision_spec::layer(revision)?, kept));
+            return Ok((templates.with_parallelism_of(new), layer, kept));
         }
         let Some([service, job, deployment]) = self.live.all() else {
             if self.is_unknown() {
@@ -333,7 +331,8 @@ impl ClusterHandle {
             .hint(created_again(&self.name, path)));
         };
         let (templates, layer) = adopt(&self.name, service, job, deployment, new)?;
-        Ok((own.unwrap_or(templates), layer, true))
+        let given = |own: Templates| own.with_parallelism_of(&layer).with_parallelism_of(new);
+        Ok((own.map_or(templates, given), layer, true))
     }
 
     /// The revision in the history that runs, or, if nothing runs, that ran last.

@@ -94,6 +94,7 @@ impl ComparedVersion {
         let own = self.own;
         let running = handle.live_revision();
         let history = handle.store.history();
+        let is_file = self.file.is_some();
         let (templates, base) = if let Some(number) = self.revision {
             let revision = revision_spec::find(handle.store.readable()?, &handle.name, number)?;
             (revision_spec::templates(revision)?.0, revision_spec::layer(revision)?)
@@ -123,6 +124,11 @@ impl ComparedVersion {
             None => Config { nonce: None, ..base },
         };
         let layer = base.changed_by(self.flags);
+        let templates = if is_file {
+            templates.with_parallelism_of(&layer)
+        } else {
+            templates
+        };
         let number = running.unwrap_or(1);
         let mut spec = Spec::resolve(layer)?;
         if let Some(number) = fit::task_managers(handle, &spec).await {

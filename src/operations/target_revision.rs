@@ -129,7 +129,9 @@ impl TargetRevision {
             allow_non_restored_state: flags.allow_non_restored_state.or(file.allow_non_restored_state),
             ..flags
         };
-        Ok(Self::of(flags, file, templates, own_templates))
+        let mut wanted = Self::of(flags, file, templates, own_templates);
+        wanted.templates = wanted.templates.with_parallelism_of(&wanted.layer);
+        Ok(wanted)
     }
 
     /// The version of a revision in the history.

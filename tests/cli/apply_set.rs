@@ -179,6 +179,35 @@ fn a_clone_is_not_of_the_set_and_is_not_pruned() {
     assert!(!outcome.stdout.contains("copy"), "{outcome}");
 }
 
+/// Otherwise the same file would restart the job, with another parallelism.
+#[test]
+fn each_command_adds_the_parallelism_to_templates_without_it() {
+    let sandbox = empty();
+    sandbox.file("demo.yaml", &FILE.replace("parallelism: 1", "parallelism: 2"));
+    let folder = sandbox.home().join("own");
+    let job = folder.join("job-cluster-job.yaml.template");
+    let folder = folder.to_str().unwrap();
+    assert_eq!(sandbox.run(&["manifests", folder]).code, Some(0));
+    let option = "\"-Dparallelism.default=${FLINK_JOB_PARALLELISM}\",";
+    let text = std::fs::read_to_string(&job).unwrap();
+    assert!(text.contains(option), "{text}");
+    std::fs::write(&job, text.replace(option, "")).unwrap();
+    let with_templates = |command: &[&str]| {
+        let outcome = sandbox.run(&[command, &["--manifests", folder]].concat());
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        outcome
+    };
+    with_templates(&["apply", "-f", "demo.yaml", "--no-wait"]);
+    assert!(sandbox.object(JOB).to_string().contains("-Dparallelism.default=2"));
+    with_templates(&["diff", "-f", "demo.yaml"]);
+    with_templates(&["diff", "demo"]);
+    let outcome = with_templates(&["upgrade", "-f", "demo.yaml", "--yes"]);
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    with_templates(&["clone", "demo", "copy", "--no-wait"]);
+    let copy = sandbox.object(&JOB.replace("demo", "copy"));
+    assert!(copy.to_string().contains("-Dparallelism.default=2"), "{copy}");
+}
+
 /// As with `kubectl wait`: a script does not go on without what it waits for.
 #[test]
 fn a_wait_for_no_cluster_is_not_found() {

@@ -287,7 +287,7 @@ fn jobmanager_started(pod: &Pod) -> Option<Timestamp> {
 }
 
 /// When the JobManager in a Pod ended, if it was not started again.
-fn jobmanager_ended(pod: &Pod) -> Option<Timestamp> {
+pub(super) fn jobmanager_ended(pod: &Pod) -> Option<Timestamp> {
     let ended = pods::main_status(pod)?.state.as_ref()?.terminated.as_ref()?;
     ended.finished_at.as_ref().map(|at| at.0)
 }

@@ -110,7 +110,10 @@ fn the_last_throwable_wraps_nothing() {
 fn failures_of_a_shutdown_are_not_its_cause() {
     let late = "2026-01-01 10:00:09,000 ERROR com.shop.Pool [] - Pool is closed\njava.lang.IllegalStateException: closed\n\tat com.shop.Pool.get(Pool.java:1)\n\
         Exception in thread \"Thread-5\" java.lang.IllegalStateException: Trying to access closed classloader.\n\tat a.B.c(B.java:1)\n\
-        2026-01-01 10:00:09,000 ERROR org.apache.flink.runtime.rest.handler.job.JobDetailsHandler [] - Exception occurred in REST handler: Job 0a not found\n";
+        2026-01-01 10:00:09,000 ERROR org.apache.flink.runtime.rest.handler.job.JobDetailsHandler [] - Exception occurred in REST handler: Job 0a not found\n\
+        2026-01-01 10:00:39,000 ERROR org.apache.flink.X [] - Terminating TaskManagerRunner with exit code 1.\n\
+        org.apache.flink.util.FlinkException: Unexpected failure during runtime of TaskManagerRunner.\n\tat a.B.c(B.java:1)\n\
+        Caused by: java.util.concurrent.TimeoutException: Waiting for TaskManager shutting down timed out\n";
     for end in [
         "INFO  org.apache.flink.X [] - Job orders (0a) switched from state FAILING to FAILED.\norg.apache.flink.runtime.JobException: Recovery is suppressed by NoRestartBackoffTimeStrategy\n\tat a.B.c(B.java:1)\n\
          Caused by: java.lang.ArithmeticException: / by zero\n\tat com.shop.Job.run(Job.java:7)\n",

@@ -1,4 +1,4 @@
-//! The classes, and the words of lines, by which records of a log are told apart.
+//! The classes, and the words of lines, by which records of a log are distinguished.
 
 /// Classes that only wrap another failure.
 pub(super) const WRAPPERS: [&str; 23] = [
@@ -59,7 +59,7 @@ pub(super) const BLAND: [&str; 14] = [
 ];
 
 /// Words of records that accompany a failure or a shutdown and are not its cause.
-pub(super) const NOISE: [&str; 22] = [
+pub(super) const NOISE: [&str; 23] = [
     // Missing classes because the process is already ending.
     "org/apache/pekko/actor/",
     // Before Flink 1.18.
@@ -75,7 +75,7 @@ pub(super) const NOISE: [&str; 22] = [
     "Unhandled exception.",
     // A request for a job that is not there any more.
     "Exception occurred in REST handler",
-    // Flink's `ClusterUncaughtExceptionHandler`, of a thread of the program's that ends: the process goes on.
+    // Flink's `ClusterUncaughtExceptionHandler`, of a thread of the program that ends: the process continues.
     "configure cluster.uncaught-exception-handling",
     "The file .flink",
     "FlinkJobNotFoundException",
@@ -87,8 +87,10 @@ pub(super) const NOISE: [&str; 22] = [
     "Error registering AppInfo mbean",
     // A watch that begins again.
     "too old resource version",
-    // Of Hadoop's, at the end.
+    // Of Hadoop, when a process ends.
     "ShutdownHook '",
+    // Flink's `TaskManagerRunner`, of a shutdown that fails: what it ends by comes before.
+    "Unexpected failure during runtime of TaskManagerRunner",
 ];
 
 /// Lines of the JVM's launcher, of Flink's scripts and of a direct start with the reason why a process did not start.

@@ -226,6 +226,13 @@ fn the_log_is_read_where_a_job_fails_by_its_checkpoints() {
     assert_eq!(log.map(|log| log.role), Some(Role::JobManager), "{found:?}");
 }
 
+/// Sets when the Pods were created.
+fn created(observed: &mut Observed, seconds: i64) {
+    for pod in observed.pods.values_mut() {
+        pod.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(seconds)));
+    }
+}
+
 /// The JobManager of a job that has failed, with what its log says.
 fn failed_with(observed: &mut Observed, trace: &str) -> Cause {
     let state =
@@ -247,6 +254,7 @@ fn a_job_that_misses_its_taskmanagers_is_explained_by_their_fault() {
         -500,
         "0/2 nodes are available: 2 Insufficient memory.",
     );
+    created(&mut pending, -900);
     let found = failed_with(&mut pending, no_slots);
     assert_eq!(found.kind, CauseKind::Unschedulable, "{found:?}");
     assert!(
@@ -259,9 +267,14 @@ fn a_job_that_misses_its_taskmanagers_is_explained_by_their_fault() {
     // A failure of its own is not theirs.
     let found = failed_with(&mut pending, "java.lang.IllegalStateException: no order");
     assert_eq!(found.kind, CauseKind::JobFailed, "{found:?}");
+    // It takes the place of one that was removed after the job had failed.
+    created(&mut pending, -100);
+    let found = failed_with(&mut pending, lost);
+    assert_eq!(found.kind, CauseKind::TaskManagerLost, "{found:?}");
 
     let mut killed = cluster();
     pod_with(&mut killed, TM, "Running", running(), terminated(137, "OOMKilled"), 1);
+    created(&mut killed, -900);
     let found = failed_with(&mut killed, lost);
     assert_eq!(found.kind, CauseKind::OutOfMemory, "{found:?}");
     assert_eq!(found.log_of.map(|log| log.role), Some(Role::TaskManager));
@@ -270,6 +283,7 @@ fn a_job_that_misses_its_taskmanagers_is_explained_by_their_fault() {
     let mut idle = cluster();
     let last = json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": at(-800), "finishedAt": at(-15)}});
     pod_with(&mut idle, TM, "Running", running(), last, 1);
+    created(&mut idle, -900);
     let found = failed_with(&mut idle, lost);
     assert_eq!(found.kind, CauseKind::TaskManagerLost, "{found:?}");
 }

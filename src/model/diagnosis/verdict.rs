@@ -62,10 +62,12 @@ fn of_flink(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Verdic
             return Some(Verdict::Going { stage, note });
         }
         // A fault in a healthy job causes a note, not a failure.
-        let note = taskmanagers(observed, now, grace).next().map(|finding| match finding {
-            Finding::Final(cause) => Note::from(cause),
-            Finding::Maybe(note) => note,
-        });
+        let note = taskmanagers(observed, now, grace, None)
+            .next()
+            .map(|finding| match finding {
+                Finding::Final(cause) => Note::from(cause),
+                Finding::Maybe(note) => note,
+            });
         let note = note.or_else(|| objects::injected(observed));
         return Some(Verdict::Running {
             job_id: job.jid.clone(),
@@ -127,7 +129,13 @@ fn behind(observed: &Observed, mut cause: Cause, now: Timestamp) -> Cause {
     let is_theirs = cause.log_of.as_ref().is_some_and(|of| of.role == Role::TaskManager);
     if !is_theirs {
         let grace = impatient();
-        let mut faults = taskmanagers(observed, now, &grace).chain(displaced(observed, now, &grace));
+        // What happens to its Pods after the JobManager has ended is not why it ended.
+        let ends: Option<Vec<Timestamp>> = observed
+            .pods_of(Role::JobManager)
+            .map(exits::jobmanager_ended)
+            .collect();
+        let ended = ends.and_then(|ends| ends.into_iter().max());
+        let mut faults = taskmanagers(observed, now, &grace, ended).chain(displaced(observed, now, &grace));
         cause.of_taskmanagers = faults.find_map(|fault| match fault {
             Finding::Final(fault) => Some(Box::new(fault)),
             Finding::Maybe(_) => None,
@@ -179,16 +187,28 @@ fn findings<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) -> imp
         .chain(objects::jobmanager_refused(observed, now, grace))
         .chain(pods)
         .chain(exits::jobmanagers(observed, now, grace))
-        .chain(taskmanagers(observed, now, grace))
+        .chain(taskmanagers(observed, now, grace, None))
         .chain(displaced(observed, now, grace))
 }
 
-fn taskmanagers<'a>(observed: &'a Observed, now: Timestamp, grace: &'a Grace) -> impl Iterator<Item = Finding> + 'a {
+/// Faults of the TaskManagers; `until` leaves out Pods that were created later.
+fn taskmanagers<'a>(
+    observed: &'a Observed,
+    now: Timestamp,
+    grace: &'a Grace,
+    until: Option<Timestamp>,
+) -> impl Iterator<Item = Finding> + 'a {
+    let was_there = move |pod: &&Pod| {
+        let created = pod.metadata.creation_timestamp.as_ref();
+        until.zip(created).is_none_or(|(until, created)| created.0 <= until)
+    };
     let pods = observed
         .pods_of(Role::TaskManager)
+        .filter(was_there)
         .filter_map(move |pod| check(observed, pod, Role::TaskManager, now, grace));
     let ends = observed
         .pods_of(Role::TaskManager)
+        .filter(was_there)
         .filter_map(move |pod| exits::taskmanager(observed, pod, now, grace));
     objects::taskmanagers_refused(observed, now, grace)
         .into_iter()
@@ -388,7 +408,7 @@ pub(crate) fn surge(observed: &Observed, revision: u64, now: Timestamp) -> Surge
             taskmanager_ends: 2,
             ..grace.clone()
         };
-        let found: Vec<Finding> = taskmanagers(&own, now, &grace)
+        let found: Vec<Finding> = taskmanagers(&own, now, &grace, None)
             .chain(displaced(&own, now, &grace))
             .collect();
         found

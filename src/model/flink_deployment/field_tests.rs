@@ -17,7 +17,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("metadata.labels", "{team: data}"),
     ("metadata.annotations", "{note: a}"),
     ("metadata.generateName", "x-"),
-    ("spec.image", "flink:2.2"),
+    ("spec.image", "acme/job:8"),
     ("spec.imagePullPolicy", "Always"),
     ("spec.serviceAccount", "flink"),
     ("spec.flinkVersion", "v1_19"),
@@ -123,7 +123,7 @@ fn document(path: &str, value: Option<&str>) -> Value {
     let mut document = json!({"apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "metadata": {"name": "x"},
         "spec": {"flinkVersion": "v1_20", "job": {"jarURI": "local:///opt/flink/usrlib/a.jar"}}});
     if path != "kubernetes.container.image.ref" {
-        document["spec"]["image"] = json!("flink:1.20");
+        document["spec"]["image"] = json!("acme/job:7");
     }
     if path.contains("limit-factor") {
         for role in ["jobManager", "taskManager"] {

@@ -179,10 +179,10 @@ impl Section {
     /// A whole number, at least 1.
     pub(super) fn count(&mut self, key: &'static str, faults: &mut Faults) -> Option<u32> {
         let value = self.take(key)?;
-        let number = value
-            .as_u64()
-            .and_then(|number| u32::try_from(number).ok())
-            .filter(|n| *n > 0);
+        // In JSON 2.0 is the integer 2, also for the API server.
+        let text = value.to_string();
+        let number = text.strip_suffix(".0").unwrap_or(&text).parse::<u32>().ok();
+        let number = number.filter(|number| *number > 0);
         if number.is_none() {
             faults.refuse(
                 &self.path(key),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::fields::{Faults, Section};
 use super::{POD_TEMPLATE, annotations, configuration, job_jar, overruled, resources};
-use crate::error::Error;
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
 use crate::model::counted::counted;
 use crate::model::flink::{self, FlinkVersion, Role, same_key};
@@ -137,14 +136,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         .text("imagePullPolicy", faults)
         .filter(is_said)
         .and_then(|text| faults.check("spec.imagePullPolicy", PullPolicy::parse(&text)));
-    layer.flink_version = section.take("flinkVersion").and_then(|value| {
-        // In quotes a number would be as wrong.
-        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-        let version = text.parse::<FlinkVersion>().ok();
-        let version = version.filter(|version| text == format!("v{}_{}", version.major, version.minor));
-        let wrong = || Error::usage(format!("{text:?} is not possible, it must be like v1_20 or v2_3"));
-        faults.check("spec.flinkVersion", version.ok_or_else(wrong))
-    });
+    layer.flink_version = flink_version(&mut section, faults);
     if let Some(mode) = section.text("mode", faults) {
         // Both result in the same processes with the same configuration; native only lets Flink request TaskManagers.
         if mode != "native" && mode != "standalone" {
@@ -223,6 +215,7 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         overruled::put_back(job_manager, Role::JobManager, layer, faults);
         overruled::put_back(task_manager, Role::TaskManager, layer, faults);
         overruled::take_image(layer);
+        check_tag(layer, faults);
         if let Some(uri) = uri.filter(|_| !is_python(layer)) {
             job_jar::hand_over(&uri, layer, faults);
         }
@@ -230,6 +223,33 @@ fn spec(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         add_the_operators(layer, last_state);
     }
     section.finish(faults);
+}
+
+fn flink_version(section: &mut Section, faults: &mut Faults) -> Option<FlinkVersion> {
+    let value = section.take("flinkVersion")?;
+    let version = value.as_str().and_then(|text| {
+        let version = text.parse::<FlinkVersion>().ok();
+        version.filter(|version| text == format!("v{}_{}", version.major, version.minor))
+    });
+    if version.is_none() {
+        let number = value.is_number().then(|| "a number".to_owned());
+        // YAML reads 1.20 as 1.2, and in quotes it would be as wrong.
+        let what = number.unwrap_or_else(|| value.to_string());
+        let reason = format!("{what} is not possible, it must be like v1_20 or v2_3");
+        faults.refuse("spec.flinkVersion", reason);
+    }
+    version
+}
+
+/// Warns of another version than that in the tag of the image, if the tag can only be Flink's.
+fn check_tag(layer: &Config, faults: &mut Faults) {
+    let tagged = layer.image.as_deref().and_then(FlinkVersion::of_flinks_tag);
+    if let (Some(said), Some(tagged)) = (layer.flink_version, tagged)
+        && said != tagged
+    {
+        let reason = format!("the tag of the image says Flink {tagged}, not {said}: correct the one that is wrong");
+        faults.warn("spec.flinkVersion", reason);
+    }
 }
 
 /// Adds the operator's additions to the configuration of a job.

@@ -283,6 +283,30 @@ fn pod_templates_are_yaml_1_1() {
     assert!(warning.starts_with(path), "{warning}");
 }
 
+#[test]
+fn a_version_that_the_tag_of_flinks_image_contradicts_is_warned_of() {
+    let warnings = |image: &str| {
+        let text = with_spec(&format!("  image: {image}\n  flinkVersion: v2_0"));
+        read_all(&text, "job.yaml").unwrap().warnings
+    };
+    let expected =
+        "job.yaml: spec.flinkVersion: the tag of the image says Flink 1.17, not 2.0: correct the one that is wrong";
+    assert_eq!(warnings("flink:1.17"), [expected]);
+    for image in ["flink:2.0.1-java17", "flink:latest", "acme/orders:1.17"] {
+        assert!(warnings(image).is_empty(), "{image}");
+    }
+}
+
+/// As for the API server.
+#[test]
+fn a_float_without_a_fraction_is_a_whole_number() {
+    let parallelism = |number: &str| read_all(&with_spec(&format!("  job: {{parallelism: {number}}}")), "job.yaml");
+    assert_eq!(parallelism("2.0").unwrap().layers[0].parallelism, Some(2));
+    for number in ["2.5", "0.0", "-1.0", "1e12", "'2'"] {
+        assert!(parallelism(number).is_err(), "{number}");
+    }
+}
+
 /// By default the library refuses 1,025 documents, and an anchor that is used more than 100 times.
 #[test]
 fn files_of_any_size_are_read() {

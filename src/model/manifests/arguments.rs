@@ -8,6 +8,7 @@ use crate::model::flink::FlinkVersion;
 use crate::model::flink::arguments::JobManagerArguments;
 use crate::model::flink::{config_keys, script_keys};
 use crate::model::spec::Spec;
+use crate::model::template;
 
 /// All arguments of the JobManager from the spec, not yet escaped for Kubernetes.
 pub(crate) fn job_manager_arguments(spec: &Spec, namespace: &str, generation: u64) -> JobManagerArguments {
@@ -107,9 +108,6 @@ pub(super) fn drop_displaced(job: &mut Value, arguments: &JobManagerArguments, o
     Ok(())
 }
 
-/// The words with which images of Flink start a JobManager or a TaskManager.
-const WORDS: [&str; 4] = ["job-cluster", "standalone-job", "task-manager", "taskmanager"];
-
 /// Makes the Service `new` the JobManager's address, where the template has the Service `old`.
 ///
 /// Templates after Flink's documentation have no such argument: their ConfigMap has the address, with the old name.
@@ -122,8 +120,7 @@ pub(super) fn set_address(object: &mut Value, old: &str, new: &str) -> Result<()
         }
     }
     let mut texts = list.iter().filter_map(Value::as_str);
-    let starts_flink = texts.next().is_some_and(|first| WORDS.contains(&first));
-    if starts_flink && !texts.any(|text| text.contains("jobmanager.rpc.address=")) {
+    if template::starts_flink(list) && !texts.any(|text| text.contains("jobmanager.rpc.address=")) {
         list.insert(1, json!(to));
     }
     Ok(())

@@ -48,7 +48,8 @@ pub(crate) async fn drafted(
 ) -> Result<Manifests> {
     let (spec, _) = with_image(image, spec).await?;
     let namespace = spec.layer.namespace.as_deref().unwrap_or(default_namespace);
-    let objects = manifests::build(&spec, templates, namespace, 1)?;
+    let templates = templates.clone().with_parallelism_of(&spec.layer);
+    let objects = manifests::build(&spec, &templates, namespace, 1)?;
     check_pods(&objects)?;
     Ok(objects)
 }
@@ -160,6 +161,7 @@ pub(crate) async fn create(
     let command = how.command;
     let (mut spec, image) = with_image(&how.image, spec).await?;
     spec.layer.nonce = revision_spec::nonce(&spec.layer);
+    let templates = &templates.clone().with_parallelism_of(&spec.layer);
     let draft = manifests::build(&spec, templates, cluster.namespace(), 1)?;
     check_pods(&draft)?;
     let look = ImageCheck::new(&how.image.registry, how.image.check, &draft, image.as_ref(), None);
