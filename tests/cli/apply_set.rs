@@ -197,7 +197,7 @@ fn each_command_adds_the_parallelism_to_templates_without_it() {
         assert_eq!(outcome.code, Some(0), "{outcome}");
         outcome
     };
-    with_templates(&["apply", "-f", "demo.yaml", "--no-wait"]);
+    with_templates(&["create", "-f", "demo.yaml", "--no-wait"]);
     assert!(sandbox.object(JOB).to_string().contains("-Dparallelism.default=2"));
     with_templates(&["diff", "-f", "demo.yaml"]);
     with_templates(&["diff", "demo"]);
