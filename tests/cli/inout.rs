@@ -141,6 +141,18 @@ fn deleted_clusters_are_listed_from_their_histories() {
     assert_eq!(histories.count(), 1, "{outcome}");
 }
 
+/// An API server answers with `"items": null` where there is no history.
+#[test]
+fn without_any_history_no_cluster_is_deleted() {
+    let sandbox = empty();
+    let outcome = sandbox.run(&["list", "--deleted"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{outcome}");
+    assert_eq!(
+        outcome.stderr, "No resources found in default namespace.\n",
+        "{outcome}"
+    );
+}
+
 #[test]
 fn the_exit_codes_of_diff_are_those_of_diff() {
     let sandbox = running();

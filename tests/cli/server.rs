@@ -305,7 +305,7 @@ impl Script {
             ));
         }
         if asks_for("/configmaps", "kubectl-flink/operation=open") {
-            let none = serde_json::json!({"kind": "PartialObjectMetadataList", "items": []});
+            let none = serde_json::json!({"kind": "PartialObjectMetadataList", "items": null});
             return Some(json(&none));
         }
         // Without the right to list Pods a list says what Jobs and Deployments say.

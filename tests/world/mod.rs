@@ -202,7 +202,7 @@ impl World {
                 collection: place.collection.clone(),
                 selector: Selector::of(request),
                 after: query("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0),
-                as_table: as_table(request),
+                as_table: is_accepted(request, "as=Table"),
             }),
             ("GET", None) => self.list(request, &place),
             ("GET", Some(name)) => match self.objects.get(&path) {
@@ -254,8 +254,12 @@ impl World {
             .filter(|object| selector.fits(object))
             .collect();
         let metadata = json!({ "resourceVersion": self.version.to_string() });
-        if as_table(request) {
+        if is_accepted(request, "as=Table") {
             return Reply::ok(table::of(&place.collection, &items, &metadata));
+        }
+        // As an API server does for this type of list alone.
+        if items.is_empty() && is_accepted(request, "as=PartialObjectMetadataList") {
+            return Reply::ok(json!({"kind": "PartialObjectMetadataList", "metadata": metadata, "items": null}));
         }
         Reply::ok(json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}))
     }
@@ -428,9 +432,10 @@ impl World {
     }
 }
 
-fn as_table(request: &Request) -> bool {
+/// Whether the request asks for this form of a list.
+fn is_accepted(request: &Request, form: &str) -> bool {
     let accept = request.header("accept");
-    accept.is_some_and(|accept| accept.contains("as=Table"))
+    accept.is_some_and(|accept| accept.contains(form))
 }
 
 fn missing(name: &str) -> Reply {

@@ -57,9 +57,12 @@ pub(crate) struct ObjectList {
     pub(crate) items: Vec<Value>,
 }
 
+/// A list of metadata. An API server answers with `"items": null` if there is no object, and only for this type of list.
 #[derive(Deserialize)]
 struct MetadataList {
-    items: Vec<Metadata>,
+    // With this attribute an answer without `items` is an error here too.
+    #[serde(deserialize_with = "Deserialize::deserialize")]
+    items: Option<Vec<Metadata>>,
 }
 
 #[derive(Deserialize)]
@@ -406,7 +409,7 @@ impl Cluster {
         let headers = [(ACCEPT.as_str(), METADATA)];
         let answer = self.call(target, Method::GET, query, &headers, Vec::new()).await?;
         let list: MetadataList = self.parse(target, &self.succeeded(target, answer)?.body)?;
-        Ok(list.items.into_iter().map(|item| item.metadata).collect())
+        Ok(list.items.into_iter().flatten().map(|item| item.metadata).collect())
     }
 
     /// The metadata of one object; `None` when it does not exist.
