@@ -65,9 +65,13 @@ pub(crate) async fn run(context: &Context, args: HistoryArgs) -> Result<()> {
     });
     let lines: Vec<_> = lines.collect();
     if lines.is_empty() && args.table.output.is_for_people() {
-        terminal::note(&format!(
-            "{name} has no revisions: it was created by hand, `kubectl flink adopt {name}` takes it over"
-        ));
+        let adopts = format!("`kubectl flink adopt {name}`");
+        terminal::note(&match current {
+            Some(number) => format!(
+                "{name} has no revisions, and its objects are of revision {number}: its history was deleted, {adopts} begins a new one"
+            ),
+            None => format!("{name} has no revisions: it was created by hand, {adopts} takes it over"),
+        });
     }
     args.table.print("RevisionList", revision_list::headers(wide), &lines)
 }

@@ -175,6 +175,11 @@ impl Savepoint {
         }
     }
 
+    /// Whether it was found in the Job of an adopted cluster, which was started from it: that job may have newer state.
+    pub(crate) fn was_found(&self) -> bool {
+        self.reason == Command::Adopt
+    }
+
     /// Whether its command leaves the job stopped.
     pub(crate) fn leaves_job_stopped(&self) -> bool {
         use Command::{Delete, SavepointResume, Stop, Suspend};

@@ -105,7 +105,8 @@ impl History {
     /// continued from. `None`: it began with this revision, and no savepoint of it is known. That of an earlier cluster
     /// of the same name is not its state.
     ///
-    /// Savepoints of a Job that has no revision count without a `number`, and for the revision that was read from that Job.
+    /// Savepoints of a Job that has no revision count without a `number`, and for the revision that was read from that Job. The
+    /// one from which an adopted job was started is only reported.
     pub(crate) fn state_of(&self, number: Option<u64>) -> Option<&str> {
         let revision = number.and_then(|number| self.revision(number));
         let is_of = |savepoint: &Savepoint| match savepoint.revision {
@@ -113,7 +114,10 @@ impl History {
             None => number.is_none() || revision.is_some_and(Revision::was_found),
         };
         let usable = |savepoint: &&Savepoint| {
-            savepoint.progress == Progress::Completed && savepoint.disposed_at.is_none() && is_of(savepoint)
+            savepoint.progress == Progress::Completed
+                && savepoint.disposed_at.is_none()
+                && !savepoint.was_found()
+                && is_of(savepoint)
         };
         if let Some(saved) = self.savepoints.iter().rev().find(usable) {
             return saved.path.as_deref();
@@ -123,7 +127,8 @@ impl History {
         let is_disposed = self
             .savepoint_at(start)
             .is_some_and(|known| known.disposed_at.is_some());
-        let continues = !revision.is_beginning() || self.last_path() == Some(start);
+        let is_last = |last: &Savepoint| last.path.as_deref() == Some(start) && !last.was_found();
+        let continues = !revision.is_beginning() || self.last_savepoint().is_some_and(is_last);
         (continues && !is_disposed).then_some(start)
     }
 
@@ -238,6 +243,14 @@ impl History {
         if let Some(job) = back.spec.pointer_mut("/spec/job").and_then(Value::as_object_mut) {
             job.insert("initialSavepointPath".to_owned(), start.into());
             self.upsert_revision(back);
+        }
+    }
+
+    /// Adds the savepoint from which a job was started, as the oldest, unless it is known.
+    pub(crate) fn record_start(&mut self, savepoint: &Savepoint) {
+        let is_known = |path: &str| self.savepoint_at(path).is_some();
+        if !savepoint.path.as_deref().is_some_and(is_known) {
+            self.savepoints.insert(0, savepoint.clone());
         }
     }
 

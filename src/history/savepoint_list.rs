@@ -17,7 +17,7 @@ pub(crate) struct SavepointRow<'a> {
     pub(crate) status: Status,
     /// `canonical` or `native`.
     pub(crate) format: String,
-    /// The command that took it.
+    /// The command that took it, or that found it.
     pub(crate) reason: &'a str,
     pub(crate) requested_at: &'a str,
     pub(crate) completed_at: Option<&'a str>,

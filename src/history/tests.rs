@@ -243,4 +243,21 @@ fn the_state_of_a_job_is_not_that_of_an_earlier_cluster() {
         Some("file:///sp/1")
     );
     assert_eq!(fresh.state_of(None), None);
+    // An adopted job was started from there, maybe long ago.
+    let found = || Savepoint {
+        reason: "adopt".into(),
+        ..of(3, None)
+    };
+    let mut adopted = history(made(2, "adopt", Some("file:///sp/3")), Vec::new());
+    for _ in 0..2 {
+        adopted.record_start(&found());
+        assert_eq!(
+            (adopted.last_path(), adopted.savepoints.len()),
+            (Some("file:///sp/3"), 1)
+        );
+        assert_eq!((adopted.state_of(Some(2)), adopted.state_of(None)), (None, None));
+    }
+    let mut saved = history(made(2, "adopt", Some("file:///sp/3")), foreign());
+    saved.record_start(&found());
+    assert_eq!(saved.last_path(), Some("file:///sp/1"));
 }

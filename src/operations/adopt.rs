@@ -1,8 +1,11 @@
 //! Takes over the objects of a cluster that other tools created.
 
+use serde_json::Value;
+
 use crate::error::{Error, Result};
 use crate::history::command::Command;
 use crate::history::plan_basis::Basis;
+use crate::history::{Progress, Savepoint};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::field_ownership::take_over;
 use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
@@ -114,6 +117,7 @@ pub(crate) async fn adopt_objects(
             command: Command::Adopt,
             number,
             revision: written.is_none().then_some(&revision),
+            start: start_of(&spec, job),
         };
         let heartbeat = lock::creating(&mut handle.store, &begun).await?;
         let taken = heartbeat.beside(taking).await;
@@ -131,6 +135,18 @@ pub(crate) async fn adopt_objects(
         ));
     }
     Ok(result(Outcome::Adopted, Some(number)))
+}
+
+/// The savepoint from which the job was started. It is the only pointer to the job's state if its history was deleted.
+fn start_of(spec: &Spec, job: &Value) -> Option<Savepoint> {
+    let path = spec.layer.from_savepoint.clone()?;
+    let metadata = |key: &str| job["metadata"][key].as_str().unwrap_or_default();
+    let id = metadata("uid").replace('-', "");
+    Some(Savepoint {
+        progress: Progress::Completed,
+        path: Some(path),
+        ..Savepoint::requested(&id, "", "", Command::Adopt.as_str(), metadata("creationTimestamp"))
+    })
 }
 
 /// Reads the cluster. Objects that only have its names are taken over, and their messages are returned too.
@@ -162,7 +178,7 @@ fn is_as_shown(shown: &ClusterHandle, now: &ClusterHandle) -> Result<()> {
 }
 
 /// Rejects an object with a controller, which would revert the changes.
-fn check_owner(object: &serde_json::Value) -> Result<()> {
+fn check_owner(object: &Value) -> Result<()> {
     let owners = object["metadata"]["ownerReferences"].as_array();
     let kind = object["kind"].as_str().unwrap_or_default();
     let owner = owners

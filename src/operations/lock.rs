@@ -11,7 +11,7 @@ use crate::history::lock;
 use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
-use crate::history::{FOUND, History, Revision, RevisionOutcome, RevisionState};
+use crate::history::{FOUND, History, Revision, RevisionOutcome, RevisionState, Savepoint};
 use crate::kubernetes::{clock, objects};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -121,6 +121,8 @@ pub(crate) struct Creation<'a> {
     pub(crate) number: u64,
     /// The revision, if the history does not have it.
     pub(crate) revision: Option<&'a Revision>,
+    /// The savepoint from which the job of adopted objects was started.
+    pub(crate) start: Option<Savepoint>,
 }
 
 /// Locks the cluster for a command that creates it. Records its revision in the same write.
@@ -142,6 +144,9 @@ pub(crate) async fn creating(store: &mut HistoryStore, creation: &Creation<'_>) 
         }
         if let Some(revision) = creation.revision {
             history.upsert_revision(revision.clone());
+        }
+        if let Some(start) = &creation.start {
+            history.record_start(start);
         }
     };
     let entry = Entry {

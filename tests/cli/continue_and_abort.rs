@@ -150,6 +150,25 @@ fn a_rollback_that_was_killed_continues_with_either_flag() {
     }
 }
 
+/// There is no other version to go back to, and the Pods that have the room may end.
+#[test]
+fn a_rollback_waits_for_room_until_its_time_limit() {
+    let sandbox = unfinished("returning", &Value::Null);
+    sandbox.edit_entry("journal", |journal| journal["rollingBack"] = tree!(true));
+    has_revision(&sandbox, 3);
+    sandbox.silence();
+    let pod = sandbox.world().pods("demo", "task-manager").remove(0);
+    let scheduled = tree!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/3 nodes are available: 3 Insufficient memory.", "lastTransitionTime": minutes_ago(5)});
+    sandbox.edit(&pod, |pod| {
+        pod["status"] = tree!({"phase": "Pending", "conditions": [scheduled]});
+    });
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--timeout", "2s"]);
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    assert!(outcome.stderr.contains("3 Insufficient memory"), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "returning", "{outcome}");
+}
+
 /// The flag counts as it is given now.
 #[test]
 fn an_upgrade_is_continued_without_a_rollback() {

@@ -34,6 +34,38 @@ fn a_repeated_adopt_records_the_end_of_the_first() {
     }
 }
 
+/// Somebody has deleted the history, and only the Job says where the state of its job was.
+#[test]
+fn a_cluster_whose_history_was_deleted_is_adopted_with_the_start_of_its_job() {
+    let sandbox = running();
+    sandbox.edit(JOB, |job| {
+        job["metadata"]["annotations"]["kubectl-flink/revision"] = tree!("4");
+        let container = &mut job["spec"]["template"]["spec"]["containers"][0];
+        let arguments = container["args"].as_array_mut().unwrap();
+        arguments.insert(1, tree!(SAVED));
+        arguments.insert(1, tree!("--fromSavepoint"));
+    });
+    sandbox.world().remove(HISTORY);
+    let outcome = sandbox.run(&["history", "demo"]);
+    let expected =
+        "its objects are of revision 4: its history was deleted, `kubectl flink adopt demo` begins a new one";
+    assert!(outcome.stderr.contains(expected), "{outcome}");
+    let outcome = sandbox.run(&["adopt", "demo"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let listed: Value = serde_json::from_str(&sandbox.run(&["savepoint", "list", "demo", "-ojson"]).stdout).unwrap();
+    let found = &listed["items"][0];
+    assert_eq!((&found["path"], &found["status"]), (&tree!(SAVED), &tree!("Completed")));
+    let status: Value = serde_json::from_str(&sandbox.run(&["status", "demo", "-ojson"]).stdout).unwrap();
+    assert_eq!(status["lastSavepoint"]["path"], SAVED, "{status}");
+    // The job may have newer state.
+    sandbox.delete_objects();
+    let outcome = sandbox.run(&["resume", "demo"]);
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    let hint = format!("--from-savepoint {SAVED} starts where its job began");
+    assert!(outcome.stderr.contains(&hint), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// The upgrade was killed when the job had been stopped: its revision never ran.
 #[test]
 fn a_resume_after_a_delete_starts_the_revision_that_ran() {

@@ -117,7 +117,7 @@ const IN_ITS_LOG: &str = "the root exception is in the JobManager's log: kubectl
 /// Flink's FatalExitExceptionHandler, 165 is 1445 of ApplicationStatus.UNKNOWN; the others are the shell's and the
 /// JVM's conventions.
 const EXITS: &[Exit] = exits! {
-    1 JobManagerStart: "Flink did not start: its command line, configuration, jar or class is wrong",
+    1 JobManagerStart: "Flink did not start",
         "check --job-class, --jar, the program's arguments and -D settings";
     2 JobManagerFailed: "Flink or the program's main() failed",
         "check --from-savepoint, the program's arguments and what its main() does";
@@ -331,6 +331,24 @@ mod tests {
 
     use super::*;
     use crate::model::diagnosis::fixtures::{JM, cluster, ended, pod_with, running, terminated};
+    use crate::model::diagnosis::root_cause;
+
+    /// The code alone does not say that something is wrong with the job.
+    #[test]
+    fn a_start_that_was_too_slow_is_no_wrong_command_line() {
+        let log = "2026-01-01 10:00:00,001 ERROR x [] - F\njava.lang.Exception: Could not create actor system\n\
+            Caused by: java.util.concurrent.TimeoutException: Futures timed out after [10000 milliseconds]\n";
+        let cause = jobmanager_exit("the JobManager", 1).with_log(&root_cause(log).unwrap());
+        assert_eq!(cause.kind, CauseKind::SlowStart);
+        assert!(
+            cause
+                .title
+                .starts_with("the JobManager ended with exit code 1 (Flink did not start): "),
+            "{}",
+            cause.title
+        );
+        assert!(cause.hints[0].contains("--jobmanager-cpu"), "{:?}", cause.hints);
+    }
 
     #[test]
     fn what_happens_now_is_in_the_log_of_the_container_that_runs() {

@@ -87,6 +87,17 @@ impl Default for Grace {
     }
 }
 
+impl Grace {
+    /// For a version that no other can replace: as long as the wait lasts, other Pods may free what its Pods need.
+    pub(crate) fn waiting_for_room() -> Self {
+        Self {
+            unschedulable: SignedDuration::MAX,
+            refused: SignedDuration::MAX,
+            ..Self::default()
+        }
+    }
+}
+
 /// A container with a relevant log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PodContainer {

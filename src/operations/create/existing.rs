@@ -289,6 +289,7 @@ pub(crate) async fn existing(
                 number: generation,
                 // An interrupted command created the objects, but did not write them to the history.
                 revision: (!known).then_some(&revision),
+                start: None,
             };
             deploy::create(cluster, store, live, &spec.name, &begun, &wanted).await?;
         }

@@ -241,6 +241,7 @@ pub(crate) async fn create(
         command,
         number: generation,
         revision: Some(&made),
+        start: None,
     };
     let objects = manifests::build(&spec, templates, cluster.namespace(), generation)?;
     deploy::create(cluster, &mut store, live, &spec.name, &begun, &objects).await?;

@@ -389,17 +389,21 @@ impl UpgradeEngine {
         let mut step = progress::step(&format!("{name}: submitted"));
         let checked = side == Version::Target && journal.kind == Kind::Change;
         let begun = Instant::now();
+        // One that another process created may have run for long.
+        let failures = if self.has_made {
+            Failures::default()
+        } else {
+            Failures::of_old_job()
+        };
         let up = wait::until_healthy(
             &self.handle.cluster,
             &name,
             version.spec.parallelism,
             self.limit,
             checked,
-            // One that another process created may have run for long.
-            if self.has_made {
-                Failures::default()
-            } else {
-                Failures::of_old_job()
+            match side {
+                Version::Target => failures,
+                Version::Previous => failures.waiting_for_room(),
             },
             &mut step,
         )

@@ -389,8 +389,10 @@ pub(crate) fn error(name: &ClusterName, journal: &Journal, fault: Option<Error>)
         _ if journal.unchanged && journal.kind == JournalKind::Resume => fault,
         _ if journal.unchanged => fault.context(format!("the {} of {name} changed nothing", journal.command)),
         _ => {
-            let kind = match journal.kind {
-                JournalKind::Resume => fault.kind,
+            let kind = match fault.kind {
+                // It may still come up.
+                Kind::TimedOut => Kind::TimedOut,
+                kind if journal.kind == JournalKind::Resume => kind,
                 _ => Kind::JobFailed,
             };
             let error = Error {
@@ -449,6 +451,11 @@ mod tests {
             "{}",
             message_of(&journal)
         );
+        // One that was only late may still come up.
+        for fault in [Error::timed_out("it does not run"), Error::job_failed("main() throws")] {
+            let kind = fault.kind;
+            assert_eq!(error(&name, &journal, Some(fault)).kind, kind);
+        }
         let mut history = History::default();
         let revision = |number| serde_json::json!({"number": number, "createdAt": "", "command": "", "spec": {}});
         history.upsert_revision(serde_json::from_value(revision(2)).unwrap());

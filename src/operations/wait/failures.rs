@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::flink::operation::CACHED;
 use crate::flink::{Flink, Reply};
-use crate::model::diagnosis::{CauseKind, root_cause, trace_summary, with_name};
+use crate::model::diagnosis::{CauseKind, Grace, root_cause, trace_summary, with_name};
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::names::ClusterName;
@@ -26,9 +26,20 @@ pub(crate) struct Failures {
     was_healthy: Cell<bool>,
     /// Whether the job may have run long before the wait: then its earlier failures do not count.
     of_old_job: bool,
+    /// How long a fault of its objects is tolerated.
+    pub(super) grace: Grace,
 }
 
 impl Failures {
+    /// Of a version that no other can replace: it waits for room.
+    #[must_use]
+    pub(crate) fn waiting_for_room(self) -> Self {
+        Self {
+            grace: Grace::waiting_for_room(),
+            ..self
+        }
+    }
+
     /// The failures of a job that ran before the wait.
     pub(crate) fn of_old_job() -> Self {
         Self {

@@ -137,7 +137,7 @@ async fn running(
         }
         let job = observed.flink_now().job();
         job.inspect(|job| failures.look(job));
-        match verdict(observed, clock::now(), &Grace::default()) {
+        match verdict(observed, clock::now(), &failures.grace) {
             Verdict::Going { stage, note } => {
                 runs = None;
                 report(&stage, note.as_ref());
