@@ -124,7 +124,12 @@ pub(crate) async fn adopt_objects(
         lock::end(&mut handle, &taken).await;
         taken?
     };
-    let mut former: Vec<String> = taken.into_iter().flatten().collect();
+    note_former_managers(name, taken.into_iter().flatten().collect(), is_dry_run);
+    Ok(result(Outcome::Adopted, Some(number)))
+}
+
+/// Says whose fields were taken over; `former` are the names of field managers.
+fn note_former_managers(name: &ClusterName, mut former: Vec<String>, is_dry_run: bool) {
     former.sort();
     former.dedup();
     if !former.is_empty() {
@@ -134,7 +139,6 @@ pub(crate) async fn adopt_objects(
             "{name}: fields of {others} {verb} taken over; applying them again takes them back"
         ));
     }
-    Ok(result(Outcome::Adopted, Some(number)))
 }
 
 /// The savepoint from which the job was started. It is the only pointer to the job's state if its history was deleted.
