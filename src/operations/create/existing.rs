@@ -23,7 +23,7 @@ use crate::operations::deploy;
 use crate::operations::first_attempt::{self, FirstAttempt};
 use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
-use crate::operations::lock::Creation;
+use crate::operations::lock::{self, Creation};
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::target_revision::{TargetRevision, refuse_suspended};
 use crate::operations::upgrade::plan::Plan;
@@ -269,11 +269,7 @@ pub(crate) async fn existing(
         }
         let missing = live.missing(&spec.name);
         if !missing.is_empty() {
-            progress::note(&format!(
-                "{}: created again, because it was missing: {}",
-                spec.name,
-                missing.join(", ")
-            ));
+            lock::note_created_again(&spec.name, &missing);
         }
         if live.job.is_none() {
             note_savepoint(store, spec);

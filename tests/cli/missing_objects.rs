@@ -1,0 +1,77 @@
+//! A Service or a Deployment of a cluster that was deleted with kubectl while its Job is there: which commands create it again,
+//! and what they say.
+
+use serde_json::Value;
+
+use crate::demo::{DEPLOYMENT, JOB, SERVICE, empty, running};
+use crate::sandbox::{Outcome, Sandbox};
+
+/// Its JobManager waits for its image, and its history has no savepoint.
+fn without_service_and_deployment() -> Sandbox {
+    let sandbox = empty();
+    let outcome = sandbox.run(&["create", "demo", "--image", "missing:2.3.0", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    remove(&sandbox, &[SERVICE, DEPLOYMENT]);
+    sandbox
+}
+
+fn remove(sandbox: &Sandbox, paths: &[&str]) {
+    let mut world = sandbox.world();
+    for path in paths {
+        world.remove(path);
+    }
+}
+
+fn uid(sandbox: &Sandbox, path: &str) -> Value {
+    sandbox.object(path)["metadata"]["uid"].clone()
+}
+
+/// That both are there again, and that the Job is the same one.
+fn is_whole(sandbox: &Sandbox, job: &Value, outcome: &Outcome) {
+    for path in [SERVICE, DEPLOYMENT] {
+        assert!(sandbox.object(path).is_object(), "{path}: {outcome}");
+    }
+    assert_eq!(uid(sandbox, JOB), *job, "{outcome}");
+    let said = "demo: created again, because it was missing: Service demo-master, Deployment demo-task-manager";
+    assert!(outcome.stderr.contains(said), "{outcome}");
+}
+
+#[test]
+fn a_resume_that_finds_only_objects_missing_creates_them_and_succeeds() {
+    for command in ["resume", "savepoint-resume"] {
+        let sandbox = without_service_and_deployment();
+        let job = uid(&sandbox, JOB);
+        let tried = sandbox.run(&[command, "demo", "--dry-run=server"]);
+        assert_eq!(tried.code, Some(0), "{tried}");
+        assert!(tried.changes().is_empty(), "{tried}");
+        assert!(tried.stderr.contains("demo: would be created again"), "{tried}");
+        let outcome = sandbox.run(&[command, "demo", "--no-wait"]);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert_eq!(outcome.stdout, "cluster/demo resumed\n", "{outcome}");
+        is_whole(&sandbox, &job, &outcome);
+        assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+    }
+}
+
+/// Nothing says where another version would start.
+#[test]
+fn a_resume_with_another_version_says_what_was_created_before_it_is_refused() {
+    let sandbox = without_service_and_deployment();
+    let job = uid(&sandbox, JOB);
+    let outcome = sandbox.run(&["savepoint-resume", "demo", "--env", "A=2", "--no-wait"]);
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    is_whole(&sandbox, &job, &outcome);
+}
+
+/// TaskManagers would be idle.
+#[test]
+fn a_job_that_has_ended_gets_no_deployment_before_a_refusal() {
+    let sandbox = running();
+    sandbox.end("Failed", "2026-01-01T00:00:00Z");
+    remove(&sandbox, &[DEPLOYMENT]);
+    for command in ["resume", "savepoint-resume"] {
+        let outcome = sandbox.run(&[command, "demo", "--no-wait"]);
+        assert_eq!(outcome.code, Some(3), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
