@@ -75,3 +75,49 @@ fn a_job_that_has_ended_gets_no_deployment_before_a_refusal() {
         assert!(outcome.changes().is_empty(), "{outcome}");
     }
 }
+
+const FILE: &str = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
+    spec: {image: 'missing:2.3.0', flinkVersion: v2_3, job: {jarURI: 'local:///opt/flink/usrlib/a.jar', parallelism: 1}}\n";
+const APPLY: &[&str] = &["apply", "-f", "demo.yaml", "--no-wait"];
+const TRY: &[&str] = &["apply", "-f", "demo.yaml", "--dry-run=server", "--exit-code"];
+
+fn applied(file: &str) -> Sandbox {
+    let sandbox = empty();
+    sandbox.file("demo.yaml", file);
+    let outcome = sandbox.run(APPLY);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    sandbox
+}
+
+#[test]
+fn apply_creates_missing_objects_and_its_dry_run_says_so() {
+    let sandbox = applied(FILE);
+    let job = uid(&sandbox, JOB);
+    remove(&sandbox, &[SERVICE, DEPLOYMENT]);
+    let tried = sandbox.run(TRY);
+    assert_eq!(tried.code, Some(1), "{tried}");
+    assert_eq!(tried.stdout, "cluster/demo created (server dry run)\n", "{tried}");
+    let said = "demo: would be created again, because it is missing: Service demo-master, Deployment demo-task-manager";
+    assert!(tried.stderr.contains(said), "{tried}");
+    assert!(!tried.stderr.contains("up to date"), "{tried}");
+    assert!(tried.changes().is_empty(), "{tried}");
+    let outcome = sandbox.run(APPLY);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo created\n", "{outcome}");
+    is_whole(&sandbox, &job, &outcome);
+    let again = sandbox.run(TRY);
+    assert_eq!(again.code, Some(0), "{again}");
+}
+
+/// Its TaskManagers are wanted by `resume` only.
+#[test]
+fn apply_leaves_a_suspended_cluster_without_its_deployment() {
+    let sandbox = applied(&FILE.replace("missing:", "flink:"));
+    let suspended = sandbox.run(&["suspend", "demo"]);
+    assert_eq!(suspended.code, Some(0), "{suspended}");
+    remove(&sandbox, &[DEPLOYMENT]);
+    let outcome = sandbox.run(APPLY);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}

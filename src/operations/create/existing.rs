@@ -85,6 +85,9 @@ pub(crate) async fn replace(
             );
         }
         if !runs && (is_same || suspended) {
+            // One that was suspended has no TaskManagers.
+            let is_repaired =
+                !handle.is_suspended() && Box::pin(lock::repair_missing_objects(&mut handle, how.changed_by)).await?;
             progress::note(&match handle.job_end() {
                 _ if !is_same => format!(
                     "{name} does not run, as job.state says; the other differences take effect with job.state: running, which starts it"
@@ -92,13 +95,20 @@ pub(crate) async fn replace(
                 Some(_) => {
                     format!("{name} is up to date, and its job has ended: `kubectl flink resume {name}` starts it")
                 }
+                None if is_repaired => {
+                    format!("the job of {name} does not run: `kubectl flink why {name}` explains why")
+                }
                 None => {
                     format!("{name} is up to date, and its job does not run: `kubectl flink why {name}` explains why")
                 }
             });
             let result = OperationResult {
                 revision: Some(number),
-                ..handle.result(Outcome::Unchanged)
+                ..handle.result(if is_repaired {
+                    Outcome::Created
+                } else {
+                    Outcome::Unchanged
+                })
             };
             *live = handle.live;
             return Ok(Created::ended(
