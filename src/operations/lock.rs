@@ -186,7 +186,7 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
         return Ok(false);
     }
     let name = handle.name.clone();
-    handle.live.refuse_foreign(&name)?;
+    handle.live.refuse_foreign()?;
     let mut missing = handle.live.missing(&name);
     let is_missing = !missing.is_empty();
     if handle.only_looks {

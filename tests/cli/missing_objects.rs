@@ -1,7 +1,7 @@
 //! A Service or a Deployment of a cluster that was deleted with kubectl while its Job is there: which commands create it again,
 //! and what they say.
 
-use serde_json::Value;
+use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, JOB, SERVICE, empty, running};
 use crate::sandbox::{Outcome, Sandbox};
@@ -120,4 +120,74 @@ fn apply_leaves_a_suspended_cluster_without_its_deployment() {
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
     assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// An object of a web server that Helm has installed under a name of the cluster.
+fn of_helm(sandbox: &Sandbox, path: &str) {
+    let (kind, spec) = if path == SERVICE {
+        ("Service", tree!({"selector": {"app": "web"}, "ports": [{"port": 80}]}))
+    } else {
+        let pod = tree!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}});
+        let selector = tree!({"matchLabels": {"app": "web"}});
+        (
+            "Deployment",
+            tree!({"replicas": 1, "selector": selector, "template": pod}),
+        )
+    };
+    let name = path.rsplit('/').next();
+    let labels = tree!({"app.kubernetes.io/managed-by": "Helm"});
+    let object =
+        tree!({"kind": kind, "metadata": {"name": name, "namespace": "default", "labels": labels}, "spec": spec});
+    sandbox.world().store(path, object);
+}
+
+const TAKEN: [(&str, &str, &str); 2] = [
+    (
+        SERVICE,
+        "Service demo-master does not belong to a Flink cluster: it is managed by Helm",
+        "delete or rename Service demo-master (`kubectl delete service demo-master`), then ",
+    ),
+    (
+        DEPLOYMENT,
+        "Deployment demo-task-manager does not belong to a Flink cluster: it is managed by Helm",
+        "delete or rename Deployment demo-task-manager (`kubectl delete deployment demo-task-manager`), then ",
+    ),
+];
+
+#[test]
+fn a_name_that_another_object_has_taken_is_said_with_the_way_on() {
+    for (path, whose, way_on) in TAKEN {
+        let sandbox = applied(FILE);
+        of_helm(&sandbox, path);
+        for command in ["why", "status"] {
+            let outcome = sandbox.run(&[command, "demo", "-o", "json"]);
+            for words in [whose, way_on] {
+                assert!(outcome.stdout.contains(words), "{words}: {outcome}");
+            }
+        }
+        for command in [&["resume", "demo"][..], &["savepoint-resume", "demo"], &APPLY[..3]] {
+            let outcome = sandbox.run(command);
+            assert_eq!(outcome.code, Some(8), "{outcome}");
+            for words in [whose, way_on] {
+                assert!(outcome.stderr.contains(words), "{words}: {outcome}");
+            }
+            for words in ["choose another name", "adopt"] {
+                assert!(!outcome.stderr.contains(words), "{words}: {outcome}");
+            }
+            assert!(outcome.changes().is_empty(), "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn objects_of_a_flink_cluster_without_labels_can_be_adopted() {
+    let sandbox = running();
+    for path in [SERVICE, JOB, DEPLOYMENT] {
+        sandbox.edit(path, |object| object["metadata"]["labels"] = tree!({"team": "shop"}));
+    }
+    let outcome = sandbox.run(&["create", "demo", "--image", "flink:2.3.0"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    for words in ["choose another name", "`kubectl flink adopt demo`"] {
+        assert!(outcome.stderr.contains(words), "{words}: {outcome}");
+    }
 }

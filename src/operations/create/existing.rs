@@ -194,7 +194,7 @@ impl FirstAttempt {
 
 async fn read(cluster: &Cluster, name: &ClusterName, change: &ChangeOptions) -> Result<ClusterHandle> {
     let mut handle = ClusterHandle::read(cluster, name).await?;
-    handle.live.refuse_foreign(name)?;
+    handle.live.refuse_foreign_of_new(name)?;
     handle.dry_run(change.dry_run);
     Ok(handle)
 }
