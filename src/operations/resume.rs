@@ -166,7 +166,7 @@ impl Opened {
     /// Whether it lacked nothing but objects: its job goes on, and `wanted` says neither another version nor a state.
     async fn goes_on(&self, wanted: &Resume<'_>) -> Result<bool> {
         let (handle, options) = (&self.handle, wanted.options);
-        let is_plain = !options.cancel && options.from_savepoint.is_none();
+        let is_plain = !options.cancel && !wanted.drain && options.from_savepoint.is_none();
         if !self.is_repaired || !is_plain || handle.is_suspended() {
             return Ok(false);
         }
