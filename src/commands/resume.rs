@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::history::command::Command;
 use crate::model::names::ClusterName;
-use crate::operations::resume::{Resumed, resume_stopped};
+use crate::operations::resume::resume_stopped;
 
 /// Start a cluster that does not run: suspended, stopped, failed or deleted
 ///
@@ -39,9 +39,6 @@ pub(crate) async fn run(context: &Context, args: PlainResumeArgs) -> Result<()> 
 async fn resume_one(context: &Context, name: &ClusterName, args: &PlainResumeArgs) -> Result<()> {
     let args = ResumeArgs::plain(name.to_string(), args.deploy.clone(), args.from_savepoint.clone());
     let wanted = args.resume(Command::Resume)?;
-    match Box::pin(resume_stopped(&context.connect()?, &wanted)).await? {
-        Resumed::Changed(report) => args.deploy.output.print(&report),
-        Resumed::Runs(mut handle) => args.deploy.wait_after(&mut handle, true).await,
-        Resumed::Started(mut handle) => args.deploy.wait_after(&mut handle, false).await,
-    }
+    let resumed = Box::pin(resume_stopped(&context.connect()?, &wanted)).await?;
+    Box::pin(args.finish(resumed)).await
 }

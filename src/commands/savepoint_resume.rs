@@ -5,10 +5,12 @@ use crate::cli::args::spec::SpecArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
 use crate::history::command::Command;
-use crate::operations::resume::{Resume, resume};
+use crate::operations::report::Outcome;
+use crate::operations::resume::{Resume, Resumed, resume};
 use crate::operations::resume_plan::ResumeOptions;
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::Surge;
+use crate::operations::wait::Failures;
 
 /// Restart a cluster from a savepoint: of the running job, or the last one
 ///
@@ -80,10 +82,20 @@ impl ResumeArgs {
             how: self.deploy.resume_options(self.savepoint_format, self.surge),
         })
     }
+
+    /// Prints what was done, and waits until the job runs where no new version was started.
+    pub(crate) async fn finish(&self, resumed: Resumed) -> Result<()> {
+        let (mut handle, outcome, failures) = match resumed {
+            Resumed::Changed(report) => return self.deploy.output.print(&report),
+            Resumed::Runs(handle, outcome) => (handle, outcome, Failures::of_old_job()),
+            Resumed::Started(handle) => (handle, Outcome::Resumed, Failures::default()),
+        };
+        self.deploy.wait_after(&mut handle, outcome, failures).await
+    }
 }
 
 pub(crate) async fn run(context: &Context, args: ResumeArgs) -> Result<()> {
     let wanted = args.resume(Command::SavepointResume)?;
-    let report = Box::pin(resume(&context.connect()?, &wanted)).await?;
-    args.deploy.output.print(&report)
+    let resumed = Box::pin(resume(&context.connect()?, &wanted)).await?;
+    Box::pin(args.finish(resumed)).await
 }

@@ -70,6 +70,14 @@ fn position_in(containers: &[Value]) -> Option<usize> {
     )
 }
 
+/// Whether a container looks like Flink's: by its arguments, its name or its image.
+pub(crate) fn is_flinks(container: &Value) -> bool {
+    let text = |key: &str| container[key].as_str().unwrap_or_default();
+    let name = text("name");
+    let word = container["args"][0].as_str().unwrap_or_default();
+    ENTRYPOINTS.contains(&word) || NAMES.contains(&name) || name.starts_with("flink") || text("image").contains("flink")
+}
+
 /// Flink's container of a Job or a Deployment.
 pub(crate) fn of(object: &Value) -> Option<&Value> {
     let containers = object["spec"]["template"]["spec"]["containers"].as_array()?;

@@ -7,8 +7,34 @@ use super::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, FIELD_MANAGER};
 
 /// Whether an object with a name of the cluster is its `component`: it has the labels of Flink's templates.
 pub(crate) fn is_part(object: &Value, name: &ClusterName, component: &str) -> bool {
-    let labels = &object["metadata"]["labels"];
+    has_labels(&object["metadata"]["labels"], name, component)
+}
+
+fn has_labels(labels: &Value, name: &ClusterName, component: &str) -> bool {
     labels[APP_LABEL] == name.as_str() && labels[COMPONENT_LABEL] == component
+}
+
+/// Whether a Service or a Deployment with a name of the cluster is for the Pods of its `component`. One that was made by hand may
+/// have no labels itself.
+pub(crate) fn serves(object: &Value, name: &ClusterName, component: &str) -> bool {
+    let spec = &object["spec"];
+    is_part(object, name, component)
+        || has_labels(&spec["selector"], name, component)
+        || is_part(&spec["template"], name, component)
+}
+
+/// That an object has a name of the cluster and is not its own: `Service redis-master does not belong to a Flink cluster: it is
+/// managed by Helm`.
+pub(crate) fn taken_name(kind: &str, object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    format!("{kind} {name} does not belong to a Flink cluster: {}", whose(object))
+}
+
+/// How the name of such an object becomes free: the start of a hint.
+pub(crate) fn free_name(kind: &str, object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let lower = kind.to_lowercase();
+    format!("delete or rename {kind} {name} (`kubectl delete {lower} {name}`)")
 }
 
 /// Whether a Pod belongs to the cluster: its controller is the cluster's Job, or a ReplicaSet of its Deployment.
@@ -76,6 +102,17 @@ mod tests {
 
     fn demo() -> ClusterName {
         ClusterName::new("demo").unwrap()
+    }
+
+    #[test]
+    fn objects_without_labels_serve_the_clusters_pods_by_their_selector_or_template() {
+        let own = json!({"app": "demo", "component": "master"});
+        for (labels, is_own) in [(own, true), (json!({"app": "web"}), false)] {
+            let service = json!({"spec": {"selector": labels}});
+            let deployment = json!({"spec": {"template": {"metadata": {"labels": labels}}}});
+            assert_eq!(serves(&service, &demo(), "master"), is_own, "{service}");
+            assert_eq!(serves(&deployment, &demo(), "master"), is_own, "{deployment}");
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub(crate) async fn clone_cluster(
 /// Conflict when the cluster is complete.
 async fn begun_before(target: &Cluster, new: &ClusterName, is_dry_run: bool) -> Result<Option<String>> {
     let mut there = ClusterHandle::read(target, new).await?;
-    there.live.refuse_foreign(new)?;
+    there.live.refuse_foreign_of_new(new)?;
     if there.live.missing(new).is_empty() {
         // An interrupted clone may have created all objects without recording its end.
         let is_clone = |left: &Journal| left.is_creation() && left.command == Command::Clone;

@@ -146,8 +146,8 @@ impl ClusterHandle {
         error.hint(if self.store.exists() { remembered } else { LIST_ALL })
     }
 
-    /// The Service and the Deployment, if an interrupted command left them missing or unchanged, and their content is
-    /// known.
+    /// The Service and the Deployment, if they are missing, or an interrupted command left them unchanged, and their content
+    /// is known. A Job that has ended needs neither.
     pub(crate) fn missing_objects(&self) -> Result<Vec<Value>> {
         let live = &self.live;
         let last = self
@@ -161,7 +161,7 @@ impl ClusterHandle {
         let is_older = |deployment: &Value| manifests::revision(deployment) < live.revision();
         let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(is_older);
         let whole = live.service.is_some() && live.deployment.is_some() && !stale;
-        if whole || !live.job.as_ref().is_some_and(known) {
+        if whole || self.job_end().is_some() || !live.job.as_ref().is_some_and(known) {
             return Ok(Vec::new());
         }
         let (templates, layer, _) = self.base(&Config::default(), None)?;

@@ -16,6 +16,7 @@ use crate::kubernetes::{clock, objects};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint;
+use crate::progress;
 
 /// Checks that the cluster is free for a command that ends its job. An unfinished operation of another such command
 /// does not block it: a repetition of either command continues the operation.
@@ -169,16 +170,38 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parall
     acquire(handle, &journal, |_| {}).await
 }
 
-/// Creates the objects that an interrupted command left missing, if their content is known: without its Service Flink
-/// cannot be reached. `command` holds the lock only during this: its further steps depend on Flink's answer. An
-/// unfinished operation stays unchanged.
+/// Reports which objects of a cluster were missing.
+pub(crate) fn note_created_again(name: &ClusterName, missing: &[String]) {
+    progress::note(&format!(
+        "{name}: created again, because it was missing: {}",
+        missing.join(", ")
+    ));
+}
+
+/// Creates the objects that are missing, as an interrupted command leaves them, if their content is known: without its Service
+/// Flink cannot be reached. `command` holds the lock only during this: its further steps depend on Flink's answer. An
+/// unfinished operation stays unchanged. Returns whether objects were missing; a dry run creates none.
 ///
 /// # Errors
-/// Conflict when another process works on the cluster, or has changed it since it was read.
-pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: Command) -> Result<()> {
-    let missing = handle.missing_objects()?;
-    if missing.is_empty() {
-        return Ok(());
+/// Conflict when another process works on the cluster, or has changed it since it was read, or an object of another owner
+/// has the name of a missing one.
+pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: Command) -> Result<bool> {
+    let wanted = handle.missing_objects()?;
+    if wanted.is_empty() {
+        return Ok(false);
+    }
+    let name = handle.name.clone();
+    handle.live.refuse_foreign()?;
+    let mut missing = handle.live.missing(&name);
+    let is_missing = !missing.is_empty();
+    if handle.only_looks {
+        if is_missing {
+            progress::note(&format!(
+                "{name}: would be created again, because it is missing: {}",
+                missing.join(", ")
+            ));
+        }
+        return Ok(is_missing);
     }
     let now = clock::now().to_string();
     let left = handle.left_behind.clone();
@@ -195,16 +218,21 @@ pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: 
     };
     let heartbeat = acquire(handle, &journal, |_| {}).await?;
     let cluster = handle.cluster.clone();
-    let missing: Vec<&Value> = missing.iter().collect();
-    let applying = objects::apply_each(&cluster, &missing, &mut handle.live);
+    let wanted: Vec<&Value> = wanted.iter().collect();
+    let applying = objects::apply_each(&cluster, &wanted, &mut handle.live);
     let applied = heartbeat.beside(Box::pin(applying)).await;
+    let left = handle.live.missing(&name);
+    missing.retain(|object| !left.contains(object));
+    if !missing.is_empty() {
+        note_created_again(&name, &missing);
+    }
     if is_left {
         handle.store.abandon().await;
         handle.left_behind = handle.store.history().open_journal().cloned();
     } else {
         end(handle, &applied).await;
     }
-    applied
+    applied.map(|()| is_missing)
 }
 
 /// Acquires the lock, and writes what `record` adds to the history.

@@ -12,7 +12,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::savepoint;
 use crate::error::{Error, Result};
@@ -23,7 +24,9 @@ use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::pods::List;
-use crate::kubernetes::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, SERVICES, Target, encode, label_query, page_query};
+use crate::kubernetes::resource::{
+    DEPLOYMENTS, EVENTS, JOBS, PODS, Resource, SERVICES, Target, encode, label_query, page_query,
+};
 use crate::model::diagnosis::{Cause, CauseKind, Observed, PodContainer, last_line};
 use crate::model::events::{PROGRESS, WARNINGS, may_be_of};
 use crate::model::flink::live::{Reach, Snapshot};
@@ -32,6 +35,7 @@ use crate::model::flink_pod::{self, Phase};
 use crate::model::job_phase::has_no_pods;
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
+use crate::model::ownership::{serves, taken_name};
 use crate::operations::cluster_handle::created_again;
 
 /// Maximum number of Pods. For a larger cluster the report is based on these Pods.
@@ -78,7 +82,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         futures::join!(
             cluster.get::<Job>(&job),
             cluster.get::<Deployment>(&deployment),
-            cluster.get::<serde::de::IgnoredAny>(&service),
+            cluster.get::<Value>(&service),
             cluster.get_with::<List<Pod>>(&pods, &pods_query),
             events_with(cluster, name, WARNINGS),
             HistoryStore::look(cluster, name),
@@ -118,10 +122,13 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         }
     };
     let mut observed = Observed::default();
-    if job.is_none() && deployment.is_none() {
-        return Err(missing(cluster, name, &history));
-    }
+    let deployment = own(&mut observed, name, DEPLOYMENTS, deployment);
+    let service = service.map(|service| own(&mut observed, name, SERVICES, service));
     observed.service_is_missing = matches!(service, Ok(None));
+    if job.is_none() && deployment.is_none() {
+        let others = observed.foreign.iter().map(|(kind, other)| taken_name(kind, other));
+        return Err(others.fold(missing(cluster, name, &history), Error::hint));
+    }
     observed.parallelism = job.as_ref().and_then(parallelism);
     if let Some(job) = job {
         observed.upsert_job(job);
@@ -161,6 +168,19 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         snapshot,
         history,
         remarks,
+    })
+}
+
+/// The Service or the Deployment that was read under the name of the cluster's, if it is that one. One of another owner is noted.
+fn own<T: Serialize>(observed: &mut Observed, name: &ClusterName, resource: Resource, object: Option<T>) -> Option<T> {
+    let component = if resource == DEPLOYMENTS { TASK_MANAGER } else { MASTER };
+    object.filter(|object| {
+        let object = serde_json::to_value(object).unwrap_or_default();
+        let is_own = serves(&object, name, component);
+        if !is_own {
+            observed.foreign.insert(resource.kind, object);
+        }
+        is_own
     })
 }
 

@@ -70,7 +70,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     if how.dry_run {
         return Ok(Report::objects("", made.all()));
     }
-    handle.live.refuse_foreign(&name)?;
+    handle.live.refuse_foreign()?;
     if !made.access.is_empty() {
         handle.live.rights = Some(objects::rbac::read(&handle.cluster, &name).await?);
     }

@@ -10,7 +10,7 @@ use crate::kubernetes::objects;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
-use crate::operations::report::Report;
+use crate::operations::report::{Outcome, Report};
 use crate::operations::resume_plan::{ResumeOptions, choose};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::savepoint::{Wait, stops_job};
@@ -42,9 +42,17 @@ async fn start_suspended(handle: &mut ClusterHandle) -> Result<()> {
     started
 }
 
-/// Reads the cluster, and the status of its job. It breaks with the report of an unfinished resume of the same version,
-/// which is done then.
-async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Report, (ClusterHandle, JobStatus)>> {
+/// A cluster that is to be started again.
+struct Opened {
+    handle: ClusterHandle,
+    job_status: JobStatus,
+    /// Whether objects of it were missing, and exist again; in a dry run they do not.
+    is_repaired: bool,
+}
+
+/// Reads the cluster, creates its missing objects, and reads the status of its job. It breaks with the report of an unfinished
+/// resume of the same version, which is done then.
+async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Report, Opened>> {
     let mut handle = ClusterHandle::load(cluster, &wanted.version.name).await?;
     handle.dry_run(wanted.how.dry_run);
     lock::check(&mut handle).await?;
@@ -52,12 +60,14 @@ async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Repo
         ControlFlow::Continue(handle) => handle,
         ControlFlow::Break(report) => return Ok(ControlFlow::Break(report)),
     };
-    if !wanted.how.dry_run {
-        lock::repair_missing_objects(&mut handle, wanted.command).await?;
-    }
+    let is_repaired = lock::repair_missing_objects(&mut handle, wanted.command).await?;
     let wait = if wanted.options.cancel { Wait::Look } else { Wait::Wait };
     let job_status = handle.job_status_with(wait).await?;
-    Ok(ControlFlow::Continue((handle, job_status)))
+    Ok(ControlFlow::Continue(Opened {
+        handle,
+        job_status,
+        is_repaired,
+    }))
 }
 
 /// Continues an unfinished resume of the same version, and returns its report. Returns the cluster if there is none.
@@ -80,18 +90,18 @@ async fn unless_left_behind(handle: ClusterHandle, wanted: &Resume<'_>) -> Resul
 ///
 /// # Errors
 /// Usage when the option is missing that says how the running job ends; those of the operation.
-pub(crate) async fn resume(cluster: &Cluster, wanted: &Resume<'_>) -> Result<Report> {
+pub(crate) async fn resume(cluster: &Cluster, wanted: &Resume<'_>) -> Result<Resumed> {
     match Box::pin(open(cluster, wanted)).await? {
-        ControlFlow::Continue((handle, job_status)) => Box::pin(start(handle, job_status, wanted)).await,
-        ControlFlow::Break(report) => Ok(report),
+        ControlFlow::Continue(opened) => Box::pin(start(opened, wanted)).await,
+        ControlFlow::Break(report) => Ok(Resumed::Changed(report)),
     }
 }
 
-/// What a resume of a cluster that does not run has done.
+/// What a resume has done.
 pub(crate) enum Resumed {
     Changed(Report),
-    /// Nothing: the cluster runs, or may run.
-    Runs(ClusterHandle),
+    /// Nothing with its job: the cluster runs, or may run. Objects that were missing were created again.
+    Runs(ClusterHandle, Outcome),
     /// The cluster was created suspended, and is started for the first time.
     Started(ClusterHandle),
 }
@@ -101,13 +111,14 @@ pub(crate) enum Resumed {
 /// # Errors
 /// Usage when it runs, or may run, and another savepoint is named; those of [`resume`].
 pub(crate) async fn resume_stopped(cluster: &Cluster, wanted: &Resume<'_>) -> Result<Resumed> {
-    let (mut handle, job_status) = match Box::pin(open(cluster, wanted)).await? {
+    let mut opened = match Box::pin(open(cluster, wanted)).await? {
         ControlFlow::Continue(opened) => opened,
         ControlFlow::Break(report) => return Ok(Resumed::Changed(report)),
     };
+    let (handle, job_status) = (&mut opened.handle, &opened.job_status);
     let name = &handle.name;
     let is_named = wanted.options.from_savepoint.is_some();
-    if let JobStatus::Unreachable(why) = &job_status
+    if let JobStatus::Unreachable(why) = job_status
         && (handle.live.job.is_none() || handle.job_end().is_some())
     {
         let error = Error::failure(format!("{name} is not suspended: {why}"));
@@ -127,22 +138,55 @@ pub(crate) async fn resume_stopped(cluster: &Cluster, wanted: &Resume<'_>) -> Re
         // Without TaskManagers it stays open. A dry run writes nothing.
         let waits = handle.replicas() == 0 && handle.left_behind.as_ref().is_some_and(Journal::yields);
         if !waits {
-            lock::close(&mut handle, None).await?;
+            lock::close(handle, None).await?;
         }
-        return Ok(Resumed::Runs(handle));
+        return Ok(opened.runs());
     }
     // One that was created suspended has no state to resume from.
     if !is_named && handle.is_suspended() && handle.never_ran().await? {
         if !wanted.how.dry_run {
-            start_suspended(&mut handle).await?;
+            start_suspended(handle).await?;
         }
-        return Ok(Resumed::Started(handle));
+        return Ok(Resumed::Started(opened.handle));
     }
-    Box::pin(start(handle, job_status, wanted)).await.map(Resumed::Changed)
+    Box::pin(start(opened, wanted)).await
 }
 
-async fn start(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>) -> Result<Report> {
-    let choice = match choose(wanted.options, &job_status, &handle) {
+impl Opened {
+    /// The result for a cluster that runs, or may run.
+    fn runs(self) -> Resumed {
+        let outcome = if self.is_repaired {
+            Outcome::Resumed
+        } else {
+            Outcome::Unchanged
+        };
+        Resumed::Runs(self.handle, outcome)
+    }
+
+    /// Whether it lacked nothing but objects: its job goes on, and `wanted` says neither another version nor a state.
+    async fn goes_on(&self, wanted: &Resume<'_>) -> Result<bool> {
+        let (handle, options) = (&self.handle, wanted.options);
+        let is_plain = !options.cancel && !wanted.drain && options.from_savepoint.is_none();
+        if !self.is_repaired || !is_plain || handle.is_suspended() {
+            return Ok(false);
+        }
+        if matches!(self.job_status, JobStatus::Stopped) && !handle.never_ran().await? {
+            return Ok(false);
+        }
+        let target = wanted.version.resolve(handle).await?;
+        let (_, current) = handle.current()?;
+        Ok(target.image.is_none() && target.is_same(&current))
+    }
+}
+
+async fn start(mut opened: Opened, wanted: &Resume<'_>) -> Result<Resumed> {
+    let choice = choose(wanted.options, &opened.job_status, &opened.handle);
+    if choice.is_err() && Box::pin(opened.goes_on(wanted)).await? {
+        lock::close(&mut opened.handle, None).await?;
+        return Ok(opened.runs());
+    }
+    let Opened { handle, job_status, .. } = opened;
+    let choice = match choice {
         Err(error) if matches!(job_status, JobStatus::Unreachable(_)) => return Err(handle.or_changed(error).await),
         choice => choice?,
     };
@@ -173,5 +217,6 @@ async fn start(handle: ClusterHandle, job_status: JobStatus, wanted: &Resume<'_>
         summary: Some(summary),
         ..Plan::of(Kind::Resume, ending, choice.path, &target, place)?
     };
-    Box::pin(execute(handle, plan, target, &wanted.how, wanted.command)).await
+    let report = Box::pin(execute(handle, plan, target, &wanted.how, wanted.command)).await?;
+    Ok(Resumed::Changed(report))
 }

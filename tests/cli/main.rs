@@ -68,6 +68,7 @@ mod list_select;
 mod list_watch;
 mod live;
 mod lock;
+mod missing_objects;
 #[path = "../modules/mod.rs"]
 mod modules;
 mod objects;

@@ -207,12 +207,12 @@ impl DeployArgs {
     }
 
     /// Prints that a cluster is unchanged, or resumed without new objects, and waits until the job runs.
-    pub(crate) async fn wait_after(&self, handle: &mut ClusterHandle, has_run: bool) -> Result<()> {
-        let (outcome, failures) = if has_run {
-            (Outcome::Unchanged, Failures::of_old_job())
-        } else {
-            (Outcome::Resumed, Failures::default())
-        };
+    pub(crate) async fn wait_after(
+        &self,
+        handle: &mut ClusterHandle,
+        outcome: Outcome,
+        failures: Failures,
+    ) -> Result<()> {
         let result = OperationResult {
             dry_run: self.is_dry_run(),
             ..handle.result(outcome)

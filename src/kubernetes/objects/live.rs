@@ -12,9 +12,12 @@ use crate::model::flink::settings::{ConfigMaps, Settings};
 use crate::model::main_container;
 use crate::model::manifests::{Manifests, replicas, revision};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
-use crate::model::ownership::{is_part, whose};
+use crate::model::ownership::{free_name, is_part, taken_name};
 use crate::model::secrets::hide;
 use crate::model::server_fields::strip_server_fields;
+
+/// The usual ports of a JobManager: of its RPC, and of its REST.
+const FLINK_PORTS: [u64; 2] = [6123, 8081];
 
 /// The three objects on the API server; `None`: it does not exist.
 #[derive(Clone, Debug, Default)]
@@ -44,18 +47,28 @@ impl Foreign {
     fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
+
+    /// Adds to an error how the name becomes free.
+    fn with_way_on(&self, error: Error) -> Error {
+        let freeing = free_name(self.resource.kind, &self.object);
+        error.hint(format!("{freeing}, then repeat the command"))
+    }
+
+    /// Whether it looks like a part of a Flink cluster.
+    fn may_be_flinks(&self) -> bool {
+        if self.resource != SERVICES {
+            return main_container::of(&self.object).is_some_and(main_container::is_flinks);
+        }
+        let ports = self.object["spec"]["ports"].as_array();
+        let mut ports = ports.into_iter().flatten().map(|port| port["port"].as_u64());
+        ports.any(|port| port.is_some_and(|port| FLINK_PORTS.contains(&port)))
+    }
 }
 
 impl fmt::Display for Foreign {
     /// For messages: `Service redis-master does not belong to a Flink cluster: it is managed by Helm`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} does not belong to a Flink cluster: {}",
-            self.resource.kind,
-            self.name(),
-            whose(&self.object)
-        )
+        f.write_str(&taken_name(self.resource.kind, &self.object))
     }
 }
 
@@ -143,7 +156,7 @@ impl LiveObjects {
             .iter()
             .find(|foreign| foreign.resource == resource && foreign.name() == name)
         {
-            Some(foreign) => Err(Error::conflict(foreign.to_string()).hint("choose another name for the cluster")),
+            Some(foreign) => Err(foreign.with_way_on(Error::conflict(foreign.to_string()))),
             None => self.identity(resource),
         }
     }
@@ -152,18 +165,45 @@ impl LiveObjects {
     ///
     /// # Errors
     /// Conflict that names their owner.
-    pub(crate) fn refuse_foreign(&self, name: &ClusterName) -> Result<()> {
+    pub(crate) fn refuse_foreign(&self) -> Result<()> {
         if self.foreign.is_empty() {
             return Ok(());
         }
+        let error = self.foreign_error();
+        Err(self
+            .foreign
+            .iter()
+            .fold(error, |error, foreign| foreign.with_way_on(error)))
+    }
+
+    fn foreign_error(&self) -> Error {
         let whose: Vec<String> = self.foreign.iter().map(ToString::to_string).collect();
-        let error = Error::conflict(whose.join("; ")).hint("choose another name for the cluster");
+        Error::conflict(whose.join("; "))
+    }
+
+    /// Like [`Self::refuse_foreign`], for a command that creates the cluster `name`, and can give it another name.
+    ///
+    /// # Errors
+    /// Conflict that names their owner.
+    pub(crate) fn refuse_foreign_of_new(&self, name: &ClusterName) -> Result<()> {
+        if self.foreign.is_empty() {
+            return Ok(());
+        }
         let is_foreign = |resource: Resource| self.foreign.iter().any(|foreign| foreign.resource == resource);
         let mut whole = self.each().into_iter().zip([SERVICES, JOBS, DEPLOYMENTS]);
-        if whole.all(|(known, resource)| known.is_some() || is_foreign(resource)) {
-            return Err(error.hint(format!(
+        let is_whole = whole.all(|(known, resource)| known.is_some() || is_foreign(resource));
+        let may_adopt = is_whole && self.foreign.iter().all(Foreign::may_be_flinks);
+        if !may_adopt && !self.is_empty() {
+            return self.refuse_foreign();
+        }
+        let mut error = self.foreign_error();
+        if self.is_empty() {
+            error = error.hint("choose another name for the cluster");
+        }
+        if may_adopt {
+            error = error.hint(format!(
                 "`kubectl flink adopt {name}` takes over these three objects, if they are a Flink cluster"
-            )));
+            ));
         }
         Err(error)
     }

@@ -131,7 +131,7 @@ pub(crate) async fn preflight(cluster: &Cluster, name: &ClusterName, manifests: 
                 // The rejection may be of a change to an object that does not belong to the cluster.
                 let code = error.cause::<Status>().map(|status| status.code);
                 if matches!(code, Some(StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST)) {
-                    read(cluster, name).await?.refuse_foreign(name)?;
+                    read(cluster, name).await?.refuse_foreign_of_new(name)?;
                 }
                 return Err(in_create(error, object));
             }

@@ -21,6 +21,7 @@ use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink::settings::Settings;
 use crate::model::main_container;
 use crate::model::manifests::surge;
+use crate::model::ownership::{free_name, taken_name};
 
 /// Time for a TaskManager to register after its container started, and after the JobManager came up.
 const REGISTRATION: SignedDuration = SignedDuration::from_secs(30);
@@ -188,13 +189,15 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     );
     found.extend(memory_limits::below_process_size(observed, snapshot));
     if objects::taskmanagers(observed).0 == 0 {
-        found.push(
+        found.push(absent(
+            observed,
+            "Deployment",
             Cause::new(
                 CauseKind::NoTaskManagers,
                 "there are no TaskManagers: the Deployment is missing or scaled to zero",
-            )
-            .hint("kubectl flink resume NAME or savepoint-resume NAME starts them again"),
-        );
+            ),
+            "kubectl flink resume NAME or savepoint-resume NAME starts them again",
+        ));
     }
     found.extend(unregistered(observed, now));
     // It may be a consequence of the exceptions, so they are checked first.
@@ -241,12 +244,25 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
 /// Checks the Service: TaskManagers and this program connect to the JobManager by its name.
 fn no_service(observed: &Observed) -> Option<Cause> {
     observed.service_is_missing.then(|| {
-        Cause::new(
-            CauseKind::NoService,
-            "the Service is missing: the JobManager cannot be reached by its name",
+        absent(
+            observed,
+            "Service",
+            Cause::new(
+                CauseKind::NoService,
+                "the Service is missing: the JobManager cannot be reached by its name",
+            ),
+            "kubectl flink savepoint-resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints",
         )
-        .hint("kubectl flink savepoint-resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints")
     })
+}
+
+/// Adds to the `cause` that an object is missing how it is created again: as soon as no object of another owner has its name.
+fn absent(observed: &Observed, kind: &str, mut cause: Cause, again: &str) -> Cause {
+    let Some(other) = observed.foreign.get(kind) else {
+        return cause.hint(again);
+    };
+    cause.title = format!("{}; {}", cause.title, taken_name(kind, other));
+    cause.hint(format!("{}, then {again}", free_name(kind, other)))
 }
 
 /// Checks for running TaskManagers that are not registered with the JobManager.

@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
 
 use super::objects::JobEnd;
 pub(crate) use crate::model::flink::Role;
@@ -36,6 +37,8 @@ pub(crate) struct Observed {
     /// The result of the last poll of Flink's REST. [`Observed::poll`] sets it.
     pub(crate) flink: FlinkView,
     pub(crate) service_is_missing: bool,
+    /// The objects of others that have the names of its Service and its Deployment, by kind.
+    pub(crate) foreign: BTreeMap<&'static str, Value>,
     /// The requested parallelism, if it is known: it determines the number of needed slots.
     pub(crate) parallelism: Option<u32>,
     events: BTreeMap<ObjectKey, VecDeque<Event>>,

@@ -23,7 +23,7 @@ use crate::operations::deploy;
 use crate::operations::first_attempt::{self, FirstAttempt};
 use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
-use crate::operations::lock::Creation;
+use crate::operations::lock::{self, Creation};
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::target_revision::{TargetRevision, refuse_suspended};
 use crate::operations::upgrade::plan::Plan;
@@ -85,6 +85,9 @@ pub(crate) async fn replace(
             );
         }
         if !runs && (is_same || suspended) {
+            // One that was suspended has no TaskManagers.
+            let is_repaired =
+                !handle.is_suspended() && Box::pin(lock::repair_missing_objects(&mut handle, how.changed_by)).await?;
             progress::note(&match handle.job_end() {
                 _ if !is_same => format!(
                     "{name} does not run, as job.state says; the other differences take effect with job.state: running, which starts it"
@@ -92,13 +95,20 @@ pub(crate) async fn replace(
                 Some(_) => {
                     format!("{name} is up to date, and its job has ended: `kubectl flink resume {name}` starts it")
                 }
+                None if is_repaired => {
+                    format!("the job of {name} does not run: `kubectl flink why {name}` explains why")
+                }
                 None => {
                     format!("{name} is up to date, and its job does not run: `kubectl flink why {name}` explains why")
                 }
             });
             let result = OperationResult {
                 revision: Some(number),
-                ..handle.result(Outcome::Unchanged)
+                ..handle.result(if is_repaired {
+                    Outcome::Created
+                } else {
+                    Outcome::Unchanged
+                })
             };
             *live = handle.live;
             return Ok(Created::ended(
@@ -184,7 +194,7 @@ impl FirstAttempt {
 
 async fn read(cluster: &Cluster, name: &ClusterName, change: &ChangeOptions) -> Result<ClusterHandle> {
     let mut handle = ClusterHandle::read(cluster, name).await?;
-    handle.live.refuse_foreign(name)?;
+    handle.live.refuse_foreign_of_new(name)?;
     handle.dry_run(change.dry_run);
     Ok(handle)
 }
@@ -269,11 +279,7 @@ pub(crate) async fn existing(
         }
         let missing = live.missing(&spec.name);
         if !missing.is_empty() {
-            progress::note(&format!(
-                "{}: created again, because it was missing: {}",
-                spec.name,
-                missing.join(", ")
-            ));
+            lock::note_created_again(&spec.name, &missing);
         }
         if live.job.is_none() {
             note_savepoint(store, spec);

@@ -205,7 +205,7 @@ pub(crate) async fn create(
             rights: live.rights.take(),
             ..objects::read(cluster, &spec.name).await?
         };
-        live.refuse_foreign(&spec.name)?;
+        live.refuse_foreign_of_new(&spec.name)?;
         let found = Found {
             live,
             left: left.as_ref(),
