@@ -185,10 +185,15 @@ pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
     revision.command == Command::Create && !ran && history.savepoints.iter().all(is_earlier)
 }
 
+/// Whether all tasks of the job run, or some have finished: it may keep state.
+pub(crate) fn has_come_up(job: &JobOverview) -> bool {
+    job.is_healthy() || job.tasks.finished > 0
+}
+
 /// Whether a job that Flink has keeps no state: not all of its tasks run, and none of its checkpoints was completed, now
 /// and when the age of Flink's statistics has passed.
 async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool> {
-    if job.is_healthy() || job.tasks.finished > 0 || handle.ended_pods() > 0 {
+    if has_come_up(job) || handle.ended_pods() > 0 {
         return Ok(false);
     }
     let Some(oldest) = savepoint::oldest_statistics(&handle.flink).await else {
@@ -205,9 +210,9 @@ async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool>
     let (Reply::Answer(jobs), checkpoints) = (jobs?, checkpoints?) else {
         return Ok(false);
     };
-    let still = jobs.main_job().is_some_and(|now| {
-        now.jid == job.jid && !now.is_healthy() && !now.state.is_terminal() && now.tasks.finished == 0
-    });
+    let still = jobs
+        .main_job()
+        .is_some_and(|now| now.jid == job.jid && !has_come_up(now) && !now.state.is_terminal());
     let none = match checkpoints {
         Reply::Answer(known) => known.counts.completed == 0 && known.latest.savepoint.is_none(),
         // "Checkpointing has not been enabled": a job without checkpoints has none.

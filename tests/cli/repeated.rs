@@ -345,15 +345,45 @@ fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
         "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "rollingBack": false});
     sandbox.put_entry("journal", &journal);
-    let overview = get(&format!("{FLINK}/jobs/overview"));
-    sandbox.server.expect(overview).times(2).answer(json(&restarting()));
-    let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
-    let none = tree!({"counts": {"completed": 0}});
-    sandbox.server.expect(checkpoints).answer(json(&none));
+    // The third one comes just before the job is canceled.
+    never_up(&sandbox, 3);
     let outcome = sandbox.run(REPLACED);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains("demo never came up and keeps no state"),
         "{outcome}"
     );
+    assert!(!outcome.stderr.contains("new TaskManager"), "{outcome}");
+    assert_eq!(sandbox.entry("revision.1")["outcome"]["state"], "failed", "{outcome}");
+}
+
+/// In as many answers its tasks do not run, and it has completed no checkpoint.
+fn never_up(sandbox: &Sandbox, answers: usize) {
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    let restarting = json(&restarting());
+    sandbox.server.expect(overview).times(answers).answer(restarting);
+    let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
+    let none = tree!({"counts": {"completed": 0}});
+    sandbox.server.expect(checkpoints).answer(json(&none));
+}
+
+/// Its tasks run when it is to be canceled, as Flink answers then.
+#[test]
+fn a_first_version_that_comes_up_before_it_is_canceled_is_kept() {
+    let file = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\nspec: {image: 'flink:2.3.1'}\n";
+    for command in [REPLACED, CORRECTED, &["apply", "-f", "demo.yaml"]] {
+        let sandbox = running();
+        sandbox.file("demo.yaml", file);
+        never_up(&sandbox, 2);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        let words = "demo has come up meanwhile, so it is not replaced: repeat the command";
+        assert!(outcome.stderr.contains(words), "{outcome}");
+        assert!(!outcome.stderr.contains("new TaskManager"), "{outcome}");
+        assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
+        let state = |number: u64| sandbox.entry(&format!("revision.{number}"))["outcome"]["state"].clone();
+        assert_eq!([state(1), state(2)], ["running", "dropped"], "{outcome}");
+        let job = sandbox.object(JOB);
+        assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "1");
+    }
 }

@@ -4,9 +4,11 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::{Reply, SavepointRequest, SavepointStatus, Then};
 use crate::history::transaction::{Ending, Journal, Kind as JournalKind, Step};
 use crate::history::{History, Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
+use crate::kubernetes::clock;
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::first_attempt::has_come_up;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::savepoint::{self, CancelOutcome, Wait, Writing};
@@ -78,6 +80,16 @@ pub(crate) async fn end_job(
         Ending::Cancel { job_id } => {
             let step = progress::step(&format!("{}: canceling the job", handle.name));
             let is_known = match handle.flink.jobs().await? {
+                Reply::Answer(jobs) if journal.replaces_creation() && jobs.main_job().is_some_and(has_come_up) => {
+                    let now = clock::now().to_string();
+                    let running = RevisionOutcome::new(RevisionState::Running, &now, None);
+                    let first = journal.old_revision.unwrap_or_default();
+                    handle.store.amend(|history| history.conclude(first, running));
+                    return Ok(StopOutcome::Failed(Error::conflict(format!(
+                        "{} has come up meanwhile, so it is not replaced: repeat the command",
+                        handle.name
+                    ))));
+                }
                 Reply::Answer(jobs) if jobs.running(job_id).is_some() => {
                     savepoint::cancel(&handle.flink, job_id).await? != CancelOutcome::Unseen
                 }
@@ -339,6 +351,14 @@ pub(crate) fn renumber(history: &mut History, was: &Journal, now_is: &Journal, n
 pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
     let why = journal.failure.clone();
     let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
+    if let Some(first) = journal.old_revision
+        && journal.replaces_creation()
+        && matches!(journal.step, Step::Waiting | Step::Done)
+        && history.revision(first).is_some_and(Revision::is_open)
+    {
+        let why = Some("it never came up, and was replaced");
+        history.conclude(first, RevisionOutcome::new(RevisionState::Failed, now, why));
+    }
     if let Some(new) = journal.new_revision {
         match journal.step {
             Step::Done if submitted => history.conclude(new, None),
