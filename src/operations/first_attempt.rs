@@ -20,6 +20,7 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::{objects, pods};
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink_pod::{self, Phase};
+use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::savepoint;
@@ -183,6 +184,11 @@ pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
     let ran = revision.state() == Some(RevisionState::Running);
     let is_earlier = |savepoint: &Savepoint| savepoint.revision.is_some_and(|number| number < revision.number);
     revision.command == Command::Create && !ran && history.savepoints.iter().all(is_earlier)
+}
+
+/// How a cluster whose creation failed is created with other flags.
+pub(crate) fn way_on(name: &ClusterName) -> String {
+    format!("`kubectl flink create {name} …` with other flags replaces it, as long as its job has never come up")
 }
 
 /// Whether all tasks of the job run, or some have finished: it may keep state.

@@ -16,6 +16,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::create::{CreateOptions, Created, Then};
 use crate::operations::deploy::{record_outcome, wait_until_running};
+use crate::operations::first_attempt::way_on;
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::{ChangeOptions, Strategy, Surge};
@@ -256,8 +257,7 @@ pub(crate) fn with_way_on(error: Error, name: &ClusterName, outcome: Outcome) ->
     if !matches!(error.kind, Kind::JobFailed | Kind::TimedOut) {
         return error;
     }
-    let replaces =
-        format!("`kubectl flink create {name} …` with other flags replaces it, as long as its job has never come up");
+    let replaces = way_on(name);
     let removes = format!("`kubectl flink delete {name}` removes it");
     match outcome {
         Outcome::Created => error.hint(format!("{replaces}; {removes}")),
