@@ -235,7 +235,10 @@ fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
 }
 
 fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Timestamp) -> ClusterPart {
-    let parts = parts(observed);
+    let mut parts = parts(observed);
+    if snapshot.is_initializing() {
+        parts.mark_not_ready();
+    }
     let stops = history
         .open_journal()
         .is_some_and(|journal| journal.awaited_savepoint().is_some());

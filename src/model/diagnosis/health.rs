@@ -453,6 +453,12 @@ fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Op
     )
 }
 
+/// Whether a JobManager runs for so long that its REST should answer.
+pub(crate) fn is_silent(observed: &Observed, now: Timestamp) -> bool {
+    let mut pods = observed.pods_of(Role::JobManager);
+    pods.any(|pod| pods::runs_for(pod, now, SILENCE))
+}
+
 fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
     let text = match &snapshot.reach {
         Reach::Answered => return None,
@@ -468,8 +474,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
             return Some(Cause::new(CauseKind::RestClosed, closed.why().unwrap_or_default()).hint(hint));
         }
         Reach::Away => {
-            let mut pods = observed.pods_of(Role::JobManager);
-            if !pods.any(|pod| pods::runs_for(pod, now, SILENCE)) {
+            if !is_silent(observed, now) {
                 let text = format!("the cluster is starting: {}", stage(observed));
                 return Some(Cause::new(CauseKind::Starting, text));
             }

@@ -102,6 +102,11 @@ impl Snapshot {
         self.others.iter().map(part).collect()
     }
 
+    /// Whether the job is known, and its JobMaster is not up yet.
+    pub(crate) fn is_initializing(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.state == JobState::Initializing)
+    }
+
     /// The view for [`crate::model::diagnosis::Observed::poll`].
     pub(crate) fn view(&self) -> FlinkView {
         if self.reach == Reach::Answered {
