@@ -158,6 +158,16 @@ fn failures_before_a_repeated_create_do_not_count() {
     assert!(outcome.stdout.starts_with("cluster/demo unchanged"), "{outcome}");
 }
 
+/// What did nothing but wait says so after the wait.
+#[test]
+fn a_resume_that_waits_in_vain_does_not_say_that_nothing_changed() {
+    let sandbox = running();
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    sandbox.server.expect(overview).often().answer(json(&restarting()));
+    let outcome = sandbox.run(&["resume", "demo", "--timeout", "1s"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(5), ""), "{outcome}");
+}
+
 /// The creation failed, and its replacement stopped halfway, as `refused` was.
 fn replacing(refused: Call, flags: &[&str]) -> Sandbox {
     let sandbox = empty();

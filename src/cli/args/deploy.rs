@@ -193,13 +193,14 @@ impl DeployArgs {
         self.around(*result.clone(), waiting).await
     }
 
-    /// Prints a result: for people before the wait, and for programs after it, with the job that runs then.
+    /// Prints a result: for people before the wait, if anything was done, and else after it, as for programs, with the job
+    /// that runs then.
     async fn around(
         &self,
         mut result: OperationResult,
         waiting: impl Future<Output = Result<Option<String>>>,
     ) -> Result<()> {
-        if !self.output.is_given() {
+        if !self.output.is_given() && result.outcome != Outcome::Unchanged {
             self.output.done(&result)?;
             return Box::pin(waiting).await.map(drop);
         }
