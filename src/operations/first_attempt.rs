@@ -15,10 +15,10 @@ use crate::flink::Reply;
 use crate::history::command::Command;
 use crate::history::lock::unfinished;
 use crate::history::transaction::{Ending, Journal, Step};
-use crate::history::{History, RevisionState, Savepoint};
+use crate::history::{History, RevisionOutcome, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::{objects, pods};
-use crate::model::flink::overview::{JobOverview, JobState};
+use crate::kubernetes::{clock, objects, pods};
+use crate::model::flink::overview::{JobOverview, JobState, JobsOverview};
 use crate::model::flink_pod::{self, Phase};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -116,6 +116,34 @@ pub(crate) async fn check_continued(handle: &mut ClusterHandle, left: &Journal) 
     } else {
         Err(refused(handle, left))
     }
+}
+
+/// Checks what Flink answers just before the job of a first version is canceled that kept no state when `journal` was
+/// planned. `is_seen`: this process saw the job then, and no other one can have canceled it.
+///
+/// # Errors
+/// Conflict when it has come up since, or may have.
+pub(crate) fn check_canceled(
+    handle: &mut ClusterHandle,
+    journal: &Journal,
+    jobs: &Reply<JobsOverview>,
+    is_seen: bool,
+) -> Result<()> {
+    let may_have = match jobs {
+        _ if !journal.replaces_creation() => return Ok(()),
+        Reply::Answer(jobs) if jobs.main_job().is_some_and(has_come_up) => {
+            let running = RevisionOutcome::new(RevisionState::Running, &clock::now().to_string(), None);
+            let first = journal.old_revision.unwrap_or_default();
+            handle.store.amend(|history| history.conclude(first, running));
+            "has come up meanwhile"
+        }
+        Reply::Refused(..) | Reply::Away if is_seen => "does not answer, and may have come up meanwhile",
+        Reply::Answer(_) | Reply::Refused(..) | Reply::Away => return Ok(()),
+    };
+    Err(Error::conflict(format!(
+        "{} {may_have}, so it is not replaced: repeat the command",
+        handle.name
+    )))
 }
 
 /// The error for an unfinished replacement `left` that may neither continue nor be replaced.

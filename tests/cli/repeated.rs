@@ -377,10 +377,27 @@ fn never_up(sandbox: &Sandbox, answers: usize) {
     sandbox.server.expect(checkpoints).answer(json(&none));
 }
 
+/// Its JobManager restarts, or is busy, when it is to be canceled.
+#[test]
+fn a_first_version_that_gives_no_answer_before_it_is_canceled_is_kept() {
+    let sandbox = running();
+    never_up(&sandbox, 2);
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(overview).answer(away);
+    let outcome = sandbox.run(REPLACED);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let words = "demo does not answer, and may have come up meanwhile, so it is not replaced";
+    assert!(outcome.stderr.contains(words), "{outcome}");
+    assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
+    assert_eq!(sandbox.entry("revision.2")["outcome"]["state"], "dropped", "{outcome}");
+}
+
 /// Its tasks run when it is to be canceled, as Flink answers then.
 #[test]
 fn a_first_version_that_comes_up_before_it_is_canceled_is_kept() {
-    let file = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\nspec: {image: 'flink:2.3.1'}\n";
+    let file = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
+        spec: {image: 'flink:2.3.1', flinkVersion: v2_3, job: {jarURI: 'local:///opt/flink/usrlib/a.jar', parallelism: 1}}\n";
     for command in [REPLACED, CORRECTED, &["apply", "-f", "demo.yaml"]] {
         let sandbox = running();
         sandbox.file("demo.yaml", file);

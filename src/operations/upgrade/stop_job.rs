@@ -4,11 +4,10 @@ use crate::error::{Error, Kind, Result};
 use crate::flink::{Reply, SavepointRequest, SavepointStatus, Then};
 use crate::history::transaction::{Ending, Journal, Kind as JournalKind, Step};
 use crate::history::{History, Progress, Revision, RevisionOutcome, RevisionState, Savepoint};
-use crate::kubernetes::clock;
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::first_attempt::has_come_up;
+use crate::operations::first_attempt;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::savepoint::{self, CancelOutcome, Wait, Writing};
@@ -79,17 +78,11 @@ pub(crate) async fn end_job(
         }
         Ending::Cancel { job_id } => {
             let step = progress::step(&format!("{}: canceling the job", handle.name));
-            let is_known = match handle.flink.jobs().await? {
-                Reply::Answer(jobs) if journal.replaces_creation() && jobs.main_job().is_some_and(has_come_up) => {
-                    let now = clock::now().to_string();
-                    let running = RevisionOutcome::new(RevisionState::Running, &now, None);
-                    let first = journal.old_revision.unwrap_or_default();
-                    handle.store.amend(|history| history.conclude(first, running));
-                    return Ok(StopOutcome::Failed(Error::conflict(format!(
-                        "{} has come up meanwhile, so it is not replaced: repeat the command",
-                        handle.name
-                    ))));
-                }
+            let jobs = handle.flink.jobs().await?;
+            if let Err(error) = first_attempt::check_canceled(handle, journal, &jobs, job.is_some()) {
+                return Ok(StopOutcome::Failed(error));
+            }
+            let is_known = match jobs {
                 Reply::Answer(jobs) if jobs.running(job_id).is_some() => {
                     savepoint::cancel(&handle.flink, job_id).await? != CancelOutcome::Unseen
                 }
