@@ -45,7 +45,7 @@ use crate::progress;
 struct Root {
     #[command(flatten)]
     connection: ConnectionArgs,
-    /// Increase verbosity (-v: requests, -vv: everything)
+    /// Increase verbosity (-v or -v=6: requests, -vv or -v=8: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Plain output: no color, spinners or redraws

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::flink::operation;
 use crate::model::bytes;
 use crate::operations::report::{OperationResult, Outcome};
+use crate::operations::wait::whole_seconds;
 use crate::output::terminal;
 use crate::progress;
 
@@ -87,7 +88,7 @@ pub(crate) async fn run(context: &Context, args: CheckpointArgs) -> Result<()> {
         taking.await?
     } else {
         tokio::time::timeout(args.timeout, taking).await.map_err(|_| {
-            let seconds = args.timeout.as_secs();
+            let seconds = whole_seconds(Some(args.timeout));
             Error::timed_out(format!("the checkpoint of {name} is not written after {seconds} s"))
                 .hint("Flink keeps writing it")
         })??

@@ -75,7 +75,7 @@ pub(crate) async fn snapshots<'a>(
 
 fn late() -> Snapshot {
     Snapshot {
-        reach: Reach::Closed(format!("no answer within {} s", LIMIT.as_secs())),
+        reach: Reach::Late(LIMIT.as_secs()),
         ..Snapshot::default()
     }
 }

@@ -52,7 +52,7 @@ impl Flink {
         };
         let first = tokio::time::timeout(LIMIT, futures::future::join(overview, self.jobs()));
         let Ok((overview, jobs)) = first.await else {
-            snapshot.reach = Reach::Closed(format!("no answer within {} s", LIMIT.as_secs()));
+            snapshot.reach = Reach::Late(LIMIT.as_secs());
             return snapshot;
         };
         match jobs {

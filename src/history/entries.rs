@@ -99,6 +99,11 @@ impl Revision {
         self.outcome.as_ref().map(|outcome| outcome.state)
     }
 
+    /// Whether its outcome is not known yet.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state(), None | Some(RevisionState::Pending))
+    }
+
     /// Whether a cluster may be restored as this revision: it was not given up for another one.
     pub(crate) fn is_wanted(&self) -> bool {
         !matches!(self.state(), Some(RevisionState::RolledBack | RevisionState::Dropped))

@@ -256,8 +256,16 @@ impl History {
 
     /// Adds `savepoint`, or replaces the one with the same trigger ID. If the operation in progress waits for this
     /// savepoint, its step is updated too. A completed savepoint stays completed: another process may find no
-    /// JobManager any more that knows it.
+    /// JobManager any more that knows it. Its revision has run, if no command has seen that.
     pub(crate) fn record(&mut self, savepoint: Savepoint) {
+        if savepoint.progress == Progress::Completed
+            && savepoint.failure.is_none()
+            && let Some(number) = savepoint.revision
+            && self.revision(number).is_some_and(Revision::is_open)
+        {
+            let at = savepoint.completed_at.as_ref().unwrap_or(&savepoint.requested_at);
+            self.conclude(number, RevisionOutcome::new(RevisionState::Running, at, None));
+        }
         if let Some(journal) = &self.journal
             && savepoint.progress == Progress::Completed
             && savepoint.failure.is_none()

@@ -63,6 +63,26 @@ fn a_savepoint_that_is_completed_stays_so() {
     assert_eq!(history.savepoints, [savepoint(1, Progress::Completed)]);
 }
 
+/// No command waited for it.
+#[test]
+fn a_revision_whose_job_has_written_a_savepoint_ran() {
+    let mut history = History::default();
+    for number in [1, 2] {
+        history.upsert_revision(revision(number, 1));
+    }
+    let state = |history: &History| history.revision(1).and_then(Revision::state);
+    history.record(savepoint(1, Progress::Requested));
+    assert_eq!(state(&history), None);
+    history.record(savepoint(1, Progress::Completed));
+    assert_eq!(state(&history), Some(RevisionState::Running));
+    assert_eq!(history.revision(2).and_then(Revision::state), None);
+    // It ran, and did not come up as a command expected.
+    let failed = RevisionOutcome::new(RevisionState::Failed, "2026-01-01T00:00:00Z", None);
+    history.conclude(1, failed);
+    history.record(savepoint(2, Progress::Completed));
+    assert_eq!(state(&history), Some(RevisionState::Failed));
+}
+
 /// Another command took one after the stop had recorded its own, and before Flink was asked for that.
 #[test]
 fn the_savepoint_that_ended_a_job_is_its_newest() {

@@ -15,11 +15,12 @@ use crate::flink::Reply;
 use crate::history::command::Command;
 use crate::history::lock::unfinished;
 use crate::history::transaction::{Ending, Journal, Step};
-use crate::history::{History, RevisionState, Savepoint};
+use crate::history::{History, RevisionOutcome, RevisionState, Savepoint};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::{objects, pods};
-use crate::model::flink::overview::{JobOverview, JobState};
+use crate::kubernetes::{clock, objects, pods};
+use crate::model::flink::overview::{JobOverview, JobState, JobsOverview};
 use crate::model::flink_pod::{self, Phase};
+use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::savepoint;
@@ -117,6 +118,34 @@ pub(crate) async fn check_continued(handle: &mut ClusterHandle, left: &Journal) 
     }
 }
 
+/// Checks what Flink answers just before the job of a first version is canceled that kept no state when `journal` was
+/// planned. `is_seen`: this process saw the job then, and no other one can have canceled it.
+///
+/// # Errors
+/// Conflict when it has come up since, or may have.
+pub(crate) fn check_canceled(
+    handle: &mut ClusterHandle,
+    journal: &Journal,
+    jobs: &Reply<JobsOverview>,
+    is_seen: bool,
+) -> Result<()> {
+    let may_have = match jobs {
+        _ if !journal.replaces_creation() => return Ok(()),
+        Reply::Answer(jobs) if jobs.main_job().is_some_and(has_come_up) => {
+            let running = RevisionOutcome::new(RevisionState::Running, &clock::now().to_string(), None);
+            let first = journal.old_revision.unwrap_or_default();
+            handle.store.amend(|history| history.conclude(first, running));
+            "has come up meanwhile"
+        }
+        Reply::Refused(..) | Reply::Away if is_seen => "does not answer, and may have come up meanwhile",
+        Reply::Answer(_) | Reply::Refused(..) | Reply::Away => return Ok(()),
+    };
+    Err(Error::conflict(format!(
+        "{} {may_have}, so it is not replaced: repeat the command",
+        handle.name
+    )))
+}
+
 /// The error for an unfinished replacement `left` that may neither continue nor be replaced.
 pub(crate) fn refused(handle: &ClusterHandle, left: &Journal) -> Error {
     let name = &handle.name;
@@ -185,10 +214,20 @@ pub(crate) fn may_be(history: &History, live: Option<u64>) -> bool {
     revision.command == Command::Create && !ran && history.savepoints.iter().all(is_earlier)
 }
 
+/// How a cluster whose creation failed is created with other flags.
+pub(crate) fn way_on(name: &ClusterName) -> String {
+    format!("`kubectl flink create {name} …` with other flags replaces it, as long as its job has never come up")
+}
+
+/// Whether all tasks of the job run, or some have finished: it may keep state.
+pub(crate) fn has_come_up(job: &JobOverview) -> bool {
+    job.is_healthy() || job.tasks.finished > 0
+}
+
 /// Whether a job that Flink has keeps no state: not all of its tasks run, and none of its checkpoints was completed, now
 /// and when the age of Flink's statistics has passed.
 async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool> {
-    if job.is_healthy() || job.tasks.finished > 0 || handle.ended_pods() > 0 {
+    if has_come_up(job) || handle.ended_pods() > 0 {
         return Ok(false);
     }
     let Some(oldest) = savepoint::oldest_statistics(&handle.flink).await else {
@@ -205,9 +244,9 @@ async fn has_no_state(handle: &ClusterHandle, job: &JobOverview) -> Result<bool>
     let (Reply::Answer(jobs), checkpoints) = (jobs?, checkpoints?) else {
         return Ok(false);
     };
-    let still = jobs.main_job().is_some_and(|now| {
-        now.jid == job.jid && !now.is_healthy() && !now.state.is_terminal() && now.tasks.finished == 0
-    });
+    let still = jobs
+        .main_job()
+        .is_some_and(|now| now.jid == job.jid && !has_come_up(now) && !now.state.is_terminal());
     let none = match checkpoints {
         Reply::Answer(known) => known.counts.completed == 0 && known.latest.savepoint.is_none(),
         // "Checkpointing has not been enabled": a job without checkpoints has none.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::error::{Error, Result};
+use crate::operations::wait::whole_seconds;
 
 /// Longest wait of an interruption: a server that hangs must not keep the program from ending.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -61,10 +62,11 @@ pub(crate) async fn within<T>(limit: Option<Duration>, what: &str, work: impl Fu
         () = allowed() => {}
         outcome = &mut work => return outcome,
     }
-    Err(
-        Error::timed_out(format!("timed out after {} s waiting for {what}", limit.as_secs()))
-            .hint("what was started continues in the cluster: repeat the command to wait for it"),
-    )
+    Err(Error::timed_out(format!(
+        "timed out after {} s waiting for {what}",
+        whole_seconds(Some(limit))
+    ))
+    .hint("what was started continues in the cluster: repeat the command to wait for it"))
 }
 
 /// Runs a program that owns the terminal, such as an editor: Ctrl-C is meant for that program, although it arrives here

@@ -3,10 +3,11 @@
 
 use serde::Serialize;
 
-use crate::history::History;
 use crate::history::transaction::Step;
+use crate::history::{History, RevisionState};
 use crate::model::diagnosis::{Cause, Severity, with_name};
 use crate::model::names::ClusterName;
+use crate::operations::first_attempt;
 
 /// Commands that change nothing, of `kubectl` and of this plugin.
 const READ_ONLY: &str = "auth config describe diff doctor events exceptions explain export get history image \
@@ -58,14 +59,26 @@ impl OperationPart {
 /// refused, or would take its objects away.
 pub(crate) fn problems(causes: &[Cause], name: &ClusterName, history: &History) -> Vec<Problem> {
     let is_open = history.open_journal().is_some();
+    let newest = history.revisions.iter().max_by_key(|revision| revision.number);
+    let failed = newest.filter(|revision| revision.state() == Some(RevisionState::Failed));
+    let never_ran = failed.is_some_and(|revision| first_attempt::may_be(history, Some(revision.number)));
     let problem = |cause: &Cause| {
+        // What never ran has no savepoint.
+        let resumes = |hint: &str| never_ran && hint.starts_with("kubectl flink resume ");
         let hints = cause.hints.iter().filter(|hint| !is_open || is_read_only(hint));
+        let hints = hints.map(|hint| {
+            if resumes(hint) {
+                first_attempt::way_on(name)
+            } else {
+                with_name(hint, name)
+            }
+        });
         Problem {
             cause: cause.kind.id(),
             severity: cause.severity(),
             message: cause.title.clone(),
             evidence: cause.evidence.clone(),
-            hints: hints.map(|hint| with_name(hint, name)).collect(),
+            hints: hints.collect(),
         }
     };
     causes.iter().map(problem).collect()
@@ -118,6 +131,25 @@ mod tests {
             let cause = Cause::new(CauseKind::Restarting, "the job restarts").hint(hint);
             assert_eq!(problems(&[cause], &name, &History::default())[0].hints, [shown]);
         }
+    }
+
+    /// The create that made it failed: nothing of it can be resumed.
+    #[test]
+    fn a_creation_that_failed_is_repeated_and_not_resumed() {
+        let hint = "kubectl flink resume NAME starts a job that was stopped again, from its savepoint";
+        let cause = Cause::new(CauseKind::IdleTaskManagers, "1 TaskManager is idle").hint(hint);
+        let name = ClusterName::new("demo").unwrap();
+        let shown = |state: &str| {
+            let revision = serde_json::json!({"number": 1, "createdAt": "", "command": "create", "spec": {},
+                "outcome": {"state": state, "at": "", "failure": null}});
+            let mut history = History::default();
+            history.upsert_revision(serde_json::from_value(revision).unwrap());
+            problems(std::slice::from_ref(&cause), &name, &history)[0]
+                .hints
+                .concat()
+        };
+        assert!(shown("failed").contains("`kubectl flink create demo …` with other flags"));
+        assert!(shown("running").contains("kubectl flink resume demo"));
     }
 
     #[test]

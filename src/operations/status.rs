@@ -8,7 +8,7 @@ use crate::history::{History, RevisionState};
 use crate::model::age::time;
 use crate::model::diagnosis::{Observed, Role, problems};
 use crate::model::flink::FlinkVersion;
-use crate::model::flink::live::{OtherJob, Reach, Snapshot};
+use crate::model::flink::live::{OtherJob, Snapshot};
 use crate::model::flink::overview::JobState;
 use crate::model::flink::settings::Settings;
 use crate::model::flink_pod;
@@ -185,9 +185,9 @@ impl ClusterStatus {
             mut remarks,
         } = seen;
         let (observed, snapshot, history) = (&observed, &snapshot, &history);
-        if let Reach::Closed(why) = &snapshot.reach {
-            remarks.push(format!("Flink's REST cannot be reached: {why}"));
-        }
+        let problems = problem::problems(&problems(observed, snapshot, now), name, history);
+        let closed = snapshot.reach.why();
+        remarks.extend(closed.filter(|why| problems.iter().all(|problem| problem.message != *why)));
         let cluster = cluster(observed, snapshot, history, now);
         let outcome = outcome(history, cluster.revision);
         Self {
@@ -219,7 +219,7 @@ impl ClusterStatus {
             }),
             operation: OperationPart::of(name, history),
             outcome,
-            problems: problem::problems(&problems(observed, snapshot, now), name, history),
+            problems,
             remarks,
         }
     }
@@ -235,7 +235,10 @@ fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
 }
 
 fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Timestamp) -> ClusterPart {
-    let parts = parts(observed);
+    let mut parts = parts(observed);
+    if snapshot.is_initializing() {
+        parts.mark_not_ready();
+    }
     let stops = history
         .open_journal()
         .is_some_and(|journal| journal.awaited_savepoint().is_some());

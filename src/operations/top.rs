@@ -12,7 +12,7 @@ use crate::flink::metrics::Depth;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
 use crate::kubernetes::tables::{ListSelection, list};
-use crate::model::flink::live::Snapshot;
+use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::listing::{Inventory, Key};
 use crate::model::names::ClusterName;
 
@@ -41,8 +41,16 @@ fn selection(namespace: Option<&str>, name: Option<&str>) -> ListSelection {
 /// Reads all clusters of the namespace, or of all namespaces.
 async fn all(cluster: &Cluster, everywhere: bool) -> Result<LiveView> {
     let wanted = selection((!everywhere).then(|| cluster.namespace()), None);
-    let (inventory, _) = list(cluster, &wanted).await?;
+    let (mut inventory, _) = list(cluster, &wanted).await?;
     let snapshots = snapshots(cluster, &inventory).await;
+    for (key, snapshot) in &snapshots {
+        // The readiness of Pods, which `list` reads, is not read here.
+        if (snapshot.reach == Reach::Away || snapshot.is_initializing())
+            && let Some(parts) = inventory.get_mut(key)
+        {
+            parts.mark_not_ready();
+        }
+    }
     Ok(LiveView::All(inventory, snapshots))
 }
 

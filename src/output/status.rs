@@ -44,7 +44,7 @@ pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) 
         .operation
         .as_ref()
         .map_or_else(String::new, |operation| operation_lines(operation, look.width, now));
-    verdict(&mut out, status, now);
+    verdict(&mut out, status, look.width, now);
     problems(&mut out, &status.problems, status.operation.is_some(), look.width);
     outcome_line(&mut out, status, look.width, now);
     for remark in &status.remarks {
@@ -95,7 +95,7 @@ fn since(then: Option<Timestamp>, now: Timestamp) -> String {
 }
 
 /// The first line: the state, of what, since when.
-fn verdict(out: &mut String, status: &ClusterStatus, now: Timestamp) {
+fn verdict(out: &mut String, status: &ClusterStatus, width: Option<usize>, now: Timestamp) {
     let cluster = &status.cluster;
     let phase = cluster.phase.to_string();
     let style = state_style(&phase);
@@ -108,7 +108,7 @@ fn verdict(out: &mut String, status: &ClusterStatus, now: Timestamp) {
         clean(&status.namespace),
         since(cluster.created_at, now)
     );
-    line(out, "Cluster", &text);
+    line(out, "Cluster", &beside_label(&text, width));
 }
 
 /// The image, whose end is shown where there is no room for all, and Flink's version.

@@ -269,3 +269,51 @@ fn the_first_status_of_a_job_has_rates() {
     }
     assert_eq!(status["job"]["restarts"], 0, "{outcome}");
 }
+
+/// Flink's answer says that they do not run yet, though all Pods are ready.
+#[test]
+fn a_cluster_whose_job_initializes_is_starting() {
+    let overview = || get(&format!("{}/jobs/overview", demo::FLINK));
+    let initializing = json!({"jobs": [{"jid": demo::ID, "name": "job", "state": "INITIALIZING", "start-time": 1,
+        "end-time": -1, "tasks": {"total": 0, "running": 0}}]});
+    for (command, words) in [
+        (
+            &["status", "demo"][..],
+            ["in default: Running,", "in default: Starting,"],
+        ),
+        (
+            &["top", "--once"],
+            ["demo Running RUNNING", "demo Starting INITIALIZING"],
+        ),
+    ] {
+        let sandbox = demo::running();
+        let shows = |words: &str| {
+            let outcome = sandbox.run(command);
+            let shown: Vec<&str> = outcome.stdout.split_whitespace().collect();
+            assert!(shown.join(" ").contains(words), "{words}: {outcome}");
+        };
+        shows(words[0]);
+        sandbox.server.expect(overview()).answer(answer(&initializing));
+        shows(words[1]);
+    }
+    let sandbox = demo::running();
+    sandbox.silence();
+    let outcome = sandbox.run(&["top", "--once"]);
+    assert!(outcome.stdout.contains("Starting"), "{outcome}");
+    assert!(outcome.stdout.contains("no answer"), "{outcome}");
+}
+
+/// It has run for long, and is only slow.
+#[test]
+fn a_jobmanager_without_an_answer_is_not_starting() {
+    let sandbox = demo::running();
+    sandbox.silence();
+    let pod = sandbox.world().pods("demo", "master").remove(0);
+    sandbox.edit(&pod, |pod| {
+        pod["status"]["containerStatuses"][0]["state"] = json!({"running": {"startedAt": minutes_ago(5)}});
+    });
+    let outcome = sandbox.run(&["wait", "demo", "--for=stopped", "--timeout=1s"]);
+    assert_eq!(outcome.code, Some(5), "{outcome}");
+    let words = "current state: Flink did not answer";
+    assert!(outcome.stderr.contains(words), "{outcome}");
+}

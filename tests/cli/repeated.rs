@@ -158,6 +158,16 @@ fn failures_before_a_repeated_create_do_not_count() {
     assert!(outcome.stdout.starts_with("cluster/demo unchanged"), "{outcome}");
 }
 
+/// What did nothing but wait says so after the wait.
+#[test]
+fn a_resume_that_waits_in_vain_does_not_say_that_nothing_changed() {
+    let sandbox = running();
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    sandbox.server.expect(overview).often().answer(json(&restarting()));
+    let outcome = sandbox.run(&["resume", "demo", "--timeout", "1s"]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(5), ""), "{outcome}");
+}
+
 /// The creation failed, and its replacement stopped halfway, as `refused` was.
 fn replacing(refused: Call, flags: &[&str]) -> Sandbox {
     let sandbox = empty();
@@ -345,15 +355,62 @@ fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {
     let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
         "step": "waiting", "ending": {"by": "nothing"}, "newRevision": 1, "rollsBack": false, "rollingBack": false});
     sandbox.put_entry("journal", &journal);
-    let overview = get(&format!("{FLINK}/jobs/overview"));
-    sandbox.server.expect(overview).times(2).answer(json(&restarting()));
-    let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
-    let none = tree!({"counts": {"completed": 0}});
-    sandbox.server.expect(checkpoints).answer(json(&none));
+    // The third one comes just before the job is canceled.
+    never_up(&sandbox, 3);
     let outcome = sandbox.run(REPLACED);
     assert_eq!(outcome.code, Some(0), "{outcome}");
     assert!(
         outcome.stderr.contains("demo never came up and keeps no state"),
         "{outcome}"
     );
+    assert!(!outcome.stderr.contains("new TaskManager"), "{outcome}");
+    assert_eq!(sandbox.entry("revision.1")["outcome"]["state"], "failed", "{outcome}");
+}
+
+/// In as many answers its tasks do not run, and it has completed no checkpoint.
+fn never_up(sandbox: &Sandbox, answers: usize) {
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    let restarting = json(&restarting());
+    sandbox.server.expect(overview).times(answers).answer(restarting);
+    let checkpoints = get(&format!("{FLINK}/jobs/{ID}/checkpoints"));
+    let none = tree!({"counts": {"completed": 0}});
+    sandbox.server.expect(checkpoints).answer(json(&none));
+}
+
+/// Its JobManager restarts, or is busy, when it is to be canceled.
+#[test]
+fn a_first_version_that_gives_no_answer_before_it_is_canceled_is_kept() {
+    let sandbox = running();
+    never_up(&sandbox, 2);
+    let overview = get(&format!("{FLINK}/jobs/overview"));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(overview).answer(away);
+    let outcome = sandbox.run(REPLACED);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let words = "demo does not answer, and may have come up meanwhile, so it is not replaced";
+    assert!(outcome.stderr.contains(words), "{outcome}");
+    assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
+    assert_eq!(sandbox.entry("revision.2")["outcome"]["state"], "dropped", "{outcome}");
+}
+
+/// Its tasks run when it is to be canceled, as Flink answers then.
+#[test]
+fn a_first_version_that_comes_up_before_it_is_canceled_is_kept() {
+    let file = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
+        spec: {image: 'flink:2.3.1', flinkVersion: v2_3, job: {jarURI: 'local:///opt/flink/usrlib/a.jar', parallelism: 1}}\n";
+    for command in [REPLACED, CORRECTED, &["apply", "-f", "demo.yaml"]] {
+        let sandbox = running();
+        sandbox.file("demo.yaml", file);
+        never_up(&sandbox, 2);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        let words = "demo has come up meanwhile, so it is not replaced: repeat the command";
+        assert!(outcome.stderr.contains(words), "{outcome}");
+        assert!(!outcome.stderr.contains("new TaskManager"), "{outcome}");
+        assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
+        let state = |number: u64| sandbox.entry(&format!("revision.{number}"))["outcome"]["state"].clone();
+        assert_eq!([state(1), state(2)], ["running", "dropped"], "{outcome}");
+        let job = sandbox.object(JOB);
+        assert_eq!(job["metadata"]["annotations"]["kubectl-flink/revision"], "1");
+    }
 }

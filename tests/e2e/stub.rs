@@ -196,7 +196,7 @@ fn a_flink_that_is_slow_broken_huge_or_hostile_does_no_harm() {
     let printed = status(&place);
     assert_eq!(printed["job"], Value::Null, "{printed}");
     assert!(
-        printed["remarks"].to_string().contains("no answer within 10 s"),
+        printed["problems"].to_string().contains("no answer within 10 s"),
         "{printed}"
     );
     let list = place.flink(&["list", "--live"]).ok().within(Duration::from_secs(20));

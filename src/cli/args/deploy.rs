@@ -16,6 +16,7 @@ use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::create::{CreateOptions, Created, Then};
 use crate::operations::deploy::{record_outcome, wait_until_running};
+use crate::operations::first_attempt::way_on;
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::savepoint::progress::SavepointFormat;
 use crate::operations::upgrade::{ChangeOptions, Strategy, Surge};
@@ -192,13 +193,14 @@ impl DeployArgs {
         self.around(*result.clone(), waiting).await
     }
 
-    /// Prints a result: for people before the wait, and for programs after it, with the job that runs then.
+    /// Prints a result: for people before the wait, if anything was done, and else after it, as for programs, with the job
+    /// that runs then.
     async fn around(
         &self,
         mut result: OperationResult,
         waiting: impl Future<Output = Result<Option<String>>>,
     ) -> Result<()> {
-        if !self.output.is_given() {
+        if !self.output.is_given() && result.outcome != Outcome::Unchanged {
             self.output.done(&result)?;
             return Box::pin(waiting).await.map(drop);
         }
@@ -256,8 +258,7 @@ pub(crate) fn with_way_on(error: Error, name: &ClusterName, outcome: Outcome) ->
     if !matches!(error.kind, Kind::JobFailed | Kind::TimedOut) {
         return error;
     }
-    let replaces =
-        format!("`kubectl flink create {name} …` with other flags replaces it, as long as its job has never come up");
+    let replaces = way_on(name);
     let removes = format!("`kubectl flink delete {name}` removes it");
     match outcome {
         Outcome::Created => error.hint(format!("{replaces}; {removes}")),

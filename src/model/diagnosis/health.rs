@@ -469,18 +469,28 @@ fn progress_lost(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Op
     )
 }
 
+/// Whether a JobManager runs for so long that its REST should answer.
+pub(crate) fn is_silent(observed: &Observed, now: Timestamp) -> bool {
+    let mut pods = observed.pods_of(Role::JobManager);
+    pods.any(|pod| pods::runs_for(pod, now, SILENCE))
+}
+
 fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Cause> {
     let text = match &snapshot.reach {
         Reach::Answered => return None,
-        Reach::Closed(why) => {
-            let text = format!("Flink's REST cannot be reached: {why}");
-            return Some(Cause::new(CauseKind::RestClosed, text).hint(
-                "kubectl flink logs NAME shows what the JobManager does, kubectl flink doctor NAME which rights are missing",
-            ));
+        closed @ (Reach::Closed(_) | Reach::Late(_)) => {
+            let hint = match closed {
+                Reach::Late(_) => {
+                    "kubectl flink logs NAME shows what the JobManager does; --jobmanager-cpu of kubectl flink upgrade gives it more CPU"
+                }
+                _ => {
+                    "kubectl flink logs NAME shows what the JobManager does, kubectl flink doctor NAME which rights are missing"
+                }
+            };
+            return Some(Cause::new(CauseKind::RestClosed, closed.why().unwrap_or_default()).hint(hint));
         }
         Reach::Away => {
-            let mut pods = observed.pods_of(Role::JobManager);
-            if !pods.any(|pod| pods::runs_for(pod, now, SILENCE)) {
+            if !is_silent(observed, now) {
                 let text = format!("the cluster is starting: {}", stage(observed));
                 return Some(Cause::new(CauseKind::Starting, text));
             }

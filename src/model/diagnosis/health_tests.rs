@@ -473,6 +473,15 @@ fn a_jobmanager_that_runs_in_silence() {
     };
     let found = judge(observed, &closed);
     assert!(found[0].title.contains("is forbidden"), "{found:?}");
+    // It is not a matter of rights.
+    let late = Snapshot {
+        reach: Reach::Late(10),
+        ..Snapshot::default()
+    };
+    let found = judge(healthy().0, &late);
+    assert_eq!(kinds(&found), expected);
+    assert!(found[0].title.contains("10 s: the JobManager is busy"), "{found:?}");
+    assert!(!found[0].hints.concat().contains("rights"), "{found:?}");
     let mut young = cluster();
     pod_with(&mut young, JM, "Running", started(-5), json!({}), 0);
     let found = judge(young, &Snapshot::default());

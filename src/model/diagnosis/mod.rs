@@ -35,7 +35,7 @@ use k8s_openapi::jiff::SignedDuration;
 pub use cause::CauseKind;
 pub(crate) use cause::{Cause, Severity, with_name};
 pub(crate) use exits::present_log;
-pub(crate) use health::{is_wrong, problems, unseen_job};
+pub(crate) use health::{is_silent, is_wrong, problems, unseen_job};
 pub(crate) use json_log::level as level_in_json;
 pub(crate) use log::{LogCause, checkpoint_failure, first_line, trace_summary};
 pub use log::{last_line, mentions_job, root_cause};

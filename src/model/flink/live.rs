@@ -20,8 +20,23 @@ pub(crate) enum Reach {
     /// No process answers behind the Service.
     #[default]
     Away,
-    /// It cannot be accessed, and why: a right is missing, or the time limit passed.
+    /// It cannot be accessed, and why: mostly a right is missing.
     Closed(String),
+    /// It took the request, and gave no answer within so many seconds.
+    Late(u64),
+}
+
+impl Reach {
+    /// Why there is no answer, unless no process would give one.
+    pub(crate) fn why(&self) -> Option<String> {
+        match self {
+            Self::Answered | Self::Away => None,
+            Self::Closed(why) => Some(format!("Flink's REST cannot be reached: {why}")),
+            Self::Late(seconds) => Some(format!(
+                "Flink's REST gives no answer within {seconds} s: the JobManager is busy, or short of CPU"
+            )),
+        }
+    }
 }
 
 /// All data that REST returned at one time. Data that a release does not have, or a right does not allow, is absent.
@@ -85,6 +100,11 @@ impl Snapshot {
             tasks_total: job.tasks.total,
         };
         self.others.iter().map(part).collect()
+    }
+
+    /// Whether the job is known, and its JobMaster is not up yet.
+    pub(crate) fn is_initializing(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.state == JobState::Initializing)
     }
 
     /// The view for [`crate::model::diagnosis::Observed::poll`].

@@ -153,6 +153,13 @@ impl Parts {
         }
     }
 
+    /// Flink says that the JobManager, or its job, is not ready, whatever is known of the Pod.
+    pub(crate) fn mark_not_ready(&mut self) {
+        if let Some(job) = &mut self.job {
+            job.ready = Some(false);
+        }
+    }
+
     /// TaskManagers of a job that has ended.
     pub(crate) fn idle(&self, now: Timestamp) -> u32 {
         match self.status(now) {

@@ -27,7 +27,7 @@ use crate::operations::lock::{self, Creation};
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::target_revision::{TargetRevision, refuse_suspended};
 use crate::operations::upgrade::plan::Plan;
-use crate::operations::upgrade::{self, ChangeOptions, take_over};
+use crate::operations::upgrade::{self, ChangeOptions, Surge, take_over};
 use crate::progress;
 
 /// Reports that a job that starts empty does not use the savepoints in its history.
@@ -188,7 +188,12 @@ impl FirstAttempt {
             summary: Some(summary),
             ..Plan::of(Kind::Resume, ending, wanted.restore_from.clone(), &wanted, place)?
         };
-        Box::pin(upgrade::execute(handle, plan, wanted, how, Command::Create)).await
+        // Nothing runs beside which new TaskManagers could wait, and the job may come up while they start.
+        let how = ChangeOptions {
+            surge: Surge::Never,
+            ..how.clone()
+        };
+        Box::pin(upgrade::execute(handle, plan, wanted, &how, Command::Create)).await
     }
 }
 

@@ -36,6 +36,7 @@ use crate::model::manifests::{FLINK_VERSION, REVISION};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
+use crate::operations::wait::whole_seconds;
 
 pub(crate) use cancel_at_checkpoint::{cancel_after_checkpoint, kept, oldest_statistics};
 pub(crate) use collect::{collect, collect_of};
@@ -107,7 +108,8 @@ pub(crate) async fn written_within(
 ) -> Result<String> {
     let Some(limit) = limit else { return written.await };
     tokio::time::timeout(limit, written).await.map_err(|_| {
-        let text = format!("the savepoint of {name} is not written after {} s", limit.as_secs());
+        let seconds = whole_seconds(Some(limit));
+        let text = format!("the savepoint of {name} is not written after {seconds} s");
         Error::timed_out(text).hint("Flink keeps writing it: repeat the command to wait for it")
     })?
 }

@@ -20,6 +20,7 @@ use crate::model::flink::live::{JobDetail, TaskManagers};
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{ClusterName, TASK_MANAGER};
 use crate::model::scale::{self, Requirements, ScaleMethod, ScalePlan};
+use crate::operations::wait::whole_seconds;
 
 const POLL: Duration = Duration::from_millis(500);
 /// Longest wait until TaskManagers are free after the job has left them.
@@ -182,7 +183,7 @@ impl Rescale<'_> {
             "{} is not at parallelism {} after {} s, current state: {}",
             self.name,
             self.wanted,
-            limit.as_secs(),
+            whole_seconds(Some(limit)),
             stands()
         ))
         .hint(format!(

@@ -7,6 +7,7 @@ use crate::history::{History, Progress, Revision, RevisionOutcome, RevisionState
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::first_attempt;
 use crate::operations::interruption::deferred;
 use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::savepoint::{self, CancelOutcome, Wait, Writing};
@@ -77,7 +78,11 @@ pub(crate) async fn end_job(
         }
         Ending::Cancel { job_id } => {
             let step = progress::step(&format!("{}: canceling the job", handle.name));
-            let is_known = match handle.flink.jobs().await? {
+            let jobs = handle.flink.jobs().await?;
+            if let Err(error) = first_attempt::check_canceled(handle, journal, &jobs, job.is_some()) {
+                return Ok(StopOutcome::Failed(error));
+            }
+            let is_known = match jobs {
                 Reply::Answer(jobs) if jobs.running(job_id).is_some() => {
                     savepoint::cancel(&handle.flink, job_id).await? != CancelOutcome::Unseen
                 }
@@ -339,6 +344,14 @@ pub(crate) fn renumber(history: &mut History, was: &Journal, now_is: &Journal, n
 pub(crate) fn conclude(history: &mut History, mut journal: Journal, now: &str, submitted: bool) {
     let why = journal.failure.clone();
     let outcome = |state| RevisionOutcome::new(state, now, why.as_deref());
+    if let Some(first) = journal.old_revision
+        && journal.replaces_creation()
+        && matches!(journal.step, Step::Waiting | Step::Done)
+        && history.revision(first).is_some_and(Revision::is_open)
+    {
+        let why = Some("it never came up, and was replaced");
+        history.conclude(first, RevisionOutcome::new(RevisionState::Failed, now, why));
+    }
     if let Some(new) = journal.new_revision {
         match journal.step {
             Step::Done if submitted => history.conclude(new, None),

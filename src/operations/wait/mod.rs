@@ -20,8 +20,8 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
 use crate::model::diagnosis::job_outcome;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Note, Observed, PodContainer, Role, Stage, Verdict, present_log, stage, unseen_job,
-    verdict, with_name,
+    Cause, CauseKind, Grace, Note, Observed, PodContainer, Role, Stage, Verdict, is_silent, present_log, stage,
+    unseen_job, verdict, with_name,
 };
 use crate::model::flink::overview::{FlinkView, JobState};
 use crate::model::names::ClusterName;
@@ -283,7 +283,7 @@ pub(crate) async fn until_ended(
         Error::timed_out(format!(
             "the job of {name} has not ended after {} s, current state: {}",
             whole_seconds(timeout),
-            stage(observed)
+            state_now(observed)
         ))
         .hint("it continues; --timeout sets the limit")
     };
@@ -343,15 +343,25 @@ async fn end_of_log(cluster: &Cluster, container: &PodContainer, mut unseen: Opt
 }
 
 /// The limit as the user set it: what came before the wait took a part of its last second.
-fn whole_seconds(limit: Option<Duration>) -> u64 {
+pub(crate) fn whole_seconds(limit: Option<Duration>) -> u64 {
     limit.map_or(0, |limit| limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
+}
+
+/// The stage of a cluster; a JobManager that answered before, or runs for long, is not starting.
+fn state_now(observed: &Observed) -> String {
+    match stage(observed) {
+        Stage::JobManagerStarting if observed.was_reached() || is_silent(observed, clock::now()) => {
+            "Flink did not answer".to_owned()
+        }
+        stage => stage.to_string(),
+    }
 }
 
 fn timed_out(name: &ClusterName, observed: &Observed, timeout: Option<Duration>) -> Error {
     let seconds = whole_seconds(timeout);
     let text = format!(
         "cluster {name} does not run after {seconds} s, current state: {}",
-        stage(observed)
+        state_now(observed)
     );
     let otherwise = "nothing was undone: it may still come up; --timeout sets the limit";
     timed_out_with(name, text, observed, otherwise)
@@ -376,7 +386,7 @@ mod tests {
     #[test]
     fn a_limit_is_named_as_it_was_set() {
         let named = |millis| whole_seconds(Some(Duration::from_millis(millis)));
-        assert_eq!([named(4_300), named(5_000)], [5, 5]);
+        assert_eq!([named(1), named(4_300), named(5_000)], [1, 5, 5]);
         assert_eq!(whole_seconds(None), 0);
     }
 }

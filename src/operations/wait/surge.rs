@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::POLL;
 use super::watches::{Scope, Watching};
+use super::{POLL, whole_seconds};
 use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
@@ -83,7 +83,8 @@ pub(crate) async fn until_surged(
         }
     };
     let late = |_: &Observed| {
-        let text = format!("the new TaskManagers of {name} are not up after {} s", limit.as_secs());
+        let seconds = whole_seconds(Some(limit));
+        let text = format!("the new TaskManagers of {name} are not up after {seconds} s");
         Error::job_failed(text)
     };
     let logs = async {

@@ -195,6 +195,19 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
+fn the_state_is_seen_beside_a_long_name() {
+    let mut shown = whole();
+    for name in ["a-long-cluster-name-for-tables".to_owned(), "a".repeat(52)] {
+        shown.name = name;
+        for width in [80, 50] {
+            let text = drawn(&shown, Some(width), true);
+            assert!(text.contains("Running, revision 3,"), "{text}");
+            assert!(text.contains("120m ago\n"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn the_tag_of_a_long_image_and_the_version_are_seen() {
     let mut shown = whole();
     let image = "registry.example.com:5000/team-payments/orders-and-refunds:2026-01-01-abcdef0";
