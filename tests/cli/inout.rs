@@ -148,7 +148,7 @@ fn without_any_history_no_cluster_is_deleted() {
     let outcome = sandbox.run(&["list", "--deleted"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{outcome}");
     assert_eq!(
-        outcome.stderr, "No resources found in default namespace.\n",
+        outcome.stderr, "No deleted clusters with a history found\n",
         "{outcome}"
     );
 }
