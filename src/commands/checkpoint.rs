@@ -7,9 +7,9 @@ use crate::cli::args::wait::WaitArgs;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::flink::operation;
+use crate::model::age::whole_seconds;
 use crate::model::bytes;
 use crate::operations::report::{OperationResult, Outcome};
-use crate::operations::wait::whole_seconds;
 use crate::output::terminal;
 use crate::progress;
 

@@ -1,4 +1,6 @@
-//! Ages in kubectl's format.
+//! Ages in kubectl's format, and limits in seconds.
+
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -46,9 +48,21 @@ pub(crate) fn with_age(sentence: &str, now: Timestamp) -> String {
     }
 }
 
+/// The limit as the user set it: what came before the wait took a part of its last second.
+pub(crate) fn whole_seconds(limit: Option<Duration>) -> u64 {
+    limit.map_or(0, |limit| limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_named_as_it_was_set() {
+        let named = |millis| whole_seconds(Some(Duration::from_millis(millis)));
+        assert_eq!([named(1), named(4_300), named(5_000)], [1, 5, 5]);
+        assert_eq!(whole_seconds(None), 0);
+    }
 
     #[test]
     fn the_start_of_an_operation_is_an_age() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::error::{Error, Result};
-use crate::operations::wait::whole_seconds;
+use crate::model::age::whole_seconds;
 
 /// Longest wait of an interruption: a server that hangs must not keep the program from ending.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);

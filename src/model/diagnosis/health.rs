@@ -2,7 +2,7 @@
 //!
 //! [`super::verdict`] decides whether a cluster comes up; this module finds what keeps it from running well.
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Observed, Role, words};
@@ -12,14 +12,13 @@ use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Severity, Verdict, exits, known_failures, nodes, objects, pods, recovered, root_cause,
-    stage, verdict,
+    Cause, CauseKind, Grace, Severity, Verdict, class_path, exits, known_failures, nodes, objects, pods, recovered,
+    root_cause, stage, verdict,
 };
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::flink::settings::Settings;
-use crate::model::main_container;
 use crate::model::manifests::surge;
 use crate::model::ownership::{free_name, taken_name};
 
@@ -374,44 +373,6 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     Some(cause)
 }
 
-/// Folders of Flink whose jars are on a class path.
-const JAR_FOLDERS: [&str; 3] = ["/opt/flink/lib", "/opt/flink/plugins", "/opt/flink/usrlib"];
-
-/// How the files of the roles' containers differ, in which a class may be: their images, and the mounts of jars.
-fn different_files(observed: &Observed) -> Vec<String> {
-    let templates = [observed.job_template(), observed.deployment_template()];
-    let [Some(own), Some(theirs)] = templates.map(|template| main_container::of_template(template?)) else {
-        return Vec::new();
-    };
-    let image = |container: &Container| container.image.clone().unwrap_or_default();
-    let mounts = |container: &Container| {
-        let mounts = container
-            .volume_mounts
-            .iter()
-            .flatten()
-            .map(|mount| mount.mount_path.clone());
-        let of_jars = |path: &String| {
-            std::path::Path::new(path).extension().is_some_and(|end| end == "jar")
-                || JAR_FOLDERS.iter().any(|folder| path.starts_with(folder))
-        };
-        let mut paths: Vec<String> = mounts.filter(of_jars).collect();
-        paths.sort();
-        paths.join(", ")
-    };
-    let mut found = Vec::new();
-    for (what, of) in [
-        ("image is", &image as &dyn Fn(&Container) -> String),
-        ("jars are mounted at", &mounts),
-    ] {
-        let (own, theirs) = (of(own), of(theirs));
-        if own != theirs {
-            found.push(format!("the JobManager's {what} {own}"));
-            found.push(format!("the TaskManagers' {what} {theirs}"));
-        }
-    }
-    found
-}
-
 fn explained(cause: Cause, exception: &Exception, observed: &Observed) -> Cause {
     let cause = match &exception.task {
         Some(task) => cause.evidence(format!("task {} failed", one_line(task))),
@@ -428,7 +389,7 @@ fn explained(cause: Cause, exception: &Exception, observed: &Observed) -> Cause 
     // TaskManagers deserialize operators that the JobManager could load: there a class is missing that it has. A class that
     // an operator loads by itself, such as a driver, may be missing on both. Source: `StreamConfig`, whose exception this
     // is: "Cannot load user class".
-    let differences = different_files(observed);
+    let differences = class_path::differences(observed);
     let of_operator = exception.stack_trace.contains("StreamTaskException");
     let missing = cause.kind == CauseKind::ClassMissing && exception.task.is_some();
     if missing && (of_operator || !differences.is_empty()) {

@@ -9,6 +9,7 @@
 
 mod cause;
 mod checkpoints;
+mod class_path;
 mod container_start;
 mod exits;
 mod health;

@@ -30,13 +30,13 @@ use crate::history::transaction::{Ending, Journal};
 use crate::history::{History, Savepoint};
 use crate::kubernetes::clock;
 use crate::kubernetes::retry::Pauses;
+use crate::model::age::whole_seconds;
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::main_container;
 use crate::model::manifests::{FLINK_VERSION, REVISION};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::interruption::deferred;
-use crate::operations::wait::whole_seconds;
 
 pub(crate) use cancel_at_checkpoint::{cancel_after_checkpoint, kept, oldest_statistics};
 pub(crate) use collect::{collect, collect_of};

@@ -16,11 +16,11 @@ use crate::history::store::HistoryStore;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::pods;
 use crate::kubernetes::resource::{Identity, PODS};
+use crate::model::age::whole_seconds;
 use crate::model::flink::live::{JobDetail, TaskManagers};
 use crate::model::manifests::PARALLELISM;
 use crate::model::names::{ClusterName, TASK_MANAGER};
 use crate::model::scale::{self, Requirements, ScaleMethod, ScalePlan};
-use crate::operations::wait::whole_seconds;
 
 const POLL: Duration = Duration::from_millis(500);
 /// Longest wait until TaskManagers are free after the job has left them.

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
+use crate::model::age::whole_seconds;
 use crate::model::diagnosis::job_outcome;
 use crate::model::diagnosis::{
     Cause, CauseKind, Grace, Note, Observed, PodContainer, Role, Stage, Verdict, is_silent, present_log, stage,
@@ -342,11 +343,6 @@ async fn end_of_log(cluster: &Cluster, container: &PodContainer, mut unseen: Opt
     }
 }
 
-/// The limit as the user set it: what came before the wait took a part of its last second.
-pub(crate) fn whole_seconds(limit: Option<Duration>) -> u64 {
-    limit.map_or(0, |limit| limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
-}
-
 /// The stage of a cluster; a JobManager that answered before, or runs for long, is not starting.
 fn state_now(observed: &Observed) -> String {
     match stage(observed) {
@@ -376,17 +372,5 @@ fn timed_out_with(name: &ClusterName, text: String, observed: &Observed, otherwi
             hints.fold(error.hint(note.text), Error::hint)
         }
         _ => error.hint(otherwise),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_named_as_it_was_set() {
-        let named = |millis| whole_seconds(Some(Duration::from_millis(millis)));
-        assert_eq!([named(1), named(4_300), named(5_000)], [1, 5, 5]);
-        assert_eq!(whole_seconds(None), 0);
     }
 }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::POLL;
 use super::watches::{Scope, Watching};
-use super::{POLL, whole_seconds};
 use crate::error::{Error, Result};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::clock;
+use crate::model::age::whole_seconds;
 use crate::model::diagnosis::{Cause, Observed, PodContainer, Role, Surge, main_container, surge};
 use crate::model::flink_pod;
 use crate::model::manifests::revision_of;
