@@ -209,6 +209,15 @@ fn with_configuration_file(sandbox: &Sandbox, name: &str) -> PathBuf {
     sandbox.file(&format!("{name}.json"), &file.to_string())
 }
 
+/// The ConfigMap of another cluster has the ID, and nothing is changed.
+#[track_caller]
+fn is_refused_for_its_id(outcome: &Outcome) {
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    let message = "kubernetes.cluster-id demo, but ConfigMap demo-cluster-config-map already has it";
+    assert!(outcome.stderr.contains(message), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 #[test]
 fn the_id_of_another_cluster_in_a_mounted_configuration_file_is_refused() {
     let sandbox = empty();
@@ -220,14 +229,7 @@ fn the_id_of_another_cluster_in_a_mounted_configuration_file_is_refused() {
         create_with_configuration_file(&sandbox, "second"),
         sandbox.run(&["clone", "demo", "copy", "--no-wait"]),
     ] {
-        assert_eq!(outcome.code, Some(8), "{outcome}");
-        assert!(
-            outcome
-                .stderr
-                .contains("kubernetes.cluster-id demo, but ConfigMap demo-cluster-config-map already has it"),
-            "{outcome}"
-        );
-        assert!(outcome.changes().is_empty(), "{outcome}");
+        is_refused_for_its_id(&outcome);
     }
     assert!(sandbox.world().disk.is_empty(), "a savepoint was taken");
 }
@@ -240,14 +242,7 @@ fn a_change_to_the_id_of_another_cluster_is_refused() {
     let labels = tree!({"app": "demo", "type": "flink-native-kubernetes"});
     store_map(&sandbox, "demo-cluster-config-map", &labels, &tree!({}));
     let outcome = sandbox.run(&["upgrade", "-f", file.to_str().unwrap()]);
-    assert_eq!(outcome.code, Some(8), "{outcome}");
-    assert!(
-        outcome
-            .stderr
-            .contains("kubernetes.cluster-id demo, but ConfigMap demo-cluster-config-map already has it"),
-        "{outcome}"
-    );
-    assert!(outcome.changes().is_empty(), "{outcome}");
+    is_refused_for_its_id(&outcome);
 }
 
 const SHARED: &str = "/api/v1/namespaces/default/configmaps/shared-cluster-config-map";
