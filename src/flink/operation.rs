@@ -26,7 +26,7 @@ const ELSEWHERE: usize = 12;
 /// How long Flink may not answer before the outcome counts as unknown; a repetition of the command then finds it.
 pub(crate) const AWAY: Duration = Duration::from_secs(60);
 
-/// The wait for the result of an operation, for which Flink is asked again and again.
+/// The wait for the result of an operation: Flink is polled until it answers with the result.
 pub(crate) struct ResultWait {
     last_answer: Instant,
 }

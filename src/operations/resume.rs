@@ -163,7 +163,7 @@ impl Opened {
         Resumed::Runs(self.handle, outcome)
     }
 
-    /// Whether it lacked nothing but objects: its job goes on, and `wanted` says neither another version nor a state.
+    /// Whether only objects were missing: the job continues, and `wanted` has neither another version nor a savepoint.
     async fn goes_on(&self, wanted: &Resume<'_>) -> Result<bool> {
         let (handle, options) = (&self.handle, wanted.options);
         let is_plain = !options.cancel && !wanted.drain && options.from_savepoint.is_none();
