@@ -97,6 +97,9 @@ impl ClusterHandle {
     }
 
     fn unknown(&self) -> Error {
+        if let Err(error) = self.store.readable() {
+            return error;
+        }
         let error = no_cluster(&self.name, self.cluster.namespace());
         error.and("no history of one").hint(LIST_ALL)
     }
@@ -323,7 +326,7 @@ impl ClusterHandle {
             if self.is_unknown() {
                 return Err(self.unknown());
             }
-            let path = self.store.history().last_path().unwrap_or("PATH");
+            let path = self.store.readable()?.last_path().unwrap_or("PATH");
             return Err(Error::not_found(format!(
                 "the history of {} has no revision, and not all of its Service, Job and Deployment exist",
                 self.name

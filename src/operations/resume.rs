@@ -194,7 +194,11 @@ async fn start(mut opened: Opened, wanted: &Resume<'_>) -> Result<Resumed> {
         let since = choice.path.as_deref().unwrap_or_default();
         (wanted.how.confirm)(&format!("give up what the job of {} did since {since}?", handle.name))?;
     }
-    let mut target = wanted.version.resolve(&handle).await?;
+    let mut target = match wanted.version.resolve(&handle).await {
+        Ok(target) => target,
+        // Another command may have created the cluster while this one read it.
+        Err(error) => return Err(handle.or_changed(error).await),
+    };
     fit(&handle, &job_status, &mut target, choice.path.is_none()).await?;
     let summary = choice.describe(&handle.name);
     let (ending, job) = match job_status {

@@ -1,5 +1,6 @@
 //! Cases beside each other.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
 /// Cases at once, of all parts. Most of their time is waiting.
@@ -7,6 +8,10 @@ const CASES: usize = 48;
 
 static FREE: Mutex<usize> = Mutex::new(CASES);
 static FREED: Condvar = Condvar::new();
+static DONE: AtomicUsize = AtomicUsize::new(0);
+
+/// All faults take an hour: one line after so many cases shows that they go on.
+const LINE: usize = 1_000;
 
 /// One of [`CASES`], for as long as it lives. A case that panics gives its place back, too.
 struct Place;
@@ -38,6 +43,10 @@ pub fn side_by_side<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
                     let next = queue.lock().unwrap().next();
                     let Some(item) = next else { return };
                     work(item);
+                    let done = DONE.fetch_add(1, Ordering::SeqCst) + 1;
+                    if done.is_multiple_of(LINE) {
+                        println!("{done} cases are done");
+                    }
                 }
             });
         }

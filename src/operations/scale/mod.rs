@@ -75,7 +75,11 @@ pub(crate) async fn scale(
             return changed.map(Scaled::other);
         }
     };
-    let known = observe(&handle, &job_id, target).await?;
+    let known = match observe(&handle, &job_id, target).await {
+        Ok(known) => known,
+        // Another command may have ended the job or its JobManager.
+        Err(error) => return Err(handle.or_changed(error).await),
+    };
     let plan = scale::plan(&known)?;
     if how.no_wait && plan.way != ScaleMethod::Redeploy {
         return Err(Error::usage(

@@ -94,6 +94,9 @@ pub(crate) async fn after_end(handle: &ClusterHandle) -> Result<Option<String>> 
     if let Some(path) = handle.last_state() {
         return Ok(Some(path.to_owned()));
     }
+    if let Err(error) = handle.store.readable() {
+        return Err(error.hint("--from-savepoint PATH names the savepoint"));
+    }
     let error = match last {
         Some(last) => {
             let path = last.path.as_deref().unwrap_or_default();
