@@ -50,8 +50,8 @@ pub(crate) struct NewVersion {
 }
 
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
-/// nothing is done, also where the job does not run: `live` has its objects then. `left`: its unfinished creation, which has no
-/// running process any more.
+/// only missing objects are created, also where the job does not run: `live` has its objects then. `left`: its unfinished
+/// creation, which has no running process any more.
 pub(crate) async fn replace(
     cluster: &Cluster,
     described: NewVersion,
