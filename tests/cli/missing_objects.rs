@@ -141,6 +141,21 @@ fn what_is_missing_of_an_unchanged_cluster_is_created_while_its_job_runs() {
     }
 }
 
+/// `savepoint-resume` would restart the job.
+#[test]
+fn why_names_the_command_that_creates_the_service_while_the_job_runs() {
+    let sandbox = applied_and_running();
+    let job = uid(&sandbox, JOB);
+    remove(&sandbox, &[SERVICE]);
+    let said = sandbox.run(&["why", "demo", "-o", "json"]);
+    let hint = "kubectl flink resume demo creates it again";
+    assert!(said.stdout.contains(hint), "{said}");
+    let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(sandbox.object(SERVICE).is_object(), "{outcome}");
+    assert_eq!(uid(&sandbox, JOB), job, "{outcome}");
+}
+
 #[test]
 fn what_was_also_changed_by_hand_is_changed_back() {
     let sandbox = applied_and_running();
