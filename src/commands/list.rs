@@ -84,7 +84,7 @@ pub(crate) async fn run(context: &Context, args: ListArgs) -> Result<()> {
     let mut listed = Listing::read(&cluster, &wanted, format != Format::Name, columns.live).await?;
     let known = listed.operations.soon(for_people).await;
     let now = clock::now();
-    let clusters = listing::ordered(&listed.inventory, args.sort_by, &args.names, now);
+    let clusters = listing::ordered(&listed.inventory, &listed.live, args.sort_by, &args.names, now);
     let line = |(key, parts)| ClusterLine::new(key, parts, listed.live.get(key), (columns, labels), now);
     let lines = clusters.iter().copied().map(|cluster| line(cluster).changed(known));
     printer.list(lines, args.watch, terminal::data)?;

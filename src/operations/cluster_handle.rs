@@ -32,6 +32,8 @@ pub(crate) struct ClusterHandle {
     pub(crate) left_behind: Option<Journal>,
     /// Whether this is a dry run, which writes nothing.
     pub(crate) only_looks: bool,
+    /// Whether this command has created missing objects again; a dry run would.
+    pub(crate) is_repaired: bool,
     /// IDs of the jobs that run beside the main one, if Flink was asked.
     pub(crate) other_jobs: Vec<String>,
     pub(crate) cluster: Cluster,
@@ -74,6 +76,7 @@ impl ClusterHandle {
             flink: Flink::new(cluster, name),
             left_behind: None,
             only_looks: false,
+            is_repaired: false,
             other_jobs: Vec::new(),
             cluster: cluster.clone(),
         })
@@ -411,9 +414,11 @@ impl ClusterHandle {
         file
     }
 
-    /// Whether the objects were changed since they were created as `made`, which is from the history.
+    /// Whether the objects were changed since they were created as `made`, which is from the history, or one is missing.
     pub(crate) async fn drifted(&self, made: &Manifests) -> Result<bool> {
-        Ok(self.known_revision().is_some() && Box::pin(objects::drifted(&self.cluster, &self.live, made)).await?)
+        let is_missing = !self.is_repaired && (self.live.service.is_none() || self.live.deployment.is_none());
+        let is_known = self.known_revision().is_some();
+        Ok(is_known && (is_missing || Box::pin(objects::drifted(&self.cluster, &self.live, made)).await?))
     }
 
     /// Number of the next Kubernetes Job.

@@ -16,6 +16,7 @@ use crate::model::manifests::Manifests;
 use crate::model::names::ClusterName;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
+use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::lock::{self, Creation};
 use crate::operations::wait::{self, Failures};
 use crate::progress;
@@ -90,6 +91,24 @@ pub(crate) async fn record_outcome<T>(
         .hint(format!("`kubectl flink history {name}` shows who changed it")));
     }
     outcome
+}
+
+/// Records that the job of a cluster runs that another command did not wait for: once, since this is only informative. The
+/// operation that is in progress, or that began since the cluster was read, records it by itself.
+pub(crate) async fn record_running(handle: &mut ClusterHandle) {
+    let history = handle.store.history();
+    let revision = handle.live_revision().and_then(|number| history.revision(number));
+    let unseen = revision.filter(|revision| revision.state() != Some(RevisionState::Running));
+    let Some(number) = unseen
+        .filter(|_| history.open_journal().is_none())
+        .map(|unseen| unseen.number)
+    else {
+        return;
+    };
+    let running = RevisionOutcome::new(RevisionState::Running, &clock::now().to_string(), None);
+    if let Err(error) = handle.store.offer(|history| history.conclude(number, running)).await {
+        tracing::debug!(%error, "that the job runs is not in the history");
+    }
 }
 
 /// Creates a cluster: acquires its lock and creates its objects, so that no other command of that name creates any

@@ -187,13 +187,14 @@ pub(crate) fn note_created_again(name: &ClusterName, missing: &[String]) {
 /// has the name of a missing one.
 pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: Command) -> Result<bool> {
     let wanted = handle.missing_objects()?;
-    if wanted.is_empty() {
-        return Ok(false);
+    if wanted.is_empty() || handle.is_repaired {
+        return Ok(handle.is_repaired);
     }
     let name = handle.name.clone();
     handle.live.refuse_foreign()?;
     let mut missing = handle.live.missing(&name);
     let is_missing = !missing.is_empty();
+    handle.is_repaired = is_missing;
     if handle.only_looks {
         if is_missing {
             progress::note(&format!(

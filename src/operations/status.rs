@@ -236,7 +236,7 @@ fn outcome(history: &History, revision: Option<u64>) -> Option<OutcomePart> {
 
 fn cluster(observed: &Observed, snapshot: &Snapshot, history: &History, now: Timestamp) -> ClusterPart {
     let mut parts = parts(observed);
-    if snapshot.is_initializing() {
+    if snapshot.is_coming_up() {
         parts.mark_not_ready();
     }
     let stops = history

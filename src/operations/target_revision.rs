@@ -206,6 +206,17 @@ impl TargetRevision {
         manifests::build(&Spec::resolve(layer)?, &self.templates, namespace, generation)
     }
 
+    /// The objects of the running version, if it is this one and nothing else is asked for.
+    pub(crate) fn unchanged(&self, handle: &ClusterHandle) -> Result<Option<Manifests>> {
+        if self.restore_from.is_some() || self.restart_if_unchanged {
+            return Ok(None);
+        }
+        let (number, old) = handle.current()?;
+        let new = self.build_as(&old, handle.namespace(), number)?;
+        let before = old.build(None, handle.namespace(), number)?;
+        Ok((new == before).then_some(new))
+    }
+
     /// Whether both are the same version: each revision has a nonce and a port of its own, and none has the flag that takes
     /// high availability away. The number of TaskManagers may come from the job that ran, if `other` does not give it.
     pub(crate) fn is_same(&self, other: &Self) -> bool {

@@ -45,7 +45,7 @@ async fn all(cluster: &Cluster, everywhere: bool) -> Result<LiveView> {
     let snapshots = snapshots(cluster, &inventory).await;
     for (key, snapshot) in &snapshots {
         // The readiness of Pods, which `list` reads, is not read here.
-        if (snapshot.reach == Reach::Away || snapshot.is_initializing())
+        if (snapshot.reach == Reach::Away || snapshot.is_coming_up())
             && let Some(parts) = inventory.get_mut(key)
         {
             parts.mark_not_ready();

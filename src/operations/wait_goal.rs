@@ -9,6 +9,7 @@ use crate::kubernetes::errors::no_cluster;
 use crate::model::diagnosis::{Note, Observed, Stage};
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::deploy::record_running;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::wait::{self, End, Failures, FlinkCondition};
@@ -88,9 +89,14 @@ pub(crate) async fn reach(
     };
     let word = match goal {
         Goal::Running => {
-            let parallelism = ClusterHandle::existing(cluster, name).await?.parallelism();
-            match wait::until_running(cluster, name, parallelism, limit, Failures::of_old_job(), report).await? {
-                wait::WaitOutcome::Running { .. } => "running",
+            let mut handle = ClusterHandle::existing(cluster, name).await?;
+            let (parallelism, failures) = (handle.parallelism(), Failures::of_old_job());
+            let waiting = wait::until_running(cluster, name, parallelism, limit, failures, report);
+            match Box::pin(waiting).await? {
+                wait::WaitOutcome::Running { .. } => {
+                    record_running(&mut handle).await;
+                    "running"
+                }
                 wait::WaitOutcome::Finished => {
                     let hint = format!("`kubectl flink resume {name}` starts it from its last savepoint");
                     return Err(never(name, "run: its job has ended").hint(hint));

@@ -285,6 +285,10 @@ fn a_cluster_whose_job_initializes_is_starting() {
             &["top", "--once"],
             ["demo Running RUNNING", "demo Starting INITIALIZING"],
         ),
+        (
+            &["list", "--live", "--sort-by=status"],
+            ["demo Running 1", "demo Starting 1"],
+        ),
     ] {
         let sandbox = demo::running();
         let shows = |words: &str| {

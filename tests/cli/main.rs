@@ -108,6 +108,7 @@ mod suggest;
 mod terminal;
 mod terminated_pods;
 mod unfinished;
+mod waits;
 mod watching;
 mod whole;
 mod wild_files;

@@ -109,10 +109,87 @@ fn apply_creates_missing_objects_and_its_dry_run_says_so() {
     assert_eq!(again.code, Some(0), "{again}");
 }
 
+/// The same cluster, whose job runs.
+fn applied_and_running() -> Sandbox {
+    applied(&FILE.replace("missing:", "flink:"))
+}
+
+/// A restart would need a savepoint, which fails without TaskManagers.
+#[test]
+fn what_is_missing_of_an_unchanged_cluster_is_created_while_its_job_runs() {
+    for command in [APPLY, &["upgrade", "-f", "demo.yaml", "--yes"]] {
+        for missing in [&[SERVICE][..], &[DEPLOYMENT], &[SERVICE, DEPLOYMENT]] {
+            let sandbox = applied_and_running();
+            let job = uid(&sandbox, JOB);
+            remove(&sandbox, missing);
+            let tried = sandbox.run(TRY);
+            assert_eq!(tried.code, Some(1), "{tried}");
+            assert_eq!(tried.stdout, "cluster/demo created (server dry run)\n", "{tried}");
+            assert!(tried.changes().is_empty(), "{tried}");
+            let outcome = sandbox.run(command);
+            assert_eq!(outcome.code, Some(0), "{outcome}");
+            assert_eq!(outcome.stdout, "cluster/demo created\n", "{outcome}");
+            let said = "demo: created again, because it was missing: ";
+            assert_eq!(outcome.stderr.matches(said).count(), 1, "{outcome}");
+            assert!(!outcome.stderr.contains("up to date"), "{outcome}");
+            assert!(missing.iter().all(|path| sandbox.object(path).is_object()), "{outcome}");
+            assert_eq!(uid(&sandbox, JOB), job, "{outcome}");
+            assert!(sandbox.world().disk.is_empty(), "{outcome}");
+            let again = sandbox.run(TRY);
+            assert_eq!(again.code, Some(0), "{again}");
+        }
+    }
+}
+
+/// `savepoint-resume` would restart the job.
+#[test]
+fn why_names_the_command_that_creates_the_service_while_the_job_runs() {
+    let sandbox = applied_and_running();
+    let job = uid(&sandbox, JOB);
+    remove(&sandbox, &[SERVICE]);
+    let said = sandbox.run(&["why", "demo", "-o", "json"]);
+    let hint = "kubectl flink resume demo creates it again";
+    assert!(said.stdout.contains(hint), "{said}");
+    let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(sandbox.object(SERVICE).is_object(), "{outcome}");
+    assert_eq!(uid(&sandbox, JOB), job, "{outcome}");
+}
+
+#[test]
+fn what_was_also_changed_by_hand_is_changed_back() {
+    let sandbox = applied_and_running();
+    remove(&sandbox, &[DEPLOYMENT]);
+    sandbox.edit(SERVICE, |service| service["spec"]["type"] = tree!("LoadBalancer"));
+    let tried = sandbox.run(TRY);
+    assert_eq!(tried.code, Some(1), "{tried}");
+    assert!(tried.stdout.starts_with("apply of demo to revision 2\n"), "{tried}");
+    assert!(tried.stderr.contains("demo: would be created again"), "{tried}");
+    let outcome = sandbox.run(&APPLY[..3]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo upgraded\n", "{outcome}");
+}
+
+/// Only `resume` creates it again.
+#[test]
+fn apply_says_what_is_missing_of_a_job_that_has_ended() {
+    let sandbox = applied_and_running();
+    sandbox.end("Failed", "2026-01-01T00:00:00Z");
+    remove(&sandbox, &[SERVICE]);
+    let outcome = sandbox.run(APPLY);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(outcome.stdout, "cluster/demo unchanged\n", "{outcome}");
+    let said = "the job of demo has ended, and this is missing: Service demo-master; \
+                `kubectl flink resume demo` creates it again and starts the job";
+    assert!(outcome.stderr.contains(said), "{outcome}");
+    assert!(!outcome.stderr.contains("up to date"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// Its TaskManagers are wanted by `resume` only.
 #[test]
 fn apply_leaves_a_suspended_cluster_without_its_deployment() {
-    let sandbox = applied(&FILE.replace("missing:", "flink:"));
+    let sandbox = applied_and_running();
     let suspended = sandbox.run(&["suspend", "demo"]);
     assert_eq!(suspended.code, Some(0), "{suspended}");
     remove(&sandbox, &[DEPLOYMENT]);

@@ -157,6 +157,9 @@ fn commands_that_must_wait_refuse_wait_false() {
         let outcome = Sandbox::new().run(&[command, &["--wait=false"]].concat());
         assert_eq!(outcome.code, Some(2), "{outcome}");
         assert!(outcome.stderr.contains("--wait=false is not possible"), "{outcome}");
+        let ends_a_job = command[0] != "create";
+        let hint = "--timeout limits the wait: the job ends in any case";
+        assert_eq!(outcome.stderr.contains(hint), ends_a_job, "{outcome}");
         assert!(outcome.requests.is_empty(), "{outcome}");
     }
     // The help of those that always wait does not offer it.

@@ -283,7 +283,7 @@ fn what_flink_fails_by_is_named_first() {
     // Everything runs, and then the Service goes; without it no client finds the JobManager, and that is reported as
     // well.
     place.kubectl(&["delete", "service/loop-master"]);
-    check("loop", "no-service", &["savepoint-resume"]);
+    check("loop", "no-service", &["kubectl flink resume loop"]);
     eventually("the Pods are gone", SLOW, || {
         let pods = place.kubectl(&["get", "pods", "-o", "name"]);
         pods.is_empty().then_some(())

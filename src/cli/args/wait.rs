@@ -66,8 +66,12 @@ pub(crate) struct EndArgs {
 
 impl EndArgs {
     pub(crate) fn check(self) -> Result<()> {
-        self.wait
-            .refuse_no_wait("Flink reports how the job ended only while its JobManager runs")
+        let refused = self
+            .wait
+            .refuse_no_wait("Flink reports how the job ended only while its JobManager runs");
+        refused.map_err(|error| {
+            error.hint("--timeout limits the wait: the job ends in any case, and the same command repeated waits again")
+        })
     }
 
     pub(crate) fn limit(self) -> Option<Duration> {

@@ -239,7 +239,7 @@ fn check_stays(object: &Value) -> Result<()> {
     )
 }
 
-/// Whether an object was changed since it was made, or is missing; not in what may change while its job runs.
+/// Whether an existing object was changed since it was made; not in what may change while its job runs.
 ///
 /// A webhook that changes objects when they are written would do the same again, and no change of the cluster would take
 /// that away.
@@ -249,12 +249,8 @@ fn check_stays(object: &Value) -> Result<()> {
 pub(crate) async fn drifted(cluster: &Cluster, live: &LiveObjects, made: &Manifests) -> Result<bool> {
     let made = live.as_it_runs(made);
     let found = live.differences(&made);
-    let is_missing = live.service.is_none() || live.deployment.is_none();
-    if found.is_empty() && !is_missing {
-        return Ok(false);
-    }
-    if is_missing || live.job.is_none() {
-        return Ok(true);
+    if found.is_empty() || live.job.is_none() {
+        return Ok(!found.is_empty());
     }
     let admitted = dry_run(cluster, &made, live).await?;
     let [service, mut job, deployment] = admitted.map(|applied| applied.object);

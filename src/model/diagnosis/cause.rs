@@ -432,7 +432,7 @@ cause_kinds! {
         "`kubectl flink resume NAME`, or `kubectl flink delete NAME`.",
     /// The Service is missing, whose name is the address of the JobManager.
     NoService = "no-service",
-        "`kubectl flink savepoint-resume NAME` creates it again.",
+        "`kubectl flink resume NAME` creates it again.",
     /// There are no TaskManagers: the Deployment is missing or scaled to zero.
     NoTaskManagers = "no-taskmanagers",
         "`kubectl flink resume NAME`, or `kubectl flink savepoint-resume NAME`.",

@@ -250,7 +250,7 @@ fn no_service(observed: &Observed) -> Option<Cause> {
                 CauseKind::NoService,
                 "the Service is missing: the JobManager cannot be reached by its name",
             ),
-            "kubectl flink savepoint-resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints",
+            "kubectl flink resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints",
         )
     })
 }

@@ -102,9 +102,9 @@ impl Snapshot {
         self.others.iter().map(part).collect()
     }
 
-    /// Whether the job is known, and its JobMaster is not up yet.
-    pub(crate) fn is_initializing(&self) -> bool {
-        self.job.as_ref().is_some_and(|job| job.state == JobState::Initializing)
+    /// Whether the job is known, and is to run but does not.
+    pub(crate) fn is_coming_up(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.state.is_coming_up())
     }
 
     /// The view for [`crate::model::diagnosis::Observed::poll`].

@@ -45,6 +45,14 @@ impl JobState {
         Self::deserialize(word).unwrap_or_else(|_| Self::Other(name.to_owned()))
     }
 
+    /// Whether the job is to run, and does not yet, or not at the moment.
+    pub(crate) const fn is_coming_up(&self) -> bool {
+        matches!(
+            self,
+            Self::Initializing | Self::Created | Self::Restarting | Self::Failing | Self::Reconciling
+        )
+    }
+
     /// Whether Flink never leaves this state, not even with another JobManager ("globally terminal").
     pub(crate) const fn is_terminal(&self) -> bool {
         matches!(self, Self::Failed | Self::Canceled | Self::Finished)

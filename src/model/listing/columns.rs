@@ -1,5 +1,7 @@
 //! Clusters as rows of a table, and their order.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::{ClusterRow, Inventory, Key, LiveJob, Parts};
@@ -99,16 +101,18 @@ impl SortKey {
     }
 }
 
-/// The clusters in the order of a key, or, without one, in that of `names`, as kubectl has those of its arguments.
+/// The clusters in the order of a key, or, without one, in that of `names`, as kubectl has those of its arguments. `live` has
+/// what Flink says of their jobs.
 pub(crate) fn ordered<'a>(
     inventory: &'a Inventory,
+    live: &BTreeMap<Key, LiveJob>,
     key: Option<SortKey>,
     names: &[String],
     now: Timestamp,
 ) -> Vec<(&'a Key, &'a Parts)> {
     let mut clusters: Vec<_> = inventory.iter().collect();
     match key {
-        Some(order) => clusters.sort_by_cached_key(|(key, parts)| order.of(&parts.view(key, None, now))),
+        Some(order) => clusters.sort_by_cached_key(|(key, parts)| order.of(&parts.view(key, live.get(key), now))),
         None => clusters.sort_by_key(|(key, _)| names.iter().position(|name| *name == key.name)),
     }
     clusters

@@ -1,6 +1,6 @@
 //! The listed data of clusters: their parts from the API server's Tables, joined and interpreted.
 //!
-//! All of it is Kubernetes' view. This level does not know whether Flink's job makes progress.
+//! All of it is Kubernetes' view, but for what Flink answered where it was asked.
 
 pub(crate) mod change;
 mod columns;
@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::API_VERSION;
 use super::flink::FlinkVersion;
+use super::flink::overview::JobState;
 use super::job_phase::JobPhase;
 use super::names::{APP_LABEL, MASTER, TASK_MANAGER, without_kind};
 
@@ -125,6 +126,11 @@ impl Parts {
     }
 
     pub(crate) fn status(&self, now: Timestamp) -> Status {
+        self.status_with(None, now)
+    }
+
+    /// Like [`Self::status`], with what Flink says of the job.
+    fn status_with(&self, live: Option<&LiveJob>, now: Timestamp) -> Status {
         let job = self.job.as_ref();
         let tasks = self.deployment.as_ref();
         if self.is_empty() {
@@ -144,10 +150,13 @@ impl Parts {
             Some(JobPhase::Stuck) => return Status::Degraded,
             Some(JobPhase::Running) => {}
         }
-        let answers = job.and_then(|job| job.ready) != Some(false);
+        let is_coming_up = live
+            .and_then(|live| live.state.as_ref())
+            .is_some_and(JobState::is_coming_up);
+        let is_ready = job.and_then(|job| job.ready) != Some(false) && !is_coming_up;
         match tasks.map(|tasks| (tasks.ready, tasks.desired)) {
             None | Some((_, 0)) => Status::NoTaskManagers,
-            Some((ready, desired)) if ready >= desired && answers => Status::Running,
+            Some((ready, desired)) if ready >= desired && is_ready => Status::Running,
             Some(_) if self.created().is_some_and(|then| now.duration_since(then) >= START) => Status::Degraded,
             Some(_) => Status::Starting,
         }
@@ -189,7 +198,7 @@ impl Parts {
             kind: "Cluster",
             metadata: Metadata { name, namespace },
             status: Phase {
-                phase: self.status(now),
+                phase: self.status_with(live, now),
             },
             namespace,
             name,
@@ -362,6 +371,31 @@ mod tests {
         };
         let after = |seconds| status(job(&traits, JobPhase::Running), tasks(&traits, 1, 2), seconds);
         assert_eq!((after(599), after(600)), (Status::Starting, Status::Degraded));
+    }
+
+    #[test]
+    fn a_job_that_does_not_run_yet_is_no_running_cluster() {
+        let plain = Traits::default();
+        let parts = Parts {
+            job: Some(job(&plain, JobPhase::Running)),
+            deployment: Some(tasks(&plain, 1, 1)),
+        };
+        let status = |state: &str| {
+            let live = LiveJob {
+                state: Some(JobState::of(state)),
+                ..LiveJob::default()
+            };
+            parts.status_with(Some(&live), Timestamp::UNIX_EPOCH)
+        };
+        for state in ["INITIALIZING", "CREATED", "RESTARTING", "FAILING", "RECONCILING"] {
+            assert_eq!(status(state), Status::Starting, "{state}");
+        }
+        assert_eq!(status("RUNNING"), Status::Running);
+        let unknown = LiveJob::default();
+        assert_eq!(
+            parts.status_with(Some(&unknown), Timestamp::UNIX_EPOCH),
+            Status::Running
+        );
     }
 
     #[test]

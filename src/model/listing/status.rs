@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Meanings of the values in the column STATUS, the variants of [`Status`], for help texts.
 pub(crate) const STATES: &str = "\
-STATUS is what Kubernetes knows of a cluster:
+STATUS is what Kubernetes says of a cluster, and with --live Flink of its job:
   Running           the JobManager and all TaskManagers are ready
   Stopping          the job is being stopped; its savepoint is not recorded yet
   Starting          the JobManager or a TaskManager is not ready
@@ -43,7 +43,8 @@ pub(crate) enum Status {
     Stopping,
     /// The JobManager and all TaskManagers are ready.
     Running,
-    /// The JobManager does not answer yet or not all TaskManagers are ready, and the cluster is younger than ten minutes.
+    /// The JobManager does not answer yet, not all TaskManagers are ready, or Flink says that the job does not run yet, and the
+    /// cluster is younger than ten minutes.
     Starting,
     /// One of them is not ready, ten minutes after the cluster was made or later; or there is no JobManager, since a
     /// sidecar keeps the Pod of the last one.

@@ -50,8 +50,8 @@ pub(crate) struct NewVersion {
 }
 
 /// Changes an existing cluster of that name to the described one; replaces one whose creation failed. Where nothing differs
-/// nothing is done, also where the job does not run: `live` has its objects then. `left`: its unfinished creation, which has no
-/// running process any more.
+/// only missing objects are created, also where the job does not run: `live` has its objects then. `left`: its unfinished
+/// creation, which has no running process any more.
 pub(crate) async fn replace(
     cluster: &Cluster,
     described: NewVersion,
@@ -77,6 +77,9 @@ pub(crate) async fn replace(
         }
         // An unfinished creation that is not replaced is changed.
         let is_left = handle.left_behind.is_some();
+        if is_same && !suspended && upgrade::is_incomplete(&handle) {
+            Box::pin(lock::repair_missing_objects(&mut handle, how.changed_by)).await?;
+        }
         let runs = is_left || !matches!(handle.job_status().await?, JobStatus::Stopped);
         if suspended && runs && !is_left {
             return Err(
@@ -88,10 +91,18 @@ pub(crate) async fn replace(
             // One that was suspended has no TaskManagers.
             let is_repaired =
                 !handle.is_suspended() && Box::pin(lock::repair_missing_objects(&mut handle, how.changed_by)).await?;
-            progress::note(&match handle.job_end() {
+            let missing = handle.live.missing(&name).join(", ");
+            let end = handle.job_end();
+            progress::note(&match end {
                 _ if !is_same => format!(
                     "{name} does not run, as job.state says; the other differences take effect with job.state: running, which starts it"
                 ),
+                _ if !is_repaired && !missing.is_empty() => {
+                    let state = if end.is_some() { "has ended" } else { "does not run" };
+                    format!(
+                        "the job of {name} {state}, and this is missing: {missing}; `kubectl flink resume {name}` creates it again and starts the job"
+                    )
+                }
                 Some(_) => {
                     format!("{name} is up to date, and its job has ended: `kubectl flink resume {name}` starts it")
                 }

@@ -33,6 +33,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
+use crate::operations::lock::repair_missing_objects;
 use crate::operations::rehearse;
 use crate::operations::report::{Outcome, Report};
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
@@ -128,6 +129,9 @@ pub(crate) async fn change(
             ControlFlow::Continue(handle) => handle,
             ControlFlow::Break(report) => return Ok(report),
         };
+        if is_incomplete(&handle) && matches!(wanted.unchanged(&handle), Ok(Some(_))) {
+            Box::pin(repair_missing_objects(&mut handle, command)).await?;
+        }
         let job_status = match handle.job_status_with(how.strategy.wait()).await? {
             JobStatus::Unreachable(why) if how.strategy != Strategy::Stateless && handle.recovers() => {
                 let name = &handle.name;
@@ -146,6 +150,12 @@ pub(crate) async fn change(
         Box::pin(carry_out(handle, job_status, wanted, how, command)).await
     })
     .await
+}
+
+/// Whether a cluster whose job is to run lacks objects. If its version is the wanted one, they are created before Flink is
+/// asked: it cannot be reached without the Service, and writes no savepoint without TaskManagers.
+pub(crate) fn is_incomplete(handle: &ClusterHandle) -> bool {
+    handle.live.all().is_none() && handle.left_behind.is_none() && !handle.is_suspended()
 }
 
 /// Continues an unfinished operation of the same command for the same version, and returns its report. Returns the
@@ -183,12 +193,12 @@ async fn wait_for_jobmanager(handle: &mut ClusterHandle, why: &str, how: &Change
     let deadline = Instant::now() + how.timeout.map_or(LONGEST_WAIT, |limit| limit.min(LONGEST_WAIT));
     loop {
         tokio::time::sleep(LOOK).await;
-        let left = handle.left_behind.take();
+        let (left, is_repaired) = (handle.left_behind.take(), handle.is_repaired);
         let now = ClusterHandle::read(&handle.cluster, &name).await?;
         // The wanted version was made from what was read before.
         handle.check_unchanged().await?;
         *handle = now;
-        handle.left_behind = left;
+        (handle.left_behind, handle.is_repaired) = (left, is_repaired);
         match handle.job_status_with(how.strategy.wait()).await? {
             JobStatus::Unreachable(why) if Instant::now() < deadline && handle.recovers() => {
                 step.update(&format!("{name}: waiting until its JobManager runs again: {why}"));
@@ -218,8 +228,13 @@ pub(crate) async fn carry_out(
     let plan = match made {
         Ok(plan) => plan,
         Err(objects) => {
-            progress::note(&format!("{name} is up to date"));
-            let result = handle.result(Outcome::Unchanged);
+            let outcome = if handle.is_repaired {
+                Outcome::Created
+            } else {
+                progress::note(&format!("{name} is up to date"));
+                Outcome::Unchanged
+            };
+            let result = handle.result(outcome);
             return Ok(Report::cluster(result, objects.all(), how.dry_run));
         }
     };

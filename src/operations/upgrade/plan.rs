@@ -59,13 +59,13 @@ impl Plan {
             .max(old.as_ref().map_or(0, |(number, _)| number + 1));
         let mut differences = Vec::new();
         if let Some((number, old)) = &old {
-            let new = wanted.build_as(old, namespace, *number)?;
-            let before = old.build(None, namespace, *number)?;
-            let asks_for_more = wanted.restore_from.is_some() || wanted.restart_if_unchanged;
-            if !asks_for_more && new == before && !handle.drifted(&new).await? {
-                return Ok(Err(Box::new(new)));
+            if let Some(same) = wanted.unchanged(handle)?
+                && !handle.drifted(&same).await?
+            {
+                return Ok(Err(Box::new(same)));
             }
-            differences = changes(&before, &new);
+            let new = wanted.build_as(old, namespace, *number)?;
+            differences = changes(&old.build(None, namespace, *number)?, &new);
         } else if let Ok((number, last)) = handle.current() {
             let new = wanted.build_as(&last, namespace, number)?;
             // Whatever ran last may be such that it cannot be made again.
