@@ -25,6 +25,7 @@ pub(crate) mod unfinished;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::history::command::Command;
 use crate::history::transaction::state_machine::{Event, after};
 use crate::history::transaction::{Ending, Journal, Kind, Step, is_same_place};
 
@@ -171,6 +172,18 @@ impl History {
     /// The unfinished operation.
     pub(crate) fn open_journal(&self) -> Option<&Journal> {
         self.journal.as_ref().filter(|journal| journal.is_open())
+    }
+
+    /// The newest revision, if the last operation was its creation, and failed before all of its objects existed.
+    pub(crate) fn failed_creation(&self) -> Option<u64> {
+        let newest = self.revisions.last()?.number;
+        let failed = |journal: &Journal| {
+            journal.step == Step::Failed
+                && journal.is_creation()
+                && journal.command == Command::Create
+                && journal.new_revision == Some(newest)
+        };
+        self.journal.as_ref().is_some_and(failed).then_some(newest)
     }
 
     /// The unfinished operation that starts a version from `path`, or may have to.

@@ -47,8 +47,14 @@ impl FirstAttempt {
     ///
     /// Minimum: no request for a cluster that has a savepoint, or ran according to its history.
     pub(crate) async fn find(handle: &mut ClusterHandle) -> Result<Option<Self>> {
-        if !may_be(handle.store.history(), handle.live_revision()) {
+        let failed = handle.store.history().failed_creation();
+        if !may_be(handle.store.history(), handle.live_revision().or(failed)) {
             return Ok(None);
+        }
+        if handle.live.job.is_none() && failed.is_some() {
+            // The Job was not created, and no JobManager of it ran.
+            let pods = objects::masters(&handle.cluster, &handle.name).await?;
+            return Ok(pods.is_empty().then_some(Self { job: None }));
         }
         let job_status = job_status(handle).await?;
         if handle.is_highly_available() && handle.kept_checkpoint().await? != Some(false) {

@@ -268,3 +268,45 @@ fn objects_of_a_flink_cluster_without_labels_can_be_adopted() {
         assert!(outcome.stderr.contains(words), "{words}: {outcome}");
     }
 }
+
+/// Its Job was refused when it was created, such as by a webhook, and no JobManager ran.
+fn without_its_first_job() -> Sandbox {
+    let sandbox = applied(FILE);
+    remove(&sandbox, &[JOB]);
+    let is_pod = |path: &String| path.contains("/pods/demo-master");
+    sandbox.world().objects.retain(|path, _| !is_pod(path));
+    sandbox.edit_entry("journal", |journal| {
+        journal["step"] = tree!("failed");
+        journal["failure"] = tree!("the Job was refused");
+    });
+    sandbox
+}
+
+#[test]
+fn a_creation_whose_job_was_refused_is_repeated_with_the_same_flags_and_with_others() {
+    let other = FILE.replace("parallelism: 1", "parallelism: 2");
+    for file in [FILE, &other] {
+        let sandbox = without_its_first_job();
+        sandbox.file("demo.yaml", file);
+        let outcome = sandbox.run(APPLY);
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert!(sandbox.object(JOB).is_object(), "{outcome}");
+        assert_eq!(sandbox.entry("journal")["step"], "done", "{outcome}");
+        let again = sandbox.run(TRY);
+        assert_eq!(again.code, Some(0), "{again}");
+    }
+    let sandbox = without_its_first_job();
+    let outcome = sandbox.run(&["create", "demo", "--image", "missing:2.3.1", "--no-wait"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(sandbox.object(JOB).is_object(), "{outcome}");
+}
+
+/// Its savepoint is not known, so nothing starts empty.
+#[test]
+fn a_job_that_was_deleted_after_its_creation_is_not_created_again_without_state() {
+    let sandbox = applied_and_running();
+    remove(&sandbox, &[JOB]);
+    let outcome = sandbox.run(APPLY);
+    assert_eq!(outcome.code, Some(3), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}

@@ -198,7 +198,8 @@ pub(crate) async fn create(
         return existing::replace_again(cluster, described(spec, image), change, left).await;
     }
     if preflight.exists {
-        if let (Some(change), None) = (replaces, &left) {
+        let failed = store.history().failed_creation();
+        if let (Some(change), None, None) = (replaces, &left, failed) {
             return replace(cluster, described(spec, image), change, how, None, live).await;
         }
         *live = LiveObjects {
@@ -214,11 +215,14 @@ pub(crate) async fn create(
             ControlFlow::Break(same) => return Ok(same.recorded_in(store, live.revision())),
             ControlFlow::Continue(differs) => differs,
         };
-        let revision = live.revision();
+        let revision = live.revision().or(failed);
+        let has_no_job = failed.is_some() && live.job.is_none();
         // The Job that was read ends, unless the command fails.
         *live = LiveObjects::default();
         return match &how.change {
-            Some(change) if how.replace => replace(cluster, described(spec, image), change, how, left, live).await,
+            Some(change) if how.replace && !has_no_job => {
+                replace(cluster, described(spec, image), change, how, left, live).await
+            }
             Some(change) if first_attempt::may_be(store.history(), revision) => {
                 Box::pin(replace_failed(cluster, described(spec, image), change, left, differs)).await
             }
