@@ -167,6 +167,7 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
         ("history demo 2", "--revision 2"),
         ("scale demo 2", "-p 2"),
         ("delete --all-namespaces", "-n NAMESPACE --all"),
+        ("list -A=true", "-A, not -A=true"),
     ] {
         let words: Vec<&str> = typed.split(' ').collect();
         let outcome = Sandbox::bare().run(&words);
@@ -190,11 +191,28 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
     // A job that is canceled is not drained.
     let drained = Sandbox::bare().run(&["savepoint-resume", "demo", "--cancel", "--drain"]);
     assert!(drained.stderr.contains("cannot be used with"), "{drained}");
-    let number = Sandbox::bare().run(&["scale", "demo", "-p", "two"]);
-    assert!(
-        number
-            .stderr
-            .starts_with("error: invalid value 'two' for '--parallelism <N>': it must be a whole number\n"),
-        "{number}"
-    );
+    for (typed, why) in [
+        (
+            "scale demo -p two",
+            "'two' for '--parallelism <N>': it must be a whole number",
+        ),
+        (
+            "scale demo -p 0",
+            "'0' for '--parallelism <N>': it must be from 1 to 32768",
+        ),
+        (
+            "logs demo --tail -2",
+            "'-2' for '--tail <LINES>': it must be -1 or more",
+        ),
+        ("exceptions demo --max 0", "'0' for '--max <N>': it must be 1 or more"),
+    ] {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let outcome = Sandbox::bare().run(&words);
+        let expected = format!("error: invalid value {why}\n\nFor more information, try '--help'.\n");
+        assert_eq!(outcome.stderr, expected, "{outcome}");
+    }
+    // No command is like this one, and clap's empty list of tips leaves no empty line.
+    let shell = Sandbox::bare().run(&["completion", "tcsh"]);
+    let expected = "error: unrecognized subcommand 'tcsh'\n\nUsage: kubectl flink completion";
+    assert!(shell.stderr.starts_with(expected), "{shell}");
 }
