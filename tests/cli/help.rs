@@ -216,3 +216,14 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
     let expected = "error: unrecognized subcommand 'tcsh'\n\nUsage: kubectl flink completion";
     assert!(shell.stderr.starts_with(expected), "{shell}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_on_a_full_disk_is_an_error_as_all_output_is() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
+    let outcome = command.arg("--help").stdout(full).output().unwrap();
+    assert_eq!(outcome.status.code(), Some(1));
+    let stderr = String::from_utf8(outcome.stderr).unwrap();
+    assert!(stderr.starts_with("error: cannot write to stdout: "), "{stderr}");
+}
