@@ -90,9 +90,17 @@ fn commands_have_examples_that_fit_into_the_help() {
     fn check(command: &clap::Command, path: &str) {
         let name = format!("{path} {}", command.get_name());
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let known = ["options", "version", "bash", "zsh", "fish", "powershell", "install"];
-        let is_obvious = known.contains(&command.get_name())
-            || ["set", "defaults", "image"].iter().any(|group| path.ends_with(group));
+        let known = [
+            "options",
+            "version",
+            "bash",
+            "zsh",
+            "fish",
+            "powershell",
+            "install",
+            "path",
+        ];
+        let is_obvious = known.contains(&command.get_name());
         let is_group = command.has_subcommands();
         assert!(
             is_obvious || is_group || help.contains("Examples:\n  kubectl flink "),
