@@ -21,7 +21,7 @@ use crate::operations::upgrade::{change, take_over};
 /// checkpoint is not completed, the old version starts again from the same savepoint, and the exit code is 6. After an
 /// interruption `--continue` continues the upgrade and `--abort` goes back; nothing is lost either way.
 ///
-/// Flags change only what they name; everything else stays. With -f the file describes the whole cluster.
+/// Flags change only the settings that they name; all others stay. With -f the file describes the whole cluster.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink upgrade demo --image registry/my-job:1.1\n  \
