@@ -58,11 +58,12 @@ pub(crate) async fn run(context: &Context, args: UpgradeArgs) -> Result<()> {
         ..version.flags.clone()
     };
     if (args.go_on || args.abort) && others != Config::default() {
-        return Err(
-            Error::usage("the new version was given when the operation started, and is in the history").hint(format!(
-                "`kubectl flink upgrade {name} --abort` first, to begin another one"
-            )),
-        );
+        return Err(Error::usage(
+            "--continue and --abort take the version from the history, and no flag can change it",
+        )
+        .hint(format!(
+            "to begin another upgrade, go back first: `kubectl flink upgrade {name} --abort`"
+        )));
     }
     let mut handle = context.load(name.as_str()).await?;
     if args.go_on || args.abort {

@@ -157,7 +157,7 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// Parses a label selector. An empty one would select everything, and is what an unset variable results in.
 pub(crate) fn selector(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
-        return Err("an empty selector would select all clusters: omit the flag to do that".to_owned());
+        return Err("an empty selector would select all clusters; `-l app` does that".to_owned());
     }
     Ok(text.to_owned())
 }
