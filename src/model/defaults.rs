@@ -93,7 +93,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "output",
         Form::Words(OUTPUT),
-        "format of what is listed and shown, by the commands that have it",
+        "format of the output, in commands that have it",
     ),
     key(
         "prompts",
