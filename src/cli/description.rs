@@ -15,7 +15,7 @@ use crate::model::flink_deployment::{self, SpecSource};
 use crate::model::names::{APPLY_SET, ClusterName};
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
-use crate::operations::config_keys::warn_of_keys;
+use crate::operations::config_keys::warn_of_release_and_keys;
 use crate::operations::create::{CreateOptions, Created, create};
 use crate::operations::report::Outcome;
 use crate::output::place::set_namespace_of_file;
@@ -58,7 +58,7 @@ impl Description<'_> {
                 spec.layer.labels.insert(APPLY_SET.to_owned(), set.to_owned());
             }
         }
-        specs.iter().for_each(warn_of_keys);
+        specs.iter().for_each(warn_of_release_and_keys);
         Ok(Described {
             specs,
             own_templates: own.is_some(),

@@ -62,6 +62,7 @@ ui|-p|--port PORT is the local port
 savepoint|-d,--targetDirectory|--dir URI is the folder of the savepoint
 *|-A,--all-namespaces|this command works in one namespace: -n NAMESPACE
 *|--all|-l app selects all clusters, where the command has -l
+*|-=|a short flag without a value takes no equals sign: -A, not -A=true
 ";
 
 /// Puts what to use here into clap's error, instead of guesses that lead astray.
@@ -86,6 +87,10 @@ pub(super) fn answer(error: &mut Error) {
                 tip(error, text);
             }
             sift(error, ContextKind::SuggestedSubcommand, &word);
+            // clap prints an empty line for an empty list of tips.
+            if matches!(error.get(ContextKind::Suggested), Some(ContextValue::StyledStrs(tips)) if tips.is_empty()) {
+                error.remove(ContextKind::Suggested);
+            }
         }
         ErrorKind::UnknownArgument => {
             let Some(word) = word(ContextKind::InvalidArg) else {
@@ -118,20 +123,34 @@ pub(super) fn answer(error: &mut Error) {
             let value = word(ContextKind::InvalidValue).unwrap_or_default();
             sift(error, ContextKind::SuggestedValue, &value);
         }
-        ErrorKind::ValueValidation
-            if error
-                .source()
-                .is_some_and(|source| source.is::<std::num::ParseIntError>()) =>
-        {
+        ErrorKind::ValueValidation => {
+            let Some(why) = error.source().and_then(of_wrong_number) else {
+                return;
+            };
             let text = |kind| word(kind).unwrap_or_default();
             let (value, flag) = (text(ContextKind::InvalidValue), text(ContextKind::InvalidArg));
             *error = Error::raw(
                 ErrorKind::ValueValidation,
-                format!("invalid value '{value}' for '{flag}': it must be a whole number\n"),
+                format!("invalid value '{value}' for '{flag}': {why}\n\nFor more information, try '--help'.\n"),
             );
         }
         _ => {}
     }
+}
+
+/// Why a number is refused. clap writes the bounds as in Rust: `0 is not in 1..=1024`.
+fn of_wrong_number(source: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if source.is::<std::num::ParseIntError>() {
+        return Some("it must be a whole number".to_owned());
+    }
+    let text = source.to_string();
+    let (least, most) = text.split_once(" is not in ")?.1.split_once("..")?;
+    let (least, most): (i64, i64) = (least.parse().ok()?, most.trim_start_matches('=').parse().ok()?);
+    Some(if most < i64::from(u32::MAX) {
+        format!("it must be from {least} to {most}")
+    } else {
+        format!("it must be {least} or more")
+    })
 }
 
 /// Keeps the best of clap's guesses, whose last is its own best, if it is like the word or one begins with the other: clap has

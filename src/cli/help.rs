@@ -48,7 +48,7 @@ Look:
 Trouble:
   why               Explain why a cluster is not running or is unhealthy
   exceptions        List the exceptions of a job
-  doctor            Check what may keep clusters from running
+  doctor            Check for problems that keep clusters from running
   profile           Show where a job spends its time, as a flame graph
   report            Collect everything for a bug report in one archive
 

@@ -299,9 +299,13 @@ fn print_clap_message(mut said: clap::Error) -> ExitCode {
     // Help and version go to stdout with success, everything else to stderr as a usage error.
     if !said.use_stderr() || said.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let text = said.render().ansi().to_string();
-        // An error of the terminal or the pipe cannot be reported anywhere.
-        let _ = terminal::help(text.trim_end(), said.use_stderr());
-        return ExitCode::from(if said.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+        let on_stderr = said.use_stderr();
+        return match terminal::help(text.trim_end(), on_stderr) {
+            // A closed pipe is no error: `head` has read enough.
+            Err(error) if error.kind != Kind::Interrupted => exit_code(Err(error)),
+            _ if on_stderr => ExitCode::from(Kind::Usage.exit_code()),
+            _ => ExitCode::SUCCESS,
+        };
     }
     habits::answer(&mut said);
     terminal::line(said.render().ansi().to_string().trim_end());

@@ -9,7 +9,7 @@ use crate::output::terminal;
 
 /// Cancel a job: it ends at once, without a savepoint
 ///
-/// What it did since its last savepoint is lost, unless its checkpoints are kept. The command ends when the JobManager
+/// Its progress since the last savepoint is lost, unless its checkpoints are kept. The command ends when the JobManager
 /// has ended. The TaskManagers stay: `delete` deletes everything.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  kubectl flink cancel demo --yes")]

@@ -22,7 +22,7 @@ use crate::progress;
 pub(crate) struct CheckpointArgs {
     /// Name of the cluster
     name: String,
-    /// What is written
+    /// Kind of the checkpoint
     #[arg(long = "type", value_name = "TYPE", default_value = "configured")]
     kind: CheckpointType,
     /// How long to wait; 0: as long as it takes. Flink completes the checkpoint in any case

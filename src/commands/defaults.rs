@@ -26,10 +26,17 @@ pub(crate) struct DefaultsArgs {
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum DefaultsCommand {
     /// Show the defaults of the context and namespace, and the part of the file that sets each
+    #[command(after_help = "Examples:\n  \
+        kubectl flink defaults view\n  \
+        kubectl flink defaults view -n billing -o json")]
     View(TableArgs),
     /// Set a default: everywhere, or with --context and -n only there
+    #[command(after_help = "Examples:\n  \
+        kubectl flink defaults set output wide\n  \
+        kubectl flink defaults set savepoint-dir s3://b/sp --context prod -n billing")]
     Set(SetArgs),
     /// Remove a default: everywhere, or with --context and -n only there
+    #[command(after_help = "Examples:\n  kubectl flink defaults unset output")]
     Unset(UnsetArgs),
     /// Print the path of the configuration file
     Path,

@@ -8,7 +8,6 @@ use crate::cli::description::in_namespace_of_file;
 use crate::error::{Error, Result};
 use crate::kubernetes::connect::check_namespace;
 use crate::model::config::Config;
-use crate::model::names::ClusterName;
 use crate::operations::diff::{ComparedVersion, compare_objects};
 use crate::output::{self, terminal};
 
@@ -70,8 +69,7 @@ async fn compare(context: &Context, args: DiffArgs) -> Result<bool> {
         files.into_iter().map(|(file, _)| Some(file)).collect()
     };
     for file in versions {
-        let named = args.name.as_deref().or_else(|| file.as_ref()?.name.as_deref());
-        let name = ClusterName::new(named.ok_or_else(|| Error::usage("the cluster has no name"))?)?;
+        let name = files::name_of(args.name.as_deref(), file.as_ref())?;
         let namespace = file.as_ref().and_then(|file| file.namespace.as_deref());
         let namespace = namespace.filter(|_| context.connection.namespace.is_none());
         let cluster = in_namespace_of_file(&cluster, namespace);

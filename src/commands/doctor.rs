@@ -10,7 +10,7 @@ use crate::operations::doctor::Finding;
 use crate::operations::doctor::check::check;
 use crate::output::{Format, documents, findings, list, terminal};
 
-/// Check what may keep clusters from running
+/// Check for problems that keep clusters from running
 ///
 /// Checks the connection, rights, quotas, Pod Security, node ports, histories and remains of earlier clusters; with a
 /// NAME also the image, the service account and the storage of that cluster. The exit code is 1 if anything is

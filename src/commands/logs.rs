@@ -56,7 +56,7 @@ pub(crate) struct LogsArgs {
     /// Omit lines that match this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     exclude: Option<Regex>,
-    /// Highlight what matches this regular expression
+    /// Highlight text that matches this regular expression
     #[arg(long, value_name = "REGEX", value_parser = expression)]
     highlight: Option<Regex>,
     /// Omit the Pod before each line

@@ -43,7 +43,7 @@ pub(crate) struct ProfileArgs {
     /// Profile the TaskManager whose ID begins with this
     #[arg(long, value_name = "ID", group = "process")]
     taskmanager: Option<String>,
-    /// What async-profiler samples
+    /// Events that async-profiler samples
     #[arg(long, value_name = "MODE", default_value = "itimer", requires = "process")]
     mode: Mode,
     /// How long it samples

@@ -16,7 +16,7 @@ use crate::operations::wait::Failures;
 ///
 /// A running job is stopped with a savepoint and started from it: as `upgrade` does, but without a rollback if it does
 /// not come up. A stopped, failed or deleted one is started from the last savepoint in its history: as `resume` does.
-/// Flags change only what they name; everything else stays.
+/// Flags change only the settings that they name; all others stay.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink savepoint-resume demo\n  \
@@ -29,7 +29,7 @@ pub(crate) struct ResumeArgs {
     /// With --from-savepoint: first stop the running job with a last savepoint, which the history keeps
     #[arg(long, requires = "from_savepoint", conflicts_with = "cancel")]
     stop: bool,
-    /// Cancel the running job: what it did since the savepoint is lost
+    /// Cancel the running job: its progress since the savepoint is lost
     #[arg(long)]
     cancel: bool,
     /// Form of the savepoint that the running job writes

@@ -40,6 +40,7 @@ struct NamedChangeArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Field {
     /// Set the image
+    #[command(after_help = "Examples:\n  kubectl flink set image demo registry/my-job:1.1")]
     Image {
         #[command(flatten)]
         of: NamedChangeArgs,
@@ -51,6 +52,7 @@ enum Field {
         no_image_check: bool,
     },
     /// Set the default parallelism of the job; there are as many TaskManagers as it needs
+    #[command(after_help = "Examples:\n  kubectl flink set parallelism demo 8")]
     Parallelism {
         #[command(flatten)]
         of: NamedChangeArgs,
@@ -59,6 +61,7 @@ enum Field {
         parallelism: u32,
     },
     /// Set keys of the Flink configuration, or remove them
+    #[command(after_help = "Examples:\n  kubectl flink set config demo state.backend.type=rocksdb")]
     Config {
         #[command(flatten)]
         of: NamedChangeArgs,
@@ -67,6 +70,7 @@ enum Field {
         pairs: Vec<String>,
     },
     /// Replace all arguments of the program
+    #[command(after_help = "Examples:\n  kubectl flink set args demo -- --topic orders")]
     Args {
         #[command(flatten)]
         of: NamedChangeArgs,
@@ -78,8 +82,7 @@ enum Field {
 
 pub(crate) async fn run(context: &Context, args: SetArgs) -> Result<()> {
     let mut said = Config::default();
-    let mut removed = Vec::new();
-    let mut is_unchecked = false;
+    let (mut removed, mut is_unchecked) = (Vec::new(), false);
     let NamedChangeArgs { name, change: how } = match args.field {
         Field::Image {
             of,
@@ -111,9 +114,7 @@ pub(crate) async fn run(context: &Context, args: SetArgs) -> Result<()> {
     said.name = Some(name);
     let mut wanted = TargetRevision::changed(&handle, said, None)?;
     wanted.remove_keys(&handle, &removed)?;
-    if is_unchecked {
-        wanted.registry = None;
-    }
+    wanted.registry = wanted.registry.filter(|_| !is_unchecked);
     let changed = change(handle, wanted, &how.options(), Command::Set).await?;
     how.output.print(&changed)
 }

@@ -21,7 +21,7 @@ use crate::operations::upgrade::{change, take_over};
 /// checkpoint is not completed, the old version starts again from the same savepoint, and the exit code is 6. After an
 /// interruption `--continue` continues the upgrade and `--abort` goes back; nothing is lost either way.
 ///
-/// Flags change only what they name; everything else stays. With -f the file describes the whole cluster.
+/// Flags change only the settings that they name; all others stay. With -f the file describes the whole cluster.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     kubectl flink upgrade demo --image registry/my-job:1.1\n  \
@@ -58,11 +58,12 @@ pub(crate) async fn run(context: &Context, args: UpgradeArgs) -> Result<()> {
         ..version.flags.clone()
     };
     if (args.go_on || args.abort) && others != Config::default() {
-        return Err(
-            Error::usage("the new version was given when the operation started, and is in the history").hint(format!(
-                "`kubectl flink upgrade {name} --abort` first, to begin another one"
-            )),
-        );
+        return Err(Error::usage(
+            "--continue and --abort take the version from the history, and no flag can change it",
+        )
+        .hint(format!(
+            "to begin another upgrade, go back first: `kubectl flink upgrade {name} --abort`"
+        )));
     }
     let mut handle = context.load(name.as_str()).await?;
     if args.go_on || args.abort {

@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: WaitArgs) -> Result<()> {
         Box::pin(wait_for(context, name, &args)).await
     };
     args.clusters.each(context, each).await?;
-    // As with kubectl: a script that waits for a deployment must not go on without one.
+    // As with kubectl: a script that waits for a deployment must not continue without one.
     if found.get() || matches!(args.goal, Goal::Stopped | Goal::Deleted) {
         return Ok(());
     }

@@ -42,21 +42,21 @@ pub(super) async fn exchange(
         cluster.fence().pass(cluster, question.path).await?;
         fence::note_write();
     }
-    let ways: TransportCache = cluster.shared();
-    let slot = ways.slot(cluster, pod.unwrap_or(name.as_str()));
+    let cache: TransportCache = cluster.shared();
+    let slot = cache.slot(cluster, pod.unwrap_or(name.as_str()));
     let by_forward = async || port_forward::exchange(cluster, name, pod, &slot, question).await;
-    if cluster.access() == Access::PortForward || ways.proxy_is_closed.load(Ordering::Relaxed) {
+    if cluster.access() == Access::PortForward || cache.proxy_is_closed.load(Ordering::Relaxed) {
         return by_forward().await;
     }
     let by_proxy = service_proxy::exchange(cluster, name, pod, question).await;
     let why = match &by_proxy {
-        // The proxy of a mesh resets it in the Pod, where a port-forward passes it by. What may have reached Flink is not
-        // sent twice.
+        // A service mesh resets the connection in the Pod, and a port-forward bypasses the mesh. A request other than GET may
+        // have reached Flink, and is not sent twice.
         Ok(Exchange::Reset) if cluster.access() == Access::Auto && question.method == http::Method::GET => {
             let Ok(answer @ Exchange::Answer(..)) = by_forward().await else {
                 return Ok(Exchange::Away);
             };
-            ways.proxy_is_closed.fetch_or(pod.is_none(), Ordering::Relaxed);
+            cache.proxy_is_closed.fetch_or(pod.is_none(), Ordering::Relaxed);
             return Ok(answer);
         }
         Ok(Exchange::Blocked(said)) => said.clone(),
@@ -78,7 +78,7 @@ pub(super) async fn exchange(
     match by_forward().await {
         Ok(exchange) => {
             // A Pod's proxy says nothing about the Service's.
-            ways.proxy_is_closed.fetch_or(pod.is_none(), Ordering::Relaxed);
+            cache.proxy_is_closed.fetch_or(pod.is_none(), Ordering::Relaxed);
             Ok(exchange)
         }
         // The error should name the right to the proxy.

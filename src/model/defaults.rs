@@ -23,11 +23,14 @@ use super::file_text;
 use super::nearest::nearest;
 use crate::error::{Error, Result};
 use crate::model::config::Config;
+use crate::model::flink::folder;
 
 /// The type of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Text,
+    /// A folder that all Pods reach, as the flag of this name takes it.
+    Folder,
     Bool,
     Words(&'static [&'static str]),
 }
@@ -44,7 +47,7 @@ impl Key {
     /// The values that it can have; empty: any.
     pub(crate) const fn words(&self) -> &'static [&'static str] {
         match self.form {
-            Form::Text => &[],
+            Form::Text | Form::Folder => &[],
             Form::Bool => &["true", "false"],
             Form::Words(words) => words,
         }
@@ -67,17 +70,17 @@ pub(crate) const KEYS: &[Key] = &[
     key("image", Form::Text, "image of clusters that are created"),
     key(
         "savepoint-dir",
-        Form::Text,
+        Form::Folder,
         "folder in which their savepoints are written",
     ),
     key(
         "checkpoint-dir",
-        Form::Text,
+        Form::Folder,
         "folder in which their checkpoints are written",
     ),
     key(
         "ha",
-        Form::Text,
+        Form::Folder,
         "storage folder of high availability, which they then have",
     ),
     key("service-account", Form::Text, "ServiceAccount of their Pods"),
@@ -90,7 +93,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "output",
         Form::Words(OUTPUT),
-        "format of what is listed and shown, by the commands that have it",
+        "format of the output, in commands that have it",
     ),
     key(
         "prompts",
@@ -309,8 +312,11 @@ fn unknown(name: &str, path: &str, known: &[&str]) -> Error {
 }
 
 fn check(key: &Key, value: &str, path: &str) -> Result<String> {
-    if value.is_empty() && key.form == Form::Text {
+    if value.is_empty() && key.words().is_empty() {
         return Err(Error::usage(format!("{path}: it is empty")));
+    }
+    if key.form == Form::Folder {
+        return folder(value).map_err(|error| error.context(path));
     }
     let words = key.words();
     if words.is_empty() || words.contains(&value) {
@@ -333,7 +339,7 @@ fn values(map: Map<String, Value>, path: &str, others: &[&str]) -> Result<(Value
         let key = known(&name, path, others)?;
         let path = format!("{path}.{name}");
         let text = match (value, key.form) {
-            (Value::String(text), Form::Text | Form::Words(_)) => text,
+            (Value::String(text), Form::Text | Form::Folder | Form::Words(_)) => text,
             (Value::Bool(value), Form::Bool) => value.to_string(),
             (_, Form::Bool) => return Err(Error::usage(format!("{path}: it must be true or false"))),
             _ => return Err(Error::usage(format!("{path}: it must be a text"))),
@@ -401,6 +407,8 @@ mod tests {
             "contexts: {c: {namespace: {}}} | f: there is no key contexts.c.namespace | did you mean namespaces?",
             "defaults: {parallelism: 1} | f: there is no key defaults.parallelism | known keys: image, savepoint-dir, checkpoint-dir, ha, service-account, direct-start, access, output, prompts, image-check, rehearse, surge, plain",
             "defaults: {image: 1} | f: defaults.image: it must be a text | ",
+            "contexts: {c: {ha: ha}} | f: contexts.c.ha: \"ha\" must be like s3://bucket/folder or file:///folder | ",
+            "defaults: {savepoint-dir: ''} | f: defaults.savepoint-dir: it is empty | ",
             "defaults: {prompts: 'no'} | f: defaults.prompts: it must be true or false | ",
             "contexts: {c: {namespaces: {n: {access: tunnel}}}} | f: contexts.c.namespaces.n.access: \"tunnel\" is none of auto, proxy, port-forward | ",
             "defaults: text | f: defaults: it must have fields | ",

@@ -9,7 +9,7 @@ use crate::model::config::Config;
 use crate::model::diagnosis::Role;
 use crate::model::diagnosis::memory_limits::{Contradiction, contradiction};
 use crate::model::flink::settings::{ConfigMaps, Settings, config_maps};
-use crate::model::flink::{config_keys, owned_reason, script_keys, values, without_effect};
+use crate::model::flink::{KNOWN_VERSIONS, config_keys, owned_reason, script_keys, values, without_effect};
 use crate::model::manifests::Manifests;
 use crate::model::pod_template::checks;
 use crate::model::spec::Spec;
@@ -128,14 +128,20 @@ fn note_of_sidecars(manifests: &Manifests) {
     let names = manifests.native_sidecars.join(", ");
     if !names.is_empty() {
         progress::note(&format!(
-            "{names} would keep the JobManager's Pod when Flink has ended: made a native sidecar, which needs Kubernetes 1.29; with --keep-sidecars it stays as it is"
+            "{names} would keep the JobManager's Pod after Flink has ended: such containers become native sidecars (Kubernetes 1.29), unless --keep-sidecars is given"
         ));
     }
 }
 
-/// Warns of Flink configuration that is probably a typo, or that this release of Flink does not read. It is only a
-/// warning: programs, plugins and libraries have keys of their own.
-pub(crate) fn warn_of_keys(spec: &Spec) {
+/// Warns of a release of Flink that is not supported, and of configuration that is probably a typo, or that this release
+/// does not read. It is only a warning: programs, plugins and libraries have keys of their own.
+pub(crate) fn warn_of_release_and_keys(spec: &Spec) {
+    let oldest = KNOWN_VERSIONS[0];
+    if let Some(version) = spec.flink_version.filter(|version| *version < oldest) {
+        progress::warn(&format!(
+            "Flink {version} is older than {oldest}, the oldest that this plugin supports"
+        ));
+    }
     let keys = spec.layer.configuration.keys();
     // These are passed to Flink's scripts in variables that every release reads.
     for key in keys.filter(|key| !script_keys::is_for_scripts(key)) {

@@ -64,7 +64,7 @@ impl ClusterHandle {
             Some(false) => return Ok(JobStatus::Stopped),
             Some(true) => "high availability keeps a checkpoint of it",
             // In ZooKeeper, for example.
-            None => "what high availability keeps of it cannot be seen",
+            None => "its high-availability data cannot be read",
         };
         Ok(JobStatus::Unreachable(format!("{how}, and {kept}")))
     }

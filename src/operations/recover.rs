@@ -65,7 +65,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
     let job_id = handle.kept_job().await?;
     let (number, spec, made) = last(&handle, job_id)?;
     progress::note(&format!(
-        "{name}: revision {number} is started again, from what high availability keeps of it"
+        "{name}: revision {number} is started again from its high-availability data"
     ));
     if how.dry_run {
         return Ok(Report::objects("", made.all()));

@@ -110,7 +110,7 @@ impl TargetRevision {
             if configuration.len() == before && !may_be_removed {
                 return Err(
                     Error::usage(format!("{key} is not in the configuration of {name}")).hint(format!(
-                        "`kubectl flink export {name}` shows what is; `kubectl flink edit {name}` changes all of it"
+                        "`kubectl flink export {name}` shows it; `kubectl flink edit {name}` changes it"
                     )),
                 );
             }

@@ -88,7 +88,7 @@ impl<'a> LogLines<'a> {
             }
         }
         if wanted.prefix {
-            // Colours in the order of first lines.
+            // Each container gets the next colour with its first line.
             let colour = COLOURS[self.prefixes.len() % COLOURS.len()].on_default();
             let style = if self.out.is_coloured() { colour } else { Style::new() };
             let prefix = self.prefixes.entry(from.source);
@@ -151,7 +151,7 @@ fn coloured(text: &str, highlight: Option<&Regex>) -> String {
     let mark = Style::new().invert();
     let mut out = String::new();
     let mut last = 0;
-    // Of a warning only the level is coloured, of an error all: it is what is looked for.
+    // A warning is coloured up to its level, and an error as a whole: users look for errors.
     let end = match level {
         Some(("WARN", end)) => end,
         _ => text.len(),

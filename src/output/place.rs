@@ -1,4 +1,4 @@
-//! Commands in messages have the flags that say where the command that prints them works: they can be copied.
+//! Adds the typed connection flags (`-n`, `--context`, …) to the commands in messages, so that users can copy these commands.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -9,7 +9,7 @@ const LOCAL: [&str; 6] = ["COMMAND", "completion", "defaults", "image", "manifes
 const OF_KUBECTL: [&str; 9] = [
     "auth", "create", "delete", "describe", "edit", "exec", "get", "patch", "rollout",
 ];
-/// What they name that is in no namespace.
+/// Their arguments that are in no namespace.
 const CLUSTER_WIDE: [&str; 4] = ["namespace", "node", "nodes", "whoami"];
 
 /// The flags that say where the command works; each is empty if it was not typed.
@@ -41,12 +41,12 @@ pub(super) fn with_place(text: &str) -> Cow<'_, str> {
     let of_file = OF_FILE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = PLACE.get().map(|typed| with_namespace(typed, of_file.as_deref()));
     match place {
-        Some(place) if place != Place::default() => Cow::Owned(put_in(text, &place)),
+        Some(place) if place != Place::default() => Cow::Owned(with_flags(text, &place)),
         _ => Cow::Borrowed(text),
     }
 }
 
-/// What was typed, with the namespace of a file where none was.
+/// The typed flags, with the namespace of a file if none was typed.
 fn with_namespace(typed: &Place, of_file: Option<&str>) -> Place {
     let namespace = Some(typed.namespace.as_str()).filter(|flag| !flag.is_empty());
     Place {
@@ -55,7 +55,7 @@ fn with_namespace(typed: &Place, of_file: Option<&str>) -> Place {
     }
 }
 
-fn put_in(text: &str, place: &Place) -> String {
+fn with_flags(text: &str, place: &Place) -> String {
     let mut parts = text.split("kubectl ");
     let mut placed = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -64,7 +64,7 @@ fn put_in(text: &str, place: &Place) -> String {
         let command = part.split('`').next().unwrap_or_default();
         let (program, rest) = part.split_at(if part.starts_with("flink ") { "flink ".len() } else { 0 });
         placed.push_str(program);
-        if works_somewhere(command) {
+        if uses_connection(command) {
             // A flag is not given twice.
             let names_its_own = command.contains(" -n ") || command.contains(" -A");
             let is_cluster_wide = command
@@ -84,7 +84,7 @@ fn put_in(text: &str, place: &Place) -> String {
 }
 
 /// Whether it is a command that uses the connection; `command` begins after `kubectl`.
-fn works_somewhere(command: &str) -> bool {
+fn uses_connection(command: &str) -> bool {
     let mut words = command.split_whitespace();
     match (words.next(), words.next()) {
         (Some("flink"), Some(name)) => !LOCAL.contains(&name),
@@ -96,14 +96,14 @@ fn works_somewhere(command: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, put_in, with_namespace};
+    use super::{Place, with_flags, with_namespace};
 
     fn placed(text: &str, cluster: &str) -> String {
         let place = Place {
             cluster: cluster.to_owned(),
             namespace: "-n shop".to_owned(),
         };
-        put_in(text, &place)
+        with_flags(text, &place)
     }
 
     /// The flags come where the marks are.
@@ -154,7 +154,7 @@ mod tests {
             (Some("-n jobs"), "kubectl flink --context prod -n jobs resume demo"),
             (None, "kubectl flink --context prod resume demo"),
         ] {
-            assert_eq!(put_in(text, &with_namespace(&typed, of_file)), expected);
+            assert_eq!(with_flags(text, &with_namespace(&typed, of_file)), expected);
         }
         typed.namespace = "-n shop".to_owned();
         assert_eq!(with_namespace(&typed, Some("-n jobs")), typed);

@@ -225,13 +225,15 @@ fn savepoints_of_the_typed_cluster_are_completed() {
 #[test]
 fn keys_of_flink_and_of_the_configuration_file_are_completed() {
     let sandbox = Sandbox::bare();
-    let (found, directive) = complete(&sandbox, &["create", "demo", "-D", "execution.checkpointing.inte"]);
-    assert!(
-        found.contains(&"execution.checkpointing.interval=".to_owned()),
-        "{found:?}"
-    );
-    // The value is typed right after it.
-    assert_eq!(directive, ":6");
+    for before in [&["create", "demo", "-D"][..], &["set", "config", "demo"]] {
+        let (found, directive) = complete(&sandbox, &[before, &["execution.checkpointing.inte"]].concat());
+        assert!(
+            found.contains(&"execution.checkpointing.interval=".to_owned()),
+            "{before:?}: {found:?}"
+        );
+        // The value is typed right after it.
+        assert_eq!(directive, ":6");
+    }
     assert_eq!(names(&sandbox, &["config", "set", "sav"]), ["savepoint-dir"]);
 }
 

@@ -152,7 +152,7 @@ fn a_resume_takes_the_objects_from_the_old_job_before_that_ends() {
 fn impossible_flags_are_refused_before_any_request() {
     for (flags, expected) in [
         (&["--jobmanager-replicas", "2"][..], "--ha STORAGE_DIR turns it on"),
-        (&["--jobmanager-replicas", "0"], "0 is not in 1..=16"),
+        (&["--jobmanager-replicas", "0"], "it must be from 1 to 16"),
         (&["--ha-zookeeper", "zk:2181"], "--ha STORAGE_DIR turns it on"),
         (&["--ha-create-rbac"], "--ha STORAGE_DIR turns it on"),
         (

@@ -296,7 +296,7 @@ fn a_job_that_is_gone_was_not_given_up_while_its_data_cannot_be_seen() {
     refused(
         &sandbox.run(&["savepoint-resume", "demo", "--dry-run=server"]),
         &[
-            "its Job is gone, and what high availability keeps of it cannot be seen",
+            "its Job is gone, and its high-availability data cannot be read",
             "kubectl flink restart demo --recover",
         ],
     );

@@ -90,9 +90,17 @@ fn commands_have_examples_that_fit_into_the_help() {
     fn check(command: &clap::Command, path: &str) {
         let name = format!("{path} {}", command.get_name());
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        let known = ["options", "version", "bash", "zsh", "fish", "powershell", "install"];
-        let is_obvious = known.contains(&command.get_name())
-            || ["set", "defaults", "image"].iter().any(|group| path.ends_with(group));
+        let known = [
+            "options",
+            "version",
+            "bash",
+            "zsh",
+            "fish",
+            "powershell",
+            "install",
+            "path",
+        ];
+        let is_obvious = known.contains(&command.get_name());
         let is_group = command.has_subcommands();
         assert!(
             is_obvious || is_group || help.contains("Examples:\n  kubectl flink "),
@@ -167,6 +175,7 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
         ("history demo 2", "--revision 2"),
         ("scale demo 2", "-p 2"),
         ("delete --all-namespaces", "-n NAMESPACE --all"),
+        ("list -A=true", "-A, not -A=true"),
     ] {
         let words: Vec<&str> = typed.split(' ').collect();
         let outcome = Sandbox::bare().run(&words);
@@ -190,11 +199,39 @@ fn habits_of_other_tools_are_answered_with_what_does_the_same() {
     // A job that is canceled is not drained.
     let drained = Sandbox::bare().run(&["savepoint-resume", "demo", "--cancel", "--drain"]);
     assert!(drained.stderr.contains("cannot be used with"), "{drained}");
-    let number = Sandbox::bare().run(&["scale", "demo", "-p", "two"]);
-    assert!(
-        number
-            .stderr
-            .starts_with("error: invalid value 'two' for '--parallelism <N>': it must be a whole number\n"),
-        "{number}"
-    );
+    for (typed, why) in [
+        (
+            "scale demo -p two",
+            "'two' for '--parallelism <N>': it must be a whole number",
+        ),
+        (
+            "scale demo -p 0",
+            "'0' for '--parallelism <N>': it must be from 1 to 32768",
+        ),
+        (
+            "logs demo --tail -2",
+            "'-2' for '--tail <LINES>': it must be -1 or more",
+        ),
+        ("exceptions demo --max 0", "'0' for '--max <N>': it must be 1 or more"),
+    ] {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let outcome = Sandbox::bare().run(&words);
+        let expected = format!("error: invalid value {why}\n\nFor more information, try '--help'.\n");
+        assert_eq!(outcome.stderr, expected, "{outcome}");
+    }
+    // No command is like this one, and clap's empty list of tips leaves no empty line.
+    let shell = Sandbox::bare().run(&["completion", "tcsh"]);
+    let expected = "error: unrecognized subcommand 'tcsh'\n\nUsage: kubectl flink completion";
+    assert!(shell.stderr.starts_with(expected), "{shell}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_on_a_full_disk_is_an_error_as_all_output_is() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubectl-flink"));
+    let outcome = command.arg("--help").stdout(full).output().unwrap();
+    assert_eq!(outcome.status.code(), Some(1));
+    let stderr = String::from_utf8(outcome.stderr).unwrap();
+    assert!(stderr.starts_with("error: cannot write to stdout: "), "{stderr}");
 }

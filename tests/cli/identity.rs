@@ -447,7 +447,12 @@ fn an_empty_selector_is_refused_before_anything_is_asked() {
     ] {
         let outcome = Sandbox::new().run(command);
         assert_eq!(outcome.code, Some(2), "{outcome}");
-        assert!(outcome.stderr.contains("an empty selector"), "{outcome}");
+        assert!(
+            outcome
+                .stderr
+                .contains("an empty selector would select all clusters; `-l app` does that"),
+            "{outcome}"
+        );
     }
 }
 

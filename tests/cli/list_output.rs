@@ -135,6 +135,16 @@ fn sorted_by_what_is_no_column() {
 #[test]
 fn a_format_that_does_not_exist() {
     snapshot!(Sandbox::new().run(&["list", "-o", "custom-columns=NAME"]));
+    for (format, why) in [
+        ("jsonpath", "the template is empty"),
+        ("jsonpath=", "the template is empty"),
+        ("custom-columns", "\"\" must be HEADER:PATH"),
+    ] {
+        let outcome = Sandbox::new().run(&["list", "-o", format]);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        let expected = format!("error: invalid value for '--output <FORMAT>': {why}\n");
+        assert_eq!(outcome.stderr, expected, "{outcome}");
+    }
 }
 
 #[test]

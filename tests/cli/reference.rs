@@ -77,7 +77,7 @@ fn row(arg: &Arg) -> Row {
             .iter()
             .map(|value| value.to_string_lossy())
             .collect();
-        if !defaults.is_empty() {
+        if !defaults.is_empty() && !arg.is_hide_default_value_set() {
             let _ = write!(help, " [default: {}]", defaults.join(", "));
         }
     }

@@ -28,6 +28,10 @@ fn slips_and_removed_keys_of_flink_are_warned_of_and_nothing_else() {
     );
     assert_eq!(warnings(&["--image=flink:1.17", "-Dtaskmanager.heap.size=1g"]), "");
     assert_eq!(warnings(&["--image=own", "-Dtaskmanager.heap.size=1g"]), "");
+    assert_eq!(
+        warnings(&["--image=flink:1.12.7"]),
+        "warning: Flink 1.12 is older than 1.13, the oldest that this plugin supports\n"
+    );
 }
 
 /// As commands print it, or as kubectl takes kinds; the names in `list` and in other commands are checked in different places.

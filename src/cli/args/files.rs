@@ -89,7 +89,8 @@ pub(crate) fn name_of(given: Option<&str>, file: Option<&Config>) -> Result<Clus
     let name = given.or_else(|| file.and_then(|layer| layer.name.as_deref()));
     match name {
         Some(name) => ClusterName::new(name),
-        None => Err(Error::usage("the cluster has no name").hint("set it by NAME on the command line")),
+        None => Err(Error::usage("the cluster has no name")
+            .hint("set it by NAME on the command line, or by metadata.name of a file")),
     }
 }
 

@@ -199,8 +199,10 @@ impl SpecArgs {
             )));
         }
         let own = |key: &str| key.starts_with("kubectl-flink/") || names::is_own_label(key);
-        if let Some((key, _)) = self.label.iter().chain(&self.annotation).find(|(key, _)| own(key)) {
-            return Err(Error::usage(format!("{key:?} is set by the plugin itself")));
+        let labels = self.label.iter().map(|(key, _)| ("--label", key));
+        let annotations = self.annotation.iter().map(|(key, _)| ("--annotation", key));
+        if let Some((flag, key)) = labels.chain(annotations).find(|(_, key)| own(key)) {
+            return Err(Error::usage(format!("{flag} {key}: the plugin sets this key itself")));
         }
         let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| Error::unreadable_file(path, error));
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());

@@ -72,9 +72,14 @@ impl TypedValueParser for FormatParser {
         let parsed = value.to_str().and_then(|text| {
             let template = |text| Template::parse(text).map(|it| Format::JsonPath(Box::leak(Box::new(it))));
             let columns = |text| CustomColumns::parse(text).map(|it| Format::CustomColumns(Box::leak(Box::new(it))));
-            text.strip_prefix("jsonpath=")
+            // The name alone has an empty template: clap would offer the word `json` for it.
+            let after = |name: &str| match text.strip_prefix(name)? {
+                "" => Some(""),
+                rest => rest.strip_prefix('='),
+            };
+            after("jsonpath")
                 .map(template)
-                .or_else(|| text.strip_prefix("custom-columns=").map(columns))
+                .or_else(|| after("custom-columns").map(columns))
         });
         match parsed {
             Some(Ok(format)) => Ok(format),
@@ -152,7 +157,7 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 /// Parses a label selector. An empty one would select everything, and is what an unset variable results in.
 pub(crate) fn selector(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
-        return Err("an empty selector would select all clusters: omit the flag to do that".to_owned());
+        return Err("an empty selector would select all clusters; `-l app` does that".to_owned());
     }
     Ok(text.to_owned())
 }

@@ -147,7 +147,8 @@ fn source(command: &str, arg: &Arg) -> Option<Source> {
         ("cluster", _) => Some(Source::KubeconfigClusters),
         ("user", _) => Some(Source::Users),
         ("from_savepoint", _) => Some(Source::Savepoints),
-        ("configuration", "KEY=VALUE") => Some(Source::FlinkKeys),
+        // Those of -D, and of `set config`.
+        ("configuration", "KEY=VALUE") | ("pairs", _) => Some(Source::FlinkKeys),
         ("job_class", _) => Some(Source::Classes),
         ("goal", _) => Some(Source::Fixed(Goal::WORDS)),
         ("output", _) if takes_templates(arg) => Some(Source::Fixed(FORMATS)),

@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: AdoptArgs, source: &str) -> Res
     let Some(object) = object else {
         return Err(
             Error::not_found(format!("there is no FlinkDeployment {source} in namespace {namespace}"))
-                .hint("`kubectl get flinkdeployments -A` shows those that there are"),
+                .hint("`kubectl get flinkdeployments -A` lists all FlinkDeployments"),
         );
     };
     operator::check_stopped(&object, deployed.is_some())?;

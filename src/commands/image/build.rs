@@ -26,7 +26,7 @@ use crate::output::terminal;
     kubectl flink image build --base flink:2.3 --plugin s3/ --push registry/app:1\n  \
     kubectl flink image build --base b.tar --jar a.jar --output a.tar --tag app:1")]
 pub(crate) struct BuildArgs {
-    /// Image to build on, or a file with one: an OCI layout, or what `docker save` writes
+    /// Image to build on, or a file with one: an OCI layout, or the output of `docker save`
     #[arg(long, value_name = "IMAGE|FILE.tar")]
     base: String,
     /// Jar of the job, for /opt/flink/usrlib, repeatable

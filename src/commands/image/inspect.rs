@@ -12,7 +12,7 @@ use crate::model::bytes::human;
 use crate::output::image::ImageReport;
 use crate::output::{document, image, terminal};
 
-/// Show what an image has for Flink
+/// Show Flink, Java, jars and plugins of an image
 ///
 /// Shows the versions of Flink and Java, the entrypoint, jars with their entry classes, plugins and platforms. The
 /// command reads the registry and does not pull the image: it reads layers above 32 MiB only if the image's history

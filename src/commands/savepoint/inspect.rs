@@ -9,7 +9,7 @@ use crate::operations::savepoint_file;
 use crate::output::savepoint_metadata::content;
 use crate::output::{object, terminal};
 
-/// Show what is in a savepoint: operators, parallelism, sizes and files
+/// Show the contents of a savepoint: operators, parallelism, sizes and files
 ///
 /// Reads the file _metadata of a savepoint or checkpoint of Flink 1.13 to 2.3, without Flink. Names and uids of
 /// operators are in savepoints of Flink 2.0 and later. The file is on this machine, or, with --of, in a volume of that

@@ -34,7 +34,7 @@ pub(crate) struct SavepointArgs {
     command: Option<SavepointCommand>,
     #[command(flatten)]
     take: Option<TakeArgs>,
-    // Not within the optional arguments: clap takes those with groups of their own for absent.
+    // Not in `take`: clap regards optional arguments as absent if only flags of a group inside of them are given.
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]

@@ -303,7 +303,7 @@ cause_kinds! {
         "Give operators the `uid()` and types that they had, or drop the state of those that are gone: `--allow-non-restored-state`.",
     /// There is no savepoint at the path that was given, as the Pods see it.
     SavepointMissing = "savepoint-missing",
-        "Check `--from-savepoint`; `kubectl flink savepoint list NAME` shows those that there are.",
+        "Check `--from-savepoint`; `kubectl flink savepoint list NAME` lists the savepoints in its history.",
     /// The image has no plugin for the scheme of a path, such as `s3://`.
     FileSystemPlugin = "file-system-plugin",
         "Put the plugin under `/opt/flink/plugins` of the image, or name it in `ENABLE_BUILT_IN_PLUGINS` with `--env`.",

@@ -36,7 +36,7 @@ pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut 
         let count = text.trim().parse();
         let count = count.map_err(|_| Error::usage("it must be a whole number"));
         let count = keys.faults.check(&at, count);
-        keys.unless_said(&at, &mut layer.job_managers, count, "spec.jobManager.replicas");
+        keys.set_unless_given(&at, &mut layer.job_managers, count, "spec.jobManager.replicas");
     }
     let common = tolerations(layer.pod_template.as_ref());
     for (name, env, role) in [
@@ -48,7 +48,7 @@ pub(super) fn read(flat: &mut BTreeMap<String, String>, path: &str, layer: &mut 
     keys.external_resources(&mut layer.task_manager);
 }
 
-/// What keys of external resources start with.
+/// Prefix of the keys of external resources.
 const EXTERNAL: &str = "external-resource.";
 
 /// A patch of the main container.
@@ -98,12 +98,13 @@ impl Keys<'_> {
         self.faults.check(at, pod_template::merge(base, patch, MAIN_CONTAINER));
     }
 
-    /// Sets `field`, unless the spec has another value, which then takes precedence, as in the operator.
-    fn unless_said<T: PartialEq>(&mut self, at: &str, field: &mut Option<T>, value: Option<T>, said: &str) {
+    /// Sets `field`, unless the field `given_by` of the spec has set it to another value, which takes precedence as in the
+    /// operator.
+    fn set_unless_given<T: PartialEq>(&mut self, at: &str, field: &mut Option<T>, value: Option<T>, given_by: &str) {
         match (&field, value) {
             (None, value) => *field = value,
             (Some(known), Some(value)) if *known != value => {
-                let reason = format!("no effect: {said} is taken, as in the operator");
+                let reason = format!("no effect: {given_by} is taken, as in the operator");
                 self.faults.warn(at, reason);
             }
             _ => {}
@@ -112,11 +113,11 @@ impl Keys<'_> {
 
     fn image(&mut self, layer: &mut Config) {
         if let Some((at, image)) = self.take("kubernetes.container.image.ref") {
-            self.unless_said(&at, &mut layer.image, Some(image), "spec.image");
+            self.set_unless_given(&at, &mut layer.image, Some(image), "spec.image");
         }
         if let Some((at, text)) = self.take("kubernetes.container.image.pull-policy") {
             let policy = self.faults.check(&at, PullPolicy::parse(&text));
-            self.unless_said(&at, &mut layer.image_pull_policy, policy, "spec.imagePullPolicy");
+            self.set_unless_given(&at, &mut layer.image_pull_policy, policy, "spec.imagePullPolicy");
         }
         if let Some((at, text)) = self.take("kubernetes.container.image.pull-secrets") {
             let names = text.split([';', ',']).map(str::trim).filter(|name| !name.is_empty());
@@ -128,7 +129,7 @@ impl Keys<'_> {
 
     fn accounts(&mut self, layer: &mut Config) {
         if let Some((at, account)) = self.take("kubernetes.service-account") {
-            self.unless_said(&at, &mut layer.service_account, Some(account), "spec.serviceAccount");
+            self.set_unless_given(&at, &mut layer.service_account, Some(account), "spec.serviceAccount");
         }
         for role in ["jobmanager", "taskmanager"] {
             let account = self.take(&format!("kubernetes.{role}.service-account"));
@@ -194,8 +195,8 @@ impl Keys<'_> {
         });
         let keys: Vec<(String, String)> = keys.collect();
         for (key, name) in keys {
-            let said = self.flat.remove(&key).unwrap_or_default();
-            let resource = said.trim();
+            let value = self.flat.remove(&key).unwrap_or_default();
+            let resource = value.trim();
             let amount = self.flat.get(&format!("{EXTERNAL}{name}.amount"));
             let amount = amount.and_then(|text| text.trim().parse::<u64>().ok());
             // Flink leaves out those without an amount.
@@ -244,7 +245,7 @@ impl Keys<'_> {
         }
         if let Some((at, text)) = self.take(&format!("kubernetes.{name}.cpu.amount")) {
             let cpu = self.faults.check(&at, quantity::cpu(&text));
-            self.unless_said(&at, &mut role.cpu, cpu, "the role's resource");
+            self.set_unless_given(&at, &mut role.cpu, cpu, "the role's resource");
         }
         for resource in ["cpu", "memory"] {
             let Some((at, text)) = self.take(&format!("kubernetes.{name}.{resource}.limit-factor")) else {

@@ -37,8 +37,8 @@ pub(crate) fn last_state(object: &Value) -> Option<&str> {
     paths.find(|path| !path.is_empty() && *path != LAST_STATE)
 }
 
-/// The `upgradeMode` with which the operator stopped the job, from its record of the spec; another one than that of the
-/// file, where it fell back.
+/// The `upgradeMode` with which the operator stopped the job, from its record of the spec. It differs from the mode of the
+/// file if the operator fell back to another one.
 fn stopped_by(record: &Value) -> Option<String> {
     let record: Value = serde_json::from_str(record.as_str()?).ok()?;
     // The operator's first versions wrote the spec without metadata around it.
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_what_the_operator_would_go_on_from() {
+    fn the_state_is_the_one_that_the_operator_would_start_from() {
         let state =
             |status: Value| last_state(&object("suspended", &json!({ "jobStatus": status }))).map(ToOwned::to_owned);
         let savepoint = json!({"lastSavepoint": {"location": "s3://b/old"}});
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(state(taken), None);
     }
 
-    /// A path in the status stays there when the job runs on, and is stopped by its high-availability data later.
+    /// The operator leaves a path in the status when the job runs again, also if it stops the job later by its high-availability data.
     #[test]
     fn a_savepoint_of_an_earlier_stop_is_not_the_last_state() {
         let state = |record: &Value| {

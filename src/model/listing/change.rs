@@ -30,11 +30,13 @@ pub(crate) fn change(inventory: &mut Inventory, change: InventoryChange) -> Vec<
         }
         None
     };
-    let replace_all = |inventory: &mut Inventory, all: Vec<(Key, Part)>, take: fn(&mut Parts)| {
+    let replace_all = |inventory: &mut Inventory, all: Vec<(Key, Part)>, remove: fn(&mut Parts)| {
         let known: BTreeSet<Key> = all.iter().map(|(key, _)| key.clone()).collect();
         let lost: Vec<Key> = inventory.keys().filter(|key| !known.contains(*key)).cloned().collect();
-        let mut changed: BTreeMap<Key, Parts> =
-            lost.into_iter().filter_map(|key| edit(inventory, key, &take)).collect();
+        let mut changed: BTreeMap<Key, Parts> = lost
+            .into_iter()
+            .filter_map(|key| edit(inventory, key, &remove))
+            .collect();
         changed.extend(
             all.into_iter()
                 .filter_map(|(key, part)| edit(inventory, key, &|parts| parts.put(part.clone()))),

@@ -60,14 +60,14 @@ pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<
             .collect();
         return Err(Error::usage(lines.join("\n")));
     }
-    let mut wishes = Map::new();
+    let mut applied = Map::new();
     if let Some(Value::Object(metadata)) = patch.get("metadata") {
         let kept: Map<String, Value> = metadata
             .iter()
             .filter(|(key, _)| !SILENT_METADATA.contains(&key.as_str()))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        wishes.insert("metadata".to_owned(), Value::Object(kept));
+        applied.insert("metadata".to_owned(), Value::Object(kept));
     }
     if let Some(spec) = patch.get("spec").filter(|spec| !spec.is_null()) {
         let mut spec = spec.clone();
@@ -76,9 +76,9 @@ pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<
                 main["name"] = Value::String(container.to_owned());
             }
         }
-        wishes.insert("spec".to_owned(), spec);
+        applied.insert("spec".to_owned(), spec);
     }
-    merge_value(base, &Value::Object(wishes), "");
+    merge_value(base, &Value::Object(applied), "");
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
     handle.note_operation();
     let job = handle.job_for("savepoint").await.map_err(|error| match error.kind {
         Kind::Conflict => error.hint(format!(
-            "`kubectl flink savepoint list {name}` shows those that there are"
+            "`kubectl flink savepoint list {name}` lists the savepoints in its history"
         )),
         _ => error,
     })?;

@@ -269,7 +269,7 @@ pub(crate) async fn execute(
     }
     fit::check_pods(&handle, &plan, &checked.warnings).await?;
     handle.live.rights = checked.rights;
-    config_keys::warn_of_keys(&plan.spec);
+    config_keys::warn_of_release_and_keys(&plan.spec);
     config_keys::check_pods(&plan.draft)?;
     if let Some(summary) = &plan.summary {
         progress::note(summary);
