@@ -191,3 +191,27 @@ fn objects_of_a_flink_cluster_without_labels_can_be_adopted() {
         assert!(outcome.stderr.contains(words), "{words}: {outcome}");
     }
 }
+
+/// It may be that of another Flink.
+#[test]
+fn a_service_of_another_owner_is_not_asked_for_the_job() {
+    for command in [&["stop", "demo"][..], &["cancel", "demo", "--yes"]] {
+        let sandbox = running();
+        of_helm(&sandbox, SERVICE);
+        let outcome = sandbox.run(command);
+        assert_ne!(outcome.code, Some(0), "{outcome}");
+        let asks = |request: &&String| request.contains("/services/demo-master:8081/proxy");
+        assert_eq!(outcome.requests.iter().find(asks), None, "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
+#[test]
+fn a_cluster_is_not_suspended_while_its_deployment_is_not_its_own() {
+    let sandbox = running();
+    of_helm(&sandbox, DEPLOYMENT);
+    let outcome = sandbox.run(&["suspend", "demo"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains(TAKEN[1].1), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
