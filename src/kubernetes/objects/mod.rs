@@ -347,7 +347,7 @@ pub(crate) async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut
     let all = objects
         .iter()
         .zip(&onto)
-        .map(|(object, onto)| apply(cluster, object, onto.as_ref(), Mode::Real));
+        .map(|(object, onto)| apply_or_create(cluster, object, onto.as_ref()));
     // Awaits all before it reports the first error: no request of this command continues afterwards.
     let done = join_all(all).await;
     let mut outcome = Ok(());
@@ -358,6 +358,20 @@ pub(crate) async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut
         }
     }
     outcome
+}
+
+/// Creates or updates one object. One that somebody has deleted since it was read is created again, but not a Job: its job has
+/// ended with it.
+async fn apply_or_create(cluster: &Cluster, object: &Value, onto: Option<&Identity>) -> Result<Applied> {
+    let applied = apply(cluster, object, onto, Mode::Real).await;
+    let (Err(error), Some(onto)) = (&applied, onto.filter(|onto| onto.resource() != JOBS)) else {
+        return applied;
+    };
+    let is_gone = error.kind == Kind::Conflict && matches!(cluster.metadata(&onto.target("get")).await, Ok(None));
+    if is_gone {
+        return apply(cluster, object, None, Mode::Real).await;
+    }
+    applied
 }
 
 /// Creates or updates one object of a cluster; `onto` is the object of that name that was read.
