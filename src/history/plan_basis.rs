@@ -8,8 +8,8 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{LiveObjects, job_uid, uid};
 use crate::model::names::ClusterName;
 
-/// The Kubernetes Job that a command read before it made its plan, whether or not it belongs to the cluster. The [`crate::history::store::HistoryStore`] has the
-/// history that the command read.
+/// The Kubernetes Job that a command read before it made its plan, whether or not it belongs to the cluster. The
+/// [`crate::history::store::HistoryStore`] has the history that the command read.
 ///
 /// [`crate::history::store::HistoryStore::acquire_lock`] requires it, so that no command starts without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
