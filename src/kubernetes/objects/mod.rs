@@ -379,10 +379,15 @@ pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Ident
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
     let begun = Instant::now();
+    // A Job that was deleted has its name until finalizers are gone that it got since it was read.
+    let is_in_the_way = |error: &Error| {
+        let is_new_job = onto.is_none() && object["kind"] == "Job";
+        counts_replaced_job(error) || is_new_job && Status::message_of(error).contains("field is immutable")
+    };
     loop {
         match cluster.apply(&target, object, onto, mode).await {
-            Err(error) if mode == Mode::Real && counts_replaced_job(&error) && begun.elapsed() < RECOUNT => {
-                tracing::debug!(%error, "the quota still counts the Job before");
+            Err(error) if mode == Mode::Real && begun.elapsed() < RECOUNT && is_in_the_way(&error) => {
+                tracing::debug!(%error, "the Job before is still there, or a quota counts it");
                 sleep(RECOUNT_POLL).await;
             }
             done => return done,
