@@ -169,6 +169,11 @@ impl Error {
         matches!(self.kind, Kind::Unreachable | Kind::TimedOut)
     }
 
+    /// Whether it says nothing about what the request was for, such as a version that was to be created.
+    pub(crate) const fn says_nothing(&self) -> bool {
+        self.unanswered || matches!(self.kind, Kind::Unreachable | Kind::Unauthorized | Kind::Interrupted)
+    }
+
     /// Whether every other request would fail in the same way now.
     pub(crate) const fn meets_all(&self) -> bool {
         self.is_transient() || matches!(self.kind, Kind::Unauthorized)

@@ -1,5 +1,7 @@
 //! What commands start with: the connection that the global flags describe, and what is read through it.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::error::Result;
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::connect::{self, ConnectionOptions};
@@ -8,15 +10,37 @@ use crate::operations::cluster_handle::ClusterHandle;
 
 /// The connection of a command. The kubeconfig is read when a command asks for the client: commands check their arguments
 /// before, and some send nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) connection: ConnectionOptions,
+    /// The first client, and the namespace that was given for it. All others are this one: the kubeconfig may have another current
+    /// context by then, and a cluster of the same name may run there.
+    client: Arc<OnceLock<(Option<String>, Cluster)>>,
 }
 
 impl Context {
+    pub(crate) fn new(connection: ConnectionOptions) -> Self {
+        Self {
+            connection,
+            client: Arc::default(),
+        }
+    }
+
     /// The client, in the namespace of the flags or the kubeconfig.
     pub(crate) fn connect(&self) -> Result<Cluster> {
-        connect::connect(&self.connection)
+        let namespace = self.connection.namespace.as_ref();
+        match (self.client.get(), namespace) {
+            (Some((_, client)), Some(namespace)) => {
+                connect::check_namespace(namespace)?;
+                return Ok(client.in_namespace(namespace));
+            }
+            (Some((None, client)), None) => return Ok(client.clone()),
+            _ => {}
+        }
+        let client = connect::connect(&self.connection)?;
+        // One that is set already stays.
+        let _ = self.client.set((namespace.cloned(), client.clone()));
+        Ok(client)
     }
 
     /// The client, and the name of a cluster.
@@ -57,15 +81,13 @@ impl Context {
 
     /// Another context of the same kubeconfig. The flags for the credentials and the server of this one do not apply to it.
     pub(crate) fn of_kubeconfig(&self, context: String, namespace: Option<String>) -> Self {
-        Self {
-            connection: ConnectionOptions {
-                context: Some(context),
-                kubeconfig: self.connection.kubeconfig.clone(),
-                namespace,
-                request_timeout: self.connection.request_timeout,
-                access: self.connection.access,
-                ..ConnectionOptions::default()
-            },
-        }
+        Self::new(ConnectionOptions {
+            context: Some(context),
+            kubeconfig: self.connection.kubeconfig.clone(),
+            namespace,
+            request_timeout: self.connection.request_timeout,
+            access: self.connection.access,
+            ..ConnectionOptions::default()
+        })
     }
 }

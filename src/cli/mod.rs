@@ -322,9 +322,7 @@ async fn run_and_suggest(cli: Cli) -> Result<()> {
 }
 
 async fn run(cli: Cli) -> Result<()> {
-    let context = Context {
-        connection: cli.root.connection.options(),
-    };
+    let context = Context::new(cli.root.connection.options());
     cli.command.run(&context).await
 }
 

@@ -8,8 +8,8 @@ use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::{LiveObjects, job_uid, uid};
 use crate::model::names::ClusterName;
 
-/// The Kubernetes Job that a command read before it made its plan. The [`crate::history::store::HistoryStore`] has the
-/// history that the command read.
+/// The Kubernetes Job that a command read before it made its plan, whether or not it belongs to the cluster. The
+/// [`crate::history::store::HistoryStore`] has the history that the command read.
 ///
 /// [`crate::history::store::HistoryStore::acquire_lock`] requires it, so that no command starts without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,9 @@ pub(crate) struct Basis {
 
 impl Basis {
     pub(crate) fn of(live: &LiveObjects) -> Self {
+        let foreign = live.foreign_job().map(|foreign| &foreign.object);
         Self {
-            job: live.job.as_ref().map(uid),
+            job: live.job.as_ref().or(foreign).map(uid),
         }
     }
 

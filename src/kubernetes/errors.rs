@@ -77,7 +77,7 @@ fn described(target: &Target, at: &ServerInfo, code: StatusCode, status: &Status
     let said = if status.message.is_empty() {
         code.to_string()
     } else {
-        status.message.clone()
+        without_template(&status.message)
     };
     // A new object is one of those in its collection.
     let one = match target.name {
@@ -122,6 +122,16 @@ fn described(target: &Target, at: &ServerInfo, code: StatusCode, status: &Status
                 .hint("try again in a while: every command can be repeated")
         }
         _ => Error::failure(format!("{at} could not {} {target}: {said} ({code})", target.verb)),
+    }
+}
+
+/// A message without the Pod template of a Job, which cannot be changed: the API server writes all of it into the message, and with
+/// it the values of environment variables. Source: `ValidateImmutableField` of apimachinery.
+fn without_template(said: &str) -> String {
+    let (start, end) = (said.find("core.PodTemplateSpec{"), said.rfind("}: field is immutable"));
+    match start.zip(end) {
+        Some((start, end)) if start < end => format!("{}…{}", &said[..start], &said[end + 1..]),
+        _ => said.to_owned(),
     }
 }
 
@@ -322,6 +332,24 @@ mod tests {
         let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         assert_eq!(of(&unknown), Some(TlsFault::Authority));
         assert_eq!(of(&rustls::Error::HandshakeNotComplete), None);
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_changed_is_not_shown() {
+        let said = "Job.batch \"demo-master\" is invalid: spec.template: Invalid value: core.PodTemplateSpec{Spec:core.PodSpec{\
+            Env:[]core.EnvVar{core.EnvVar{Name:\"DB_PASSWORD\", Value:\"hidden\"}}}}: field is immutable";
+        let body = serde_json::json!({"kind": "Status", "message": said, "reason": "Invalid"}).to_string();
+        let target = Target::object("patch", JOBS, "default", "demo-master");
+        let code = StatusCode::UNPROCESSABLE_ENTITY;
+        let error = of_status(&target, &ServerInfo::example(), code, body.as_bytes());
+        assert!(!error.message.contains("hidden"), "{error}");
+        assert!(
+            error
+                .message
+                .ends_with("spec.template: Invalid value: …: field is immutable"),
+            "{error}"
+        );
+        assert_eq!(Status::message_of(&error), said);
     }
 
     #[test]

@@ -68,9 +68,10 @@ impl Resource {
 
     /// Path of the objects of this kind: in `namespace`, or in all namespaces.
     pub(crate) fn path(self, namespace: Option<&str>) -> String {
-        let root = match self.group {
-            "" => "/api/v1".to_owned(),
-            group => format!("/apis/{group}/{}", self.version),
+        let root = match (self.group, self.version) {
+            ("", "") => String::new(),
+            ("", version) => format!("/api/{version}"),
+            (group, version) => format!("/apis/{group}/{version}"),
         };
         match namespace {
             Some(namespace) => format!("{root}/namespaces/{namespace}/{}", self.plural),

@@ -4,17 +4,12 @@ use serde_json::Value;
 
 use super::api::Cluster;
 use super::resource::{Resource, Target};
-use super::retry;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// `GET /version`, whose path differs from all others.
+/// `GET /version`, which has neither a group nor a version.
+const VERSION: Resource = Resource::of("", "", "version", "version");
+
 pub(crate) async fn server_version(cluster: &Cluster) -> Result<Value> {
-    let target = Target::collection("get", Resource::of("", "v1", "version", "version"), None);
-    let ask = || async {
-        let request = http::Request::get("/version").body(Vec::new());
-        let request = request.map_err(|error| Error::failure("cannot ask for it").because(error))?;
-        let answer = cluster.client().request::<Value>(request).await;
-        answer.map_err(|error| cluster.kube_error(&target, error))
-    };
-    retry::repeat(retry::cut(), ask, |error: &Error| cluster.was_cut(error)).await
+    let target = Target::collection("get", VERSION, None);
+    cluster.get(&target).await.map(Option::unwrap_or_default)
 }

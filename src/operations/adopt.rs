@@ -12,6 +12,7 @@ use crate::kubernetes::resource::{DEPLOYMENTS, Identity, JOBS, SERVICES};
 use crate::model::adopt;
 use crate::model::field_ownership::{Marks, former_owners, labelled, marked};
 use crate::model::names::{ClusterName, MASTER, TASK_MANAGER};
+use crate::model::ownership::is_part;
 use crate::model::server_fields::strip_server_fields;
 use crate::model::spec::Spec;
 use crate::model::{flink_deployment, manifests};
@@ -66,8 +67,11 @@ pub(crate) async fn adopt_objects(
     let known = revisions
         .last()
         .filter(|last| Some(last.number) == handle.live_revision());
-    // A command that failed may have written one of them only.
-    let all_marked = manifests::revision(deployment).is_some() && labelled(service, name, MASTER) == *service;
+    // A command that failed may have written one of them only, or somebody has changed their labels.
+    let all_marked = manifests::revision(deployment).is_some()
+        && labelled(service, name, MASTER) == *service
+        && is_part(job, name, MASTER)
+        && is_part(deployment, name, TASK_MANAGER);
     if known.is_some() && all_marked && owners.count() == 0 {
         progress::note(&format!("{name} is managed by the plugin already"));
         // An interrupted command had taken over all objects, and had not recorded its end.

@@ -8,15 +8,18 @@ use crate::history::store::HistoryStore;
 use crate::history::transaction::Journal;
 use crate::history::{Revision, holder, revision_spec};
 use crate::kubernetes::api::Cluster;
+use crate::kubernetes::api::access::Access;
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
-use crate::kubernetes::objects::{self, LiveObjects};
+use crate::kubernetes::objects::{self, Foreign, LiveObjects};
+use crate::kubernetes::resource::SERVICES;
 use crate::model::adopt::adopt;
 use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, SAVEPOINT_DIR, Settings};
 use crate::model::ha_config_maps::Ids;
 use crate::model::job_phase::{JobPhase, end_of_job, has_no_pods};
 use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
-use crate::model::names::{APPLY_SET, ClusterName};
+use crate::model::names::{APPLY_SET, ClusterName, MASTER};
+use crate::model::ownership::serves;
 use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::report::{OperationResult, Outcome};
@@ -68,12 +71,19 @@ impl ClusterHandle {
             Some(made) => objects::configuration_files(cluster, [&made.job, &made.deployment]).await?,
             None => objects::configuration_files(cluster, live.with_pods()).await?,
         };
+        // What answers at a Service of another owner is not the cluster's JobManager.
+        let is_others = |foreign: &Foreign| foreign.resource == SERVICES && !serves(&foreign.object, name, MASTER);
+        let flink = if live.foreign.iter().any(is_others) {
+            Flink::new(&cluster.clone().with_access(Access::PortForward), name)
+        } else {
+            Flink::new(cluster, name)
+        };
         Ok(Self {
             name: name.clone(),
             files,
             live,
             store,
-            flink: Flink::new(cluster, name),
+            flink,
             left_behind: None,
             only_looks: false,
             is_repaired: false,

@@ -110,10 +110,11 @@ pub(crate) async fn check_continued(handle: &mut ClusterHandle, left: &Journal) 
         FirstAttempt::find(handle).await?.is_some()
     } else {
         // Its job may have come up before it was canceled, or again in a JobManager that was started again.
-        match handle.job_status().await? {
+        match job_status(handle).await? {
             JobStatus::Running(job) if job.state != JobState::Cancelling => has_no_state(handle, &job).await?,
             // Flink does not take back a cancel.
-            JobStatus::Running(_) | JobStatus::Unreachable(_) | JobStatus::Stopped => true,
+            JobStatus::Running(_) | JobStatus::Stopped => true,
+            JobStatus::Unreachable(_) => pods_kept_nothing(handle, false).await?,
         }
     };
     handle.left_behind = before;

@@ -48,6 +48,9 @@ impl ClusterHandle {
     ///
     /// A delete removes the high-availability data after the Job, so data that is left was not given up.
     pub(super) async fn without_job(&self) -> Result<JobStatus> {
+        if let Some(why) = self.relabeled_job().await? {
+            return Ok(JobStatus::Unreachable(why));
+        }
         let last = self.store.history().last_wanted();
         let highly_available =
             self.recorded_leader().is_some() || self.live.deployment.is_some() && self.is_highly_available();
@@ -55,6 +58,23 @@ impl ClusterHandle {
             return Ok(JobStatus::Stopped);
         }
         self.by_kept_checkpoint("its Job is gone").await
+    }
+
+    /// Says that a Job which does not belong to the cluster has its JobManager: somebody has changed the labels of the Job.
+    ///
+    /// Minimum: no request if no other Job has the name of the cluster's.
+    pub(crate) async fn relabeled_job(&self) -> Result<Option<String>> {
+        let Some(job) = self.live.foreign_job() else {
+            return Ok(None);
+        };
+        let name = &self.name;
+        let pods = objects::masters(&self.cluster, name).await?;
+        let runs = |pod: &Pod| !flink_pod::has_ended(pod) && flink_pod::is_controlled_by(pod, &job.object);
+        Ok(pods.iter().any(runs).then(|| {
+            format!(
+                "{job}, but its Pod is a JobManager of {name}: `kubectl flink adopt {name}` gives it its labels back"
+            )
+        }))
     }
 
     /// The status of a highly available job whose Kubernetes Job ended in the way that `how` says, which is no end of

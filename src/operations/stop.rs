@@ -4,6 +4,8 @@ use crate::error::{Error, Result};
 use crate::history::command::Command;
 use crate::history::transaction::Ending;
 use crate::history::{Progress, Savepoint};
+use crate::kubernetes::objects::Foreign;
+use crate::kubernetes::resource::DEPLOYMENTS;
 use crate::model::job_phase::JobPhase;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
@@ -51,6 +53,11 @@ impl StopKind {
 pub(crate) async fn stop(mut handle: ClusterHandle, how: &StopOptions, what: StopKind) -> Result<OperationResult> {
     let (command, outcome, clean_up) = what.parts();
     let name = handle.name.clone();
+    let is_deployment = |foreign: &Foreign| foreign.resource == DEPLOYMENTS;
+    if what == StopKind::Suspend && handle.live.foreign.iter().any(is_deployment) {
+        // Its TaskManagers would stay.
+        handle.live.refuse_foreign()?;
+    }
     lock::check_to_end_job(&mut handle).await?;
     let job_status = handle.job_status().await?;
     let result = handle.result(outcome);

@@ -179,6 +179,18 @@ fn a_job_that_finalizers_keep_is_waited_for() {
     assert!(between.contains(&format!("GET {JOB}")), "{:#?}", outcome.requests);
 }
 
+/// It got its finalizer since it was read.
+#[test]
+fn a_job_that_has_its_name_for_a_moment_longer_is_waited_for() {
+    let sandbox = running();
+    let said = "Job.batch \"demo-master\" is invalid: spec.template: Invalid value: field is immutable";
+    let created = patch(JOB).no_query("dryRun");
+    sandbox.server.expect(created).answer(status(422, "Invalid", said));
+    let outcome = resume(&sandbox, &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(sandbox.object(JOB).is_object(), "{outcome}");
+}
+
 /// A quota of Jobs that are as many as they may be.
 fn full(used: u32, limited: u32) -> Answer {
     let text = format!(

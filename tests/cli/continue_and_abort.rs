@@ -493,3 +493,18 @@ fn a_version_that_runs_is_not_given_up_without_an_answer_on_its_checkpoints() {
     assert!(outcome.stderr.contains("not rolled back automatically"), "{outcome}");
     assert_eq!(sandbox.entry("journal")["step"], "waiting", "{outcome}");
 }
+
+/// The same without high availability: nothing reaches its JobManager.
+#[test]
+fn a_version_that_has_run_for_long_is_not_given_up_without_an_answer() {
+    let sandbox = unfinished("waiting", &Value::Null);
+    let pod = sandbox.world().pods("demo", "master").remove(0);
+    sandbox.edit(&pod, |pod| {
+        pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] = tree!(minutes_ago(5));
+    });
+    let away = text(503, "no endpoints available for service \"demo-master:8081\"");
+    sandbox.server.expect(get(&format!("{FLINK}/*"))).often().answer(away);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue", "--timeout", "2s"]);
+    assert!(outcome.stderr.contains("not rolled back automatically"), "{outcome}");
+    assert_eq!(sandbox.entry("journal")["step"], "waiting", "{outcome}");
+}

@@ -458,3 +458,30 @@ fn a_missing_answer_about_requirements_does_not_say_that_there_are_none() {
     let outcome = sandbox.run(&["scale", "demo", "-p", "3"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
 }
+
+/// Somebody has changed the labels of its Job, whose Pod runs all the same.
+#[test]
+fn a_job_with_other_labels_is_not_taken_for_ended_while_its_pod_runs() {
+    let relabeled = || {
+        let sandbox = running_with(&[]);
+        sandbox.edit(JOB, |job| job["metadata"]["labels"] = tree!({"app": "x"}));
+        sandbox
+    };
+    let words = ["its labels are app=x", "`kubectl flink adopt demo`"];
+    for command in [
+        &["stop", "demo"][..],
+        &["cancel", "demo", "--yes"],
+        &["savepoint", "demo"],
+        &["resume", "demo"],
+        &["upgrade", "demo", "--env", "A=1"],
+        &["delete", "demo", "--yes"],
+        &["delete", "demo", "--savepoint", "--yes"],
+    ] {
+        refused(&relabeled().run(command), &words);
+    }
+    let sandbox = relabeled();
+    let outcome = sandbox.run(&["adopt", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.object(JOB)["metadata"]["labels"]["app"], "demo", "{outcome}");
+    assert_eq!(sandbox.with_flink(|flink| flink.state), "RUNNING", "{outcome}");
+}

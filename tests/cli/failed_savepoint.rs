@@ -3,7 +3,7 @@
 use serde_json::{Value, json as tree};
 
 use crate::change::resume;
-use crate::demo::{FLINK, ID, running};
+use crate::demo::{FLINK, HISTORY, ID, running};
 use crate::objects::minutes_ago;
 use crate::server::{Server, get, json, post, status, text};
 use crate::snapshot;
@@ -262,5 +262,24 @@ fn a_job_that_continued_after_its_savepoint_was_not_stopped_with_it() {
         let outcome = sandbox.run(&["stop", "demo"]);
         assert_eq!(outcome.code, Some(code), "{outcome}");
         assert_eq!(outcome.stdout.contains(SAVED), code == 0, "{outcome}");
+    }
+}
+
+/// Somebody deletes the history while the job is being stopped: only the error still has the path.
+#[test]
+fn a_savepoint_whose_history_was_deleted_is_named() {
+    for command in [&["stop", "demo"][..], &["upgrade", "demo", "--env", "A=2"]] {
+        let sandbox = running();
+        let status = get(&format!("{FLINK}/jobs/{ID}/savepoints/*"));
+        sandbox.server.expect(status).meanwhile(|world| world.remove(HISTORY));
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        for words in [
+            "the savepoint [SAVEPOINT] is written, but the history is not",
+            "its history was deleted",
+            "--from-savepoint [SAVEPOINT] starts from it",
+        ] {
+            assert!(outcome.stderr.contains(words), "{words}: {outcome}");
+        }
     }
 }

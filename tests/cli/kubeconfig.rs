@@ -1,7 +1,9 @@
 //! Where the kubeconfig comes from, and what can be wrong with it, by the example of `list`.
 
 use crate::connect::{bearer, lists, works};
+use crate::demo::{FLINK, running};
 use crate::sandbox::{Outcome, Sandbox};
+use crate::server::get;
 use crate::snapshot;
 
 fn list_with_kubeconfig(text: &str, arguments: &[&str]) -> Outcome {
@@ -232,4 +234,23 @@ fn a_client_certificate_that_is_missing() {
         "a.key",
     ];
     snapshot!(Sandbox::new().run(&arguments));
+}
+
+/// Somebody chooses another Kubernetes cluster in it, where a cluster of the same name may run.
+#[test]
+fn a_kubeconfig_that_changes_while_a_command_runs_is_not_read_again() {
+    let sandbox = running();
+    let created = sandbox.run(&["create", "other", "--image", "flink:2.3.0", "--no-wait"]);
+    assert_eq!(created.code, Some(0), "{created}");
+    let path = sandbox.home().join(".kube/config");
+    let elsewhere = sandbox
+        .kubeconfig("test")
+        .replace(&sandbox.server.url(), "http://127.0.0.1:9");
+    let jobs = get(&format!("{FLINK}/jobs/overview"));
+    sandbox
+        .server
+        .expect(jobs)
+        .meanwhile(move |_| std::fs::write(path, elsewhere).unwrap());
+    let outcome = sandbox.run(&["stop", "demo", "other"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
 }

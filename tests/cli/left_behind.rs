@@ -471,4 +471,11 @@ fn a_checkpoint_of_the_running_job_is_not_disposed_of() {
     assert!(outcome.changes().is_empty(), "{outcome}");
     let outcome = sandbox.run(&["savepoint", "dispose", "demo", &path(&"2".repeat(32)), "--yes"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
+    // Without an answer it may be one.
+    let jobs = get(&format!("{FLINK}/jobs/overview"));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(jobs).answer(away);
+    let outcome = sandbox.run(&["savepoint", "dispose", "demo", &path(ID), "--yes"]);
+    assert_eq!(outcome.code, Some(7), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
 }

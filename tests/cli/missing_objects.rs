@@ -5,6 +5,7 @@ use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, JOB, SERVICE, empty, running};
 use crate::sandbox::{Outcome, Sandbox};
+use crate::server::patch;
 
 /// Its JobManager waits for its image, and its history has no savepoint.
 fn without_service_and_deployment() -> Sandbox {
@@ -309,4 +310,44 @@ fn a_job_that_was_deleted_after_its_creation_is_not_created_again_without_state(
     let outcome = sandbox.run(APPLY);
     assert_eq!(outcome.code, Some(3), "{outcome}");
     assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// It may be that of another Flink.
+#[test]
+fn a_service_of_another_owner_is_not_asked_for_the_job() {
+    for command in [&["stop", "demo"][..], &["cancel", "demo", "--yes"]] {
+        let sandbox = running();
+        of_helm(&sandbox, SERVICE);
+        let outcome = sandbox.run(command);
+        assert_ne!(outcome.code, Some(0), "{outcome}");
+        let asks = |request: &&String| request.contains("/services/demo-master:8081/proxy");
+        assert_eq!(outcome.requests.iter().find(asks), None, "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+}
+
+#[test]
+fn a_cluster_is_not_suspended_while_its_deployment_is_not_its_own() {
+    let sandbox = running();
+    of_helm(&sandbox, DEPLOYMENT);
+    let outcome = sandbox.run(&["suspend", "demo"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains(TAKEN[1].1), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
+/// Somebody deletes it while the job is being stopped. Without it neither the new version would come up nor the old one.
+#[test]
+fn an_upgrade_creates_again_what_was_deleted_meanwhile() {
+    for path in [SERVICE, DEPLOYMENT] {
+        let sandbox = running();
+        let written = patch(path).no_query("dryRun");
+        sandbox
+            .server
+            .expect(written)
+            .meanwhile(move |world| world.remove(path));
+        let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2", "--surge=never"]);
+        assert_eq!(outcome.code, Some(0), "{path}: {outcome}");
+        assert!(sandbox.object(path).is_object(), "{path}: {outcome}");
+    }
 }

@@ -1,10 +1,12 @@
-//! `delete --purge` without a real cluster: of a history alone, and of one that cannot be read.
+//! `delete --purge` without a real cluster: of a history alone, and of one that cannot be read. A page as the answer to a
+//! deletion.
 
 use serde_json::{Value, json as tree};
 
 use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE, running};
 use crate::objects::minutes_ago;
 use crate::sandbox::{Outcome, Sandbox};
+use crate::server::{delete, text};
 
 fn purge(sandbox: &Sandbox) -> Outcome {
     sandbox.run(&["delete", "demo", "--purge", "--yes"])
@@ -62,4 +64,19 @@ fn a_history_of_a_newer_version_stays_and_so_does_the_cluster() {
         assert!(outcome.stderr.contains("cannot be parsed"), "{outcome}");
         assert!(outcome.changes().is_empty(), "{outcome}");
     }
+}
+
+/// That of a proxy, which has not passed the request on; the second one has.
+#[test]
+fn a_page_is_no_evidence_of_a_deletion() {
+    let page = || text(200, "<html><body>log in</body></html>");
+    let sandbox = running();
+    sandbox.server.expect(delete(SERVICE)).answer(page());
+    let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("cannot be parsed"), "{outcome}");
+    sandbox.server.answers_instead(delete(SERVICE), page());
+    let outcome = sandbox.run(&["delete", "demo", "--yes"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert_eq!(sandbox.object(SERVICE), Value::Null, "{outcome}");
 }

@@ -347,6 +347,25 @@ fn a_first_version_whose_job_runs_is_not_canceled() {
     }
 }
 
+/// It may have come up before its job was canceled, and Flink does not answer.
+#[test]
+fn a_first_version_that_gives_no_answer_is_not_canceled() {
+    let sandbox = running();
+    let journal = tree!({"version": 1, "kind": "resume", "command": "create", "startedAt": "2026-01-01T00:00:00Z",
+        "step": "stopping", "ending": {"by": "cancel", "jobId": ID}, "oldRevision": 1, "newRevision": 2,
+        "rollsBack": false, "rollingBack": false});
+    sandbox.put_entry("journal", &journal);
+    sandbox.put_entry("revision.2", &revision(2, "flink:2.3.9", 1));
+    // One before it has ended: its answer is not waited for.
+    sandbox.edit(JOB, |job| job["status"] = tree!({"active": 1, "failed": 1}));
+    let away = status(503, "ServiceUnavailable", "no endpoints available");
+    sandbox.server.expect(get(&format!("{FLINK}/*"))).often().answer(away);
+    let outcome = sandbox.run(&["upgrade", "demo", "--continue"]);
+    assert_eq!(outcome.code, Some(8), "{outcome}");
+    assert!(outcome.stderr.contains("upgrade demo --abort` keeps it"), "{outcome}");
+    assert!(outcome.changes().is_empty(), "{outcome}");
+}
+
 /// It never came up: a savepoint of its job would not be possible.
 #[test]
 fn a_replacement_that_does_not_come_up_is_replaced_by_another_one() {

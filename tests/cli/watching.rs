@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENTS, FLINK, ID, JOBS, PODS, empty, made, reads};
+use crate::demo::{DEPLOYMENTS, FLINK, ID, JOBS, PODS, empty, made, reads, running_with};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::{Answer, Call, Server, cut, get, json, status, status_object, text, watch};
 
@@ -295,4 +295,17 @@ fn a_pod_is_waited_for_while_a_node_is_made_for_it() {
     let outcome = wait(&sandbox, "running", "20s");
     assert_eq!(outcome.code, Some(6), "{outcome}");
     assert!(outcome.stderr.contains("no node fits"), "{outcome}");
+}
+
+/// A proxy answers once in the place of Flink: the first checkpoint is waited for all the same.
+#[test]
+fn a_page_is_no_evidence_that_a_job_takes_no_checkpoints() {
+    let sandbox = running_with(&["--job-id", ID]);
+    let config = get(&format!("{FLINK}/jobs/{ID}/checkpoints/config"));
+    let page = text(200, "<html><body>log in</body></html>");
+    sandbox.server.expect(config.clone()).answer(page);
+    sandbox.server.expect(config).answer(json(&tree!({"interval": 1000})));
+    let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("first checkpoint completed"), "{outcome}");
 }

@@ -17,7 +17,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Extensions, Method, Request, StatusCode};
 use kube::Client;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use super::clock;
@@ -315,8 +315,20 @@ impl Cluster {
             // An attempt whose answer was lost has deleted it.
             Err(_) if answer.was_cut => Ok(true),
             Err(error) => Err(error),
-            Ok(()) => self.succeeded(&target, answer).map(|_| true),
+            Ok(()) => {
+                let answer = self.succeeded(&target, answer)?;
+                match self.parse::<IgnoredAny>(&target, &answer.body) {
+                    Ok(_) => Ok(true),
+                    Err(error) => self.is_deleted(object).await?.then_some(true).ok_or(error),
+                }
+            }
         }
+    }
+
+    /// Whether the object with this uid is gone or about to go: the answer to its DELETE may be that of a proxy.
+    async fn is_deleted(&self, object: &Identity) -> Result<bool> {
+        let now = self.metadata(&object.target("get")).await?;
+        Ok(now.is_none_or(|now| now["uid"] != object.uid() || !now["deletionTimestamp"].is_null()))
     }
 
     /// Any request of which the caller needs the answer's status: Flink's REST through the service proxy. An answer of

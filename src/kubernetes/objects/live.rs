@@ -48,10 +48,20 @@ impl Foreign {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// Adds to an error how the name becomes free.
+    /// Adds to an error how the name becomes free. One of Flink may be the cluster's own, whose labels somebody has changed.
     fn with_way_on(&self, error: Error) -> Error {
         let freeing = free_name(self.resource.kind, &self.object);
-        error.hint(format!("{freeing}, then repeat the command"))
+        if !self.may_be_flinks() {
+            return error.hint(format!("{freeing}, then repeat the command"));
+        }
+        let name = self.name();
+        let part = |component: &str| name.strip_suffix(component)?.strip_suffix('-');
+        let cluster = part(MASTER).or_else(|| part(TASK_MANAGER)).unwrap_or(name);
+        error
+            .hint(format!(
+                "`kubectl flink adopt {cluster}` takes it over, if it is a part of cluster {cluster}"
+            ))
+            .hint(format!("if it is not: {freeing}, then repeat the command"))
     }
 
     /// Whether it looks like a part of a Flink cluster.
@@ -95,6 +105,11 @@ impl LiveObjects {
     /// The revision number in the Job.
     pub(crate) fn revision(&self) -> Option<u64> {
         self.job.as_ref().and_then(revision)
+    }
+
+    /// The Job that has the name of the cluster's, but does not belong to it.
+    pub(crate) fn foreign_job(&self) -> Option<&Foreign> {
+        self.foreign.iter().find(|foreign| foreign.resource == JOBS)
     }
 
     /// Adds one of the three objects that was read.

@@ -343,7 +343,7 @@ pub(crate) async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut
     let all = objects
         .iter()
         .zip(&onto)
-        .map(|(object, onto)| apply(cluster, object, onto.as_ref(), Mode::Real));
+        .map(|(object, onto)| apply_or_create(cluster, object, onto.as_ref()));
     // Awaits all before it reports the first error: no request of this command continues afterwards.
     let done = join_all(all).await;
     let mut outcome = Ok(());
@@ -356,15 +356,34 @@ pub(crate) async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut
     outcome
 }
 
+/// Creates or updates one object. One that somebody has deleted since it was read is created again, but not a Job: its job has
+/// ended with it.
+async fn apply_or_create(cluster: &Cluster, object: &Value, onto: Option<&Identity>) -> Result<Applied> {
+    let applied = apply(cluster, object, onto, Mode::Real).await;
+    let (Err(error), Some(onto)) = (&applied, onto.filter(|onto| onto.resource() != JOBS)) else {
+        return applied;
+    };
+    let is_gone = error.kind == Kind::Conflict && matches!(cluster.metadata(&onto.target("get")).await, Ok(None));
+    if is_gone {
+        return apply(cluster, object, None, Mode::Real).await;
+    }
+    applied
+}
+
 /// Creates or updates one object of a cluster; `onto` is the object of that name that was read.
 pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Identity>, mode: Mode) -> Result<Applied> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
     let begun = Instant::now();
+    // A Job that was deleted has its name until finalizers are gone that it got since it was read.
+    let is_in_the_way = |error: &Error| {
+        let is_new_job = onto.is_none() && object["kind"] == "Job";
+        counts_replaced_job(error) || is_new_job && Status::message_of(error).contains("field is immutable")
+    };
     loop {
         match cluster.apply(&target, object, onto, mode).await {
-            Err(error) if mode == Mode::Real && counts_replaced_job(&error) && begun.elapsed() < RECOUNT => {
-                tracing::debug!(%error, "the quota still counts the Job before");
+            Err(error) if mode == Mode::Real && begun.elapsed() < RECOUNT && is_in_the_way(&error) => {
+                tracing::debug!(%error, "the Job before is still there, or a quota counts it");
                 sleep(RECOUNT_POLL).await;
             }
             done => return done,

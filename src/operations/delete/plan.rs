@@ -50,6 +50,10 @@ impl Plan {
                 "only its history is left: `kubectl flink delete {name} --purge` deletes that too"
             )));
         }
+        // The Job stays, and with it its Pods.
+        if let Some(why) = handle.relabeled_job().await? {
+            return Err(Error::conflict(format!("{name} is not deleted: {why}")));
+        }
         // A savepoint that hangs must not prevent a delete that takes none.
         let wait = if on_delete == OnDelete::Savepoint {
             Wait::Wait

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::flink::{Reply, operation};
+use crate::flink::operation;
 use crate::history::command::Command;
 use crate::history::lock::unfinished;
 use crate::history::transaction::is_same_place;
@@ -50,13 +50,18 @@ pub(crate) async fn dispose(
     if let Some(journal) = history.operation_with(path) {
         return Err(unfinished(&name, journal).context(format!("{path} is needed")));
     }
-    if let Some(job) = job_of_checkpoint(path)
-        && let Reply::Answer(jobs) = handle.flink.jobs().await?
-        && jobs.running(job).is_some()
-    {
-        return Err(Error::conflict(format!(
-            "{path} is a checkpoint of job {job} of {name}, which runs: Flink may restore the job from it, and deletes it itself"
-        )));
+    if let Some(job) = job_of_checkpoint(path) {
+        let jobs = handle.flink.jobs().await;
+        let jobs = jobs.and_then(|reply| handle.flink.answered(reply)).map_err(|error| {
+            error.context(format!(
+                "it is not known whether {path} is a checkpoint of a job that runs"
+            ))
+        })?;
+        if jobs.running(job).is_some() {
+            return Err(Error::conflict(format!(
+                "{path} is a checkpoint of job {job} of {name}, which runs: Flink may restore the job from it, and deletes it itself"
+            )));
+        }
     }
     let known = history.savepoint_at(path);
     let is_known = known.is_some();

@@ -124,7 +124,14 @@ impl UpgradeEngine {
 
     async fn run(&mut self, heartbeat: &Heartbeat) -> Result<Journal> {
         let outcome = heartbeat.beside(Box::pin(self.execute())).await;
-        let journal = self.journal()?;
+        let journal = match self.journal() {
+            Ok(journal) => journal,
+            Err(gone) => {
+                // Somebody has deleted the history: only the error of the last step may say where the state is.
+                self.handle.store.release();
+                return outcome.and(Err(gone));
+            }
+        };
         if !journal.kind.deploys() {
             lock::end(&mut self.handle, &outcome).await;
             return match self.fault.take() {
@@ -439,7 +446,7 @@ impl UpgradeEngine {
             Step::Replacing if journal.replaces_creation() => true,
             // Without an answer that the plugin understands, the new version may be running, and a rollback would lose
             // its progress.
-            _ => is_unknown(&error),
+            _ => error.says_nothing(),
         };
         if unknown || matches!(journal.step, Step::RollingBack | Step::Returning) {
             if error.state_missing && !unknown {
@@ -488,13 +495,4 @@ impl UpgradeEngine {
             _ => Err(end::error(name, journal, self.fault.take())),
         }
     }
-}
-
-/// Whether an error of a request says nothing about the version.
-pub(super) fn is_unknown(error: &Error) -> bool {
-    error.unanswered
-        || matches!(
-            error.kind,
-            Fault::Unreachable | Fault::Unauthorized | Fault::Interrupted
-        )
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Result};
@@ -10,9 +11,10 @@ use crate::flink::Reply;
 use crate::history::command::Command;
 use crate::history::transaction::{Journal, is_same_place};
 use crate::history::{Progress, Revision, RevisionState, Savepoint};
+use crate::kubernetes::{clock, objects};
 use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::overview::JobOverview;
-use crate::model::job_phase;
+use crate::model::{flink_pod, job_phase};
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::resume_plan::path_not_read;
 use crate::operations::target_revision::TargetRevision;
@@ -21,6 +23,8 @@ use crate::operations::target_revision::TargetRevision;
 const SILENT: Duration = Duration::from_secs(3);
 /// Time between two requests.
 const POLL: Duration = Duration::from_millis(200);
+/// How long a JobManager may take until it answers: one that fails at its start does not run for so long.
+const LONG: SignedDuration = SignedDuration::from_secs(60);
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.
 pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
@@ -144,8 +148,10 @@ pub(crate) async fn has_own_state(handle: &ClusterHandle, journal: &Journal) -> 
     }
     let flink = &handle.flink;
     let begun = Instant::now();
-    loop {
-        let known = match flink.jobs().await {
+    let is_silent = loop {
+        let jobs = flink.jobs().await;
+        let is_silent = !matches!(jobs, Ok(Reply::Answer(_)));
+        let known = match jobs {
             Ok(Reply::Answer(jobs)) => match jobs.main_job() {
                 Some(job) => Some(flink.checkpoints(&job.jid).await),
                 None => None,
@@ -156,15 +162,29 @@ pub(crate) async fn has_own_state(handle: &ClusterHandle, journal: &Journal) -> 
         match known {
             Some(Ok(Reply::Answer(known))) => return completed_any(&known, journal.start.as_deref()),
             // A job without checkpoints has no statistics.
-            Some(Ok(Reply::Refused(status, _))) if status.is_client_error() => break,
+            Some(Ok(Reply::Refused(status, _))) if status.is_client_error() => break false,
             // No answer is no evidence.
             Some(_) if is_late => return true,
-            None if is_late => break,
+            None if is_late => break is_silent,
             _ => sleep(POLL).await,
         }
+    };
+    if handle.is_highly_available() {
+        return !matches!(handle.kept_checkpoint().await, Ok(Some(false)));
     }
-    // Without high availability a JobManager that is away has no state any more: a new one begins where its version began.
-    handle.is_highly_available() && !matches!(handle.kept_checkpoint().await, Ok(Some(false)))
+    is_silent && runs_for_long(handle).await
+}
+
+/// Whether a JobManager that gives no answer has run for [`LONG`], or this is not known: its job may have completed
+/// checkpoints. Without high availability one that has ended has no state any more: a new one begins where its version began.
+async fn runs_for_long(handle: &ClusterHandle) -> bool {
+    let is_long = |pod: &Pod| {
+        let state = flink_pod::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
+        let started = state.and_then(|running| running.started_at.as_ref());
+        started.is_some_and(|at| clock::now().duration_since(at.0) >= LONG)
+    };
+    let pods = objects::masters(&handle.cluster, &handle.name).await;
+    pods.map_or(true, |pods| pods.iter().any(is_long))
 }
 
 /// Whether a job that started from `start` has completed a checkpoint. A JobManager that was restarted counts from zero,

@@ -60,7 +60,7 @@ pub(crate) async fn end_job(
                 }
                 // Flink refused the savepoint. In all other cases the outcome is unknown.
                 Err(error) if failed(handle) => Ok(StopOutcome::Failed(error)),
-                // The job has ended before this savepoint was requested: each is recorded first.
+                // It ended before this savepoint was requested: each is recorded first, if the history was not deleted.
                 Err(error) if !error.is_transient() && !is_recorded(handle) => Ok(StopOutcome::Failed(error)),
                 Err(error) if error.state_missing => Ok(lost(handle, journal, error)),
                 Err(error) => Err(error),
@@ -128,7 +128,7 @@ fn failed(handle: &ClusterHandle) -> bool {
 
 fn is_recorded(handle: &ClusterHandle) -> bool {
     let mut savepoints = handle.store.history().savepoints.iter();
-    savepoints.any(|savepoint| Some(savepoint.trigger_id.as_str()) == present_trigger(handle))
+    present_trigger(handle).is_none_or(|trigger_id| savepoints.any(|savepoint| savepoint.trigger_id == trigger_id))
 }
 
 /// Finds a savepoint that another process may have requested.

@@ -16,7 +16,7 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::Surge;
-use crate::operations::upgrade::engine::{UpgradeEngine, is_unknown};
+use crate::operations::upgrade::engine::UpgradeEngine;
 use crate::operations::upgrade::plan::Plan;
 use crate::operations::upgrade::version::VersionSpec;
 use crate::operations::wait::{Surged, until_surged};
@@ -122,7 +122,7 @@ impl UpgradeEngine {
                     .hint("--surge=auto starts them when the job has been stopped")
             }
             // It says nothing about the new version.
-            Err(error) if error.kind == Fault::TimedOut || is_unknown(&error) => return Err(error),
+            Err(error) if error.kind == Fault::TimedOut || error.says_nothing() => return Err(error),
             Err(error) => error,
         };
         drop(step);

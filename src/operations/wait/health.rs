@@ -17,6 +17,8 @@ use crate::progress;
 
 /// Number of checkpoints that may fail while the same tasks run, before the wait assumes that all will.
 const ATTEMPTS: u32 = 3;
+/// How often the answer on the job's checkpoints is read again if it cannot be parsed: it may be that of a proxy.
+const UNREAD: u32 = 3;
 /// How long to check whether a JobManager that does not answer has ended.
 const END: Duration = Duration::from_secs(10);
 /// Longer than any wait.
@@ -155,6 +157,7 @@ async fn interval(
     job_id: &str,
 ) -> Result<ControlFlow<FirstCheckpoint, Duration>> {
     let takes_none = ControlFlow::Break(FirstCheckpoint::None);
+    let mut unread = 0;
     loop {
         let mut is_refused = false;
         match flink.checkpoint_config(job_id).await {
@@ -170,6 +173,10 @@ async fn interval(
             Err(error) if error.is_denied() => return Err(error),
             Err(error) if error.is_transient() => {
                 tracing::debug!(%error, "it is not known whether there are checkpoints");
+            }
+            Err(error) if unread < UNREAD => {
+                unread += 1;
+                tracing::debug!(%error, "Flink's answer on checkpoints cannot be read");
             }
             Err(_) => return Ok(takes_none),
         }
