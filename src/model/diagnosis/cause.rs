@@ -360,7 +360,7 @@ cause_kinds! {
         "Remove `hostNetwork` from the Pod template, or keep the Pods on different nodes.",
     /// Flink took too long to start: it gets too little CPU.
     SlowStart = "slow-start",
-        "Request more with `--jobmanager-cpu` or `--taskmanager-cpu`.",
+        "Request more with `--jobmanager-cpu` or `--taskmanager-cpu`, or give it more time: the hint says how.",
     /// Flink is not configured with a place for checkpoints or savepoints.
     NoStorageDirectory = "no-storage-directory",
         "Set the folders of the state: `--checkpoint-dir` and `--savepoint-dir`.",
