@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: WaitArgs) -> Result<()> {
 async fn wait_for(context: &Context, name: ClusterName, args: &WaitArgs) -> Result<()> {
     let cluster = context.connect()?;
     let limit = values::limit(args.timeout);
-    match reach(&cluster, &name, args.goal, limit).await? {
+    match Box::pin(reach(&cluster, &name, args.goal, limit)).await? {
         Reached::Is(word) => terminal::data(&format!("cluster/{name} {word}\n")),
         Reached::Found(value) => terminal::data(&args.clusters.line(&name, &value)),
     }

@@ -15,7 +15,7 @@ use crate::history::{HISTORY, History, Limits};
 use crate::kubernetes::api::{Cluster, Mode};
 use crate::kubernetes::resource::{CONFIG_MAPS, Identity, Target};
 use crate::model::names::ClusterName;
-use crate::model::ownership::{is_part, whose};
+use crate::model::ownership::{OTHER_NAME, free_name, is_part, whose};
 use crate::progress;
 
 /// Number of attempts of a write while others write too.
@@ -340,7 +340,11 @@ impl HistoryStore {
             self.name.history(),
             whose(object)
         ))
-        .hint("choose another name for the cluster")
+        .hint(format!(
+            "{}, then repeat the command",
+            free_name(CONFIG_MAPS.kind, object)
+        ))
+        .hint(OTHER_NAME)
     }
 
     fn target(&self, verb: &'static str) -> Target {

@@ -37,6 +37,9 @@ pub(crate) fn free_name(kind: &str, object: &Value) -> String {
     format!("delete or rename {kind} {name} (`kubectl delete {lower} {name}`)")
 }
 
+/// A hint beside the one with [`free_name`], of commands that may create a cluster or change one.
+pub(crate) const OTHER_NAME: &str = "or choose another name, if the cluster is a new one";
+
 /// Whether a Pod belongs to the cluster: its controller is the cluster's Job, or a ReplicaSet of its Deployment.
 pub(crate) fn is_pod_of(pod: &Pod, name: &ClusterName) -> bool {
     let of_deployment = |replica_set: &str| {

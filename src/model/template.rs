@@ -113,10 +113,11 @@ impl Templates {
         })
     }
 
-    /// Gives Flink the parallelism of `config`, if it has one: templates after Flink's documentation would leave it out.
+    /// Gives Flink the parallelism of `config`, if it has one or the number of TaskManagers: templates after Flink's documentation
+    /// would leave it out.
     #[must_use]
     pub(crate) fn with_parallelism_of(mut self, config: &Config) -> Self {
-        if config.parallelism.is_some() {
+        if config.parallelism.or(config.all_slots()).is_some() {
             self.job = with_parallelism(self.job);
         }
         self

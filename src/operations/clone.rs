@@ -19,6 +19,7 @@ use crate::operations::create::{CreateOptions, Created, create};
 use crate::operations::export::exported;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::lost_state;
 use crate::operations::resume_plan::newer_unknown;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::{SavepointFormat, WritingStep};
@@ -173,6 +174,7 @@ async fn fresh_savepoint(handle: &mut ClusterHandle, format: SavepointFormat, di
             );
         }
     };
+    lost_state::check_savepoint(handle, "savepoint", dir.as_deref()).await?;
     let request = SavepointRequest::new(format.as_rest(), dir, Then::Continue);
     let mut step = WritingStep::of(&name);
     let path = savepoint::take(handle, &job, &request, Command::Clone.as_str(), |writing| {

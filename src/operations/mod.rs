@@ -25,6 +25,7 @@ pub(crate) mod job_status;
 pub(crate) mod list;
 pub(crate) mod list_deleted;
 pub(crate) mod lock;
+pub(crate) mod lost_state;
 pub(crate) mod observe;
 pub(crate) mod problem;
 pub(crate) mod profile;

@@ -18,6 +18,7 @@ use crate::model::flink::overview::JobOverview;
 use crate::model::manifests::rehearsal;
 use crate::model::names::{ClusterName, REHEARSAL};
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::lost_state;
 use crate::operations::savepoint;
 use crate::operations::savepoint::progress::WritingStep;
 use crate::operations::short_job::{self, ShortJob};
@@ -37,7 +38,8 @@ pub(crate) enum Start {
 ///
 /// # Errors
 /// Job failed if the new version does not start or does not find its state; conflict if another rehearsal runs, or the
-/// name of its Job is taken; those of the savepoint. The running job is unchanged.
+/// name of its Job is taken; usage error where the savepoint would be lost with the running Pods; those of the savepoint.
+/// The running job is unchanged.
 pub(crate) async fn rehearse(
     handle: &mut ClusterHandle,
     wanted: &TargetRevision,
@@ -45,6 +47,9 @@ pub(crate) async fn rehearse(
     limit: Option<Duration>,
 ) -> Result<Option<String>> {
     let name = handle.name.clone();
+    if let Start::Savepoint(_, request) = &start {
+        lost_state::check_savepoint(handle, "savepoint", request.directory.as_deref()).await?;
+    }
     let known = match &start {
         Start::Savepoint(..) => Some("file:///to-be-written".to_owned()),
         Start::Path(path) => path.clone(),

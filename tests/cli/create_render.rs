@@ -197,6 +197,12 @@ fn templates_after_flinks_documentation_get_the_parallelism_and_the_address() {
     let start = "standalone-job -Djobmanager.rpc.address=demo-master --job-classname a.B";
     assert_eq!(arguments(&[]), format!("{start} --x"));
     assert_eq!(arguments(&["-p", "3"]), format!("{start} -Dparallelism.default=3 --x"));
+    // That of all slots, if only the number of TaskManagers is given.
+    let three = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: demo}\n\
+                 spec: {image: 'a:1', taskManager: {replicas: 3}, job: {}}\n";
+    let three = sandbox.file("three.yaml", three);
+    let made = arguments(&["-f", three.to_str().unwrap()]);
+    assert!(made.starts_with(&format!("{start} -Dparallelism.default=3 ")), "{made}");
 }
 
 #[test]

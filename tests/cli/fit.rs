@@ -184,6 +184,28 @@ fn a_job_is_not_stopped_with_a_savepoint_that_would_be_lost_with_its_pods() {
     }
 }
 
+/// No other Pod would find it, and a later `resume` neither.
+#[test]
+fn a_savepoint_of_a_running_job_that_would_be_lost_with_its_pods_is_refused() {
+    for command in [
+        &["savepoint", "demo"][..],
+        &["savepoint", "demo", "--no-wait"],
+        &["savepoint", "demo", "--dir", "file:///data/other"],
+        &["clone", "demo", "copy", "--no-wait"],
+        &["rehearse", "demo"],
+    ] {
+        let sandbox = running_with(&["--savepoint-dir", "file:///data/s"]);
+        let outcome = sandbox.run(command);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        let lost = "the savepoint of demo would be lost: --savepoint-dir file:///data/";
+        assert!(outcome.stderr.contains(lost), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
+    let sandbox = running_with(&["--savepoint-dir", "file:///data/s"]);
+    let outcome = sandbox.run(&["savepoint", "demo", "--dir", "s3://b/s"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
 /// The repetition does not read the job that has ended.
 #[test]
 fn a_change_with_the_slots_of_the_job_that_ran_is_continued_by_its_repetition() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENT, JOB, SERVICE, empty, running};
+use crate::demo::{DEPLOYMENT, HISTORY, JOB, SERVICE, empty, running, running_with};
 use crate::sandbox::{Outcome, Sandbox};
 use crate::server::patch;
 
@@ -349,5 +349,35 @@ fn an_upgrade_creates_again_what_was_deleted_meanwhile() {
         let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2", "--surge=never"]);
         assert_eq!(outcome.code, Some(0), "{path}: {outcome}");
         assert!(sandbox.object(path).is_object(), "{path}: {outcome}");
+    }
+}
+
+/// Of a cluster that is there, its own name cannot change.
+#[test]
+fn a_taken_name_of_the_history_or_of_the_rights_is_said_with_the_way_on() {
+    let account = "/api/v1/namespaces/default/serviceaccounts/demo-high-availability";
+    for (flags, path, way_on) in [
+        (
+            &[][..],
+            HISTORY,
+            "delete or rename ConfigMap demo-history (`kubectl delete configmap demo-history`)",
+        ),
+        (
+            &["--ha", "s3://b/ha", "--ha-create-rbac"],
+            account,
+            "(`kubectl delete serviceaccount demo-high-availability`)",
+        ),
+    ] {
+        let sandbox = running_with(flags);
+        sandbox.edit(path, |object| {
+            object["metadata"]["labels"] = tree!({"team": "shop"});
+            object["data"] = tree!({"a": "b"});
+        });
+        let outcome = sandbox.run(&["upgrade", "demo", "--env", "A=2"]);
+        assert_eq!(outcome.code, Some(8), "{outcome}");
+        for words in [way_on, "then repeat the command"] {
+            assert!(outcome.stderr.contains(words), "{words}: {outcome}");
+        }
+        assert!(outcome.changes().is_empty(), "{outcome}");
     }
 }

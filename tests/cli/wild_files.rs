@@ -154,6 +154,23 @@ fn a_field_in_the_wrong_place_is_reported_with_the_right_one() {
     }
 }
 
+/// Without an API server nothing else finds it; one that is newer may have the field.
+#[test]
+fn a_misspelled_field_of_a_pod_template_is_warned_of() {
+    let sandbox = Sandbox::bare();
+    let more = "  podTemplate: {spec: {nodeselector: {disk: ssd}}}\n  taskManager:\n    podTemplate: {spec: {containers: \
+                [{name: flink-main-container, volumMounts: [{name: v, mountPath: /v}]}]}}\n";
+    sandbox.file("a.yaml", &deployment("x", more));
+    let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "name"]);
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    for expected in [
+        "warning: a.yaml: spec.podTemplate.spec.nodeselector: unknown field; did you mean nodeSelector?",
+        "spec.taskManager.podTemplate.spec.containers[0].volumMounts: unknown field; did you mean volumeMounts?",
+    ] {
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
+    }
+}
+
 #[test]
 fn aliases_without_end_are_refused_in_words() {
     let ten = |from: char, to: char| format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(", "));

@@ -50,8 +50,9 @@ mod long {
     /// A FlinkDeployment of the counting job that starts fast, with `more` in its spec.
     fn deployment(name: &str, configuration: &Value, more: &Value) -> Value {
         let mut flink = json!({
-            "metrics.fetcher.update-interval": "500", "pekko.startup-timeout": "120s",
-            "env.java.opts.all": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"});
+            "metrics.fetcher.update-interval": "500",
+            "env.java.opts.all": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
+                -Dpekko.remote.classic.startup-timeout=120s -Dakka.remote.classic.startup-timeout=120s"});
         let version = flink_version().rsplit_once('.').unwrap().0.replace('.', "_");
         let mut spec = json!({
             "image": counting_job(), "flinkVersion": format!("v{version}"),

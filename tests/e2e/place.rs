@@ -55,17 +55,15 @@ pub fn flink_home() -> PathBuf {
 }
 
 /// Flags of a cluster that starts fast on a small machine and reports its metrics soon.
-pub const SMALL: [&str; 8] = [
+pub const SMALL: [&str; 6] = [
     "--jobmanager-memory=800m",
     "--taskmanager-memory=1g",
     "--env",
-    // A JVM that does not verify Flink's classes starts with a sixth less work.
-    "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote",
+    // A JVM that does not verify Flink's classes starts with a sixth less work. A machine with many tests on it starts one slowly.
+    "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote \
+     -Dpekko.remote.classic.startup-timeout=120s -Dakka.remote.classic.startup-timeout=120s",
     "-D",
     "metrics.fetcher.update-interval=500",
-    // A machine with many tests on it starts a JVM slowly.
-    "-D",
-    "pekko.startup-timeout=120s",
 ];
 
 /// Flags of a cluster with the folders of the claim that [`Place::with_storage`] makes.

@@ -49,7 +49,7 @@ impl Foreign {
     }
 
     /// Adds to an error how the name becomes free. One of Flink may be the cluster's own, whose labels somebody has changed.
-    fn with_way_on(&self, error: Error) -> Error {
+    pub(super) fn with_way_on(&self, error: Error) -> Error {
         let freeing = free_name(self.resource.kind, &self.object);
         if !self.may_be_flinks() {
             return error.hint(format!("{freeing}, then repeat the command"));

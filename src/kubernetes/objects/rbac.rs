@@ -12,7 +12,7 @@ use crate::model::flink::settings::{ConfigMaps, Settings, leader_map};
 use crate::model::job_phase::end_of_job;
 use crate::model::manifests::{CREATED_RBAC, Manifests};
 use crate::model::names::{ClusterName, HIGH_AVAILABILITY};
-use crate::model::ownership::is_part;
+use crate::model::ownership::{OTHER_NAME, is_part};
 use crate::model::spec::Spec;
 
 /// Sends the RBAC objects as dry runs, in parallel, and reads which of them exist; `None`: the cluster has none.
@@ -62,16 +62,18 @@ pub(crate) async fn apply(
 /// # Errors
 /// Conflict when an object of that name does not belong to the cluster.
 pub(crate) async fn read(cluster: &Cluster, name: &ClusterName) -> Result<Vec<Identity>> {
-    let reads =
-        [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
-            let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
-            match cluster.get::<Value>(&target).await? {
-                Some(object) if is_part(&object, name, HIGH_AVAILABILITY) => Identity::of(resource, &object).map(Some),
-                Some(object) => Err(Error::conflict(Foreign { resource, object }.to_string())
-                    .hint("choose another name for the cluster")),
-                None => Ok(None),
+    let reads = [SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS].map(|resource| async move {
+        let target = Target::object("get", resource, cluster.namespace(), &name.high_availability());
+        match cluster.get::<Value>(&target).await? {
+            Some(object) if is_part(&object, name, HIGH_AVAILABILITY) => Identity::of(resource, &object).map(Some),
+            Some(object) => {
+                let foreign = Foreign { resource, object };
+                let error = Error::conflict(foreign.to_string());
+                Err(foreign.with_way_on(error).hint(OTHER_NAME))
             }
-        });
+            None => Ok(None),
+        }
+    });
     let found = join_all(reads).await.into_iter().collect::<Result<Vec<_>>>()?;
     Ok(found.into_iter().flatten().collect())
 }

@@ -24,6 +24,8 @@ pub(crate) struct Cause {
     pub(crate) killed: bool,
     /// Whether it is resolved: the job has been running again since.
     pub(crate) over: bool,
+    /// Whether the job bears it: it runs, and Flink does not restart it for this.
+    pub(crate) borne: bool,
     /// A fault of the TaskManagers: it is the cause if the log says no more than that they are missing.
     pub(crate) of_taskmanagers: Option<Box<Cause>>,
 }
@@ -38,16 +40,17 @@ impl Cause {
             log_of: None,
             killed: false,
             over: false,
+            borne: false,
             of_taskmanagers: None,
         }
     }
 
     /// Its severity: a resolved cause is reported, but is not a problem.
     pub(crate) const fn severity(&self) -> Severity {
-        if self.over {
-            Severity::Notice
-        } else {
-            self.kind.severity()
+        match self.kind.severity() {
+            _ if self.over => Severity::Notice,
+            Severity::Critical if self.borne => Severity::Warning,
+            severity => severity,
         }
     }
 
@@ -357,7 +360,7 @@ cause_kinds! {
         "Remove `hostNetwork` from the Pod template, or keep the Pods on different nodes.",
     /// Flink took too long to start: it gets too little CPU.
     SlowStart = "slow-start",
-        "Request more with `--jobmanager-cpu` or `--taskmanager-cpu`.",
+        "Request more with `--jobmanager-cpu` or `--taskmanager-cpu`, or give it more time: the hint says how.",
     /// Flink is not configured with a place for checkpoints or savepoints.
     NoStorageDirectory = "no-storage-directory",
         "Set the folders of the state: `--checkpoint-dir` and `--savepoint-dir`.",

@@ -8,6 +8,7 @@ use crate::model::age::{age, time};
 use crate::model::diagnosis::{Cause, CauseKind, exits, known_failures};
 use crate::model::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::model::flink::live::Snapshot;
+use crate::model::flink::overview::JobOverview;
 
 /// Share of time above which a vertex counts as backpressured.
 const BACKPRESSURED: f64 = 0.5;
@@ -65,6 +66,7 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
     };
     let mut cause = Cause::new(kind.unwrap_or(CauseKind::CheckpointsFailing), text);
     cause.hints = hints;
+    cause.borne = is_borne(snapshot, statistics, failed);
     if kind.is_none() {
         cause = cause
             .hint("the JobManager's log has the whole exception: kubectl flink logs NAME --grep checkpoint")
@@ -77,6 +79,15 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
         None => "none was written since the JobManager was started".to_owned(),
     });
     backpressured(cause, snapshot)
+}
+
+/// Whether the job runs in spite of `failed` checkpoints in a row: Flink tolerates them, or it is one after others that were
+/// completed, as when a service did not answer for a moment.
+fn is_borne(snapshot: &Snapshot, statistics: &Checkpoints, failed: u64) -> bool {
+    let config = snapshot.checkpoint_config.as_ref();
+    let tolerable = config.and_then(|config| config.tolerable_failures).unwrap_or(0);
+    let once = failed == 1 && statistics.latest.completed.is_some();
+    snapshot.job.as_ref().is_some_and(JobOverview::is_healthy) && (once || failed <= tolerable)
 }
 
 /// A checkpoint that takes far longer than the previous ones.
@@ -128,4 +139,50 @@ pub(super) fn backpressure(snapshot: &Snapshot) -> Option<Cause> {
 
 fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::diagnosis::Severity;
+    use crate::model::diagnosis::fixtures::{cluster, flink, now};
+    use crate::model::flink::overview::FlinkView;
+
+    /// The severity of checkpoints that failed `times` in a row by a refused connection.
+    fn severity(state: &str, times: usize, latest: &Value, tolerable: i64) -> Severity {
+        let FlinkView::Up { job, .. } = flink(state, json!({"total": 4, "running": 4}), 2, (2, 0)) else {
+            panic!("no answer");
+        };
+        let failed = json!({"status": "FAILED", "failure_message": "java.net.ConnectException: Connection refused"});
+        let history = vec![failed; times];
+        let config = json!({"tolerable_failed_checkpoints": tolerable});
+        let snapshot = Snapshot {
+            job,
+            checkpoints: Some(serde_json::from_value(json!({"history": history, "latest": latest})).unwrap()),
+            checkpoint_config: Some(serde_json::from_value(config).unwrap()),
+            ..Snapshot::default()
+        };
+        let cause = checkpoints(&cluster(), &snapshot, now()).unwrap();
+        assert_eq!(cause.kind, CauseKind::ExternalService, "{cause:?}");
+        cause.severity()
+    }
+
+    #[test]
+    fn failed_checkpoints_that_the_job_bears_are_a_warning() {
+        let completed = json!({"completed": {"id": 7}});
+        for (state, times, latest, tolerable, expected) in [
+            ("RUNNING", 1, &completed, 0, Severity::Warning),
+            ("RUNNING", 3, &completed, 3, Severity::Warning),
+            // Flink does not say how many it tolerates.
+            ("RUNNING", 3, &completed, -1, Severity::Critical),
+            ("RUNNING", 3, &completed, 2, Severity::Critical),
+            ("RUNNING", 1, &json!({}), 0, Severity::Critical),
+            ("RESTARTING", 1, &completed, 3, Severity::Critical),
+        ] {
+            let found = severity(state, times, latest, tolerable);
+            assert_eq!(found, expected, "{state} {times} {latest} {tolerable}");
+        }
+    }
 }

@@ -348,6 +348,9 @@ mod tests {
             cause.title
         );
         assert!(cause.hints[0].contains("--jobmanager-cpu"), "{:?}", cause.hints);
+        // The system property: Flink's own key does not reach Pekko.
+        let time = "-D env.java.opts.all=-Dpekko.remote.classic.startup-timeout=120s";
+        assert!(cause.hints[1].contains(time), "{:?}", cause.hints);
     }
 
     #[test]

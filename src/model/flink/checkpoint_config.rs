@@ -14,6 +14,9 @@ pub(crate) struct CheckpointConfig {
     /// Time limit of a checkpoint in milliseconds.
     #[serde(deserialize_with = "lenient")]
     pub(crate) timeout: Option<u64>,
+    /// Number of checkpoints that may fail in a row before Flink restarts the job.
+    #[serde(rename = "tolerable_failed_checkpoints", deserialize_with = "lenient")]
+    pub(crate) tolerable_failures: Option<u64>,
     /// Class that stores them, such as `FileSystemCheckpointStorage` (1.14 and later).
     #[serde(alias = "checkpointStorage")]
     pub(crate) checkpoint_storage: Option<String>,

@@ -21,26 +21,33 @@ struct Options<'a> {
 }
 
 /// The present name of an option. Up to 1.20 the old size of a heap is read for the one that it would be now, unless that is
-/// there too. Source: Flink's `BashJavaUtils` and `MemoryBackwardsCompatibilityUtils`.
+/// there too; so is the one in mebibytes, unless one of both is. Source: Flink's `BashJavaUtils` and
+/// `MemoryBackwardsCompatibilityUtils`.
 pub(crate) fn present(written: &str, version: Option<FlinkVersion>) -> &str {
     let is_old = version.is_none_or(|version| version < FlinkVersion::new(2, 0));
     match written {
-        "jobmanager.heap.size" if is_old => "jobmanager.memory.heap.size",
-        "taskmanager.heap.size" if is_old => "taskmanager.memory.flink.size",
+        "jobmanager.heap.size" | "jobmanager.heap.mb" if is_old => "jobmanager.memory.heap.size",
+        "taskmanager.heap.size" | "taskmanager.heap.mb" if is_old => "taskmanager.memory.flink.size",
         _ => config_keys::current(written),
     }
 }
 
+/// Whether the value of this key is a number of mebibytes.
+fn is_in_mebibytes(written: &str) -> bool {
+    written.ends_with(".heap.mb")
+}
+
 impl<'a> Options<'a> {
     fn of(role: &'static str, configuration: &'a BTreeMap<String, String>, version: Option<FlinkVersion>) -> Self {
-        let mut known = BTreeMap::new();
+        let mut known: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
         for (written, value) in configuration {
             let key = present(written, version);
             let Some(rest) = key.strip_prefix(role).and_then(|rest| rest.strip_prefix(".memory.")) else {
                 continue;
             };
             // Of several names the present one counts.
-            if key == written || !known.contains_key(rest) {
+            let other = known.get(rest);
+            if other.is_none_or(|(other, _)| key == written || is_in_mebibytes(other)) {
                 known.insert(rest, (written.as_str(), value.as_str()));
             }
         }
@@ -54,9 +61,10 @@ impl<'a> Options<'a> {
     }
 
     fn size(&self, rest: &str, default: u64) -> Option<u64> {
-        match self.known.get(rest).map(|(_, value)| value) {
+        match self.known.get(rest) {
+            Some((written, text)) if is_in_mebibytes(written) => text.trim().parse::<u64>().ok()?.checked_mul(MIB),
             // An amount for a container must not be zero, but a part may be.
-            Some(text)
+            Some((_, text))
                 if text
                     .trim_matches(|c: char| !c.is_ascii_digit())
                     .chars()
@@ -65,7 +73,7 @@ impl<'a> Options<'a> {
             {
                 Some(0)
             }
-            Some(text) => memory_flink(text.trim()).ok().map(Memory::bytes),
+            Some((_, text)) => memory_flink(text.trim()).ok().map(Memory::bytes),
             None => Some(default),
         }
     }
@@ -369,6 +377,23 @@ mod tests {
         assert_eq!(size("jobmanager", &[], "2.0"), "");
         // The present name comes first.
         assert_eq!(size("taskmanager", &["taskmanager.memory.flink.size"], "1.20"), "4836m");
+    }
+
+    /// Computed by the helper of 1.13.6 and 1.15.4; that of 2.3.0 does not read it.
+    #[test]
+    fn the_oldest_size_of_a_heap_is_in_mebibytes() {
+        let size = |options: &[(&str, &str)], version: &str| {
+            let configuration = configuration("jobmanager.", options);
+            derived("jobmanager", &configuration, version.parse().ok()).map(Memory::to_flink)
+        };
+        let old = ("heap.mb", "2048");
+        assert_eq!(size(&[old], "1.13").as_deref(), Some("2703m"));
+        assert_eq!(size(&[old, ("heap.size", "16g")], "1.13").as_deref(), Some("17792m"));
+        assert_eq!(
+            size(&[old, ("memory.heap.size", "16g")], "1.20").as_deref(),
+            Some("17792m")
+        );
+        assert_eq!(size(&[old], "2.0"), None);
     }
 
     #[test]

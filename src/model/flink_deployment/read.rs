@@ -335,6 +335,11 @@ fn template(section: &mut Section, faults: &mut Faults) -> Option<serde_json::Va
         let dot = if below.is_empty() { "" } else { "." };
         faults.refuse(&format!("{path}{dot}{below}"), reason);
     }
+    if faults.by_hand {
+        for (below, reason) in pod_template::unknown_fields(&template) {
+            faults.warn(&format!("{path}.{below}"), reason);
+        }
+    }
     Some(template)
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<
 /// All errors in a pod template as a patch: path, relative to the template, and reason.
 ///
 /// These are the parts that cannot be merged, and those that would remove the cluster's identity. The API server checks
-/// unknown fields, since it knows its own version.
+/// unknown fields, since it knows its own version; [`super::unknown_fields`] only warns of them.
 pub(crate) fn faults(patch: &Value) -> Vec<(String, String)> {
     faults_in(patch, MAIN_CONTAINER)
 }

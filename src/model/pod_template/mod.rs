@@ -5,6 +5,7 @@
 
 pub(crate) mod checks;
 pub(crate) mod merge;
+mod unknown_fields;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::model::config::{Mount, RoleConfig};
 
 pub(crate) use merge::{MAIN_CONTAINER, faults, merge, repeated, replaced_lists};
+pub(crate) use unknown_fields::unknown_fields;
 
 /// Flink's configuration directory in official images.
 const CONF: &str = "/opt/flink/conf";

@@ -8,6 +8,7 @@ use crate::error::{Kind, Result};
 use crate::flink::{SavepointRequest, Then};
 use crate::history::command::Command;
 use crate::operations::cluster_handle::ClusterHandle;
+use crate::operations::lost_state;
 use crate::operations::report::{OperationResult, Outcome};
 use crate::progress::note;
 
@@ -29,7 +30,8 @@ pub(crate) struct Taken {
 /// Takes a savepoint, or waits for one that an earlier command asked for.
 ///
 /// # Errors
-/// Conflict when no job runs; timed out; job failed when Flink cannot write it.
+/// Conflict when no job runs; usage error where the savepoint would be lost with the running Pods; timed out; job failed when
+/// Flink cannot write it.
 pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions) -> Result<Taken> {
     let name = handle.name.clone();
     handle.note_operation();
@@ -39,6 +41,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
         )),
         _ => error,
     })?;
+    lost_state::check_savepoint(&handle, "savepoint", how.directory.as_deref()).await?;
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),
         ..handle.result(Outcome::Completed)

@@ -1,8 +1,7 @@
 //! Fits a new version to the running job: its TaskManagers, its parallelism and its Flink.
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Pod;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::flink::Reply;
@@ -17,12 +16,11 @@ use crate::model::flink::FlinkVersion;
 use crate::model::flink::config_keys;
 use crate::model::flink::savepoint_metadata::format_of;
 use crate::model::flink::settings::SAVEPOINT_DIR;
-use crate::model::names::MASTER;
 use crate::model::scale::{self, ScaleInput};
 use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
-use crate::operations::doctor::lost_folder;
 use crate::operations::job_status::JobStatus;
+use crate::operations::lost_state;
 use crate::operations::target_revision::TargetRevision;
 use crate::operations::upgrade::plan::Plan;
 use crate::progress;
@@ -167,39 +165,21 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     ))))
 }
 
-/// Rejects an `ending` whose savepoint or last checkpoint would be lost with the running Pods.
-///
-/// It sends a request only if the Job's Pods would lose it: admission webhooks may have given them more volumes.
+/// Rejects an `ending` whose savepoint or last checkpoint would be lost with the running Pods, see [`lost_state`].
 ///
 /// # Errors
 /// Usage error where it would be lost.
 pub(super) async fn check_kept(handle: &ClusterHandle, ending: &Ending) -> Result<()> {
-    let (state, flag, folder, hint) = match ending {
-        Ending::Savepoint { directory, .. } => (
-            "savepoint that ends the job",
-            "--savepoint-dir",
-            directory.as_deref(),
-            "the Pods that run now write it: --savepoint-dir must be on a volume that they have, or in an object store",
-        ),
-        Ending::Checkpoint { .. } => (
-            "last checkpoint of the job",
-            "--checkpoint-dir",
-            None,
-            "--strategy savepoint needs no checkpoint",
-        ),
-        Ending::Cancel { .. } | Ending::Nothing => return Ok(()),
-    };
-    let (cluster, name) = (&handle.cluster, &handle.name);
-    let lost = |job: &Value| lost_folder(job, &handle.files, flag, folder);
-    let Some(why) = handle.live.job.as_ref().and_then(lost) else {
-        return Ok(());
-    };
-    let running = pods::of_cluster(cluster, name, &[MASTER]).await.unwrap_or_default();
-    let keeps = |pod: &Pod| lost(&json!({"spec": {"template": pod}})).is_none();
-    if running.iter().any(keeps) {
-        return Ok(());
+    match ending {
+        Ending::Savepoint { directory, .. } => {
+            lost_state::check_savepoint(handle, "savepoint that ends the job", directory.as_deref()).await
+        }
+        Ending::Checkpoint { .. } => {
+            let hint = "--strategy savepoint needs no checkpoint";
+            lost_state::check(handle, "last checkpoint of the job", ("--checkpoint-dir", None), hint).await
+        }
+        Ending::Cancel { .. } | Ending::Nothing => Ok(()),
     }
-    Err(Error::usage(format!("the {state} of {name} would be lost: {why}")).hint(hint))
 }
 
 /// Rejects a version whose Flink cannot read the state that it starts from: it would not come up, but only after the running

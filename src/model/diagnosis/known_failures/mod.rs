@@ -232,10 +232,13 @@ const LIBRARIES: &[KnownFailure] = known_failures! {
     RpcAddress: "BindException" & "Cannot assign requested address" =>
         "Flink can listen on addresses of its own Pod only: leave jobmanager.rpc.address, taskmanager.host, rest.address and \
          the bind-host keys to the templates";
-    // Flink's message when `pekko.startup-timeout`, 10 s, has expired; seen with 2.3 on a busy machine.
+    // Flink's message when its RPC system has not started within 10 s. Flink's own `pekko.startup-timeout` has no effect: it sets
+    // `remote.startup-timeout`, but Pekko reads `remote.classic.startup-timeout`, also from a JVM's system properties. Tried with
+    // 1.15.4 and 2.3.0; in 1.13.6 Flink's key has an effect, and its default is 100 s. Source: `PekkoUtils`, `RemoteSettings`.
     SlowStart: "Could not create actor system" =>
         "the JVM gets too little CPU: request more with --jobmanager-cpu or --taskmanager-cpu",
-        "give it more time with -D pekko.startup-timeout=120s (akka.startup-timeout before Flink 1.18)";
+        "or give it more time: -D env.java.opts.all=-Dpekko.remote.classic.startup-timeout=120s (akka in place of pekko before \
+         Flink 1.18)";
 };
 
 /// Failures of the network and of a running job.
