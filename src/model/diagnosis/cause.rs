@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{LogCause, PodContainer, Role, checkpoint_failure, mentions_job, root_cause};
+use super::{LogCause, PodContainer, Role, checkpoint_failure, mentions_job, not_reached, root_cause};
 use crate::error::Error;
 use crate::model::names::ClusterName;
 
@@ -74,10 +74,10 @@ impl Cause {
 
     /// The failure in the log of [`Cause::log_of`] that belongs to this cause.
     pub(crate) fn found_in(&self, log: &str) -> Option<LogCause> {
-        if self.kind == CauseKind::CheckpointsFailing {
-            checkpoint_failure(log)
-        } else {
-            root_cause(log)
+        match self.kind {
+            CauseKind::CheckpointsFailing => checkpoint_failure(log),
+            CauseKind::Unregistered => root_cause(log).or_else(|| not_reached(log)),
+            _ => root_cause(log),
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) use cause::{Cause, Severity, with_name};
 pub(crate) use exits::present_log;
 pub(crate) use health::{is_silent, is_wrong, problems, unseen_job};
 pub(crate) use json_log::level as level_in_json;
-pub(crate) use log::{LogCause, checkpoint_failure, first_line, trace_summary};
+pub(crate) use log::{LogCause, checkpoint_failure, first_line, not_reached, trace_summary};
 pub use log::{last_line, mentions_job, root_cause};
 pub(crate) use observed::{Observed, Role, first_seen, last_seen, times_seen};
 pub(crate) use pods::{main_container, why_it_waits};
