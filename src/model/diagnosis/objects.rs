@@ -354,8 +354,16 @@ const REFUSALS: &[(&str, bool, CauseKind, &str)] = refusals! {
     "denied request" true PodRefused:
         "a ValidatingAdmissionPolicy of this Kubernetes cluster refuses the Pod: change what its message names";
     "failed calling webhook" false PodRefused:
-        "an admission webhook of this Kubernetes cluster does not answer, and no Pod is created without it: see the Pods behind the \
-         Service that the message names";
+        "an admission webhook of this Kubernetes cluster does not answer or is not trusted, and no Pod is created without it: see the Pods \
+         behind the Service that the message names";
+    // Source: the API server's plugin NamespaceLifecycle.
+    "because it is being terminated" true PodRefused:
+        "the namespace is being deleted: create the cluster in another one, or again when it has gone";
+    // Of Kubernetes before 1.25.
+    "PodSecurityPolicy" true PodRefused:
+        "no PodSecurityPolicy that the Pod's service account may use accepts the Pod: let it use one, or change what the message names";
+    "pod security policy" true PodRefused:
+        "no PodSecurityPolicy that the Pod's service account may use accepts the Pod: let it use one, or change what the message names";
     "security context constraint" true PodRefused:
         "OpenShift refuses user 9999: let the service account use the SCC nonroot-v2, and name it with --service-account";
     "usage per" true PodRefused:

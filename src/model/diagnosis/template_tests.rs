@@ -72,6 +72,11 @@ fn rules_of_a_template_that_fit_no_node() {
             "hostPort",
         ),
         ("2 node(s) exceed max volume count", "as many volumes"),
+        ("2 Insufficient nvidia.com/gpu", "device plugin"),
+        (
+            "persistentvolumeclaim \"state\" is being deleted",
+            "stays until no Pod uses it",
+        ),
         (
             "2 node(s) had taint {shop: only}, that the pod didn't tolerate",
             "tolerations",
@@ -131,6 +136,18 @@ fn resources_that_admission_refuses() {
         (
             "pods \"x\" is forbidden: no PriorityClass with name shop was found",
             "priorityClassName",
+        ),
+        (
+            "pods \"x\" is forbidden: unable to create new content in namespace shop because it is being terminated",
+            "namespace is being deleted",
+        ),
+        (
+            "pods \"x\" is forbidden: PodSecurityPolicy: unable to admit pod: []",
+            "no PodSecurityPolicy",
+        ),
+        (
+            "pods \"x\" is forbidden: unable to validate against any pod security policy: []",
+            "no PodSecurityPolicy",
         ),
     ] {
         case(said)
