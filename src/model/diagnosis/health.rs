@@ -12,8 +12,8 @@ use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Severity, Verdict, class_path, exits, known_failures, nodes, objects, pods, recovered,
-    root_cause, stage, verdict,
+    Cause, CauseKind, Grace, Severity, Verdict, class_path, exits, known_failures, nodes, objects, pods, readiness,
+    recovered, root_cause, stage, verdict,
 };
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::live::{Reach, Snapshot};
@@ -314,12 +314,17 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
                 .hint("leave jobmanager.rpc.address out of the templates and FLINK_PROPERTIES, or set it to the name of the Service, NAME-master, for both"),
             )
         }
-        _ => Some(
-            Cause::new(CauseKind::Unregistered, text)
+        _ => {
+            let cause = Cause::new(CauseKind::Unregistered, text)
                 .hint("their logs say which JobManager they look for: kubectl flink logs NAME --role taskmanager")
                 .hint("a NetworkPolicy, a missing Service, a name server that does not answer or another Flink version in the image is the usual cause")
-                .log_of(log),
-        ),
+                .log_of(log);
+            Some(if announced {
+                cause
+            } else {
+                readiness::explained(cause, observed)
+            })
+        }
     }
 }
 
@@ -458,9 +463,8 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
             "the JobManager runs, and its REST does not answer".to_owned()
         }
     };
-    Some(
-        Cause::new(CauseKind::RestClosed, text)
-            .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
-            .log_of(exits::log_now(observed, Role::JobManager)),
-    )
+    let cause = Cause::new(CauseKind::RestClosed, text)
+        .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
+        .log_of(exits::log_now(observed, Role::JobManager));
+    Some(readiness::explained(cause, observed))
 }

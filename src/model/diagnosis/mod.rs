@@ -25,6 +25,7 @@ mod objects;
 mod observed;
 mod pods;
 mod python;
+mod readiness;
 mod recovered;
 mod scheduler;
 pub(crate) mod stage;
