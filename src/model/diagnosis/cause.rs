@@ -244,9 +244,9 @@ cause_kinds! {
     /// A Secret, ConfigMap, key or user ID that the container needs is missing or wrong.
     ContainerConfig = "container-config",
         "Create the missing object or correct its name; beside `runAsNonRoot` each container needs a user that is not 0.",
-    /// The runtime cannot create or start the container.
+    /// The runtime cannot create or start the container, or give its Pod a network.
     ContainerCreate = "container-create",
-        "Use a Flink image of the nodes' architecture: `--image`.",
+        "Use a Flink image of the nodes' architecture: `--image`; the hint says what else the node or the Pod template lacks.",
     /// No node fits the Pod.
     Unschedulable = "unschedulable",
         "Request less memory or CPU, add a node, or correct node selectors, affinities and tolerations.",
@@ -259,7 +259,7 @@ cause_kinds! {
     /// Admission (Pod Security, a webhook, a missing service account) refuses the Pod.
     PodRefused = "pod-refused",
         "Change what the message names: the Pod template, the service account, or the size.",
-    /// An init container fails.
+    /// An init container fails, or has not ended after ten minutes.
     InitContainer = "init-container",
         "See its log: `kubectl flink logs NAME --all`; correct it in the Pod template.",
     /// Flink did not start: command line, configuration, jar or class (exit code 1).

@@ -31,6 +31,7 @@ mod scheduler;
 pub(crate) mod stage;
 mod trace;
 pub(crate) mod verdict;
+mod volumes;
 
 use k8s_openapi::jiff::SignedDuration;
 
@@ -58,6 +59,8 @@ pub(crate) struct Grace {
     pub(crate) refused: SignedDuration,
     /// How long a volume may fail to mount.
     pub(crate) volume: SignedDuration,
+    /// How long a Pod may wait for what mostly comes by itself: a scheduler, its network, its init containers.
+    pub(crate) stuck: SignedDuration,
     /// Number of failed image pulls for a transient reason, such as a registry that does not respond.
     pub(crate) image_pulls: u32,
     /// Number of ends of the JobManager's container, in this generation of the Job, that counts as final.
@@ -79,6 +82,8 @@ impl Default for Grace {
             unschedulable: SignedDuration::from_secs(15),
             refused: SignedDuration::from_secs(15),
             volume: SignedDuration::from_secs(30),
+            // It may still come while something waits for it.
+            stuck: SignedDuration::MAX,
             image_pulls: 3,
             jobmanager_ends: 2,
             taskmanager_ends: 3,
@@ -191,6 +196,9 @@ mod object_tests;
 
 #[cfg(test)]
 mod service_tests;
+
+#[cfg(test)]
+mod start_tests;
 
 #[cfg(test)]
 mod template_tests;

@@ -39,6 +39,26 @@ fn containers_that_a_runtime_refuses_to_start() {
             "RuntimeDefault",
         ),
         (
+            "CreateContainerError",
+            "failed to generate container spec: failed to stat \"/var/lib/kubelet/pods/1/volumes/kubernetes.io~nfs/pv\": stale NFS file handle",
+            "delete the Pod",
+        ),
+        (
+            "CreateContainerError",
+            "failed to generate container spec: failed to mkdir \"/data\": mkdir /data: read-only file system",
+            "hostPath",
+        ),
+        (
+            "RunContainerError",
+            "unable to start container process: exec /docker-entrypoint.sh: exec format error: unknown",
+            "another architecture",
+        ),
+        (
+            "RunContainerError",
+            "OCI runtime create failed: pthread_create failed: Resource temporarily unavailable",
+            "limit of processes",
+        ),
+        (
             "PostStartHookError",
             "Exec lifecycle hook failed: exited with 1",
             "lifecycle.postStart",
@@ -113,6 +133,22 @@ fn volumes_that_their_server_refuses() {
         (
             "MountVolume.SetUp failed for volume \"state\" : mount failed: exit status 32 Output: mount.nfs: access denied by server while mounting nfs:/state",
             "exports",
+        ),
+        (
+            "MountVolume.SetUp failed for volume \"state\" : rpc error: code = Internal desc = mount failed: Output: Failed to resolve \"fs-1.efs.eu-west-1.amazonaws.com\"",
+            "check its address",
+        ),
+        (
+            "MountVolume.SetUp failed for volume \"kube-api-access-abcde\" : failed to fetch token: serviceaccounts \"shop\" not found",
+            "--service-account",
+        ),
+        (
+            "MountVolume.SetUp failed for volume \"data\" : hostPath type check failed: /data is not a directory",
+            "hostPath",
+        ),
+        (
+            "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: code = Internal desc = mount failed: wrong fs type, bad option, bad superblock on /dev/nvme1n1",
+            "damaged",
         ),
     ] {
         case(said)
@@ -241,13 +277,6 @@ fn the_log_is_read_where_a_job_fails_by_its_checkpoints() {
     let failing = found.iter().find(|cause| cause.kind == CauseKind::CheckpointsFailing);
     let log = failing.and_then(|cause| cause.log_of.as_ref());
     assert_eq!(log.map(|log| log.role), Some(Role::JobManager), "{found:?}");
-}
-
-/// Sets when the Pods were created.
-fn created(observed: &mut Observed, seconds: i64) {
-    for pod in observed.pods.values_mut() {
-        pod.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(seconds)));
-    }
 }
 
 /// The JobManager of a job that has failed, with what its log says.

@@ -217,7 +217,9 @@ fn taskmanagers<'a>(
 }
 
 fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
-    pods::check(observed, pod, role, now, grace).or_else(|| exits::init(pod, role))
+    pods::check(observed, pod, role, now, grace)
+        .or_else(|| exits::init(pod, role))
+        .or_else(|| exits::initializing(pod, role, now, grace))
 }
 
 /// The Pods that were removed recently, with their roles.
@@ -280,6 +282,7 @@ fn impatient() -> Grace {
         jobmanager_ends: 1,
         taskmanager_ends: 1,
         displaced: 1,
+        stuck: SignedDuration::from_mins(10),
         ..Grace::default()
     }
 }
