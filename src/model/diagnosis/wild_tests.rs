@@ -91,7 +91,7 @@ const FAILURES: &[&str] = &[
     "storage-access | object store refuses | com.amazonaws.SdkClientException: Unable to locate specified web identity token file: /var/run/secrets/eks.amazonaws.com/serviceaccount/token",
     "storage-access | object store refuses | java.io.FileNotFoundException: Operation failed: \"The specified filesystem does not exist.\", 404, HEAD, https://shop.dfs.core.windows.net/state?resource=filesystem",
     "external-service | a name that the certificate has | javax.net.ssl.SSLPeerUnverifiedException: Certificate for <state.minio> doesn't match any of the subject alternative names: [minio]",
-    "external-service | zookeeper.quorum | org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException$ConnectionLossException: KeeperErrorCode = ConnectionLoss for /flink/demo/leader",
+    "external-service | --ha-zookeeper | org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException$ConnectionLossException: KeeperErrorCode = ConnectionLoss for /flink/demo/leader",
     "external-service | wal_level=logical | org.postgresql.util.PSQLException: ERROR: logical decoding requires wal_level >= logical",
     "external-service | binlog_format=ROW | org.apache.flink.table.api.ValidationException: Cannot read the binlog filename and position via 'SHOW MASTER STATUS'. Make sure your server is correctly configured",
     "external-service | disks of Elasticsearch | org.apache.flink.util.FlinkRuntimeException: Single action ElasticsearchException[Elasticsearch exception [type=cluster_block_exception, reason=index [orders] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];]]",

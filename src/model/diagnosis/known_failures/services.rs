@@ -14,7 +14,7 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
          proxy of a service mesh is ready before Flink starts";
     // Source: ZooKeeper's `KeeperException`.
     ExternalService: "KeeperErrorCode = ConnectionLoss", "KeeperErrorCode = Session expired" =>
-        "ZooKeeper does not answer: check -D high-availability.zookeeper.quorum, that its Pods run, and that NetworkPolicies let the Pods reach it";
+        "ZooKeeper does not answer: check --ha-zookeeper, that its Pods run, and that NetworkPolicies let the Pods reach it";
     // Source: the JDK's `HostnameChecker`, and Apache's HTTP client.
     ExternalService: "No subject alternative", "No name matching" & "found", "SSLPeerUnverifiedException" & "doesn't match any of the subject" =>
         "the service's certificate does not have the name that the client uses: use a name that the certificate has",
