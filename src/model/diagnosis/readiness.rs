@@ -1,17 +1,34 @@
 //! A JobManager whose Pod is not ready: other Pods do not reach it, though Flink runs in it.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Observed, Role, words};
 use super::trace::one_line;
-use super::{Cause, pods};
+use super::{Cause, CauseKind, Note, pods};
+
+/// How long a Pod may take until it is ready without a note.
+const STARTING: SignedDuration = SignedDuration::from_mins(1);
+
+/// A note on a JobManager that has run for a while, and whose Pod is not ready.
+pub(super) fn note(observed: &Observed, now: Timestamp) -> Option<Note> {
+    unready(observed).filter(|pod| pods::runs_for(pod, now, STARTING))?;
+    let cause = Cause::new(CauseKind::RestClosed, "the JobManager is not reached");
+    Some(explained(cause, observed).into())
+}
+
+/// A Pod of a JobManager in which Flink was started, if none is ready.
+fn unready(observed: &Observed) -> Option<&Pod> {
+    let is_unready = |pod: &&Pod| pods::condition(pod, "Ready").is_some_and(|ready| ready.status == "False");
+    let started = observed.pods_of(Role::JobManager).filter(|pod| pods::has_started(pod));
+    let started: Vec<&Pod> = started.collect();
+    started.iter().all(is_unready).then(|| started.last().copied())?
+}
 
 /// Adds to the `cause` that a JobManager is not reached why: its Service leads to Pods that are ready. Source: Kubernetes'
 /// EndpointSlice controller.
 pub(super) fn explained(mut cause: Cause, observed: &Observed) -> Cause {
-    let is_ready = |pod: &&Pod| pods::condition(pod, "Ready").is_none_or(|condition| condition.status == "True");
-    let mut running = observed.pods_of(Role::JobManager).filter(|pod| pods::has_started(pod));
-    let Some(pod) = running.next_back().filter(|pod| !is_ready(pod)) else {
+    let Some(pod) = unready(observed) else {
         return cause;
     };
     let said = pods::condition(pod, "Ready").and_then(|condition| condition.message.as_deref());
@@ -54,17 +71,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::model::diagnosis::fixtures::{
-        JM, TM, at, cluster, deployment, event, flink, now, pod, pod_with, waiting,
+        JM, TM, at, cluster, deployment, event, flink, judge, note, now, pod, pod_with, waiting,
     };
-    use crate::model::diagnosis::{Cause, CauseKind, Observed, problems};
+    use crate::model::diagnosis::{Cause, CauseKind, Observed, Verdict, problems};
     use crate::model::flink::live::{Reach, Snapshot};
     use crate::model::flink::overview::FlinkView;
 
-    /// A JobManager that runs in a Pod that is not ready: `other` is the state of the container beside it.
-    fn unready(other: Value) -> Observed {
+    /// A JobManager that has run for `seconds` in a Pod that is not ready: `other` is the state of the container beside it.
+    fn unready(seconds: i64, other: Value) -> Observed {
         let mut observed = cluster();
         let status = |name: &str, state: Value, last: Value| json!({"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 7, "state": state, "lastState": last});
-        let since = json!({"running": {"startedAt": at(-600)}});
+        let since = json!({"running": {"startedAt": at(-seconds)}});
         let ended = json!({"terminated": {"exitCode": 1, "finishedAt": at(-60)}});
         let ready = json!({"type": "Ready", "status": "False", "message": "containers with unready status: [proxy]"});
         let statuses = [status("jobmanager", since, json!({})), status("proxy", other, ended)];
@@ -89,7 +106,11 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_not_ready_is_why_its_jobmanager_is_not_reached() {
-        let mut observed = unready(waiting("CrashLoopBackOff", "back-off 5m0s"));
+        let crashing = || waiting("CrashLoopBackOff", "back-off 5m0s");
+        let starts = judge(&unready(30, crashing()));
+        assert!(matches!(starts, Verdict::Going { note: None, .. }), "{starts:?}");
+        let mut observed = unready(600, crashing());
+        assert!(note(&observed, "not ready").text.contains("unready status: [proxy]"));
         let found = problems(&observed, &Snapshot::default(), now());
         assert_first(
             &found,
@@ -118,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_readiness_probe_that_fails_is_named() {
-        let mut observed = unready(json!({"running": {"startedAt": at(-600)}}));
+        let mut observed = unready(600, json!({"running": {"startedAt": at(-600)}}));
         let said = "Readiness probe failed: dial tcp 10.0.0.3:15021: connect: connection refused";
         event(&mut observed, ("Pod", JM), "Unhealthy", said, -500, 90);
         let found = problems(&observed, &Snapshot::default(), now());
