@@ -209,8 +209,9 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
 /// Checks for a Pod that no scheduler has tried to put on a node. The kubelet sets the condition for a Pod that has one.
 fn unseen(pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
     let spec = pod.spec.as_ref()?;
-    let created = pod.metadata.creation_timestamp.as_ref().map(|at| at.0);
-    if spec.node_name.is_some() || condition(pod, "PodScheduled").is_some() || !older(created, now, UNSEEN) {
+    let created = Some(pod.metadata.creation_timestamp.as_ref()?.0);
+    let has_node = spec.node_name.is_some() || main_status(pod).is_some();
+    if has_node || condition(pod, "PodScheduled").is_some() || !older(created, now, UNSEEN) {
         return None;
     }
     let scheduler = spec.scheduler_name.as_deref().unwrap_or("default-scheduler");
