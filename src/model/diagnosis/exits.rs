@@ -349,8 +349,9 @@ pub(super) fn initializing(pod: &Pod, role: Role, now: Timestamp, grace: &Grace)
     let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
     let (status, since) = statuses.iter().find_map(|status| {
         let running = status.state.as_ref()?.running.as_ref()?;
+        let since = running.started_at.as_ref()?.0;
         let is_up = is_native_sidecar(pod, &status.name) && status.started == Some(true);
-        (!is_up).then(|| (status, running.started_at.as_ref().map(|at| at.0)))
+        (!is_up).then_some((status, Some(since)))
     })?;
     if !pods::older(since, now, INITIALIZING) {
         return None;

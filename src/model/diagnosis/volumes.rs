@@ -104,7 +104,7 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
     let (reason, said) = (words(latest).0, one_line(words(latest).1));
     if reason == "FailedCreatePodSandBox" {
         // Network plugins often need a few attempts; the kubelet continues.
-        let still = last_seen(latest).is_none_or(|at| now.duration_since(at) <= grace.recent);
+        let still = last_seen(latest).is_some_and(|at| now.duration_since(at) <= grace.recent);
         let cause = no_sandbox(&who, &said, memory_flag(role));
         return Some(Finding::of(cause, still && older(scheduled(pod), now, grace.stuck)));
     }
