@@ -391,7 +391,7 @@ cause_kinds! {
     /// A container was killed because it did not answer its liveness or startup probe.
     LivenessProbe = "liveness-probe",
         "Request more CPU, or give the probe of the Pod template more time.",
-    /// A node does not answer, and Pods of the cluster are on it.
+    /// A node does not answer, or does not end a Pod, and Pods of the cluster are on it.
     NodeLost = "node-lost",
         "Wait until its Pods are replaced, or `kubectl delete node`, if the node does not come back.",
     /// TaskManagers look for the JobManager at an address that is not its own, or Flink wants one that is not its Pod's.
@@ -433,7 +433,7 @@ cause_kinds! {
     /// The Service is missing, whose name is the address of the JobManager.
     NoService = "no-service",
         "`kubectl flink savepoint-resume NAME` creates it again.",
-    /// There are no TaskManagers: the Deployment is missing or scaled to zero.
+    /// There are no TaskManagers: the Deployment is missing, paused or scaled to zero.
     NoTaskManagers = "no-taskmanagers",
         "`kubectl flink resume NAME`, or `kubectl flink savepoint-resume NAME`.",
     /// The cluster is starting, or a part of it is being replaced.

@@ -46,6 +46,8 @@ pub(crate) fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp)
     };
     if is_deleting(observed) {
         add(Cause::new(CauseKind::Terminating, "the cluster is being deleted"));
+        nodes::not_ended(observed, now).into_iter().for_each(&mut add);
+        found.sort_by_key(|cause| cause.severity());
         return found;
     }
     match verdict(observed, now, &Grace::default()) {
@@ -89,10 +91,13 @@ fn probed(observed: &Observed, cause: &mut Cause) {
     if !observed.pods.values().any(killed) {
         return;
     }
+    let own = format!("spec.containers{{{}}}", of.container);
     let failed = observed.events_of("Pod", &of.pod).rev().find(|event| {
         let (reason, said) = words(event);
         let kills = ["Liveness probe failed", "Startup probe failed"];
-        reason == "Unhealthy" && kills.iter().any(|begin| said.starts_with(begin))
+        // The probes of the containers beside Flink's do not end it.
+        let is_own = event.involved_object.field_path.as_ref().is_none_or(|of| *of == own);
+        reason == "Unhealthy" && is_own && kills.iter().any(|begin| said.starts_with(begin))
     });
     if let Some(event) = failed {
         cause.kind = CauseKind::LivenessProbe;
@@ -179,6 +184,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     }
     found.extend(no_service(observed));
     found.extend(nodes::lost(observed, now, &grace));
+    found.extend(nodes::not_ended(observed, now));
     found.extend(nodes::tainted(observed, now));
     let runs_since = recovered::runs_since(snapshot);
     found.extend(
@@ -198,6 +204,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             "kubectl flink resume NAME or savepoint-resume NAME starts them again",
         ));
     }
+    found.extend(objects::paused(observed));
     found.extend(unregistered(observed, now));
     // It may be a consequence of the exceptions, so they are checked first.
     let failing = failing(observed, snapshot, now, &grace);
@@ -221,7 +228,12 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             Cause::new(CauseKind::Terminating, "the job is being canceled")
         } else {
             let text = format!("the cluster is starting: {}", stage(observed));
-            Cause::new(CauseKind::Starting, text)
+            let cause = Cause::new(CauseKind::Starting, text);
+            if is_silent(observed, now) {
+                cause.hint("kubectl flink logs NAME shows what main() and Flink wait for")
+            } else {
+                cause
+            }
         });
     }
     let never = snapshot

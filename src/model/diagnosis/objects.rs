@@ -170,6 +170,21 @@ pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
     })
 }
 
+/// A paused Deployment that has no TaskManagers: Kubernetes does not start any.
+pub(super) fn paused(observed: &Observed) -> Option<Cause> {
+    let deployment = observed.deployment.as_ref()?;
+    let is_paused = deployment.spec.as_ref()?.paused == Some(true);
+    if !is_paused || observed.pods_of(Role::TaskManager).next().is_some() {
+        return None;
+    }
+    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    let cause = Cause::new(
+        CauseKind::NoTaskManagers,
+        "there are no TaskManagers: the Deployment is paused",
+    );
+    Some(cause.hint(format!("`kubectl rollout resume deployment/{name}` continues with it")))
+}
+
 fn job_name(observed: &Observed) -> &str {
     let job = observed.job.as_ref();
     job.and_then(|job| job.metadata.name.as_deref()).unwrap_or_default()

@@ -107,6 +107,44 @@ fn a_pod_that_gets_no_network() {
     assert!(!is_wrong(&found(&without(1500, -900))));
 }
 
+/// Its Job waits for the end of the Pod before it starts another.
+#[test]
+fn a_jobmanager_that_its_node_does_not_end() {
+    let leaving = |seconds: i64| {
+        let mut observed = cluster();
+        let patch = json!({"metadata": {"deletionTimestamp": at(-seconds)}, "spec": {"nodeName": "node-1"}, "status": {"phase": "Running"}});
+        pod(&mut observed, JM, patch);
+        observed
+    };
+    assert!(!is_wrong(&found(&leaving(60))));
+    let mut hangs = leaving(300);
+    let problems = found(&hangs);
+    assert_eq!(problems[0].kind, CauseKind::NodeLost, "{problems:?}");
+    assert!(
+        problems[0]
+            .title
+            .contains(&format!("node-1 does not end JobManager Pod {JM}")),
+        "{problems:?}"
+    );
+    // Another one has started.
+    pod_with(&mut hangs, "demo-master-zzzzz", "Running", running(), json!({}), 0);
+    assert!(!is_wrong(&found(&hangs)));
+}
+
+#[test]
+fn a_paused_deployment_without_taskmanagers() {
+    let mut observed = cluster();
+    observed.deployment.as_mut().unwrap().spec.as_mut().unwrap().paused = Some(true);
+    let problems = found(&observed);
+    assert_eq!(problems[0].kind, CauseKind::NoTaskManagers, "{problems:?}");
+    assert!(
+        problems[0].hints[0].contains("rollout resume deployment/demo-task-manager"),
+        "{problems:?}"
+    );
+    pod_with(&mut observed, TM, "Running", running(), json!({}), 0);
+    assert!(!is_wrong(&found(&observed)));
+}
+
 /// The exit codes are not those of a process, and a failure that is in the log was before.
 #[test]
 fn a_container_that_ended_with_its_node_is_no_failure_of_flink() {

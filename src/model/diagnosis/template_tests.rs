@@ -252,6 +252,18 @@ fn a_probe_that_waits_for_the_start_kills_too() {
     assert_eq!(found[0].kind, CauseKind::LivenessProbe, "{found:?}");
 }
 
+#[test]
+fn a_probe_of_another_container_does_not_end_flink() {
+    let mut observed = cluster();
+    pod_with(&mut observed, JM, "Running", running(), terminated(137, "Error"), 2);
+    let about = json!({"kind": "Pod", "name": JM, "fieldPath": "spec.containers{proxy}"});
+    let event = json!({"metadata": {"name": "e"}, "involvedObject": about, "reason": "Unhealthy",
+        "message": "Liveness probe failed: HTTP probe failed with statuscode: 500", "lastTimestamp": at(-10)});
+    observed.upsert_event(serde_json::from_value(event).unwrap());
+    let found = problems(&observed, &Snapshot::default(), now());
+    assert_eq!(found[0].kind, CauseKind::JobManagerEnded, "{found:?}");
+}
+
 /// Flink's answer does not say why checkpoints failed.
 #[test]
 fn the_log_is_read_where_a_job_fails_by_its_checkpoints() {

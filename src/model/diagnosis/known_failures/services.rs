@@ -37,6 +37,8 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
     ExternalService: "NoOffsetForPartitionException", "OffsetOutOfRangeException" =>
         "Kafka has no offset of this group, or has deleted the records at this offset: set where the source starts then, with its offset reset \
          strategy (properties.auto.offset.reset in SQL), and keep records longer than the job may be down";
+    ExternalService: "org.apache.kafka." & "UnsupportedVersionException" =>
+        "the Kafka brokers are older or newer than the connector's client can use: take another version of the connector, or of the brokers";
     ExternalService: "org.apache.kafka." & "RecordTooLargeException" =>
         "a record is larger than Kafka accepts: raise max.request.size of the sink, and max.message.bytes of the topic";
     // Source: the broker's errors INVALID_PRODUCER_EPOCH, PRODUCER_FENCED and INVALID_PRODUCER_ID_MAPPING.
@@ -69,12 +71,19 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
     // Words of PostgreSQL and MySQL.
     ExternalService: "too many clients already", "remaining connection slots are reserved", "Too many connections" =>
         "the database has no connection left: lower --parallelism, or raise the database's limit of connections";
-    // Words of PostgreSQL, MySQL, Oracle, Iceberg, Elasticsearch and Pulsar.
+    // Words of PostgreSQL, MySQL and Oracle.
+    ExternalService: "column \"" & "\" of relation \"" & "does not exist", "Unknown column '", "ORA-00904" =>
+        "the table does not have this column: correct its name in the program or script, or add it to the table";
+    // Words of PostgreSQL, MySQL, SQL Server, Oracle, Iceberg, Paimon, Hudi, Elasticsearch and Pulsar.
     ExternalService:
         "relation \"" & "\" does not exist",
         "Table '" & "' doesn't exist",
         "ORA-00942",
+        "Invalid object name '",
         "NoSuchTableException",
+        "NoSuchNamespaceException",
+        "TableNotExistException",
+        "TableNotFoundException",
         "index_not_found_exception",
         "TopicDoesNotExistException" =>
         "the table, index or topic does not exist for this user: check its full name, or create it";
