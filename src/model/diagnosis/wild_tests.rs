@@ -98,6 +98,7 @@ const FAILURES: &[&str] = &[
     "external-service | does not have this column | org.postgresql.util.PSQLException: ERROR: column \"price\" of relation \"orders\" does not exist",
     "external-service | does not exist for this user | org.apache.iceberg.exceptions.NoSuchNamespaceException: Namespace does not exist: shop",
     "external-service | the connector's client | org.apache.kafka.common.errors.UnsupportedVersionException: The node does not support METADATA",
+    "out-of-memory | Python's process | java.lang.IllegalStateException: Process died with exit code 137",
     "external-service | localhost is the Pod itself | org.postgresql.util.PSQLException: Connection to localhost:5432 refused. Check that the hostname and port are correct.\nCaused by: java.net.ConnectException: Connection refused",
     "external-service | does not answer | com.mongodb.MongoTimeoutException: Timed out after 30000 ms while waiting for a server that matches WritableServerSelector.",
     "external-rights | credentials | org.postgresql.util.PSQLException: FATAL: no pg_hba.conf entry for host \"10.0.0.2\", user \"flink\", database \"shop\", no encryption",

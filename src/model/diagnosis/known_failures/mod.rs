@@ -231,6 +231,14 @@ const LIBRARIES: &[KnownFailure] = known_failures! {
         "the jar must be in the image of JobManager and TaskManagers alike: /opt/flink/usrlib, or --jar";
     ContainerCreate: "exec format error", "Exec format error", "cannot execute binary file" =>
         "the image is built for another architecture than the node has: check --image";
+    // Words of the container's runtime, which says the same of an interpreter that is missing.
+    ContainerCreate: "exec /" & "no such file or directory", "exec user process caused" & "no such file or directory" =>
+        "the file is not in the image, or not the program that its first line names: a script with line ends of Windows, or another base image, is \
+         the usual cause";
+    ContainerCreate: "failed switching to" =>
+        "the container starts as root, and may not change its user: set runAsUser: 9999 in the Pod template's securityContext";
+    ContainerCreate: "Please specify JAVA_HOME" =>
+        "the image has no Java, or not where JAVA_HOME says: check --image, and JAVA_HOME given with --env";
     CommandLine: "Cannot parse JobID", "Failed to parse '--job-id' option" =>
         "a job ID has 32 hexadecimal digits";
     CommandLine: "Could not parse command line arguments", "FlinkParseException" =>
