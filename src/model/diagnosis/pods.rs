@@ -359,6 +359,9 @@ fn waits(
             if said.contains("subPath") {
                 cause
                     .hint("the volume does not have this folder, or does not answer: check subPath in the Pod template")
+            } else if said.starts_with("couldn't find key ") {
+                // Source: `makeEnvironmentVariables` of the kubelet.
+                cause.hint("the object does not have this key: add it, or correct the key in the Pod template; the Pod then starts by itself")
             } else if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
                 let about = format!("the container that is refused is {}", container.name);
                 cause.evidence(about).hint(hint)

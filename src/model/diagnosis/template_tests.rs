@@ -39,6 +39,11 @@ fn containers_that_a_runtime_refuses_to_start() {
             "RuntimeDefault",
         ),
         (
+            "CreateContainerConfigError",
+            "couldn't find key password in Secret shop/db",
+            "does not have this key",
+        ),
+        (
             "CreateContainerError",
             "failed to generate container spec: failed to stat \"/var/lib/kubelet/pods/1/volumes/kubernetes.io~nfs/pv\": stale NFS file handle",
             "delete the Pod",

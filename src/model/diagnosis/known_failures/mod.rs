@@ -195,7 +195,7 @@ const PROGRAM: &[KnownFailure] = known_failures! {
     Libraries: "No ExecutorFactory found" =>
         "the program's jar has classes of Flink's own, which hide those of the image: give Flink's dependencies, except connectors and \
          formats, the scope provided";
-    // Words of Kryo 2, which Flink has before 2.0 for types that it does not know. Flink knows records from 1.19 on.
+    // Source: the JDK's `sun.misc.Unsafe`, which Kryo uses for types that Flink does not know. Flink knows records from 1.19 on.
     Libraries: "can't get field offset on a record class" =>
         "Kryo cannot read Java's records: take an --image with Flink 1.19 or later, or make the record a class with a constructor without arguments";
     // Java's message about a lambda whose class is missing when it is deserialized. Seen with 2.3.
