@@ -247,7 +247,7 @@ cause_kinds! {
     /// The runtime cannot create or start the container, or give its Pod a network.
     ContainerCreate = "container-create",
         "Use a Flink image of the nodes' architecture: `--image`; the hint says what else the node or the Pod template lacks.",
-    /// No node fits the Pod.
+    /// No node fits the Pod, or no scheduler looks at it.
     Unschedulable = "unschedulable",
         "Request less memory or CPU, add a node, or correct node selectors, affinities and tolerations.",
     /// A volume cannot be attached or mounted.
