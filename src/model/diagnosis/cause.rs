@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{LogCause, PodContainer, Role, checkpoint_failure, mentions_job, root_cause};
+use super::{LogCause, PodContainer, Role, checkpoint_failure, mentions_job, not_reached, root_cause};
 use crate::error::Error;
 use crate::model::names::ClusterName;
 
@@ -77,10 +77,10 @@ impl Cause {
 
     /// The failure in the log of [`Cause::log_of`] that belongs to this cause.
     pub(crate) fn found_in(&self, log: &str) -> Option<LogCause> {
-        if self.kind == CauseKind::CheckpointsFailing {
-            checkpoint_failure(log)
-        } else {
-            root_cause(log)
+        match self.kind {
+            CauseKind::CheckpointsFailing => checkpoint_failure(log),
+            CauseKind::Unregistered => root_cause(log).or_else(|| not_reached(log)),
+            _ => root_cause(log),
         }
     }
 
@@ -247,10 +247,10 @@ cause_kinds! {
     /// A Secret, ConfigMap, key or user ID that the container needs is missing or wrong.
     ContainerConfig = "container-config",
         "Create the missing object or correct its name; beside `runAsNonRoot` each container needs a user that is not 0.",
-    /// The runtime cannot create or start the container.
+    /// The runtime cannot create or start the container, or give its Pod a network.
     ContainerCreate = "container-create",
-        "Use a Flink image of the nodes' architecture: `--image`.",
-    /// No node fits the Pod.
+        "Use a Flink image of the nodes' architecture: `--image`; the hint says what else the node or the Pod template lacks.",
+    /// No node fits the Pod, or no scheduler looks at it.
     Unschedulable = "unschedulable",
         "Request less memory or CPU, add a node, or correct node selectors, affinities and tolerations.",
     /// A volume cannot be attached or mounted.
@@ -262,7 +262,7 @@ cause_kinds! {
     /// Admission (Pod Security, a webhook, a missing service account) refuses the Pod.
     PodRefused = "pod-refused",
         "Change what the message names: the Pod template, the service account, or the size.",
-    /// An init container fails.
+    /// An init container fails, or has not ended after ten minutes.
     InitContainer = "init-container",
         "See its log: `kubectl flink logs NAME --all`; correct it in the Pod template.",
     /// Flink did not start: command line, configuration, jar or class (exit code 1).
@@ -394,7 +394,7 @@ cause_kinds! {
     /// A container was killed because it did not answer its liveness or startup probe.
     LivenessProbe = "liveness-probe",
         "Request more CPU, or give the probe of the Pod template more time.",
-    /// A node does not answer, and Pods of the cluster are on it.
+    /// A node does not answer, or does not end a Pod, and Pods of the cluster are on it.
     NodeLost = "node-lost",
         "Wait until its Pods are replaced, or `kubectl delete node`, if the node does not come back.",
     /// TaskManagers look for the JobManager at an address that is not its own, or Flink wants one that is not its Pod's.
@@ -436,7 +436,7 @@ cause_kinds! {
     /// The Service is missing, whose name is the address of the JobManager.
     NoService = "no-service",
         "`kubectl flink resume NAME` creates it again.",
-    /// There are no TaskManagers: the Deployment is missing or scaled to zero.
+    /// There are no TaskManagers: the Deployment is missing, paused or scaled to zero.
     NoTaskManagers = "no-taskmanagers",
         "`kubectl flink resume NAME`, or `kubectl flink savepoint-resume NAME`.",
     /// The cluster is starting, or a part of it is being replaced.
@@ -445,7 +445,7 @@ cause_kinds! {
     /// The cluster is being deleted, or its job is being canceled.
     Terminating = "terminating",
         "Wait: `kubectl flink wait NAME --for stopped`.",
-    /// Flink's REST does not answer although the JobManager runs: it is busy or short of CPU, or you lack the right to use it.
+    /// Flink's REST does not answer although the JobManager runs: it is busy or short of CPU, its Pod is not ready, or you lack the right to use it.
     RestClosed = "rest-closed",
         "See the JobManager's log, its CPU with `kubectl top pods`, and your rights with `kubectl flink doctor`.",
     /// Checkpointing is off: a restart begins at the savepoint, or empty.

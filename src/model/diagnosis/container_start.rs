@@ -1,6 +1,6 @@
 //! How to fix a container, or a Pod, that its kubelet or its runtime does not start.
 
-use super::Note;
+use super::{Cause, CauseKind};
 
 /// How to fix a container that would run as root despite `runAsNonRoot`; `None`: the message is about something else.
 /// Source: `verifyRunAsNonRoot` of the kubelet.
@@ -33,6 +33,15 @@ pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
         "a volume cannot be mounted at its path: a file is mounted onto a directory, or the other way round: check mountPath and subPath in \
          the Pod template"
             .to_owned()
+    } else if said.contains("stale NFS file handle") || said.contains("Stale file handle") {
+        "the file server does not know the folder of a volume any more: delete the Pod, so that its node mounts the volume again".to_owned()
+    } else if said.contains("failed to mkdir") {
+        // Source: containerd's CRI, of a hostPath that does not exist.
+        "the node cannot create the folder that the Pod template's hostPath names: choose another path, or another kind of volume".to_owned()
+    } else if said.contains("exec format error") {
+        "the image is built for another architecture than the node has: build it for both, or choose nodes with a nodeSelector (kubernetes.io/arch)".to_owned()
+    } else if said.contains("Resource temporarily unavailable") || said.contains("resource temporarily unavailable") {
+        "the node has reached its limit of processes: see what runs on it, or cordon the node".to_owned()
     } else if is_short_of_memory(said) {
         format!("the container's memory limit is too low to start a process: raise it with {memory_flag}")
     } else if said.contains("no space left on device") {
@@ -49,30 +58,44 @@ pub(super) fn not_started(said: &str, memory_flag: &str) -> String {
     }
 }
 
-/// The note about the Pod `who`, whose sandbox the kubelet cannot create. Source: containerd's and CRI-O's `RunPodSandbox`.
-pub(super) fn no_sandbox(who: &str, said: &str, memory_flag: &str) -> Note {
-    let has = |any: &[&str]| any.iter().any(|words| said.contains(words));
-    let hint = if has(&["no runtime for", "runtime handler", "RuntimeHandler"]) {
-        "the node's container runtime lacks the handler of the Pod template's runtimeClassName: kubectl get runtimeclasses".to_owned()
+/// The cause for the Pod `who`, whose sandbox the kubelet cannot create. Source: containerd's and CRI-O's `RunPodSandbox`.
+pub(super) fn no_sandbox(who: &str, said: &str, memory_flag: &str) -> Cause {
+    let lower = said.to_lowercase();
+    let has = |any: &[&str]| any.iter().any(|words| lower.contains(words));
+    let (what, hint) = if has(&["no runtime for", "runtime handler", "runtimehandler"]) {
+        let hint = "the node's container runtime lacks the handler of the Pod template's runtimeClassName: kubectl get runtimeclasses";
+        ("cannot be started", hint.to_owned())
     } else if has(&["sandbox image", "pause image"]) {
-        "the node cannot pull the image of each Pod's sandbox: check the configuration of its container runtime, and that it reaches the \
-         image's registry"
-            .to_owned()
+        let hint = "the node cannot pull the image of each Pod's sandbox: check the configuration of its container runtime, and that it reaches the \
+                    image's registry";
+        ("cannot be started", hint.to_owned())
     } else if is_short_of_memory(said) {
-        not_started(said, memory_flag)
+        ("cannot be started", not_started(said, memory_flag))
+    } else if has(&NO_ADDRESS) {
+        let hint =
+            "the node, or its subnet, has no address left for Pods: add a node or a larger subnet, or delete Pods";
+        ("gets no network yet", hint.to_owned())
+    } else if has(&["network", "cni", "plugin type="]) {
+        let hint =
+            "see the Pods of the node's network plugin, mostly in kube-system: kubectl get pods -n kube-system -o wide";
+        ("gets no network yet", hint.to_owned())
     } else {
-        let what = if has(&["network", "CNI", "cni", "plugin type="]) {
-            "gets no network yet"
-        } else {
-            "cannot be started yet"
-        };
-        return Note::new(format!("{who} {what}: {said}"));
+        (
+            "cannot be started yet",
+            "see the log of the node's container runtime, or cordon the node".to_owned(),
+        )
     };
-    Note {
-        text: format!("{who} cannot be started: {said}"),
-        hints: vec![hint],
-    }
+    Cause::new(CauseKind::ContainerCreate, format!("{who} {what}: {said}")).hint(hint)
 }
+
+/// Words of the network plugins of AWS, of Calico, of Cilium, and of `host-local`, in lower case.
+const NO_ADDRESS: [&str; 5] = [
+    "assign an ip address",
+    "no ip addresses available",
+    "no more ips available",
+    "no ips available",
+    "range is full",
+];
 
 /// Source: runc, which asks whether the limit is too low.
 fn is_short_of_memory(said: &str) -> bool {

@@ -13,6 +13,9 @@ use crate::model::flink_pod::{is_native_sidecar, outlives_flink};
 /// How long a TaskManager at least ran that looked for a JobManager.
 const LOOKED: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long init containers run without a word about it.
+const INITIALIZING: SignedDuration = SignedDuration::from_mins(1);
+
 /// The last end of a Pod's main container.
 pub(super) struct End<'a> {
     pub(crate) pod: &'a Pod,
@@ -27,9 +30,15 @@ impl End<'_> {
         self.state.reason.as_deref() == Some("OOMKilled")
     }
 
-    /// Whether it ended by SIGKILL or SIGTERM, also by the kernel for its memory.
+    /// Whether it ended by SIGKILL or SIGTERM, also by the kernel for its memory, or with its node.
     pub(super) fn is_killed(&self) -> bool {
-        self.is_oom() || matches!(self.state.exit_code, 137 | 143)
+        self.is_oom() || self.is_lost() || matches!(self.state.exit_code, 137 | 143)
+    }
+
+    /// Whether the exit code is not that of a process: its node or the container runtime does not know how it ended. Source:
+    /// containerd's `unknownExitReason`, with exit code 255, and the kubelet's `convertToAPIContainerStatuses`, with 137.
+    fn is_lost(&self) -> bool {
+        matches!(self.state.reason.as_deref(), Some("Unknown" | "ContainerStatusUnknown"))
     }
 
     pub(super) fn finished(&self) -> Option<Timestamp> {
@@ -157,6 +166,14 @@ pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
     }
 }
 
+/// The cause for a container that ended with its node.
+fn lost(kind: CauseKind, subject: &str) -> Cause {
+    let title = format!("{subject} ended with its node, or with the node's container runtime");
+    Cause::new(kind, title).hint(
+        "a node that starts again does this: kubectl describe node shows when it did; Kubernetes starts its containers again",
+    )
+}
+
 /// The title for a container that the kernel's OOM killer ended.
 pub(super) fn killed_for_memory(subject: &str) -> String {
     format!("{subject} was killed: it used more memory than its limit (OOMKilled)")
@@ -184,6 +201,8 @@ pub(super) fn jobmanager(end: &End<'_>) -> Cause {
     let subject = who(end.pod, Role::JobManager);
     let mut cause = if end.is_oom() {
         out_of_memory(Role::JobManager, &subject)
+    } else if end.is_lost() {
+        lost(CauseKind::JobManagerEnded, &subject)
     } else {
         jobmanager_exit(&subject, end.state.exit_code)
     };
@@ -230,6 +249,8 @@ pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace:
     let subject = who(pod, Role::TaskManager);
     let mut cause = if end.is_oom() {
         out_of_memory(Role::TaskManager, &subject)
+    } else if end.is_lost() {
+        lost(CauseKind::TaskManagerEnded, &subject)
     } else {
         let code = end.state.exit_code;
         let times = if end.times > 1 {
@@ -318,6 +339,39 @@ pub(super) fn init(pod: &Pod, role: Role) -> Option<Finding> {
         let is_final = end.times >= 2 || pods::has_ended(pod);
         Some(Finding::of(cause.log_of(Some(end.log.clone())), is_final))
     })
+}
+
+/// An init container that has run for a while: Flink is started after it has ended, or, if it is a native sidecar, is up.
+pub(super) fn initializing(pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    if pods::has_started(pod) || pods::has_ended(pod) {
+        return None;
+    }
+    let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    let (status, since) = statuses.iter().find_map(|status| {
+        let running = status.state.as_ref()?.running.as_ref()?;
+        let since = running.started_at.as_ref()?.0;
+        let is_up = is_native_sidecar(pod, &status.name) && status.started == Some(true);
+        (!is_up).then_some((status, Some(since)))
+    })?;
+    if !pods::older(since, now, INITIALIZING) {
+        return None;
+    }
+    let (who, name) = (who(pod, role), &status.name);
+    let title = if is_native_sidecar(pod, name) {
+        format!("{who} waits for its sidecar {name}, which is not up yet")
+    } else {
+        format!("{who} waits for its init container {name}, which has not ended yet")
+    };
+    let log = PodContainer {
+        pod: pods::name(pod).to_owned(),
+        role,
+        container: name.clone(),
+        previous: false,
+    };
+    let cause = Cause::new(CauseKind::InitContainer, title)
+        .hint("its log shows what it waits for: kubectl flink logs NAME --all")
+        .log_of(Some(log));
+    Some(Finding::of(cause, pods::older(since, now, grace.stuck)))
 }
 
 /// Whether an end is too old to matter: a cluster that ran for months may have such ends.

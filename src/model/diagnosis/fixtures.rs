@@ -2,6 +2,7 @@
 
 #![allow(clippy::needless_pass_by_value)]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -115,6 +116,13 @@ pub(super) fn pod_with(observed: &mut Observed, name: &str, phase: &str, state: 
         name,
         json!({"status": {"phase": phase, "containerStatuses": [status]}}),
     );
+}
+
+/// Sets when the Pods were created.
+pub(super) fn created(observed: &mut Observed, seconds: i64) {
+    for pod in observed.pods.values_mut() {
+        pod.metadata.creation_timestamp = Some(Time(at(seconds)));
+    }
 }
 
 pub(super) fn waiting(reason: &str, message: &str) -> Value {

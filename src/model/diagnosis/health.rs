@@ -12,8 +12,8 @@ use crate::model::age::age;
 use crate::model::diagnosis::checkpoints::{backpressure, backpressured, checkpoints};
 use crate::model::diagnosis::memory_limits;
 use crate::model::diagnosis::{
-    Cause, CauseKind, Grace, Severity, Verdict, class_path, exits, known_failures, nodes, objects, pods, recovered,
-    root_cause, stage, verdict,
+    Cause, CauseKind, Grace, Severity, Verdict, class_path, exits, known_failures, nodes, objects, pods, readiness,
+    recovered, root_cause, stage, verdict,
 };
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::live::{Reach, Snapshot};
@@ -46,6 +46,8 @@ pub(crate) fn problems(observed: &Observed, snapshot: &Snapshot, now: Timestamp)
     };
     if is_deleting(observed) {
         add(Cause::new(CauseKind::Terminating, "the cluster is being deleted"));
+        nodes::not_ended(observed, now).into_iter().for_each(&mut add);
+        found.sort_by_key(|cause| cause.severity());
         return found;
     }
     match verdict(observed, now, &Grace::default()) {
@@ -89,10 +91,13 @@ fn probed(observed: &Observed, cause: &mut Cause) {
     if !observed.pods.values().any(killed) {
         return;
     }
+    let own = format!("spec.containers{{{}}}", of.container);
     let failed = observed.events_of("Pod", &of.pod).rev().find(|event| {
         let (reason, said) = words(event);
         let kills = ["Liveness probe failed", "Startup probe failed"];
-        reason == "Unhealthy" && kills.iter().any(|begin| said.starts_with(begin))
+        // The probes of the containers beside Flink's do not end it.
+        let is_own = event.involved_object.field_path.as_ref().is_none_or(|of| *of == own);
+        reason == "Unhealthy" && is_own && kills.iter().any(|begin| said.starts_with(begin))
     });
     if let Some(event) = failed {
         cause.kind = CauseKind::LivenessProbe;
@@ -179,6 +184,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
     }
     found.extend(no_service(observed));
     found.extend(nodes::lost(observed, now, &grace));
+    found.extend(nodes::not_ended(observed, now));
     found.extend(nodes::tainted(observed, now));
     let runs_since = recovered::runs_since(snapshot);
     found.extend(
@@ -198,6 +204,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             "kubectl flink resume NAME or savepoint-resume NAME starts them again",
         ));
     }
+    found.extend(objects::paused(observed));
     found.extend(unregistered(observed, now));
     // It may be a consequence of the exceptions, so they are checked first.
     let failing = failing(observed, snapshot, now, &grace);
@@ -221,7 +228,12 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             Cause::new(CauseKind::Terminating, "the job is being canceled")
         } else {
             let text = format!("the cluster is starting: {}", stage(observed));
-            Cause::new(CauseKind::Starting, text)
+            let cause = Cause::new(CauseKind::Starting, text);
+            if is_silent(observed, now) {
+                cause.hint("kubectl flink logs NAME shows what main() and Flink wait for")
+            } else {
+                cause
+            }
         });
     }
     let never = snapshot
@@ -314,12 +326,17 @@ fn unregistered(observed: &Observed, now: Timestamp) -> Option<Cause> {
                 .hint("leave jobmanager.rpc.address out of the templates and FLINK_PROPERTIES, or set it to the name of the Service, NAME-master, for both"),
             )
         }
-        _ => Some(
-            Cause::new(CauseKind::Unregistered, text)
+        _ => {
+            let cause = Cause::new(CauseKind::Unregistered, text)
                 .hint("their logs say which JobManager they look for: kubectl flink logs NAME --role taskmanager")
                 .hint("a NetworkPolicy, a missing Service, a name server that does not answer or another Flink version in the image is the usual cause")
-                .log_of(log),
-        ),
+                .log_of(log);
+            Some(if announced {
+                cause
+            } else {
+                readiness::explained(cause, observed)
+            })
+        }
     }
 }
 
@@ -458,9 +475,8 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
             "the JobManager runs, and its REST does not answer".to_owned()
         }
     };
-    Some(
-        Cause::new(CauseKind::RestClosed, text)
-            .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
-            .log_of(exits::log_now(observed, Role::JobManager)),
-    )
+    let cause = Cause::new(CauseKind::RestClosed, text)
+        .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
+        .log_of(exits::log_now(observed, Role::JobManager));
+    Some(readiness::explained(cause, observed))
 }

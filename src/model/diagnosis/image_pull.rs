@@ -27,7 +27,7 @@ fn answer_words(said: &str, image: &str) -> String {
 }
 
 /// Registry answers that another pull does not change.
-const PERMANENT_PULL_FAULTS: [&str; 16] = [
+const PERMANENT_PULL_FAULTS: [&str; 18] = [
     "not found",
     "manifest unknown",
     "name unknown",
@@ -44,7 +44,14 @@ const PERMANENT_PULL_FAULTS: [&str; 16] = [
     "gave http response to https client",
     "short-name",
     "short name mode is enforcing",
+    REJECTED,
+    OLD_FORMAT,
 ];
+
+/// Words of containers/image, with which CRI-O pulls, of an image without the signature that the node's policy asks for.
+const REJECTED: &str = "source image rejected";
+/// Words of containerd from 2.1 on.
+const OLD_FORMAT: &str = "is no longer supported since containerd";
 
 /// What registries and container runtimes say of an image that is not there.
 const MISSING: [&str; 7] = [
@@ -110,6 +117,10 @@ pub(super) fn image_pull(
         "the kubelet pulls no more images in a second than its registryPullQPS says, and tries again"
     } else if of_node {
         "the node cannot unpack the image: see the log of its container runtime, or cordon the node"
+    } else if has(&[REJECTED]) {
+        "the nodes' policy accepts only images with a signature that it knows: sign the image, or change the policy (/etc/containers/policy.json)"
+    } else if has(&[OLD_FORMAT]) {
+        "the image has a format that container runtimes do not read any more: build it again, and push it"
     } else if has(&["toomanyrequests", "too many requests"]) || status(&["429"]) {
         "the registry limits anonymous pulls: log in with --image-pull-secret, or use a mirror"
     } else if has(&["x509", "http response"]) {

@@ -52,6 +52,8 @@ fn images_and_containers() {
         "limits anonymous pulls | unexpected status from HEAD request: 429",
         "--image-pull-secret | unexpected status from HEAD request: 403.",
         "registryPullQPS | pull QPS exceeded",
+        "a signature that it knows | Source image rejected: A signature was required, but no signature exists",
+        "build it again | not implemented: media type \"application/vnd.docker.distribution.manifest.v1+prettyjws\" is no longer supported since containerd v2.1, please rebuild the image",
     ] {
         let [words, why] = columns(row);
         let message = format!("Back-off pulling image \"app:1\": ErrImagePull: {why}");
@@ -59,6 +61,9 @@ fn images_and_containers() {
             .waits(JM, "ImagePullBackOff", &message)
             .finds(CauseKind::ImagePull, &[words]);
     }
+    case("image without the signature that is asked for")
+        .waits(JM, "SignatureValidationFailed", "image pull failed for app:1.0 because the signature validation failed: Source image rejected: A signature was required, but no signature exists")
+        .finds(CauseKind::ImagePull, &["a signature that it knows"]);
     case("image of a TaskManager")
         .waits(TM, "ErrImagePull", "manifest unknown")
         .finds(CauseKind::ImagePull, &["TaskManager Pod"]);

@@ -46,7 +46,8 @@ impl LogCause {
     }
 }
 
-/// What fails a job whose checkpoints fail: why they do is in the records before. Source: `CheckpointFailureManager`.
+/// How the message begins by which a job fails whose checkpoints fail: why they do is in the records before. Source:
+/// `CheckpointFailureManager`, which in 2.3 adds the kind of the last failure, and in 1.15 nothing.
 const TOO_MANY_CHECKPOINTS: &str = "Exceeded checkpoint tolerable failure threshold";
 
 /// The last failure at the end of a log, reduced to its root cause; `None` if there is none.
@@ -72,11 +73,42 @@ pub fn root_cause(log: &str) -> Option<LogCause> {
     if let Some(line) = printed {
         return Some(by_python(line, found));
     }
-    let of_checkpoints = found.message == TOO_MANY_CHECKPOINTS;
+    let of_checkpoints = found.message.starts_with(TOO_MANY_CHECKPOINTS);
     let failed = of_checkpoints.then(|| last_checkpoint(&records)).flatten();
-    Some(match failed {
-        Some(failed) => failed.or_known_as(found),
-        None => found,
+    let not_reached = (found.kind == Some(CauseKind::Unregistered))
+        .then(|| last_association(&records))
+        .flatten();
+    Some(match (failed, not_reached) {
+        (Some(failed), _) => failed.or_known_as(found),
+        (None, Some(why)) => LogCause {
+            message: format!("{}: {why}", found.message),
+            ..found
+        },
+        (None, None) => found,
+    })
+}
+
+/// Why a TaskManager that runs does not reach the JobManager: what its log says of its last attempt.
+#[must_use]
+pub(crate) fn not_reached(log: &str) -> Option<LogCause> {
+    let message = last_association(&last_records(log))?;
+    Some(LogCause {
+        class: None,
+        message,
+        frame: None,
+        kind: Some(CauseKind::Unregistered),
+        hints: Vec::new(),
+    })
+}
+
+/// The reason of the last association with another process that failed. Source: `ReliableDeliverySupervisor` of Akka and
+/// Pekko, which writes it at WARN and without a trace.
+fn last_association(records: &[Record]) -> Option<String> {
+    records.iter().rev().find_map(|record| {
+        let (_, failed) = record.message.split_once("Association with remote system ")?;
+        let (_, why) = failed.split_once("Caused by: [")?;
+        let why = why.trim_end();
+        Some(one_line(why.strip_suffix(']').unwrap_or(why)))
     })
 }
 
@@ -161,10 +193,19 @@ fn is_error(record: &Record) -> bool {
 }
 
 fn start_error(record: &Record) -> Option<&str> {
-    line_with(record, |line| {
-        let is_error = START_ERRORS.iter().any(|e| line.contains(e)) || line.starts_with("[ERROR] ");
-        is_error && !HOLLOW.iter().any(|hollow| line.contains(hollow))
+    crash_frame(record).or_else(|| {
+        line_with(record, |line| {
+            let is_error = START_ERRORS.iter().any(|e| line.contains(e)) || line.starts_with("[ERROR] ");
+            is_error && !HOLLOW.iter().any(|hollow| line.contains(hollow))
+        })
     })
+}
+
+/// The frame in which a JVM crashed: in native code, its own, or compiled Java. Source: HotSpot's `VMError::report`.
+fn crash_frame(record: &Record) -> Option<&str> {
+    let mut lines = record.lines.iter().map(String::as_str);
+    lines.find(|line| line.trim_end() == "# Problematic frame:")?;
+    lines.next()
 }
 
 fn shell_error(record: &Record) -> Option<&str> {

@@ -1,7 +1,7 @@
 //! Logs in other layouts than that of the official image, traces that begin or end otherwise, and what Python and a JVM that
 //! aborts print.
 
-use super::{CauseKind, LogCause, root_cause};
+use super::{Cause, CauseKind, LogCause, root_cause};
 
 fn of(log: &str) -> LogCause {
     root_cause(log).unwrap_or_else(|| panic!("nothing found in {log}"))
@@ -151,8 +151,51 @@ fn a_job_that_failed_by_its_checkpoints_is_explained_by_the_last_of_them() {
     let found = of(log);
     assert_eq!(found.summary(), "AccessDeniedException: s3://state/chk-7");
     assert_eq!(found.kind, Some(CauseKind::StorageAccess));
+    // The words of newer releases.
+    let newer = log.replace(
+        "threshold.",
+        "threshold. The latest checkpoint failed due to Asynchronous task checkpoint failed., view the Checkpoint History tab or the \
+         Job Manager log to find out why continuous checkpoints failed.",
+    );
+    assert_eq!(of(&newer), found);
     let alone = of(&log[log.find("2026-01-01 10:00:01").unwrap()..]);
     assert_eq!(alone.kind, Some(CauseKind::CheckpointsFailing));
+}
+
+/// The end of a TaskManager that did not reach the JobManager says less than its attempts do.
+#[test]
+fn why_a_taskmanager_does_not_reach_the_jobmanager_is_named() {
+    let attempts = |why: &str| {
+        format!(
+            "2026-01-01 10:00:00,000 WARN  org.apache.pekko.remote.ReliableDeliverySupervisor [] - Association with remote system [pekko.tcp://flink@demo-master:6123] \
+             has failed, address is now gated for [50] ms. Reason: [Association failed with [pekko.tcp://flink@demo-master:6123]]{why}\n\
+             2026-01-01 10:00:00,010 INFO  org.apache.flink.runtime.taskexecutor.TaskExecutor [] - Could not resolve ResourceManager address \
+             pekko.tcp://flink@demo-master:6123/user/rpc/resourcemanager_*, retrying in 10000 ms: Could not connect to rpc endpoint\n"
+        )
+    };
+    let unregistered = Cause::new(CauseKind::Unregistered, "1 of 1 TaskManagers are not registered");
+    for (why, said) in [
+        (
+            " Caused by: [java.net.UnknownHostException: demo-master: Temporary failure in name resolution]",
+            "java.net.UnknownHostException: demo-master: Temporary failure in name resolution",
+        ),
+        (
+            " Caused by: [No response from remote for outbound association. Associate timed out after [20000 ms].]",
+            "No response from remote for outbound association. Associate timed out after [20000 ms]",
+        ),
+    ] {
+        let log = attempts(why);
+        assert_eq!(root_cause(&log), None);
+        let found = unregistered.found_in(&log).unwrap();
+        let cause = unregistered.clone().with_log(&found);
+        assert_eq!(cause.kind, CauseKind::Unregistered);
+        assert!(cause.title.ends_with(&format!("registered: {said}")), "{}", cause.title);
+        let end = "2026-01-01 10:05:00,000 ERROR org.apache.flink.runtime.taskexecutor.TaskManagerRunner [] - Fatal error occurred while executing the TaskManager.\n\
+            org.apache.flink.runtime.taskexecutor.exceptions.RegistrationTimeoutException: Could not register at the ResourceManager within the specified maximum registration duration PT5M.\n\tat a.B.c(B.java:1)\n";
+        let found = of(&format!("{log}{end}"));
+        assert!(found.message.ends_with(said), "{found:?}");
+    }
+    assert_eq!(unregistered.found_in(&attempts("")), None);
 }
 
 /// Beam's message has the traceback of the function, and its first lines are those of Beam's own code.
@@ -183,6 +226,14 @@ fn what_a_jvm_prints_when_it_aborts_is_its_cause() {
         (found.summary().as_str(), found.kind),
         ("C [librocksdbjni-linux64.so+0x1234] rocksdb::Get()+0x1", None)
     );
+    // In code that the JVM has compiled or generated.
+    for frame in [
+        "J 1234 c2 java.lang.String.hashCode()I (49 bytes)",
+        "v ~StubRoutines::jbyte_arraycopy",
+    ] {
+        let crashed = crashed.replace("C  [librocksdbjni-linux64.so+0x1234]  rocksdb::Get()+0x1", frame);
+        assert_eq!(of(&format!("{older}{crashed}")).summary(), frame);
+    }
     let found = of(&format!(
         "{older}Terminating due to java.lang.OutOfMemoryError: Java heap space\n"
     ));

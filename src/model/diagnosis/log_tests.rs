@@ -137,6 +137,9 @@ const KNOWN: &[&str] = &[
     "cannot be started directly | --direct-start=false | kubectl-flink: this image cannot be started directly: it has no /docker-entrypoint.sh, or no Flink in /opt/flink\n",
     "Could not reserve enough space | --jobmanager-memory | Error occurred during initialization of VM\nCould not reserve enough space for 2097152KB object heap\n",
     "exec format error | architecture | exec /docker-entrypoint.sh: exec format error\n",
+    "no such file | line ends | exec /docker-entrypoint.sh: no such file or directory\n",
+    "failed switching to | runAsUser | error: failed switching to \"flink\": operation not permitted\n",
+    "specify JAVA_HOME | has no Java | Please specify JAVA_HOME. Either in Flink config ./conf/config.yaml or as system-wide JAVA_HOME.\n",
     "command not found |  | /docker-entrypoint.sh: line 99: standalone-job: command not found\n",
     "IllegalArgumentException: Cannot parse JobID | 32 hexadecimal digits | 2026-01-01 10:00:00,001 ERROR org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint [] - Could not parse command line arguments [--job-id, x].\n\
          org.apache.flink.runtime.entrypoint.FlinkParseException: Failed to parse '--job-id' option\n\

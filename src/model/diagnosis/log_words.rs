@@ -94,7 +94,7 @@ pub(super) const NOISE: [&str; 23] = [
 ];
 
 /// Lines of the JVM's launcher, of Flink's scripts and of a direct start with the reason why a process did not start.
-pub(super) const START_ERRORS: [&str; 25] = [
+pub(super) const START_ERRORS: [&str; 23] = [
     "this image cannot be started directly",
     "Could not find or load main class",
     "Could not create the Java Virtual Machine",
@@ -120,14 +120,11 @@ pub(super) const START_ERRORS: [&str; 25] = [
     "does not exist. Exiting.",
     // With the options ExitOnOutOfMemoryError and CrashOnOutOfMemoryError.
     "due to java.lang.OutOfMemoryError",
-    // The frame in which a JVM crashed, in native code or its own.
-    "# C  [",
-    "# V  [",
 ];
 
 /// Lines of a shell or of the container's runtime. Scripts continue after some of them, so they count only if there is
 /// no other failure.
-pub(super) const SHELL_ERRORS: [&str; 8] = [
+pub(super) const SHELL_ERRORS: [&str; 10] = [
     "No module named 'pyflink'",
     "No module named 'apache_beam'",
     "exec format error",
@@ -136,6 +133,10 @@ pub(super) const SHELL_ERRORS: [&str; 8] = [
     "command not found",
     "no such file or directory",
     "No such file or directory",
+    // Of gosu, by which the official image's docker-entrypoint.sh changes the user.
+    "failed switching to",
+    // Of Flink's config.sh.
+    "Please specify JAVA_HOME",
 ];
 
 /// Begins of records about a failure by which a process ends. Source: Flink's `ClusterEntrypoint` and `TaskManagerRunner`.

@@ -25,11 +25,13 @@ mod objects;
 mod observed;
 mod pods;
 mod python;
+mod readiness;
 mod recovered;
 mod scheduler;
 pub(crate) mod stage;
 mod trace;
 pub(crate) mod verdict;
+mod volumes;
 
 use k8s_openapi::jiff::SignedDuration;
 
@@ -38,7 +40,7 @@ pub(crate) use cause::{Cause, Severity, with_name};
 pub(crate) use exits::present_log;
 pub(crate) use health::{is_silent, is_wrong, problems, unseen_job};
 pub(crate) use json_log::level as level_in_json;
-pub(crate) use log::{LogCause, checkpoint_failure, first_line, trace_summary};
+pub(crate) use log::{LogCause, checkpoint_failure, first_line, not_reached, trace_summary};
 pub use log::{last_line, mentions_job, root_cause};
 pub(crate) use observed::{Observed, Role, first_seen, last_seen, times_seen};
 pub(crate) use pods::{main_container, why_it_waits};
@@ -57,6 +59,8 @@ pub(crate) struct Grace {
     pub(crate) refused: SignedDuration,
     /// How long a volume may fail to mount.
     pub(crate) volume: SignedDuration,
+    /// How long a Pod may wait for what mostly comes by itself: a scheduler, its network, its init containers.
+    pub(crate) stuck: SignedDuration,
     /// Number of failed image pulls for a transient reason, such as a registry that does not respond.
     pub(crate) image_pulls: u32,
     /// Number of ends of the JobManager's container, in this generation of the Job, that counts as final.
@@ -78,6 +82,8 @@ impl Default for Grace {
             unschedulable: SignedDuration::from_secs(15),
             refused: SignedDuration::from_secs(15),
             volume: SignedDuration::from_secs(30),
+            // It may still come while something waits for it.
+            stuck: SignedDuration::MAX,
             image_pulls: 3,
             jobmanager_ends: 2,
             taskmanager_ends: 3,
@@ -190,6 +196,9 @@ mod object_tests;
 
 #[cfg(test)]
 mod service_tests;
+
+#[cfg(test)]
+mod start_tests;
 
 #[cfg(test)]
 mod template_tests;

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::observed::{Observed, last_seen, role_of, words};
+use super::observed::{Observed, Role, last_seen, role_of, words};
 use super::{Cause, CauseKind, Grace, pods};
 
 /// How long a Pod may outlive the moment at which its kubelet kills it.
 const OVERDUE: SignedDuration = SignedDuration::from_secs(30);
+/// The same of a JobManager, whose node may be busy.
+const HANGS: SignedDuration = SignedDuration::from_mins(2);
 
 /// Checks for Pods on a node that does not respond. Source: the node lifecycle controller's Event and condition.
 pub(super) fn lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option<Cause> {
@@ -26,7 +28,7 @@ pub(super) fn lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option
             });
             let lost = status.reason.as_deref() == Some("NodeLost")
                 || (unready && is_reported)
-                || (is_taken_by_taint(pod) && is_overdue(pod, now));
+                || (is_taken_by_taint(pod) && is_overdue(pod, now, OVERDUE));
             let node = node_of(pod)?;
             lost.then(|| format!("Pod {} is on node {node}", pods::name(pod)))
         })
@@ -40,9 +42,29 @@ pub(super) fn lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option
     Some(lost.into_iter().fold(cause, Cause::evidence))
 }
 
+/// Checks for a JobManager's Pod that its node does not end: Kubernetes starts no other one before. Source: a Job with a
+/// podFailurePolicy has the podReplacementPolicy `Failed`.
+pub(super) fn not_ended(observed: &Observed, now: Timestamp) -> Option<Cause> {
+    if observed.pods_of(Role::JobManager).any(|pod| !pods::has_ended(pod)) {
+        return None;
+    }
+    let hangs = |pod: &&Pod| !pods::has_ended(pod) && is_overdue(pod, now, HANGS);
+    let pod = observed.all_pods_of(Role::JobManager).find(hangs)?;
+    let node = node_of(pod)?;
+    let title = format!(
+        "node {node} does not end {}, which is being deleted",
+        pods::who(pod, Role::JobManager)
+    );
+    Some(
+        Cause::new(CauseKind::NodeLost, title)
+            .hint(format!("kubectl describe node {node} shows whether it answers; if so, the log of its kubelet shows why the Pod does not end"))
+            .hint("where the node does not come back, `kubectl delete node` frees its Pods at once"),
+    )
+}
+
 /// Checks for Pods that end because of a taint of their node, which responds.
 pub(super) fn tainted(observed: &Observed, now: Timestamp) -> Option<Cause> {
-    let leaves = |pod: &&Pod| !pods::has_ended(pod) && is_taken_by_taint(pod) && !is_overdue(pod, now);
+    let leaves = |pod: &&Pod| !pods::has_ended(pod) && is_taken_by_taint(pod) && !is_overdue(pod, now, OVERDUE);
     let taken: Vec<(String, &str)> = observed
         .pods
         .values()
@@ -91,7 +113,7 @@ fn is_taken_by_taint(pod: &Pod) -> bool {
 }
 
 /// Whether a Pod should have ended, as its kubelet would have reported.
-fn is_overdue(pod: &Pod, now: Timestamp) -> bool {
+fn is_overdue(pod: &Pod, now: Timestamp, by: SignedDuration) -> bool {
     let at = pod.metadata.deletion_timestamp.as_ref();
-    at.is_some_and(|at| now.duration_since(at.0) > OVERDUE)
+    at.is_some_and(|at| now.duration_since(at.0) > by)
 }

@@ -170,6 +170,21 @@ pub(super) fn outdated_taskmanagers(observed: &Observed) -> Option<Note> {
     })
 }
 
+/// A paused Deployment that has no TaskManagers: Kubernetes does not start any.
+pub(super) fn paused(observed: &Observed) -> Option<Cause> {
+    let deployment = observed.deployment.as_ref()?;
+    let is_paused = deployment.spec.as_ref()?.paused == Some(true);
+    if !is_paused || observed.pods_of(Role::TaskManager).next().is_some() {
+        return None;
+    }
+    let name = deployment.metadata.name.as_deref().unwrap_or_default();
+    let cause = Cause::new(
+        CauseKind::NoTaskManagers,
+        "there are no TaskManagers: the Deployment is paused",
+    );
+    Some(cause.hint(format!("`kubectl rollout resume deployment/{name}` continues with it")))
+}
+
 fn job_name(observed: &Observed) -> &str {
     let job = observed.job.as_ref();
     job.and_then(|job| job.metadata.name.as_deref()).unwrap_or_default()
@@ -354,8 +369,16 @@ const REFUSALS: &[(&str, bool, CauseKind, &str)] = refusals! {
     "denied request" true PodRefused:
         "a ValidatingAdmissionPolicy of this Kubernetes cluster refuses the Pod: change what its message names";
     "failed calling webhook" false PodRefused:
-        "an admission webhook of this Kubernetes cluster does not answer, and no Pod is created without it: see the Pods behind the \
-         Service that the message names";
+        "an admission webhook of this Kubernetes cluster does not answer or is not trusted, and no Pod is created without it: see the Pods \
+         behind the Service that the message names";
+    // Source: the API server's plugin NamespaceLifecycle.
+    "because it is being terminated" true PodRefused:
+        "the namespace is being deleted: create the cluster in another one, or again when it has gone";
+    // Of Kubernetes before 1.25.
+    "PodSecurityPolicy" true PodRefused:
+        "no PodSecurityPolicy that the Pod's service account may use accepts the Pod: let it use one, or change what the message names";
+    "pod security policy" true PodRefused:
+        "no PodSecurityPolicy that the Pod's service account may use accepts the Pod: let it use one, or change what the message names";
     "security context constraint" true PodRefused:
         "OpenShift refuses user 9999: let the service account use the SCC nonroot-v2, and name it with --service-account";
     "usage per" true PodRefused:

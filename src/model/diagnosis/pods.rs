@@ -3,14 +3,17 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod, PodCondition};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::container_start::{no_sandbox, non_root, not_started};
+use super::container_start::{non_root, not_started};
 use super::image_pull::image_pull;
-use super::observed::{Observed, Role, first_seen, words};
+use super::observed::{Observed, Role, words};
 use super::trace::one_line;
-use super::{Cause, CauseKind, Grace, Note, scheduler};
+use super::{Cause, CauseKind, Grace, Note, scheduler, volumes};
 pub(super) use crate::model::flink_pod::{has_ended, main_status};
 use crate::model::main_container as container;
 use crate::model::names::{COMPONENT_LABEL, SAVEPOINT_READER};
+
+/// How long a scheduler may take until it looks at a Pod.
+const UNSEEN: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Clone, Debug)]
 pub(super) enum Finding {
@@ -198,8 +201,29 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
     }
     let unscheduled = || unschedulable(observed, pod, role, now, grace);
     unscheduled()
+        .or_else(|| unseen(pod, role, now, grace))
         .or_else(|| containers(observed, pod, role, grace))
-        .or_else(|| volumes(observed, pod, role, now, grace))
+        .or_else(|| volumes::check(observed, pod, role, now, grace))
+}
+
+/// Checks for a Pod that no scheduler has tried to put on a node. The kubelet sets the condition for a Pod that has one.
+fn unseen(pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
+    let spec = pod.spec.as_ref()?;
+    let created = Some(pod.metadata.creation_timestamp.as_ref()?.0);
+    let has_node = spec.node_name.is_some() || main_status(pod).is_some();
+    if has_node || condition(pod, "PodScheduled").is_some() || !older(created, now, UNSEEN) {
+        return None;
+    }
+    let scheduler = spec.scheduler_name.as_deref().unwrap_or("default-scheduler");
+    let title = format!(
+        "no scheduler has looked at {}, whose schedulerName is {}",
+        who(pod, role),
+        one_line(scheduler)
+    );
+    let cause = Cause::new(CauseKind::Unschedulable, title).hint(
+        "kubectl get pods -A shows whether a scheduler of this name runs: start it, or correct schedulerName in the Pod template",
+    );
+    Some(Finding::of(cause, older(created, now, grace.stuck)))
 }
 
 fn unschedulable(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
@@ -335,6 +359,9 @@ fn waits(
             if said.contains("subPath") {
                 cause
                     .hint("the volume does not have this folder, or does not answer: check subPath in the Pod template")
+            } else if said.starts_with("couldn't find key ") {
+                // Source: `makeEnvironmentVariables` of the kubelet.
+                cause.hint("the object does not have this key: add it, or correct the key in the Pod template; the Pod then starts by itself")
             } else if let Some(hint) = non_root(&without_quoted(&said), &container.name, &image) {
                 let about = format!("the container that is refused is {}", container.name);
                 cause.evidence(about).hint(hint)
@@ -375,85 +402,4 @@ fn waits(
 /// A message without its quoted parts: names may contain any words.
 pub(super) fn without_quoted(said: &str) -> String {
     said.split('"').step_by(2).collect::<Vec<_>>().join(" ")
-}
-
-fn is_of_volume(reason: &str) -> bool {
-    matches!(reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume")
-}
-
-/// Whether an Event only lists the volumes that are missing, as the kubelet does every two minutes beside the Events that
-/// give the reason. Source: `WaitForAttachAndMount` of its volume manager.
-fn sums_up(event: &Event) -> bool {
-    words(event).1.starts_with("Unable to attach or mount volumes: ")
-}
-
-fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
-    let waiting = pod.status.as_ref()?.phase.as_deref() == Some("Pending") && !has_started(pod);
-    if !waiting {
-        return None;
-    }
-    let mut events = observed
-        .events_of_pod(pod)
-        .filter(|event| !matches!(words(event).0, "Scheduled" | "SuccessfulAttachVolume"))
-        .rev();
-    // An image is pulled after all volumes are mounted: then an Event about a volume is not the newest.
-    let newest = events.next()?;
-    let latest = if sums_up(newest) {
-        let gives_reason = |event: &&Event| is_of_volume(words(event).0) && !sums_up(event);
-        events.find(gives_reason).unwrap_or(newest)
-    } else {
-        newest
-    };
-    let who = who(pod, role);
-    let (reason, said) = (words(latest).0, one_line(words(latest).1));
-    if reason == "FailedCreatePodSandBox" {
-        // Network plugins often need a few attempts; the kubelet continues.
-        return Some(Finding::Maybe(no_sandbox(&who, &said, memory_flag(role))));
-    }
-    if !is_of_volume(reason) {
-        return None;
-    }
-    // A volume that the old Pod still uses is free once that Pod has ended.
-    let held = said.contains("Multi-Attach") && observed.has_leaving_pods();
-    // A volume is detached from the node of a Pod that has gone only after that node has unmounted it, which takes a minute or two,
-    // or six minutes after that node failed. Source: `reportMultiAttachError` of the attach/detach controller, which names the
-    // Pods where there are still some, and its `maxWaitForUnmountDuration`.
-    let detached = said.contains("exclusively attached");
-    // On a busy API server the node authorizer learns late about a new Pod's objects, and the kubelet retries. So does the
-    // controller where a driver is slow, whose words are gRPC's.
-    let late = [
-        "no relationship found between node",
-        "code = DeadlineExceeded",
-        "code = Aborted",
-    ];
-    let behind = late.iter().any(|words| said.contains(words));
-    let limit = match (detached, behind) {
-        (true, _) => grace.volume * 14,
-        (_, true) => grace.volume * 6,
-        _ => grace.volume,
-    };
-    let is_final = !held && older(first_seen(latest), now, limit);
-    let mut cause = Cause::new(
-        CauseKind::Volume,
-        format!("a volume of {who} cannot be mounted: {said}"),
-    );
-    cause = if detached {
-        cause.hint(
-            "Kubernetes detaches it from the node of a Pod that has gone, after six minutes if that node does not answer: \
-             kubectl get volumeattachments shows where it is",
-        )
-    } else if said.contains("Multi-Attach") {
-        cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
-    } else if said.contains("list of registered CSI drivers") {
-        cause.hint("the driver does not run on this node: see the Pods of its DaemonSet, often in kube-system")
-    } else if said.contains("secrets store objects") || said.contains("secrets-store.csi") {
-        cause.hint("the Secrets Store driver gets no secret: check the SecretProviderClass, and the rights of the service account at its provider")
-    } else if said.contains("mount.nfs") {
-        cause.hint("the file server does not let the node mount this path: check its address and its exports, and that the node has an NFS client")
-    } else if said.contains("not found") || said.contains("references non-existent") {
-        cause.hint("create the missing object, or correct its name in the Pod template or --mount CLAIM:PATH")
-    } else {
-        cause.hint("check the claim given to --mount CLAIM:PATH and its storage class")
-    };
-    Some(Finding::of(cause, is_final))
 }

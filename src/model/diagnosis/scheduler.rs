@@ -23,7 +23,7 @@ pub(super) fn words(said: &str) -> String {
 }
 
 /// The scheduler's messages (kube-scheduler's plugins) and how to fix them.
-const HINTS: [(&str, &str); 20] = [
+const HINTS: [(&str, &str); 21] = [
     (
         "Insufficient memory",
         "request less memory with {memory}, or add a node",
@@ -51,6 +51,10 @@ const HINTS: [(&str, &str); 20] = [
         // Source: the plugin VolumeBinding, which waits for what provides the volume.
         "binding volumes",
         "a claim given with --mount CLAIM:PATH gets no volume: kubectl describe pvc shows why",
+    ),
+    (
+        "is being deleted",
+        "a claim that is being deleted stays until no Pod uses it: name another one with --mount CLAIM:PATH",
     ),
     (
         "persistentvolumeclaim",
@@ -98,5 +102,17 @@ const HINTS: [(&str, &str); 20] = [
 /// How to fix the faults in a message of the scheduler.
 pub(super) fn hints(said: &str, role: Role) -> impl Iterator<Item = String> {
     let found = HINTS.into_iter().filter(move |(needle, _)| said.contains(needle));
-    found.map(move |(_, hint)| hint.replace("{memory}", memory_flag(role)))
+    let found = found.map(|(_, hint)| hint).chain(is_extended(said).then_some(EXTENDED));
+    found.map(move |hint| hint.replace("{memory}", memory_flag(role)))
+}
+
+const EXTENDED: &str = "no node has this resource free: check its name and number in the Pod template, and the nodes' device plugin, or add a node";
+
+/// Whether a resource of a device plugin is missing, such as `nvidia.com/gpu`, or huge pages.
+fn is_extended(said: &str) -> bool {
+    let mut names = said
+        .split("Insufficient ")
+        .skip(1)
+        .filter_map(|rest| rest.split([',', ' ']).next());
+    names.any(|name| name.contains('/') || name.starts_with("hugepages-"))
 }

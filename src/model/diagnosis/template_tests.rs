@@ -39,6 +39,31 @@ fn containers_that_a_runtime_refuses_to_start() {
             "RuntimeDefault",
         ),
         (
+            "CreateContainerConfigError",
+            "couldn't find key password in Secret shop/db",
+            "does not have this key",
+        ),
+        (
+            "CreateContainerError",
+            "failed to generate container spec: failed to stat \"/var/lib/kubelet/pods/1/volumes/kubernetes.io~nfs/pv\": stale NFS file handle",
+            "delete the Pod",
+        ),
+        (
+            "CreateContainerError",
+            "failed to generate container spec: failed to mkdir \"/data\": mkdir /data: read-only file system",
+            "hostPath",
+        ),
+        (
+            "RunContainerError",
+            "unable to start container process: exec /docker-entrypoint.sh: exec format error: unknown",
+            "another architecture",
+        ),
+        (
+            "RunContainerError",
+            "OCI runtime create failed: pthread_create failed: Resource temporarily unavailable",
+            "limit of processes",
+        ),
+        (
             "PostStartHookError",
             "Exec lifecycle hook failed: exited with 1",
             "lifecycle.postStart",
@@ -72,6 +97,11 @@ fn rules_of_a_template_that_fit_no_node() {
             "hostPort",
         ),
         ("2 node(s) exceed max volume count", "as many volumes"),
+        ("2 Insufficient nvidia.com/gpu", "device plugin"),
+        (
+            "persistentvolumeclaim \"state\" is being deleted",
+            "stays until no Pod uses it",
+        ),
         (
             "2 node(s) had taint {shop: only}, that the pod didn't tolerate",
             "tolerations",
@@ -109,6 +139,22 @@ fn volumes_that_their_server_refuses() {
             "MountVolume.SetUp failed for volume \"state\" : mount failed: exit status 32 Output: mount.nfs: access denied by server while mounting nfs:/state",
             "exports",
         ),
+        (
+            "MountVolume.SetUp failed for volume \"state\" : rpc error: code = Internal desc = mount failed: Output: Failed to resolve \"fs-1.efs.eu-west-1.amazonaws.com\"",
+            "check its address",
+        ),
+        (
+            "MountVolume.SetUp failed for volume \"kube-api-access-abcde\" : failed to fetch token: serviceaccounts \"shop\" not found",
+            "--service-account",
+        ),
+        (
+            "MountVolume.SetUp failed for volume \"data\" : hostPath type check failed: /data is not a directory",
+            "hostPath",
+        ),
+        (
+            "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: code = Internal desc = mount failed: wrong fs type, bad option, bad superblock on /dev/nvme1n1",
+            "damaged",
+        ),
     ] {
         case(said)
             .waits(JM, "ContainerCreating", "")
@@ -131,6 +177,18 @@ fn resources_that_admission_refuses() {
         (
             "pods \"x\" is forbidden: no PriorityClass with name shop was found",
             "priorityClassName",
+        ),
+        (
+            "pods \"x\" is forbidden: unable to create new content in namespace shop because it is being terminated",
+            "namespace is being deleted",
+        ),
+        (
+            "pods \"x\" is forbidden: PodSecurityPolicy: unable to admit pod: []",
+            "no PodSecurityPolicy",
+        ),
+        (
+            "pods \"x\" is forbidden: unable to validate against any pod security policy: []",
+            "no PodSecurityPolicy",
         ),
     ] {
         case(said)
@@ -199,6 +257,18 @@ fn a_probe_that_waits_for_the_start_kills_too() {
     assert_eq!(found[0].kind, CauseKind::LivenessProbe, "{found:?}");
 }
 
+#[test]
+fn a_probe_of_another_container_does_not_end_flink() {
+    let mut observed = cluster();
+    pod_with(&mut observed, JM, "Running", running(), terminated(137, "Error"), 2);
+    let about = json!({"kind": "Pod", "name": JM, "fieldPath": "spec.containers{proxy}"});
+    let event = json!({"metadata": {"name": "e"}, "involvedObject": about, "reason": "Unhealthy",
+        "message": "Liveness probe failed: HTTP probe failed with statuscode: 500", "lastTimestamp": at(-10)});
+    observed.upsert_event(serde_json::from_value(event).unwrap());
+    let found = problems(&observed, &Snapshot::default(), now());
+    assert_eq!(found[0].kind, CauseKind::JobManagerEnded, "{found:?}");
+}
+
 /// Flink's answer does not say why checkpoints failed.
 #[test]
 fn the_log_is_read_where_a_job_fails_by_its_checkpoints() {
@@ -224,13 +294,6 @@ fn the_log_is_read_where_a_job_fails_by_its_checkpoints() {
     let failing = found.iter().find(|cause| cause.kind == CauseKind::CheckpointsFailing);
     let log = failing.and_then(|cause| cause.log_of.as_ref());
     assert_eq!(log.map(|log| log.role), Some(Role::JobManager), "{found:?}");
-}
-
-/// Sets when the Pods were created.
-fn created(observed: &mut Observed, seconds: i64) {
-    for pod in observed.pods.values_mut() {
-        pod.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(seconds)));
-    }
 }
 
 /// The JobManager of a job that has failed, with what its log says.

@@ -10,7 +10,7 @@ use super::pods::{self, Finding};
 use super::stage::{Stage, stage};
 use super::{Cause, CauseKind, Grace, Note, Verdict};
 use crate::model::counted::counted;
-use crate::model::diagnosis::exits;
+use crate::model::diagnosis::{exits, readiness};
 use crate::model::flink::live::Snapshot;
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState};
 use crate::model::manifests::revision_of;
@@ -43,7 +43,8 @@ pub(crate) fn verdict(observed: &Observed, now: Timestamp, grace: &Grace) -> Ver
         note: notes
             .into_iter()
             .next()
-            .or_else(|| of_job(observed, now, grace).map(Note::from)),
+            .or_else(|| of_job(observed, now, grace).map(Note::from))
+            .or_else(|| readiness::note(observed, now)),
     }
 }
 
@@ -217,7 +218,9 @@ fn taskmanagers<'a>(
 }
 
 fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Finding> {
-    pods::check(observed, pod, role, now, grace).or_else(|| exits::init(pod, role))
+    pods::check(observed, pod, role, now, grace)
+        .or_else(|| exits::init(pod, role))
+        .or_else(|| exits::initializing(pod, role, now, grace))
 }
 
 /// The Pods that were removed recently, with their roles.
@@ -280,6 +283,7 @@ fn impatient() -> Grace {
         jobmanager_ends: 1,
         taskmanager_ends: 1,
         displaced: 1,
+        stuck: SignedDuration::from_mins(10),
         ..Grace::default()
     }
 }

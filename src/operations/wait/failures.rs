@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::flink::operation::CACHED;
 use crate::flink::{Flink, Reply};
-use crate::model::diagnosis::{CauseKind, Grace, root_cause, trace_summary, with_name};
+use crate::model::diagnosis::{CauseKind, Grace, LogCause, root_cause, trace_summary, with_name};
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::overview::{JobOverview, JobState};
 use crate::model::names::ClusterName;
@@ -112,28 +112,30 @@ fn fatal(name: &ClusterName, failure: &Exception) -> Option<Error> {
         "the job of {name} cannot resume from its savepoint{at}: {}",
         failure.cause
     ));
-    Some(
-        cause
-            .hints
-            .iter()
-            .map(|hint| with_name(hint, name))
-            .fold(error, Error::hint),
-    )
+    Some(with_hints(error, name, &cause))
+}
+
+/// The error with how to fix a known failure.
+fn with_hints(error: Error, name: &ClusterName, cause: &LogCause) -> Error {
+    let hints = cause.hints.iter().map(|hint| with_name(hint, name));
+    hints.fold(error, Error::hint)
 }
 
 fn repeated(name: &ClusterName, failures: &[&Exception]) -> Option<Error> {
     let newest = failures.first().filter(|_| failures.len() >= FAILURES)?;
-    Some(
-        Error::job_failed(format!(
-            "the job of {name} has failed {} times since it was started, last{}: {}",
-            failures.len(),
-            place(newest),
-            newest.cause
-        ))
-        .hint(format!(
-            "`kubectl flink exceptions {name}` has the traces, as long as it runs"
-        )),
-    )
+    let error = Error::job_failed(format!(
+        "the job of {name} has failed {} times since it was started, last{}: {}",
+        failures.len(),
+        place(newest),
+        newest.cause
+    ));
+    let error = match root_cause(&newest.stack_trace) {
+        Some(cause) => with_hints(error, name, &cause),
+        None => error,
+    };
+    Some(error.hint(format!(
+        "`kubectl flink exceptions {name}` has the traces, as long as it runs"
+    )))
 }
 
 fn place(failure: &Exception) -> String {
@@ -188,6 +190,11 @@ mod tests {
             "{}",
             error.message
         );
+        // A known failure says how to fix it.
+        let often = failures(&["java.net.UnknownHostException: kafka\n\tat com.shop.Job.run(Job.java:7)"; FAILURES]);
+        let error = repeated(&name, &often.iter().collect::<Vec<_>>()).unwrap();
+        assert!(error.hints[0].contains("name is not known"), "{:?}", error.hints);
+        assert!(error.hints[2].contains("exceptions demo"), "{:?}", error.hints);
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub(super) const ON_TASK_MANAGERS: &str =
 /// Failures of the image, the JVM and the program. Specific rows come before general ones. The messages are Flink's own from
 /// 1.17 to 2.3, and the JVM's.
 const PROGRAM: &[KnownFailure] = known_failures! {
+    FileSystemPlugin: "The scheme is not directly supported by Flink" =>
+        "Flink has no plugin for this scheme: correct it, or, if Hadoop has a file system for it, such as hdfs, put Hadoop's client jars into \
+         /opt/flink/lib of --image";
     FileSystemPlugin: "Could not find a file system implementation for scheme" =>
         "the image lacks the plugin for this scheme: put the jar from /opt/flink/opt under /opt/flink/plugins, or name \
          it in the variable ENABLE_BUILT_IN_PLUGINS";
@@ -132,6 +135,9 @@ const PROGRAM: &[KnownFailure] = known_failures! {
         "IllegalAccessError" & "does not open" =>
         "open the module and package that the message names: --env JAVA_TOOL_OPTIONS=--add-opens=java.base/java.util=ALL-UNNAMED",
         "or use an --image with an older Java, such as flink:1.20-java11";
+    // Words of Apache Commons CLI, which programs use. Those of Java's launcher are the same.
+    MainThrows: "The main method caused an error" & "Unrecognized option:" =>
+        "main() does not know this argument: correct the program's arguments";
     // Source: HotSpot's `Arguments` and `GCConfig`, and the agents of `java.lang.instrument`.
     JavaOption:
         "Unrecognized VM option",
@@ -185,6 +191,13 @@ const PROGRAM: &[KnownFailure] = known_failures! {
         "No suitable driver" =>
         "the image has no connector, format or driver of this name: put its jar into /opt/flink/lib of --image or into the \
          program's jar, for the Flink version of --image";
+    // Source: Flink's `DefaultExecutorServiceLoader`.
+    Libraries: "No ExecutorFactory found" =>
+        "the program's jar has classes of Flink's own, which hide those of the image: give Flink's dependencies, except connectors and \
+         formats, the scope provided";
+    // Source: the JDK's `sun.misc.Unsafe`, which Kryo uses for types that Flink does not know. Flink knows records from 1.19 on.
+    Libraries: "can't get field offset on a record class" =>
+        "Kryo cannot read Java's records: take an --image with Flink 1.19 or later, or make the record a class with a constructor without arguments";
     // Java's message about a lambda whose class is missing when it is deserialized. Seen with 2.3.
     ClassOnTaskManagers: "cannot assign instance of java.lang.invoke.SerializedLambda" =>
         ON_TASK_MANAGERS;
@@ -218,6 +231,14 @@ const LIBRARIES: &[KnownFailure] = known_failures! {
         "the jar must be in the image of JobManager and TaskManagers alike: /opt/flink/usrlib, or --jar";
     ContainerCreate: "exec format error", "Exec format error", "cannot execute binary file" =>
         "the image is built for another architecture than the node has: check --image";
+    // Words of the container's runtime, which says the same of an interpreter that is missing.
+    ContainerCreate: "exec /" & "no such file or directory", "exec user process caused" & "no such file or directory" =>
+        "the file is not in the image, or not the program that its first line names: a script with line ends of Windows, or another base image, is \
+         the usual cause";
+    ContainerCreate: "failed switching to" =>
+        "the container starts as root, and may not change its user: set runAsUser: 9999 in the Pod template's securityContext";
+    ContainerCreate: "Please specify JAVA_HOME" =>
+        "the image has no Java, or not where JAVA_HOME says: check --image, and JAVA_HOME given with --env";
     CommandLine: "Cannot parse JobID", "Failed to parse '--job-id' option" =>
         "a job ID has 32 hexadecimal digits";
     CommandLine: "Could not parse command line arguments", "FlinkParseException" =>
@@ -248,7 +269,7 @@ const OTHERS: &[KnownFailure] = known_failures! {
         "the TaskManager did not reach the JobManager: a NetworkPolicy, a missing Service, a name server that does not answer or another \
          Flink version in the image is the usual cause";
     // Kafka's clients say the other words of names that they cannot look up.
-    UnknownHost: "UnknownHostException", "No resolvable bootstrap urls" =>
+    UnknownHost: "UnknownHostException", "UnresolvedAddressException", "No resolvable bootstrap urls" =>
         "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
         "the JobManager's name is that of the Service: kubectl flink status NAME shows whether it is there";
     TaskManagerLost:
@@ -266,12 +287,34 @@ const OTHERS: &[KnownFailure] = known_failures! {
         // Source: `JobMaster.TaskManagerHeartbeatListener`; the same is said of JobManagers.
         "TaskManager with id" & "is no longer reachable" =>
         "a TaskManager was lost: kubectl flink why NAME shows how it ended; memory is the usual cause, --taskmanager-memory";
+    // Source: Flink's `FsCheckpointMetadataOutputStream`.
+    CheckpointsFailing: "/_metadata already exists" =>
+        "another job writes to this folder, or an earlier one with the same job ID did: give each cluster a --checkpoint-dir of its own, or a \
+         new --job-id";
+    // Source: Flink's `KubernetesLeaderElectionDriver`, up to 1.15 and in 2.3.
+    JobManagerFailed: "ConfigMap " & "deleted externally" =>
+        "another program deleted a ConfigMap of high availability while the JobManager ran: exclude those with the label \
+         configmap-type=high-availability from what it deletes";
     CheckpointsFailing: "Exceeded checkpoint tolerable failure threshold" =>
         "why a checkpoint failed is in the log: kubectl flink logs NAME --grep checkpoint";
 };
 
-/// The most general row: any other exception in main().
+/// Exceptions in main(). The most general row, of any other one, is the last.
 const IN_MAIN: &[KnownFailure] = known_failures! {
+    // Source: Flink's `CalciteParser`, `FlinkPlannerImpl`, `FactoryUtil` and `DynamicSinkUtils`.
+    MainThrows:
+        "SQL parse failed",
+        "SQL validation failed",
+        "Missing required options are",
+        "Unsupported options found for",
+        "Column types of query result and sink for" =>
+        "Flink refuses a statement of SQL: correct it where the message says, or the options of the table";
+    // Source: Flink's `StreamContextEnvironment`, up to 1.15 and in 2.3.
+    MainThrows: "Cannot have more than" & "in a single environment" =>
+        "with --ha or --job-id the program may start one job only: merge its jobs into one, such as with one STATEMENT SET of SQL, or give each a cluster of its own";
+    // Source: Flink's `ClosureCleaner`.
+    MainThrows: "InvalidProgramException" & "is not serializable" =>
+        "a function has a field that cannot be sent to TaskManagers: create its value in open(), and declare the field transient";
     MainThrows: "The main method caused an error", "Python process exits with code" =>
         "main() threw it before the job was started: see the program's arguments, and what its code does there";
 };

@@ -53,6 +53,10 @@ pub(super) const RUNNING: &[KnownFailure] = known_failures! {
     TaskManagerEnded: "Task did not exit gracefully within" =>
         "the program's code did not end when its task was canceled, so Flink ended the process: let its calls end when they are interrupted, or \
          raise -D task.cancellation.timeout";
+    // Source: Beam's `ProcessManager`.
+    OutOfMemory: "Process died with exit code 137" =>
+        "Python's process was killed, mostly because the container reached its memory limit: raise --taskmanager-memory, and with it \
+         -D taskmanager.memory.task.off-heap.size, which leaves room for Python";
     // Source: Flink's `MemoryManager`.
     OutOfMemory: "MemoryAllocationException", "MemoryReservationException" =>
         "managed memory is used up: raise --taskmanager-memory or -D taskmanager.memory.managed.fraction, or lower --slots";

@@ -25,11 +25,15 @@ pub(super) const STATE: &[KnownFailure] = known_failures! {
     // Source: `StateUtil.unexpectedStateHandleException`.
     SavepointIncompatible: "when a different StateBackend from the one" =>
         "it was written by another state backend: set -D state.backend.type to that one, or start from a savepoint in canonical format";
-    // Source: `MetadataSerializers`.
-    SavepointIncompatible: "Unrecognized checkpoint version number" =>
+    // Source: `MetadataSerializers` and `VersionedIOReadableWritable`.
+    SavepointIncompatible: "Unrecognized checkpoint version number", "VersionMismatchException: Incompatible version: found" =>
         "a newer Flink has written it: start it with an --image of that release or a later one";
     SavepointIncompatible: "provided restore options" & "ClassNotFoundException" =>
         "the state has objects of a class that the program lacks: keep that class, with its name and package, in the jar";
+    // Flink 2 has another Kryo than Flink 1.
+    SavepointIncompatible: "provided restore options" & "Encountered unregistered class ID" =>
+        "Kryo cannot read objects of the state: register the same classes in the same order as the version that took it, and start it with the \
+         same major release of Flink";
     SavepointIncompatible:
         "StateMigrationException",
         "Failed to rollback to checkpoint/savepoint",

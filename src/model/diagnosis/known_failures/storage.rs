@@ -11,6 +11,9 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "state.savepoints.dir",
         "CheckpointStorage" & "not configured" =>
         "set the folders of the state: --checkpoint-dir and --savepoint-dir";
+    // Source: Flink's `HighAvailabilityServicesUtils`.
+    NoStorageDirectory: "missing the mandatory parameter" & "high-availability.storageDir" =>
+        "high availability needs a folder: --ha STORAGE_DIR sets it";
     // Source: Hadoop's `FileSystem.getFileSystemClass`. Iceberg, Hudi, Delta and Hive open paths by Hadoop.
     FileSystemPlugin: "No FileSystem for scheme" =>
         "a library opens this path with Hadoop, which does not use Flink's plugins: put Hadoop's jars for the scheme (hadoop-aws, hadoop-azure) into \
@@ -30,6 +33,9 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "Unable to find a region via the region provider chain",
         "Unable to load region from any of the providers",
         "AuthorizationHeaderMalformed",
+        // Source: Hadoop's `S3AUtils.translateException`, of a redirection, and of a HEAD request, whose answer has no words.
+        "AWSRedirectException",
+        "Error Code: 400 Bad Request",
         "must be addressed using the specified endpoint" =>
         "the region of the bucket is not set, or is another one: set --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name";
     // Words of AWS's clients, version 1 and 2.
@@ -37,6 +43,9 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "Timeout waiting for connection from pool",
         "Acquire operation took longer than the configured maximum time" =>
         "all connections to the object store are in use: raise -D s3.connection.maximum (fs.s3a.connection.maximum)";
+    // Words of S3.
+    StorageAccess: "Error Code: SlowDown", "Please reduce your request rate" =>
+        "the object store limits the rate of requests: raise -D execution.checkpointing.interval, or spread the files over prefixes with s3.entropy.key";
     // Source: HDFS's `FSNamesystem`, `BlockManager` and `StandbyState`.
     StorageAccess:
         "ame node is in safe mode",
@@ -75,6 +84,10 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "AuthorizationFailure" & "azure",
         "AuthenticationFailed" & "azure",
         "Configuration property" & ".core.windows.net not found",
+        "Failure to initialize configuration for storage account",
+        "Error getting access token from metadata server",
+        // Of AWS's clients, whose token comes from the service account.
+        "web identity token file",
         "does not have storage.",
         "default credentials were not found",
         "Application Default Credentials are not available" =>
@@ -86,7 +99,7 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "Received an UnknownHostException when attempting to interact with a service" =>
         "check -D s3.endpoint; if the unknown name begins with the bucket's, the store wants -D s3.path.style.access=true",
         "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings";
-    // Words of AWS, of Kafka's `org.apache.kafka.common.errors`, and of PostgreSQL, MySQL, SQL Server and Oracle. AWS calls it
+    // Words of AWS, of Kafka's `org.apache.kafka.common.errors`, and of databases. AWS calls it
     // AccessDeniedException too.
     ExternalRights:
         "is not authorized to perform",
@@ -97,6 +110,19 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "Access denied for user '",
         "Login failed for user '",
         "ORA-01017",
+        // Of a right that is missing, and of PostgreSQL's pg_hba.conf.
+        "ORA-01031",
+        "permission denied for ",
+        "command denied to user '",
+        "you need (at least one of) the",
+        "no pg_hba.conf entry for",
+        // Of MongoDB, RabbitMQ and Redis.
+        "MongoSecurityException",
+        "ACCESS_REFUSED",
+        "NOAUTH Authentication required",
+        "WRONGPASS ",
+        // Of Cassandra's client.
+        "Authentication error on ",
         // Of HTTP, of Iceberg's catalogs, and of Pulsar.
         "401 Unauthorized",
         "403 Forbidden",
@@ -118,6 +144,6 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "base directory of the JobResultStore isn't accessible" =>
         "Flink runs as user 9999: the volume must be writable for it, for instance by fsGroup 9999 in the Pod template",
         "check --checkpoint-dir, --savepoint-dir and --mount CLAIM:PATH";
-    StorageAccess: "NoSuchBucket", "AccessDenied" =>
+    StorageAccess: "NoSuchBucket", "The specified bucket does not exist", "The specified filesystem does not exist", "AccessDenied" =>
         "the object store refuses: check its bucket and the credentials of the Pods' service account, --service-account";
 };

@@ -1,0 +1,148 @@
+//! A JobManager whose Pod is not ready: other Pods do not reach it, though Flink runs in it.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::observed::{Observed, Role, words};
+use super::trace::one_line;
+use super::{Cause, CauseKind, Note, pods};
+
+/// How long a Pod may take until it is ready without a note.
+const STARTING: SignedDuration = SignedDuration::from_mins(1);
+
+/// A note on a JobManager that has run for a while, and whose Pod is not ready.
+pub(super) fn note(observed: &Observed, now: Timestamp) -> Option<Note> {
+    unready(observed).filter(|pod| pods::runs_for(pod, now, STARTING))?;
+    let cause = Cause::new(CauseKind::RestClosed, "the JobManager is not reached");
+    Some(explained(cause, observed).into())
+}
+
+/// A Pod of a JobManager in which Flink was started, if none is ready.
+fn unready(observed: &Observed) -> Option<&Pod> {
+    let is_unready = |pod: &&Pod| pods::condition(pod, "Ready").is_some_and(|ready| ready.status == "False");
+    let started = observed.pods_of(Role::JobManager).filter(|pod| pods::has_started(pod));
+    let started: Vec<&Pod> = started.collect();
+    started.iter().all(is_unready).then(|| started.last().copied())?
+}
+
+/// Adds to the `cause` that a JobManager is not reached why: its Service leads to Pods that are ready. Source: Kubernetes'
+/// EndpointSlice controller.
+pub(super) fn explained(mut cause: Cause, observed: &Observed) -> Cause {
+    let Some(pod) = unready(observed) else {
+        return cause;
+    };
+    let said = pods::condition(pod, "Ready").and_then(|condition| condition.message.as_deref());
+    cause.title = format!(
+        "{}: the Service does not lead to the JobManager's Pod, which is not ready: {}",
+        cause.title,
+        one_line(said.unwrap_or_default())
+    );
+    let main = pods::main_container(pod);
+    let beside = pod
+        .status
+        .iter()
+        .flat_map(|status| status.container_statuses.iter().flatten());
+    for container in beside.filter(|container| Some(container.name.as_str()) != main) {
+        cause = cause.evidence(end_of(container).unwrap_or_default());
+    }
+    let probe = observed.events_of_pod(pod).rev().find(|event| {
+        let (reason, said) = words(event);
+        reason == "Unhealthy" && said.starts_with("Readiness probe failed")
+    });
+    cause = cause.evidence(probe.map(|event| one_line(words(event).1)).unwrap_or_default());
+    cause.hints = vec![
+        "correct the container that is not ready, or its readinessProbe, in the JobManager Pod template: kubectl flink logs NAME --all".to_owned(),
+    ];
+    cause.log_of(None)
+}
+
+/// How a container ended that is started again and again.
+fn end_of(container: &ContainerStatus) -> Option<String> {
+    container.state.as_ref()?.waiting.as_ref()?;
+    let end = container.last_state.as_ref()?.terminated.as_ref()?;
+    Some(format!(
+        "container {} ended with exit code {}, {} times",
+        container.name, end.exit_code, container.restart_count
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::model::diagnosis::fixtures::{
+        JM, TM, at, cluster, deployment, event, flink, judge, note, now, pod, pod_with, waiting,
+    };
+    use crate::model::diagnosis::{Cause, CauseKind, Observed, Verdict, problems};
+    use crate::model::flink::live::{Reach, Snapshot};
+    use crate::model::flink::overview::FlinkView;
+
+    /// A JobManager that has run for `seconds` in a Pod that is not ready: `other` is the state of the container beside it.
+    fn unready(seconds: i64, other: Value) -> Observed {
+        let mut observed = cluster();
+        let status = |name: &str, state: Value, last: Value| json!({"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 7, "state": state, "lastState": last});
+        let since = json!({"running": {"startedAt": at(-seconds)}});
+        let ended = json!({"terminated": {"exitCode": 1, "finishedAt": at(-60)}});
+        let ready = json!({"type": "Ready", "status": "False", "message": "containers with unready status: [proxy]"});
+        let statuses = [status("jobmanager", since, json!({})), status("proxy", other, ended)];
+        pod(
+            &mut observed,
+            JM,
+            json!({"status": {"phase": "Running", "containerStatuses": statuses,
+                "conditions": [{"type": "PodScheduled", "status": "True"}, ready]}}),
+        );
+        observed
+    }
+
+    fn assert_first(found: &[Cause], kind: CauseKind, evidence: &str) {
+        assert_eq!(found[0].kind, kind, "{found:?}");
+        assert!(found[0].title.contains("unready status: [proxy]"), "{found:?}");
+        assert!(found[0].hints[0].contains("not ready"), "{found:?}");
+        assert!(
+            found[0].evidence.iter().any(|line| line.contains(evidence)),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_is_why_its_jobmanager_is_not_reached() {
+        let crashing = || waiting("CrashLoopBackOff", "back-off 5m0s");
+        let starts = judge(&unready(30, crashing()));
+        assert!(matches!(starts, Verdict::Going { note: None, .. }), "{starts:?}");
+        let mut observed = unready(600, crashing());
+        assert!(note(&observed, "not ready").text.contains("unready status: [proxy]"));
+        let found = problems(&observed, &Snapshot::default(), now());
+        assert_first(
+            &found,
+            CauseKind::RestClosed,
+            "container proxy ended with exit code 1, 7 times",
+        );
+
+        // Flink answers this program another way, and not the TaskManagers.
+        let state = json!({"running": {"startedAt": at(-600)}});
+        pod_with(&mut observed, TM, "Running", state, json!({}), 0);
+        deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
+        let view = flink("CREATED", json!({"total": 4, "scheduled": 4}), 0, (0, 0));
+        let FlinkView::Up { overview, job } = view.clone() else {
+            panic!("{view:?}");
+        };
+        observed.poll(view);
+        let snapshot = Snapshot {
+            reach: Reach::Answered,
+            overview: Some(overview),
+            job,
+            ..Snapshot::default()
+        };
+        let found = problems(&observed, &snapshot, now());
+        assert_first(&found, CauseKind::Unregistered, "exit code 1");
+    }
+
+    #[test]
+    fn a_readiness_probe_that_fails_is_named() {
+        let mut observed = unready(600, json!({"running": {"startedAt": at(-600)}}));
+        let said = "Readiness probe failed: dial tcp 10.0.0.3:15021: connect: connection refused";
+        event(&mut observed, ("Pod", JM), "Unhealthy", said, -500, 90);
+        let found = problems(&observed, &Snapshot::default(), now());
+        assert_first(&found, CauseKind::RestClosed, said);
+    }
+}
