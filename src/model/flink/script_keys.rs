@@ -92,10 +92,10 @@ pub(crate) fn variables(configuration: &BTreeMap<String, String>, role: Role) ->
     plain.chain(java).collect()
 }
 
-/// Without the surrounding quotes, as in the scripts.
+/// Without the surrounding quotes, as in the scripts. These remove a single one too, with which no shell reads the options.
 fn unquoted(value: &str) -> &str {
-    let value = value.strip_prefix('"').unwrap_or(value);
-    value.strip_suffix('"').unwrap_or(value)
+    let inside = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inside.unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -130,6 +130,8 @@ mod tests {
         assert_eq!(of(&pairs, Role::TaskManager), expected);
         let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Dold"];
         assert_eq!(of(&[("env.java.opts", "-Dold")], Role::TaskManager), expected);
+        let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Da=\"b c\""];
+        assert_eq!(of(&[("env.java.opts.all", "-Da=\"b c\"")], Role::TaskManager), expected);
         assert!(of(&[("env.java.opts.taskmanager", "-Dtm")], Role::JobManager).is_empty());
         assert!(of(&[("env.java.opts.all", "")], Role::JobManager).is_empty());
     }
