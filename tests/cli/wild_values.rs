@@ -303,10 +303,14 @@ fn two_names_of_one_key_must_say_the_same() {
         assert_eq!(outcome.code, Some(2), "{outcome}");
         assert!(outcome.stderr.contains("another name of this key"), "{outcome}");
     }
-    of_file(
-        &configuration("state.backend: rocksdb, state.backend.type: rocksdb"),
-        &[],
-    );
+    for same in [
+        "state.backend: rocksdb, state.backend.type: rocksdb",
+        "state.backend.incremental: true, execution.checkpointing.incremental: 'True'",
+        "taskmanager.network.memory.fraction: 0.2, taskmanager.memory.network.fraction: '0.20'",
+        "taskmanager.network.memory.min: 64mb, taskmanager.memory.network.min: 64 m",
+    ] {
+        of_file(&configuration(same), &[]);
+    }
 }
 
 #[test]
