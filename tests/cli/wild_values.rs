@@ -314,6 +314,12 @@ fn two_names_of_one_key_must_say_the_same() {
 }
 
 #[test]
+fn an_empty_namespace_says_nothing() {
+    let (made, _) = of_file(&deployment("{name: x, namespace: ''}", JOB), &["-n", "jobs"]);
+    assert_eq!(made[0]["metadata"]["namespace"], "jobs");
+}
+
+#[test]
 fn names_of_images_that_no_kubelet_takes_are_refused() {
     for image in ["https://reg/x:1", "Acme/Job:1", "a:b:c", "flink@sha256:00"] {
         let outcome = create(&Sandbox::bare(), &["demo", "--image", image]);

@@ -66,7 +66,10 @@ fn metadata(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         section.take(key);
     }
     layer.name = section.text("name", faults);
-    layer.namespace = section.text("namespace", faults);
+    // Charts leave an empty one, which kubectl does not count either.
+    let by_hand = faults.by_hand;
+    let namespace = section.text("namespace", faults);
+    layer.namespace = namespace.filter(|text| !by_hand || !text.trim().is_empty());
     section.refuse(
         "generateName",
         "a cluster is found by its name; use metadata.name",
