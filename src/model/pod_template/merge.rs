@@ -47,8 +47,8 @@ const UNIQUE: &[&str] = &[
 /// Maps are merged, `null` deletes, lists with a key are merged element by element, other lists are replaced. The
 /// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. One exception from Kubernetes'
 /// rule: a probe, a hook, a volume or a variable in the patch with another source than the base's removes the base's source,
-/// and `privileged` the base's `allowPrivilegeEscalation`.
-/// Both together are never valid, and the author of the patch does not see the base.
+/// and `privileged` removes the base's `allowPrivilegeEscalation`. Both together are never valid, and the author of the patch
+/// does not see the base.
 pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
     let found = faults_in(patch, container);
     if !found.is_empty() {
