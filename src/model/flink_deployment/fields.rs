@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::places::SpecSource;
 use crate::error::{Error, Result};
 use crate::model::dotted::below;
+use crate::model::flink::config_keys;
 use crate::model::nearest::nearest;
 
 /// All errors in a file, and all its ignored parts.
@@ -282,6 +283,7 @@ fn belongs(key: &str) -> Option<&'static str> {
         "arguments" | "programArgs" => "spec.job.args has them",
         "className" | "jobClass" | "mainClass" => "spec.job.entryClass has it",
         "fromSavepoint" | "savepoint" | "savepointPath" => "spec.job.initialSavepointPath has it",
+        _ if config_keys::is_known(key) => "it belongs below spec.flinkConfiguration",
         _ => return None,
     })
 }
