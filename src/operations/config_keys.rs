@@ -136,10 +136,14 @@ fn note_of_sidecars(manifests: &Manifests) {
 /// Warns of Flink configuration that is probably a typo, or that this release of Flink does not read. It is only a
 /// warning: programs, plugins and libraries have keys of their own.
 pub(crate) fn warn_of_keys(spec: &Spec) {
-    let keys = spec.layer.configuration.keys();
-    // These are passed to Flink's scripts in variables that every release reads.
-    for key in keys.filter(|key| !script_keys::is_for_scripts(key)) {
-        if let Some(doubt) = config_keys::doubt(key, spec.flink_version) {
+    for (key, value) in &spec.layer.configuration {
+        // Those of Flink's scripts are passed in variables that every release reads.
+        let doubt = if script_keys::is_for_scripts(key) {
+            script_keys::lost_by_shell(key, value, spec.flink_version)
+        } else {
+            config_keys::doubt(key, spec.flink_version)
+        };
+        if let Some(doubt) = doubt {
             progress::warn(&doubt);
         }
     }
