@@ -94,7 +94,9 @@ impl Templates {
                     .hint("move other objects to a folder of their own; `kubectl apply -f` creates them"));
                 };
                 if slot.is_some() {
-                    return Err(Error::usage(format!("{source}: there is a second {kind}")));
+                    return Err(Error::usage(format!(
+                        "{source}: there is a second {kind}, but a cluster has one Service, one Job (of the JobManager) and one Deployment (of the TaskManagers)"
+                    )));
                 }
                 *slot = Some(tree);
             }
@@ -344,7 +346,10 @@ mod tests {
             (render("a: \"x ${FLINK_JOB_ARGUMENTS}\"", &VALUES).unwrap_err(), "list"),
             (render("a: '${FLINK_IMAGE}'", &VALUES).unwrap_err(), "${FLINK_IMAGE}"),
             (templates("kind: Pod"), "Pod"),
-            (templates("kind: Job\n---\nkind: Job"), "second"),
+            (
+                templates("kind: Job\n---\nkind: Job"),
+                "second Job, but a cluster has one Service, one Job",
+            ),
             (templates("kind: Job"), "no Service"),
         ] {
             assert!(error.message.contains(reason), "{reason}: {error}");

@@ -142,10 +142,14 @@ pub(crate) fn warn_of_release_and_keys(spec: &Spec) {
             "Flink {version} is older than {oldest}, the oldest that this plugin supports"
         ));
     }
-    let keys = spec.layer.configuration.keys();
-    // These are passed to Flink's scripts in variables that every release reads.
-    for key in keys.filter(|key| !script_keys::is_for_scripts(key)) {
-        if let Some(doubt) = config_keys::doubt(key, spec.flink_version) {
+    for (key, value) in &spec.layer.configuration {
+        // Those of Flink's scripts are passed in variables that every release reads.
+        let doubt = if script_keys::is_for_scripts(key) {
+            script_keys::lost_by_shell(key, value, spec.flink_version)
+        } else {
+            config_keys::doubt(key, spec.flink_version)
+        };
+        if let Some(doubt) = doubt {
             progress::warn(&doubt);
         }
     }

@@ -155,6 +155,42 @@ fn what_the_kubelet_would_refuse_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn containers_that_cannot_do_what_they_are_for_are_warned_of() {
+    let fix = |command: Value, context: Value| {
+        let fix = json!({"name": "fix", "image": "busybox", "command": command, "securityContext": context});
+        json!({"initContainers": [fix]})
+    };
+    let shell = json!(["sh", "-c", "mkdir -p /data && chown -R 9999:9999 /data"]);
+    let sysctl = json!(["/sbin/sysctl", "-w", "vm.max_map_count=262144"]);
+    let beside = |command: Value| {
+        let beside = json!({"name": "flink", "image": "flink:1.20", "command": command});
+        json!({"containers": [{"name": "flink-main-container"}, beside]})
+    };
+    for (spec, expected) in [
+        (
+            fix(shell.clone(), json!({})),
+            "Pod of the JobManager: spec.initContainers[fix]: it runs chown as user 9999, and only root may do that",
+        ),
+        (
+            fix(sysctl, json!({"privileged": true})),
+            "it runs /sbin/sysctl as user 9999",
+        ),
+        (fix(shell, json!({"runAsUser": 0, "runAsNonRoot": false})), ""),
+        (fix(json!(["cat", "/chown.txt"]), json!({})), ""),
+        (
+            beside(json!([])),
+            "Pod of the TaskManagers: spec.containers[flink]: it has Flink's image and no command",
+        ),
+        (beside(json!(["tail"])), ""),
+    ] {
+        let outcome = tried(&json!({ "spec": spec }), "");
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
+        assert_eq!(outcome.stderr.contains("warning"), !expected.is_empty(), "{outcome}");
+    }
+}
+
+#[test]
 fn selectors_that_match_no_pod_here_are_warned_of() {
     let spread = json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
         "labelSelector": {"matchLabels": {"app": "x", "component": "taskmanager"}}}]);

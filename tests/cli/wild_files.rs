@@ -141,7 +141,8 @@ fn a_duplicate_key_is_reported_without_the_options_of_the_library() {
 
 #[test]
 fn a_field_in_the_wrong_place_is_reported_with_the_right_one() {
-    let more = "    className: a.B\n  env: []\n  nodeSelector: {a: b}\n  parallelism: 2\n  taskManager: {slots: 2}\n";
+    let more = "    className: a.B\n    flinkConfiguration: {}\n  env: []\n  labels: {a: b}\n  nodeSelector: {a: b}\n  parallelism: 2\n  \
+                taskManager: {slots: 2, memory: 2g, resource: {limits: {cpu: 1}}}\n  upgradeMode: savepoint\n  rest.profiling.enabled: true\nimage: a\nname: x\n";
     let said = refused(&deployment("x", more));
     for expected in [
         "spec.job.className: unknown field; spec.job.entryClass has it",
@@ -149,6 +150,14 @@ fn a_field_in_the_wrong_place_is_reported_with_the_right_one() {
         "spec.nodeSelector: unknown field; it belongs below spec.podTemplate.spec",
         "spec.parallelism: unknown field; it belongs below spec.job",
         "spec.taskManager.slots: unknown field; taskmanager.numberOfTaskSlots below spec.flinkConfiguration",
+        "spec.job.flinkConfiguration: unknown field; it belongs below spec",
+        "spec.labels: unknown field; it belongs below metadata",
+        "spec.taskManager.memory: unknown field; it belongs below resource of spec.jobManager or spec.taskManager",
+        "spec.taskManager.resource.limits: unknown field; it belongs below resources of",
+        "spec.upgradeMode: unknown field; it belongs below spec.job",
+        "spec.rest.profiling.enabled: unknown field; it belongs below spec.flinkConfiguration",
+        "a.yaml: image: unknown field; it belongs below spec",
+        "a.yaml: name: unknown field; it belongs below metadata",
     ] {
         assert!(said.contains(expected), "{expected:?} is not in {said}");
     }

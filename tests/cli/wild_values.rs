@@ -303,10 +303,37 @@ fn two_names_of_one_key_must_say_the_same() {
         assert_eq!(outcome.code, Some(2), "{outcome}");
         assert!(outcome.stderr.contains("another name of this key"), "{outcome}");
     }
-    of_file(
-        &configuration("state.backend: rocksdb, state.backend.type: rocksdb"),
-        &[],
+    for same in [
+        "state.backend: rocksdb, state.backend.type: rocksdb",
+        "state.backend.incremental: true, execution.checkpointing.incremental: 'True'",
+        "taskmanager.network.memory.fraction: 0.2, taskmanager.memory.network.fraction: '0.20'",
+        "taskmanager.network.memory.min: 64mb, taskmanager.memory.network.min: 64 m",
+    ] {
+        of_file(&configuration(same), &[]);
+    }
+}
+
+#[test]
+fn options_of_the_jvm_that_flinks_scripts_lose_are_warned_of() {
+    let options = |value: &str| {
+        let configuration = format!("flinkConfiguration: {{env.java.opts.all: '{value}'}}");
+        let (made, said) = of_file(&deployment("{name: x}", &format!("{JOB}\n  {configuration}")), &[]);
+        (container(&made, 1)["env"][0]["value"].clone(), said)
+    };
+    let (value, said) = options("-Dhttp.nonProxyHosts=localhost|a");
+    assert_eq!(value, "-Dhttp.nonProxyHosts=localhost|a");
+    assert!(
+        said.contains("warning: env.java.opts.all: Flink's scripts read it like a shell"),
+        "{said}"
     );
+    let quoted = "-Dhttp.nonProxyHosts=\"localhost|a\"";
+    assert_eq!(options(quoted), (json!(quoted), String::new()));
+}
+
+#[test]
+fn an_empty_namespace_says_nothing() {
+    let (made, _) = of_file(&deployment("{name: x, namespace: ''}", JOB), &["-n", "jobs"]);
+    assert_eq!(made[0]["metadata"]["namespace"], "jobs");
 }
 
 #[test]

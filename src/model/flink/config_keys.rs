@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::model::flink::FlinkVersion;
+use crate::model::quantity::memory_flink;
 
 /// One line per key: the key, the first and the last release that read it, and, for an old name, the present key.
 const KEYS: &str = include_str!("../../../flink-keys/keys.txt");
@@ -70,8 +71,22 @@ pub(crate) fn contradictions<'a>(
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
     configuration.iter().filter_map(move |(key, value)| {
         let first: &'a str = names.entry(current(key)).or_insert(key);
-        (configuration[first] != *value).then_some((first, key.as_str()))
+        (!same_value(&configuration[first], value)).then_some((first, key.as_str()))
     })
+}
+
+/// Whether Flink reads both values alike: `True` and `true`, `0.10` and `0.1`, `64 mb` and `64m`.
+pub(crate) fn same_value(one: &str, other: &str) -> bool {
+    let (one, other) = (one.trim(), other.trim());
+    let number = |text: &str| text.parse::<f64>().ok();
+    let size = |text: &str| memory_flink(text).ok();
+    let is_boolean = ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(one));
+    one == other
+        || (is_boolean && one.eq_ignore_ascii_case(other))
+        || number(one)
+            .zip(number(other))
+            .is_some_and(|(one, other)| one.total_cmp(&other).is_eq())
+        || size(one).zip(size(other)).is_some_and(|(one, other)| one == other)
 }
 
 /// The oldest and the newest release whose keys are known.

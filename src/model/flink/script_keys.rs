@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Role;
+use super::{FlinkVersion, Role};
 
 /// Keys that have their own variable.
 const VARIABLES: [(&str, &str); 9] = [
@@ -92,10 +92,43 @@ pub(crate) fn variables(configuration: &BTreeMap<String, String>, role: Role) ->
     plain.chain(java).collect()
 }
 
-/// Without the surrounding quotes, as in the scripts.
+/// Why the scripts lose JVM options, or make two of one: from 1.14 on a shell reads them. Source: `flink-console.sh`, which has
+/// `FLINK_ENV_JAVA_OPTS=$(eval echo ${FLINK_ENV_JAVA_OPTS})` and then splits them at spaces.
+pub(crate) fn lost_by_shell(key: &str, value: &str, version: Option<FlinkVersion>) -> Option<String> {
+    let has_options = key.starts_with("env.java.opts") || key.starts_with("env.java.default-opts");
+    if !has_options || version.is_some_and(|version| version < FlinkVersion::new(1, 14)) {
+        return None;
+    }
+    let mut quote: Option<char> = None;
+    let mut chars = unquoted(value.trim()).chars();
+    let fault = loop {
+        let Some(c) = chars.next() else {
+            break quote.map(|quote| format!("its quote {quote} does not end, and all options are lost"));
+        };
+        match quote {
+            Some(open) if open == c => quote = None,
+            Some(_) if c.is_whitespace() => {
+                break Some("no option can have a space: in quotes, too, it becomes two".to_owned());
+            }
+            _ if c == '\\' && quote != Some('\'') => {
+                chars.next();
+            }
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None if "`;&|<>()".contains(c) => {
+                break Some(format!(
+                    "{c} means something there, and options are lost: write \\{c}, or the option in quotes"
+                ));
+            }
+            _ => {}
+        }
+    };
+    fault.map(|fault| format!("{key}: Flink's scripts read it like a shell: {fault}"))
+}
+
+/// Without the surrounding quotes, as in the scripts. These remove a single one too, with which no shell reads the options.
 fn unquoted(value: &str) -> &str {
-    let value = value.strip_prefix('"').unwrap_or(value);
-    value.strip_suffix('"').unwrap_or(value)
+    let inside = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inside.unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -130,8 +163,40 @@ mod tests {
         assert_eq!(of(&pairs, Role::TaskManager), expected);
         let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Dold"];
         assert_eq!(of(&[("env.java.opts", "-Dold")], Role::TaskManager), expected);
+        let expected = ["FLINK_ENV_JAVA_OPTS_TM=-Da=\"b c\""];
+        assert_eq!(of(&[("env.java.opts.all", "-Da=\"b c\"")], Role::TaskManager), expected);
         assert!(of(&[("env.java.opts.taskmanager", "-Dtm")], Role::JobManager).is_empty());
         assert!(of(&[("env.java.opts.all", "")], Role::JobManager).is_empty());
+    }
+
+    #[test]
+    fn options_that_a_shell_takes_apart_are_found() {
+        let of = |value: &str, version: &str| lost_by_shell("env.java.opts.all", value, version.parse().ok());
+        for (value, reason) in [
+            ("-Dhttp.nonProxyHosts=localhost|a", "| means something there"),
+            ("-Da=(b)", "( means something there"),
+            ("-Da=b;c", "write \\;"),
+            ("-Da=\"b c\"", "no option can have a space"),
+            ("-Da='b", "its quote ' does not end"),
+            ("-Da=\"b\\\"", "its quote \" does not end"),
+        ] {
+            let said = of(value, "1.14").unwrap_or_default();
+            assert!(
+                said.starts_with("env.java.opts.all: ") && said.contains(reason),
+                "{value}: {said}"
+            );
+            assert_eq!(of(value, "1.13"), None, "{value}");
+        }
+        for value in [
+            "-Da=\"b|c\" -Db='(c)'",
+            "-Da=b\\|c -Dd=$HOME -De=*",
+            "\"-Da=b -Dc=d\"",
+            "-Da=\"b'c\" -Dd='e\"f' -Dg='h\\'",
+            "",
+        ] {
+            assert_eq!(of(value, "2.3"), None, "{value}");
+        }
+        assert_eq!(lost_by_shell("env.java.home", "/a;b", None), None);
     }
 
     #[test]

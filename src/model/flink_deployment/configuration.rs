@@ -212,7 +212,7 @@ impl Moved<'_> {
     /// Takes the value of a key under any of its names, and the name that the user wrote; `flag` is the corresponding
     /// flag. The values must agree.
     fn take(&mut self, key: &str, flag: &'static str) -> Option<(String, String)> {
-        self.take_if(key, flag, |one, other| one == other)
+        self.take_if(key, flag, config_keys::same_value)
     }
 
     fn take_if(&mut self, key: &str, flag: &'static str, agree: fn(&str, &str) -> bool) -> Option<(String, String)> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::places::SpecSource;
 use crate::error::{Error, Result};
 use crate::model::dotted::below;
+use crate::model::flink::config_keys;
 use crate::model::nearest::nearest;
 
 /// All errors in a file, and all its ignored parts.
@@ -266,14 +267,23 @@ fn belongs(key: &str) -> Option<&'static str> {
         "env" | "envFrom" | "ports" | "volumeMounts" => {
             "it belongs to the container flink-main-container below spec.podTemplate.spec.containers"
         }
-        "args" | "entryClass" | "jarURI" | "parallelism" => "it belongs below spec.job",
+        "annotations" | "labels" => "it belongs below metadata, or below metadata of a podTemplate",
+        "name" | "namespace" => "it belongs below metadata",
+        "flinkConfiguration" | "flinkVersion" | "image" | "imagePullPolicy" | "job" | "jobManager"
+        | "logConfiguration" | "podTemplate" | "serviceAccount" | "taskManager" => "it belongs below spec",
+        "args" | "entryClass" | "initialSavepointPath" | "jarURI" | "parallelism" | "state" | "upgradeMode" => {
+            "it belongs below spec.job"
+        }
         "replicas" | "resource" | "resources" => "it belongs below spec.jobManager or spec.taskManager",
+        "cpu" | "memory" => "it belongs below resource of spec.jobManager or spec.taskManager",
+        "limits" | "requests" => "it belongs below resources of spec.jobManager or spec.taskManager",
         "numberOfTaskSlots" | "slots" | "taskSlots" => {
             "taskmanager.numberOfTaskSlots below spec.flinkConfiguration sets it"
         }
-        "arguments" => "spec.job.args has them",
-        "className" | "mainClass" => "spec.job.entryClass has it",
+        "arguments" | "programArgs" => "spec.job.args has them",
+        "className" | "jobClass" | "mainClass" => "spec.job.entryClass has it",
         "fromSavepoint" | "savepoint" | "savepointPath" => "spec.job.initialSavepointPath has it",
+        _ if config_keys::is_known(key) => "it belongs below spec.flinkConfiguration",
         _ => return None,
     })
 }

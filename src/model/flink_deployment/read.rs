@@ -66,7 +66,10 @@ fn metadata(mut section: Section, layer: &mut Config, faults: &mut Faults) {
         section.take(key);
     }
     layer.name = section.text("name", faults);
-    layer.namespace = section.text("namespace", faults);
+    // Charts leave an empty one, which kubectl does not count either.
+    let by_hand = faults.by_hand;
+    let namespace = section.text("namespace", faults);
+    layer.namespace = namespace.filter(|text| !by_hand || !text.trim().is_empty());
     section.refuse(
         "generateName",
         "a cluster is found by its name; use metadata.name",
@@ -352,7 +355,7 @@ fn job(mut section: Section, layer: &mut Config, faults: &mut Faults) -> bool {
     // `KubernetesApplicationClusterEntrypoint`.
     if let Some(uri) = uri.filter(|_| !(faults.for_operator && is_python(layer))) {
         // A revision in the history may have one that never started.
-        let no_jar = no_jar(&uri).filter(|_| faults.by_hand);
+        let no_jar = no_jar(&uri).filter(|_| faults.by_hand && !faults.has("spec.job.jarURI"));
         match no_jar.map_or_else(|| jar(&uri, layer), Err) {
             Err(reason) => faults.refuse("spec.job.jarURI", reason),
             Ok(Some(_)) if layer.jars.is_some() => faults.refuse(
@@ -423,7 +426,12 @@ fn no_jar(uri: &str) -> Option<String> {
              job.args names it, as in [-py, {}]",
             path.unwrap_or("/opt/flink/usrlib/job.py")
         )),
-        _ => None,
+        // Source: Java's `URI`, which Flink and the operator make of it.
+        _ => {
+            let wrong = |c: &char| c.is_whitespace() || "\"<>\\^`{|}".contains(*c);
+            let found = uri.chars().find(wrong);
+            found.map(|c| format!("{uri:?} is not a URI, in which {c:?} is not allowed"))
+        }
     }
 }
 

@@ -102,6 +102,8 @@ fn what_is_no_jar_is_refused() {
         ("local:///opt/flink/usrlib/a.py", "as in [-py, /opt/flink/usrlib/a.py]"),
         ("s3://b/a.py", "PythonDriver"),
         ("/opt/a.jar", "is not a URI"),
+        ("local:///opt/flink/usrlib/my job.jar", "in which ' ' is not allowed"),
+        ("s3://<bucket>/a.jar", "in which '<' is not allowed"),
     ] {
         let text = with_spec(&format!("  job: {{jarURI: '{uri}'}}"));
         let message = read_all(&text, "job.yaml").unwrap_err().message;

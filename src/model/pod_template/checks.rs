@@ -23,6 +23,9 @@ const WRITTEN: [(&str, &str); 2] = [
     ("/tmp", "Flink keeps its files there"),
 ];
 
+/// Programs that change what only root may change.
+const FOR_ROOT: [&str; 4] = ["apk", "apt-get", "chown", "sysctl"];
+
 /// The elements of a field; none if it is no list.
 pub(crate) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
     value[field].as_array().into_iter().flatten()
@@ -73,13 +76,22 @@ pub(crate) fn refusals(template: &Value) -> Vec<(String, String)> {
     found
 }
 
+/// A field of the container's `securityContext`, else of that of its Pod.
+fn security<'a>(pod: &'a Value, container: &'a Value, field: &str) -> &'a Value {
+    let own = &container["securityContext"][field];
+    if own.is_null() {
+        &pod["securityContext"][field]
+    } else {
+        own
+    }
+}
+
 /// A user that the kubelet rejects: root, if `runAsNonRoot` is true for the Pod or the container.
 fn root(pod: &Value, container: &Value, at: &str) -> Option<(String, String)> {
-    let own = |field: &str| Some(&container["securityContext"][field]).filter(|value| !value.is_null());
-    let non_root = own("runAsNonRoot").unwrap_or(&pod["securityContext"]["runAsNonRoot"]);
-    let user = own("runAsUser").unwrap_or(&pod["securityContext"]["runAsUser"]);
+    let [user, non_root] = ["runAsUser", "runAsNonRoot"].map(|field| security(pod, container, field));
     (*user == 0 && *non_root == true).then(|| {
-        let place = if own("runAsUser").is_some() { at } else { "spec" };
+        let is_of_pod = container["securityContext"]["runAsUser"].is_null();
+        let place = if is_of_pod { "spec" } else { at };
         (
             format!("{place}.securityContext.runAsUser"),
             format!(
@@ -164,6 +176,8 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
             }
         }
         found.extend(late(container, &at));
+        found.extend(needs_root(pod, container, &at));
+        found.extend(meant_as_main(pod, container, main, &at));
         found.extend(hides_log_files(pod, container, &at));
         let writes = |folder: &str| {
             let mut mounts = list(container, "volumeMounts");
@@ -195,6 +209,36 @@ pub(crate) fn doubts(template: &Value, main: &str, all: &[&Map<String, Value>]) 
         }
     }
     found
+}
+
+/// A program for root in a container of another user, such as that of the plugin's templates. Elsewhere such a container runs
+/// as the user of its image, which is often root.
+fn needs_root(pod: &Value, container: &Value, at: &str) -> Option<String> {
+    let user = security(pod, container, "runAsUser")
+        .as_u64()
+        .filter(|user| *user != 0)?;
+    let texts = list(container, "command").chain(list(container, "args"));
+    let mut words = texts
+        .filter_map(Value::as_str)
+        .flat_map(|text| text.split([' ', '\n', ';', '&', '|', '(']));
+    let program = words.find(|word| FOR_ROOT.contains(&word.rsplit('/').next().unwrap_or_default()))?;
+    Some(format!(
+        "{at}: it runs {program} as user {user}, and only root may do that: say runAsUser: 0 and runAsNonRoot: false in its securityContext"
+    ))
+}
+
+/// A container that runs Flink's image without a command, which only prints its help text: mostly meant as Flink's own.
+fn meant_as_main(pod: &Value, container: &Value, main: &str, at: &str) -> Option<String> {
+    let flinks = list(pod, "containers").find(|one| name(one) == main)?;
+    let is_same = name(container) != main && container["image"].is_string() && container["image"] == flinks["image"];
+    let runs_it = ["command", "args"]
+        .iter()
+        .all(|field| list(container, field).next().is_none());
+    (is_same && runs_it).then(|| {
+        format!(
+            "{at}: it has Flink's image and no command, and what it says is not for Flink: in a file the container of Flink is {MAIN_CONTAINER}"
+        )
+    })
 }
 
 /// A volume at Flink's conf folder that nothing can be written to: the container does not start if it lacks a file of

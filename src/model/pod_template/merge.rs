@@ -46,8 +46,9 @@ const UNIQUE: &[&str] = &[
 ///
 /// Maps are merged, `null` deletes, lists with a key are merged element by element, other lists are replaced. The
 /// container [`MAIN_CONTAINER`] of the patch is the container `container` of the base. One exception from Kubernetes'
-/// rule: a probe, a hook, a volume or a variable in the patch with another source than the base's removes the base's source.
-/// Both together are never valid, and the author of the patch does not see the base.
+/// rule: a probe, a hook, a volume or a variable in the patch with another source than the base's removes the base's source,
+/// and `privileged` removes the base's `allowPrivilegeEscalation`. Both together are never valid, and the author of the patch
+/// does not see the base.
 pub(crate) fn merge(base: &mut Value, patch: &Value, container: &str) -> Result<()> {
     let found = faults_in(patch, container);
     if !found.is_empty() {
@@ -339,6 +340,9 @@ fn make_room(field: &str, element: &mut Map<String, Value>, patch: &Map<String, 
         }
         "livenessProbe" | "readinessProbe" | "startupProbe" | "postStart" | "preStop" if HANDLERS.iter().any(says) => {
             element.retain(|key, _| !HANDLERS.contains(&key.as_str()) || patch.contains_key(key));
+        }
+        "securityContext" if patch.get("privileged").is_some_and(|value| *value == true) => {
+            element.retain(|key, _| key != "allowPrivilegeEscalation" || patch.contains_key(key));
         }
         _ => {}
     }

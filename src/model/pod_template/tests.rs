@@ -168,6 +168,22 @@ fn another_probe_replaces_ours() {
 }
 
 #[test]
+fn a_privileged_container_may_get_more_privileges() {
+    let limited = json!({"allowPrivilegeEscalation": false});
+    let plain = json!({"privileged": true});
+    let wrong = json!({"privileged": true, "allowPrivilegeEscalation": false});
+    let no = json!({"privileged": false});
+    let both = json!({"privileged": false, "allowPrivilegeEscalation": false});
+    for (patch, expected) in [(&plain, &plain), (&wrong, &wrong), (&no, &both)] {
+        let template =
+            |context: &Value| json!({"spec": {"containers": [{"name": "flink", "securityContext": context}]}});
+        let mut merged = template(&limited);
+        merge(&mut merged, &template(patch), "flink").unwrap();
+        assert_eq!(merged, template(expected));
+    }
+}
+
+#[test]
 fn what_makes_a_cluster_ours_cannot_be_patched() {
     for row in [
         "[] | : it must be a map",
