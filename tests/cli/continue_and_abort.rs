@@ -10,22 +10,6 @@ use crate::unfinished::{SAVED, TRIGGER, has_revision, task_managers, unfinished,
 use crate::world::flink::CHECKPOINTS;
 
 #[test]
-fn flags_cannot_change_the_version_of_an_unfinished_operation() {
-    for way in ["--continue", "--abort"] {
-        let outcome = Sandbox::bare().run(&["upgrade", "demo", way, "-p", "2"]);
-        assert_eq!(outcome.code, Some(2), "{outcome}");
-        assert!(
-            outcome
-                .stderr
-                .starts_with("error: --continue and --abort take the version from the history, and no flag can"),
-            "{outcome}"
-        );
-    }
-    let outcome = Sandbox::bare().run(&["upgrade"]);
-    assert!(outcome.stderr.contains("or by metadata.name of a file\n"), "{outcome}");
-}
-
-#[test]
 fn an_upgrade_killed_at_any_step_can_be_continued() {
     for step in ["stopping", "saved", "replacing", "waiting"] {
         let sandbox = unfinished(step, &Value::Null);

@@ -164,3 +164,19 @@ fn only_what_is_like_the_typed_word_is_suggested() {
         assert_eq!(said.collect::<Vec<_>>(), Vec::from_iter(tip), "{outcome}");
     }
 }
+
+#[test]
+fn flags_cannot_change_the_version_of_an_unfinished_operation() {
+    for way in ["--continue", "--abort"] {
+        let outcome = Sandbox::bare().run(&["upgrade", "demo", way, "-p", "2"]);
+        assert_eq!(outcome.code, Some(2), "{outcome}");
+        assert!(
+            outcome
+                .stderr
+                .starts_with("error: --continue and --abort take the version from the history, and no flag can"),
+            "{outcome}"
+        );
+    }
+    let outcome = Sandbox::bare().run(&["upgrade"]);
+    assert!(outcome.stderr.contains("or by metadata.name of a file\n"), "{outcome}");
+}
