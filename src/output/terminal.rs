@@ -37,7 +37,7 @@ pub(super) const fn severity_style(severity: Severity) -> Style {
     }
 }
 
-/// Control characters except newline and tab become U+FFFD.
+/// Control characters except newline and tab become U+FFFD, and so do those that reorder the text around them.
 #[must_use]
 pub fn clean(text: &str) -> String {
     cleaned(text).into_owned()
@@ -45,13 +45,14 @@ pub fn clean(text: &str) -> String {
 
 /// The same, without a copy of text that has none, as nearly all has.
 pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
-    // All control characters that have two bytes begin with this one.
-    let may_be_control = |byte: u8| byte == 0x7f || byte == 0xc2 || byte < b' ' && byte != b'\n' && byte != b'\t';
+    // All of them that have two or three bytes begin with one of these.
+    let may_be_control = |byte: u8| matches!(byte, 0x7f | 0xc2 | 0xe2) || byte < b' ' && byte != b'\n' && byte != b'\t';
     if !text.bytes().any(may_be_control) {
         return Cow::Borrowed(text);
     }
     let shown = |c: char| {
-        if c.is_control() && c != '\n' && c != '\t' {
+        let is_control = c.is_control() && c != '\n' && c != '\t';
+        if is_control || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
             '\u{fffd}'
         } else {
             c
@@ -449,8 +450,10 @@ mod tests {
         for c in ('\0'..='\u{200}').filter(|c| c.is_control() && !"\n\t".contains(*c)) {
             assert_eq!(clean(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
         }
+        // These turn around what follows them.
+        assert_eq!(clean("a\u{202e}b\u{2066}c"), "a\u{fffd}b\u{fffd}c");
         // Others stay as they are, those too that begin like one.
-        for text in ["a\tb\n", "°²", "é🦀"] {
+        for text in ["a\tb\n", "°²", "é🦀", "…✔", "\u{5d0}\u{200f}"] {
             assert_eq!(clean(text), text);
         }
     }
