@@ -243,14 +243,18 @@ impl Screen {
             .chain(self.last.lines().take(rows))
             .chain(rest_text.as_deref())
         {
-            // What is left of a longer line is erased after the new one is written, so nothing flickers.
             let line = cut(line, columns);
             if out.is_coloured() {
                 frame.push_str(&line);
             } else {
                 frame.push_str(&without_colours(&line));
             }
-            frame.push_str("\u{1b}[K\r\n");
+            // What is left of a longer line is erased after the new one is written, so nothing flickers. Behind a line that
+            // fills the row, xterm would erase its last character.
+            if console::measure_text_width(&line) < columns {
+                frame.push_str("\u{1b}[K");
+            }
+            frame.push_str("\r\n");
         }
         frame.push_str("\u{1b}[J");
         // Sequences that move the cursor are needed without colors too.

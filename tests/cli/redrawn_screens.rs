@@ -73,6 +73,7 @@ fn a_status_that_is_watched_ends_with_q() {
         let session = sandbox.run_on_screen(&["status", "demo", "-w", "--interval", "1s"], size, press);
         assert_eq!(session.code, Some(0), "{session}");
         assert_eq!(session.too_wide(), None, "{size:?}: {session}");
+        assert_eq!(session.erased_end(), None, "{size:?}: {session}");
         assert!(!String::from_utf8_lossy(&session.bytes).contains("xx"), "{session}");
     }
 }
