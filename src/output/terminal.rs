@@ -25,6 +25,9 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Style of what may go wrong.
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
+/// Opens the other page, without a cursor: what was on the terminal comes back at the end.
+const OPEN_PAGE: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J";
+const CLOSE_PAGE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 /// Columns of what a prompt adds to a question: ` [y/N] ` and the answer.
 const PROMPT_COLUMNS: usize = 10;
 
@@ -228,8 +231,7 @@ impl Screen {
         let out = Bulk::new();
         let mut frame = String::new();
         if !self.begun {
-            // The other page, without a cursor: what was on the terminal comes back at the end.
-            frame.push_str("\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J");
+            frame.push_str(OPEN_PAGE);
             self.begun = true;
         }
         frame.push_str("\u{1b}[H");
@@ -266,11 +268,14 @@ impl Drop for Screen {
     fn drop(&mut self) {
         if self.in_place && self.begun {
             // The last frame stays. An error of the terminal cannot be reported anywhere.
-            let _ = Bulk::new()
-                .write("\u{1b}[?25h\u{1b}[?1049l")
-                .and_then(|()| data(&self.last));
+            let _ = show_page(false).and_then(|()| data(&self.last));
         }
     }
+}
+
+/// Shows the page of a [`Screen`], or what was on the terminal before.
+pub(super) fn show_page(is_open: bool) -> Result<()> {
+    Bulk::new().write(if is_open { OPEN_PAGE } else { CLOSE_PAGE })
 }
 
 fn without_colours(line: &str) -> String {

@@ -78,6 +78,25 @@ fn a_status_that_is_watched_ends_with_q() {
     }
 }
 
+/// A shell gets the terminal as it was, and the screen comes back with its keys. No shell waits here, so nothing is stopped.
+#[test]
+fn a_screen_leaves_the_terminal_at_ctrl_z_and_comes_back() {
+    let sandbox = Sandbox::new();
+    let scene = Scene {
+        often: true,
+        ..five_vertices()
+    };
+    scene.script(&sandbox);
+    let mut keys = ["\u{1a}", "q"].into_iter();
+    let press = |frame: &Frame| frame.text().contains("q quit").then(|| keys.next()).flatten();
+    let session = sandbox.run_on_screen(&["status", "demo", "-w", "--interval", "1s"], (80, 24), press);
+    assert_eq!(session.code, Some(0), "{session}");
+    let bytes = String::from_utf8_lossy(&session.bytes);
+    let pages = ["\u{1b}[?1049h", "\u{1b}[?1049l"].map(|page| bytes.matches(page).count());
+    assert_eq!(pages, [2, 2], "{session}");
+    assert!(!session.last().is_page, "{session}");
+}
+
 #[test]
 fn top_obeys_its_keys() {
     let names = ["orders", "payments"];
