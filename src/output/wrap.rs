@@ -37,6 +37,10 @@ fn filled<'a>(text: &str, pieces: impl Iterator<Item = &'a str>, width: Option<u
             let length = measure_text_width(word);
             if !std::mem::take(&mut is_first) {
                 if column + 1 + length > width {
+                    // A gap of several spaces has no place at the beginning of a line.
+                    if word.is_empty() {
+                        continue;
+                    }
                     // Columns before a long word end with spaces.
                     out.truncate(out.trim_end_matches(' ').len());
                     out.push('\n');
@@ -92,6 +96,7 @@ mod tests {
         // A longer command is broken, a longer word is not: it is copied.
         assert_eq!(wrapped("a `b c d` e", Some(5), 2), "a `b\n  c\n  d`\n  e");
         assert_eq!(wrapped("at s3://bucket/1 x", Some(8), 2), "at\n  s3://bucket/1\n  x");
+        assert_eq!(wrapped("s3://bucket/1  4s", Some(8), 2), "s3://bucket/1\n  4s");
         assert_eq!(wrapped("  - a b", Some(5), 4), "  - a\n    b");
         assert_eq!(wrapped("image     s3://a/b", Some(16), 4), "image\n    s3://a/b");
         // Styles take no room.
