@@ -69,9 +69,9 @@ impl Keys {
                 b'\n' | b'\r' => Key::Enter,
                 0x7f | 0x08 => Key::Backspace,
                 0x1b => match self.bytes.try_recv() {
-                    Ok(b'[' | b'O') => match self.bytes.try_recv() {
-                        Ok(b'A') => Key::Up,
-                        Ok(b'B') => Key::Down,
+                    Ok(b'[' | b'O') => match self.end_of_sequence() {
+                        Some(b'A') => Key::Up,
+                        Some(b'B') => Key::Down,
                         _ => continue,
                     },
                     _ => Key::Escape,
@@ -114,6 +114,16 @@ impl Keys {
         let _ = kill_current_process_group(Signal::TSTP);
         let _ = set(&self.now);
         let _ = show_page(true);
+    }
+
+    /// The last byte of an escape sequence: digits are before that of a key such as Delete.
+    fn end_of_sequence(&mut self) -> Option<u8> {
+        loop {
+            match self.bytes.try_recv() {
+                Ok(b' '..=b'?') => {}
+                end => return end.ok(),
+            }
+        }
     }
 
     async fn byte(&mut self) -> u8 {

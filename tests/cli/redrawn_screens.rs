@@ -131,7 +131,7 @@ fn top_obeys_its_keys() {
         let mut script = vec![
             ("s sort: NAME", "s"),
             ("s sort: CPU", "/"),
-            ("filter: _", "pay"),
+            ("filter: _", "\u{1b}[3~pay"),
             ("filter: pay_", "\r"),
             ("/ filter: pay", "\r"),
             ("payments: a-job RUNNING", "q"),
