@@ -75,6 +75,11 @@ pub(crate) fn data(text: &str) -> Result<()> {
     written(&mut anstream::stdout().lock(), text)
 }
 
+/// Writes sentences to stdout, which a terminal does not break in the middle of a word.
+pub(crate) fn sentences(text: &str) -> Result<()> {
+    data(&broken(&cleaned(text), width()))
+}
+
 fn written(out: &mut dyn Write, text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
