@@ -344,6 +344,19 @@ fn a_plan_is_broken_between_words_on_a_terminal() {
     assert!(session.last().joined().contains(image), "{session}");
 }
 
+#[test]
+fn next_steps_come_after_a_warning() {
+    let session = demo::running().run_on_screen(&["scale", "demo", "-p", "2"], (80, 24), |_| None);
+    assert_eq!(session.code, Some(0), "{session}");
+    let text = session.last().text();
+    let (above, below) = text.split_once("next: ").unwrap();
+    assert!(
+        above.contains("warning: no vertex of demo has parallelism 2"),
+        "{session}"
+    );
+    assert!(!below.contains("warning"), "{session}");
+}
+
 /// Lines of JSON and of logs are for other programs, and are never cut.
 #[test]
 fn output_for_programs_is_not_cut_on_a_terminal() {
