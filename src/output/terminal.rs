@@ -231,7 +231,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Draws what is shown, with a line about it at the top.
+    /// Draws what is shown, below a sentence about it.
     fn draw(&mut self, about: Option<&str>) -> Result<()> {
         let out = Bulk::new();
         let mut frame = String::new();
@@ -241,7 +241,9 @@ impl Screen {
         }
         frame.push_str("\u{1b}[H");
         let (rows, columns) = size();
-        let rows = rows.saturating_sub(1 + usize::from(about.is_some()));
+        let about = about.map(|text| wrapped(&cut(text, 3 * columns), Some(columns), 2));
+        let about: Vec<&str> = about.iter().flat_map(|text| text.lines()).collect();
+        let rows = rows.saturating_sub(1 + about.len());
         let more = self.last.lines().count().saturating_sub(rows);
         let rows = if more == 0 { rows } else { rows.saturating_sub(1) };
         let rest_text = (more > 0).then(|| format!("… and {} lines that a higher terminal shows", more + 1));

@@ -39,9 +39,12 @@ fn a_screen_that_is_redrawn_survives_a_blip_and_keeps_its_last_frame() {
         let session = sandbox.run_on_screen(&watch, size, press);
         assert_eq!(session.code, Some(130), "{session}");
         let pages: Vec<&Frame> = session.frames.iter().filter(|frame| frame.is_page).collect();
-        let kept = pages
-            .iter()
-            .any(|page| page.text().starts_with("not up to date: ") && page.text().contains("4 of 4 tasks"));
+        let kept = pages.iter().any(|page| {
+            let (text, sentences) = (page.text(), page.joined());
+            text.starts_with("not up to date: ")
+                && sentences.contains("the leader has changed")
+                && text.contains("4 of 4 tasks")
+        });
         assert!(kept, "{size:?}: {session}");
         assert_eq!(session.too_wide(), None, "{size:?}: {session}");
         assert!(
