@@ -440,7 +440,7 @@ fn volumes(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, grace: &G
     cause = if detached {
         cause.hint(
             "Kubernetes detaches it from the node of a Pod that has gone, after six minutes if that node does not answer: \
-             kubectl get volumeattachments shows where it is",
+             `kubectl get volumeattachments` shows where it is",
         )
     } else if said.contains("Multi-Attach") {
         cause.hint("the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount")
