@@ -88,7 +88,7 @@ fn a_cluster_that_never_was_has_no_events() {
     );
 }
 
-/// As of `list --watch`.
+/// As `list --watch` does.
 #[test]
 fn a_watch_says_what_it_survives() {
     let sandbox = Sandbox::new();

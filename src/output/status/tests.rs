@@ -243,7 +243,7 @@ fn the_name_of_a_job_is_one_line() {
     assert!(text.lines().any(|shown| shown == line), "{text}");
 }
 
-/// Both are asked for where something is wrong. What Flink's SQL calls a job is long.
+/// People need both where something is wrong, and names of SQL jobs are long.
 #[test]
 fn the_id_and_the_restarts_of_a_job_are_seen_on_a_terminal() {
     let mut shown = whole();
