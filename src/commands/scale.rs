@@ -52,9 +52,9 @@ pub(super) async fn scale(
 ) -> Result<()> {
     let (cluster, name) = (handle.cluster.clone(), handle.name.clone());
     let scaled = Box::pin(scale::scale(handle, target, &how.options(), command)).await?;
-    how.output.print(&scaled.report)?;
+    // Next steps come last.
     if scaled.redeployed {
         scale::warn_if_limited(&cluster, &name, target.parallelism).await;
     }
-    Ok(())
+    how.output.print(&scaled.report)
 }

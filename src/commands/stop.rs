@@ -52,7 +52,7 @@ async fn end_one(context: &Context, name: &ClusterName, args: &StopWithSavepoint
     }
     args.output.result(&args.clusters.line(name, path), &stopped)?;
     if kind == StopKind::Stop {
-        terminal::next_steps(&[format!("kubectl flink resume {name} starts it again from there")]);
+        terminal::next_steps(&[format!("`kubectl flink resume {name}` starts it again from there")]);
     }
     Ok(())
 }

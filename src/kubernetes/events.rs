@@ -67,7 +67,11 @@ impl Events {
             return Err(no_cluster(name, namespace).and("no event of one").hint(LIST_ALL));
         }
         let mut events = Self {
-            watch: Watch::new(cluster, source).after(version).stream().boxed_local(),
+            watch: Watch::new(cluster, source)
+                .after(version)
+                .reporting()
+                .stream()
+                .boxed_local(),
             shown: HashMap::new(),
             waiting: Vec::new(),
         };

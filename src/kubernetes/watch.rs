@@ -83,6 +83,8 @@ pub(crate) struct Watch<S: Source> {
     longest_failure: Option<Duration>,
     /// Whether it is only informative, so that every error except a refusal is retried.
     help_only: bool,
+    /// Whether it reports what it survives: people look at what it shows.
+    reports: bool,
 }
 
 impl<S: Source + 'static> Watch<S> {
@@ -102,6 +104,7 @@ impl<S: Source + 'static> Watch<S> {
             listed: false,
             longest_failure: None,
             help_only: false,
+            reports: false,
         }
     }
 
@@ -121,8 +124,14 @@ impl<S: Source + 'static> Watch<S> {
     pub(crate) fn give_up_after(self, longest_failure: Duration) -> Self {
         Self {
             longest_failure: Some(longest_failure),
-            ..self
+            ..self.reporting()
         }
+    }
+
+    /// Reports what it survives.
+    #[must_use]
+    pub(crate) fn reporting(self) -> Self {
+        Self { reports: true, ..self }
     }
 
     /// Ends only with a refusal.
@@ -266,7 +275,7 @@ impl<S: Source + 'static> Watch<S> {
         }
         tracing::debug!(%error, "a watch is tried again");
         // What the user looks at is not up to date any more.
-        if self.longest_failure.is_some() && self.listed && !std::mem::replace(&mut self.said, true) {
+        if self.reports && self.listed && !std::mem::replace(&mut self.said, true) {
             progress::warn(&format!("{}; trying again", error.message));
         }
         self.ended();

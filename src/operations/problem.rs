@@ -64,7 +64,7 @@ pub(crate) fn problems(causes: &[Cause], name: &ClusterName, history: &History) 
     let never_ran = failed.is_some_and(|revision| first_attempt::may_be(history, Some(revision.number)));
     let problem = |cause: &Cause| {
         // What never ran has no savepoint.
-        let resumes = |hint: &str| never_ran && hint.starts_with("kubectl flink resume ");
+        let resumes = |hint: &str| never_ran && hint.starts_with("`kubectl flink resume ");
         let hints = cause.hints.iter().filter(|hint| !is_open || is_read_only(hint));
         let hints = hints.map(|hint| {
             if resumes(hint) {
@@ -136,7 +136,7 @@ mod tests {
     /// The create that made it failed: nothing of it can be resumed.
     #[test]
     fn a_creation_that_failed_is_repeated_and_not_resumed() {
-        let hint = "kubectl flink resume NAME starts a job that was stopped again, from its savepoint";
+        let hint = "`kubectl flink resume NAME` starts a job that was stopped again, from its savepoint";
         let cause = Cause::new(CauseKind::IdleTaskManagers, "1 TaskManager is idle").hint(hint);
         let name = ClusterName::new("demo").unwrap();
         let shown = |state: &str| {

@@ -17,12 +17,19 @@ pub(crate) enum Key {
     Backspace,
     Up,
     Down,
+    /// None was pressed: the program was stopped by Ctrl-Z, and continues on an empty page.
+    Continued,
 }
+
+/// The byte of Ctrl-Z.
+const SUSPEND: u8 = 0x1a;
 
 /// Reads keys as they are pressed, without Enter and without an echo, until it is dropped. Ctrl-C stays an interruption.
 pub(crate) struct Keys {
     #[cfg(unix)]
     before: rustix::termios::Termios,
+    #[cfg(unix)]
+    now: rustix::termios::Termios,
     bytes: mpsc::UnboundedReceiver<u8>,
 }
 
@@ -30,7 +37,9 @@ impl Keys {
     /// The keys; `None`: stdin is no terminal.
     #[cfg(unix)]
     pub(crate) fn open() -> Option<Self> {
-        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+        // Source: `_POSIX_VDISABLE`.
+        const NO_KEY: u8 = if cfg!(target_os = "linux") { 0 } else { 0xff };
         let stdin = std::io::stdin();
         if !stdin.is_terminal() {
             return None;
@@ -38,8 +47,14 @@ impl Keys {
         let before = tcgetattr(&stdin).ok()?;
         let mut now = before.clone();
         now.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+        // Ctrl-Z is read as a byte, and the terminal is left before the program stops.
+        now.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
         tcsetattr(&stdin, OptionalActions::Now, &now).ok()?;
-        Some(Self { before, bytes: bytes() })
+        Some(Self {
+            before,
+            now,
+            bytes: bytes(),
+        })
     }
 
     /// Without a terminal of Unix there are none.
@@ -54,13 +69,18 @@ impl Keys {
                 b'\n' | b'\r' => Key::Enter,
                 0x7f | 0x08 => Key::Backspace,
                 0x1b => match self.bytes.try_recv() {
-                    Ok(b'[' | b'O') => match self.bytes.try_recv() {
-                        Ok(b'A') => Key::Up,
-                        Ok(b'B') => Key::Down,
+                    Ok(b'[' | b'O') => match self.end_of_sequence() {
+                        Some(b'A') => Key::Up,
+                        Some(b'B') => Key::Down,
                         _ => continue,
                     },
                     _ => Key::Escape,
                 },
+                SUSPEND => {
+                    #[cfg(unix)]
+                    self.suspend();
+                    Key::Continued
+                }
                 byte @ b' '..=b'~' => Key::Char(char::from(byte)),
                 _ => continue,
             };
@@ -68,10 +88,42 @@ impl Keys {
         }
     }
 
-    /// Whether `q` is pressed within this time. Other keys do nothing.
+    /// Whether `q` is pressed within this time, which is over where the page is empty. Other keys do nothing.
     pub(crate) async fn quits_within(&mut self, pause: Duration) -> bool {
-        let quits = async { while self.next().await != Key::Char('q') {} };
-        tokio::time::timeout(pause, quits).await.is_ok()
+        let end = async {
+            loop {
+                let key = self.next().await;
+                if matches!(key, Key::Char('q') | Key::Continued) {
+                    return key == Key::Char('q');
+                }
+            }
+        };
+        tokio::time::timeout(pause, end).await.unwrap_or(false)
+    }
+
+    /// Stops the program as Ctrl-Z does elsewhere, and gives the terminal to the shell. Without a shell that waits for it, the
+    /// system stops nothing.
+    #[cfg(unix)]
+    fn suspend(&self) {
+        use super::terminal::show_page;
+        use rustix::process::{Signal, kill_current_process_group};
+        let set = |modes| rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, modes);
+        // An error of the terminal cannot be reported anywhere.
+        let _ = show_page(false);
+        let _ = set(&self.before);
+        let _ = kill_current_process_group(Signal::TSTP);
+        let _ = set(&self.now);
+        let _ = show_page(true);
+    }
+
+    /// The last byte of an escape sequence: digits are before that of a key such as Delete.
+    fn end_of_sequence(&mut self) -> Option<u8> {
+        loop {
+            match self.bytes.try_recv() {
+                Ok(b' '..=b'?') => {}
+                end => return end.ok(),
+            }
+        }
     }
 
     async fn byte(&mut self) -> u8 {

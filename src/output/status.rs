@@ -29,6 +29,8 @@ const BOLD: Style = Style::new().bold();
 /// Columns of a label with the gap behind it.
 const INDENT: usize = 16;
 const BAR: usize = 8;
+/// Columns of a job's name beside its ID: with less the name is not cut.
+const LEAST_NAME: usize = 12;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ScreenStyle {
@@ -58,7 +60,7 @@ pub(crate) fn status(status: &ClusterStatus, look: ScreenStyle, now: Timestamp) 
     let task_managers = task_managers(&status.task_managers);
     pod_tree::pods(&mut out, pods, Role::TaskManager, &task_managers, width, now);
     if let Some(job) = &status.job {
-        job_lines(&mut out, job, now);
+        job_lines(&mut out, job, look.width, now);
     }
     for other in other_jobs(&status.other_jobs) {
         line(&mut out, "", &format!("{:16}{other}", ""));
@@ -136,7 +138,7 @@ fn job_manager(status: &ClusterStatus) -> String {
     }
 }
 
-fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
+fn job_lines(out: &mut String, job: &JobPart, width: Option<usize>, now: Timestamp) {
     let state = clean(&job.state.to_string());
     let style = match job.state {
         JobState::Running if !job.all_run() => WARN,
@@ -157,12 +159,12 @@ fn job_lines(out: &mut String, job: &JobPart, now: Timestamp) {
             Some(times) => format!("{times} restarts"),
         }
     );
-    line(out, "Job", &text);
-    line(
-        out,
-        "",
-        &format!("{:16}{} {DIM}{}{DIM:#}", "", in_one_line(&job.name), clean(&job.id)),
-    );
+    line(out, "Job", &beside_label(&text, width));
+    let (name, id) = (in_one_line(&job.name), clean(&job.id));
+    // The ID is copied, so the name is cut before it.
+    let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT + 1 + id.len()));
+    let name = cut(&name, if room < LEAST_NAME { usize::MAX } else { room });
+    line(out, "", &format!("{:INDENT$}{name} {DIM}{id}{DIM:#}", ""));
 }
 
 /// The jobs beside the main one, a line each, but for those that have ended as they should.
@@ -239,7 +241,7 @@ fn checkpoint_lines(out: &mut String, part: &CheckpointPart, look: ScreenStyle, 
         row => format!(" ({BAD}{row} in a row{BAD:#})"),
     };
     let text = format!("{every}, {} written, {} failed{row}", part.completed, part.failed);
-    line(out, "Checkpoints", &text);
+    line(out, "Checkpoints", &beside_label(&text, look.width));
     if let Some(last) = &part.last {
         #[allow(clippy::cast_precision_loss)]
         let size = charts::bytes(last.size_bytes.map(|size| size as f64));

@@ -11,12 +11,13 @@ use super::wrap::end_of;
 /// Spaces between columns, as in kubectl.
 const GAP: usize = 3;
 /// Columns that are cut first: names and paths are copied.
-const TEXTS: [&str; 15] = [
+const TEXTS: [&str; 16] = [
     "VERTEX",
     "TASK",
     "JOB NAME",
     "MESSAGE",
     "CAUSE",
+    "COMMAND",
     "FAILURE",
     IMAGE,
     "SOURCE",
@@ -348,6 +349,16 @@ mod tests {
             &[key, "RETAIN_ON_CANCELLATION", "-"],
         );
         assert!(setting.contains("-retention   RETAIN_ON_C…   -"), "{setting}");
+    }
+
+    /// How a version ended is what a history is read for.
+    #[test]
+    fn a_command_is_cut_before_its_outcome() {
+        let row = ["3*", "upgrade, back to revision 1", "rolled-back"].map(str::to_owned);
+        let headers = ["REVISION", "COMMAND", "OUTCOME"];
+        let text = plain(&table_within(Some(50), &headers, &[], [row.to_vec()]));
+        let expected = "3*         upgrade, back to revisio…   rolled-back";
+        assert_eq!(text.lines().last(), Some(expected));
     }
 
     /// A message is what an event says.

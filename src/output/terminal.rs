@@ -25,6 +25,9 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Style of what may go wrong.
 pub(super) const WARN: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const HINT: Style = AnsiColor::Cyan.on_default();
+/// Opens the other page, without a cursor: what was on the terminal comes back at the end.
+const OPEN_PAGE: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J";
+const CLOSE_PAGE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 /// Columns of what a prompt adds to a question: ` [y/N] ` and the answer.
 const PROMPT_COLUMNS: usize = 10;
 
@@ -37,7 +40,7 @@ pub(super) const fn severity_style(severity: Severity) -> Style {
     }
 }
 
-/// Control characters except newline and tab become U+FFFD.
+/// Control characters except newline and tab become U+FFFD, and so do those that reorder the text around them.
 #[must_use]
 pub fn clean(text: &str) -> String {
     cleaned(text).into_owned()
@@ -45,13 +48,14 @@ pub fn clean(text: &str) -> String {
 
 /// The same, without a copy of text that has none, as nearly all has.
 pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
-    // All control characters that have two bytes begin with this one.
-    let may_be_control = |byte: u8| byte == 0x7f || byte == 0xc2 || byte < b' ' && byte != b'\n' && byte != b'\t';
+    // All of them that have two or three bytes begin with one of these.
+    let may_be_control = |byte: u8| matches!(byte, 0x7f | 0xc2 | 0xe2) || byte < b' ' && byte != b'\n' && byte != b'\t';
     if !text.bytes().any(may_be_control) {
         return Cow::Borrowed(text);
     }
     let shown = |c: char| {
-        if c.is_control() && c != '\n' && c != '\t' {
+        let is_control = c.is_control() && c != '\n' && c != '\t';
+        if is_control || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
             '\u{fffd}'
         } else {
             c
@@ -69,6 +73,11 @@ pub(crate) fn in_one_line(text: &str) -> String {
 pub(crate) fn data(text: &str) -> Result<()> {
     block::clear();
     written(&mut anstream::stdout().lock(), text)
+}
+
+/// Writes sentences to stdout, which a terminal does not break in the middle of a word.
+pub(crate) fn sentences(text: &str) -> Result<()> {
+    data(&broken(&cleaned(text), width()))
 }
 
 fn written(out: &mut dyn Write, text: &str) -> Result<()> {
@@ -222,18 +231,19 @@ impl Screen {
         Ok(())
     }
 
-    /// Draws what is shown, with a line about it at the top.
+    /// Draws what is shown, below a sentence about it.
     fn draw(&mut self, about: Option<&str>) -> Result<()> {
         let out = Bulk::new();
         let mut frame = String::new();
         if !self.begun {
-            // The other page, without a cursor: what was on the terminal comes back at the end.
-            frame.push_str("\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J");
+            frame.push_str(OPEN_PAGE);
             self.begun = true;
         }
         frame.push_str("\u{1b}[H");
         let (rows, columns) = size();
-        let rows = rows.saturating_sub(1 + usize::from(about.is_some()));
+        let about = about.map(|text| wrapped(&cut(text, 3 * columns), Some(columns), 2));
+        let about: Vec<&str> = about.iter().flat_map(|text| text.lines()).collect();
+        let rows = rows.saturating_sub(1 + about.len());
         let more = self.last.lines().count().saturating_sub(rows);
         let rows = if more == 0 { rows } else { rows.saturating_sub(1) };
         let rest_text = (more > 0).then(|| format!("… and {} lines that a higher terminal shows", more + 1));
@@ -242,14 +252,18 @@ impl Screen {
             .chain(self.last.lines().take(rows))
             .chain(rest_text.as_deref())
         {
-            // What is left of a longer line is erased after the new one is written, so nothing flickers.
             let line = cut(line, columns);
             if out.is_coloured() {
                 frame.push_str(&line);
             } else {
                 frame.push_str(&without_colours(&line));
             }
-            frame.push_str("\u{1b}[K\r\n");
+            // What is left of a longer line is erased after the new one is written, so nothing flickers. Behind a line that
+            // fills the row, xterm would erase its last character.
+            if console::measure_text_width(&line) < columns {
+                frame.push_str("\u{1b}[K");
+            }
+            frame.push_str("\r\n");
         }
         frame.push_str("\u{1b}[J");
         // Sequences that move the cursor are needed without colors too.
@@ -261,11 +275,14 @@ impl Drop for Screen {
     fn drop(&mut self) {
         if self.in_place && self.begun {
             // The last frame stays. An error of the terminal cannot be reported anywhere.
-            let _ = Bulk::new()
-                .write("\u{1b}[?25h\u{1b}[?1049l")
-                .and_then(|()| data(&self.last));
+            let _ = show_page(false).and_then(|()| data(&self.last));
         }
     }
+}
+
+/// Shows the page of a [`Screen`], or what was on the terminal before.
+pub(super) fn show_page(is_open: bool) -> Result<()> {
+    Bulk::new().write(if is_open { OPEN_PAGE } else { CLOSE_PAGE })
 }
 
 fn without_colours(line: &str) -> String {
@@ -449,8 +466,10 @@ mod tests {
         for c in ('\0'..='\u{200}').filter(|c| c.is_control() && !"\n\t".contains(*c)) {
             assert_eq!(clean(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
         }
+        // These turn around what follows them.
+        assert_eq!(clean("a\u{202e}b\u{2066}c"), "a\u{fffd}b\u{fffd}c");
         // Others stay as they are, those too that begin like one.
-        for text in ["a\tb\n", "°²", "é🦀"] {
+        for text in ["a\tb\n", "°²", "é🦀", "…✔", "\u{5d0}\u{200f}"] {
             assert_eq!(clean(text), text);
         }
     }

@@ -2,6 +2,9 @@
 
 use console::measure_text_width;
 
+/// Columns of an indentation where the terminal is narrower than the one that is wanted.
+const SHALLOW: usize = 2;
+
 /// Breaks the text at spaces into lines of `width` columns, and indents all lines but the first. A command in backticks is
 /// broken only if it is longer than a line. A word that is longer than a line, such as a path, stays whole.
 pub(super) fn wrapped(text: &str, width: Option<usize>, indent: usize) -> String {
@@ -21,9 +24,10 @@ pub(super) fn listed(whole: &str, parts: &[String], width: Option<usize>, indent
 }
 
 fn filled<'a>(text: &str, pieces: impl Iterator<Item = &'a str>, width: Option<usize>, indent: usize) -> String {
-    let Some(width) = width.filter(|width| *width > indent && measure_text_width(text) > *width) else {
+    let Some(width) = width.filter(|width| *width > indent.min(SHALLOW) && measure_text_width(text) > *width) else {
         return text.to_owned();
     };
+    let indent = if indent < width { indent } else { SHALLOW };
     let mut column = text.len() - text.trim_start().len();
     let mut out = " ".repeat(column);
     let mut is_first = true;
@@ -37,6 +41,10 @@ fn filled<'a>(text: &str, pieces: impl Iterator<Item = &'a str>, width: Option<u
             let length = measure_text_width(word);
             if !std::mem::take(&mut is_first) {
                 if column + 1 + length > width {
+                    // A gap of several spaces has no place at the beginning of a line.
+                    if word.is_empty() {
+                        continue;
+                    }
                     // Columns before a long word end with spaces.
                     out.truncate(out.trim_end_matches(' ').len());
                     out.push('\n');
@@ -92,8 +100,13 @@ mod tests {
         // A longer command is broken, a longer word is not: it is copied.
         assert_eq!(wrapped("a `b c d` e", Some(5), 2), "a `b\n  c\n  d`\n  e");
         assert_eq!(wrapped("at s3://bucket/1 x", Some(8), 2), "at\n  s3://bucket/1\n  x");
+        assert_eq!(wrapped("s3://bucket/1  4s", Some(8), 2), "s3://bucket/1\n  4s");
         assert_eq!(wrapped("  - a b", Some(5), 4), "  - a\n    b");
         assert_eq!(wrapped("image     s3://a/b", Some(16), 4), "image\n    s3://a/b");
+        assert_eq!(
+            wrapped("create   Make a cluster", Some(9), 9),
+            "create\n  Make a\n  cluster"
+        );
         // Styles take no room.
         let styled = "\u{1b}[1mab\u{1b}[0m cd";
         assert_eq!(wrapped(styled, Some(5), 2), styled);

@@ -88,6 +88,40 @@ fn a_cluster_that_never_was_has_no_events() {
     );
 }
 
+/// As `list --watch` does.
+#[test]
+fn a_watch_says_what_it_survives() {
+    let sandbox = Sandbox::new();
+    cluster(&sandbox, true);
+    let server = &sandbox.server;
+    let pod = "demo-master-x7k2p";
+    server
+        .expect(get(EVENTS).no_query("watch"))
+        .answer(page(&[event("a", pod, 1, "one")], "1", ""));
+    let from = |version| get(EVENTS).query("watch", "true").query("resourceVersion", version);
+    server
+        .expect(from("1"))
+        .answer(status(500, "InternalError", "etcd is away"));
+    server
+        .expect(from("1"))
+        .answer(watch([("ADDED", event("b", pod, 2, "two"))]));
+    server
+        .expect(from("2"))
+        .answer(status(403, "Forbidden", "events is forbidden"));
+    let outcome = sandbox.run(&["events", "demo", "--watch", "--no-headers"]);
+    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    assert!(
+        lines[0].contains("etcd is away") && lines[0].ends_with("; trying again"),
+        "{outcome}"
+    );
+    assert_eq!(lines[1], "events can be watched again", "{outcome}");
+    assert_eq!(
+        (outcome.stdout.lines().count(), outcome.code),
+        (2, Some(4)),
+        "{outcome}"
+    );
+}
+
 /// The list is read again when the version of the watch has expired; nothing is printed twice or left out.
 #[test]
 fn a_watch_with_an_expired_version_continues() {

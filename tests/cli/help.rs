@@ -76,6 +76,14 @@ fn help_of_a_command_begins_with_examples_and_leaves_the_flags_of_all_commands_o
 #[test]
 fn an_unknown_command_is_refused_with_a_suggestion() {
     snapshot!(Sandbox::bare().run(&["lsit"]));
+    // Without one there is no gap for it.
+    let outcome = Sandbox::bare().run(&["nope"]);
+    assert!(
+        outcome
+            .stderr
+            .starts_with("error: unrecognized subcommand 'nope'\n\nUsage: "),
+        "{outcome}"
+    );
 }
 
 #[test]

@@ -39,9 +39,12 @@ fn a_screen_that_is_redrawn_survives_a_blip_and_keeps_its_last_frame() {
         let session = sandbox.run_on_screen(&watch, size, press);
         assert_eq!(session.code, Some(130), "{session}");
         let pages: Vec<&Frame> = session.frames.iter().filter(|frame| frame.is_page).collect();
-        let kept = pages
-            .iter()
-            .any(|page| page.text().starts_with("not up to date: ") && page.text().contains("4 of 4 tasks"));
+        let kept = pages.iter().any(|page| {
+            let (text, sentences) = (page.text(), page.joined());
+            text.starts_with("not up to date: ")
+                && sentences.contains("the leader has changed")
+                && text.contains("4 of 4 tasks")
+        });
         assert!(kept, "{size:?}: {session}");
         assert_eq!(session.too_wide(), None, "{size:?}: {session}");
         assert!(
@@ -73,8 +76,28 @@ fn a_status_that_is_watched_ends_with_q() {
         let session = sandbox.run_on_screen(&["status", "demo", "-w", "--interval", "1s"], size, press);
         assert_eq!(session.code, Some(0), "{session}");
         assert_eq!(session.too_wide(), None, "{size:?}: {session}");
+        assert_eq!(session.erased_end(), None, "{size:?}: {session}");
         assert!(!String::from_utf8_lossy(&session.bytes).contains("xx"), "{session}");
     }
+}
+
+/// A shell gets the terminal as it was, and the screen comes back with its keys. No shell waits here, so nothing is stopped.
+#[test]
+fn a_screen_leaves_the_terminal_at_ctrl_z_and_comes_back() {
+    let sandbox = Sandbox::new();
+    let scene = Scene {
+        often: true,
+        ..five_vertices()
+    };
+    scene.script(&sandbox);
+    let mut keys = ["\u{1a}", "q"].into_iter();
+    let press = |frame: &Frame| frame.text().contains("q quit").then(|| keys.next()).flatten();
+    let session = sandbox.run_on_screen(&["status", "demo", "-w", "--interval", "1s"], (80, 24), press);
+    assert_eq!(session.code, Some(0), "{session}");
+    let bytes = String::from_utf8_lossy(&session.bytes);
+    let pages = ["\u{1b}[?1049h", "\u{1b}[?1049l"].map(|page| bytes.matches(page).count());
+    assert_eq!(pages, [2, 2], "{session}");
+    assert!(!session.last().is_page, "{session}");
 }
 
 #[test]
@@ -111,7 +134,7 @@ fn top_obeys_its_keys() {
         let mut script = vec![
             ("s sort: NAME", "s"),
             ("s sort: CPU", "/"),
-            ("filter: _", "pay"),
+            ("filter: _", "\u{1b}[3~pay"),
             ("filter: pay_", "\r"),
             ("/ filter: pay", "\r"),
             ("payments: a-job RUNNING", "q"),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json as tree};
 
-use crate::demo::{DEPLOYMENTS, JOBS, Made, made, reads, revision};
+use crate::demo::{self, DEPLOYMENTS, JOBS, Made, made, reads, revision};
 use crate::events;
 use crate::objects::{deployment_row, deployment_table, job_row, job_table, minutes_ago};
 use crate::sandbox::Sandbox;
@@ -333,6 +333,28 @@ fn messages_are_broken_between_words_on_a_terminal_only() {
     // Without redraws nothing is broken either: a screen reader reads sentences.
     let plain = Sandbox::new().run_on_screen(&["--plain", "scale", "demo", "--replicas", "3"], (50, 20), |_| None);
     assert_eq!(plain.code, Some(2), "{plain}");
+}
+
+#[test]
+fn a_plan_is_broken_between_words_on_a_terminal() {
+    let upgrade = ["upgrade", "demo", "--image", "flink:2.3.1", "--dry-run"];
+    let session = demo::running().run_on_screen(&upgrade, (80, 24), |_| None);
+    assert_eq!((session.code, session.too_wide()), (Some(0), None), "{session}");
+    let image = "containers[flink-task-manager].image: \"flink:2.3.0\" becomes \"flink:2.3.1\"";
+    assert!(session.last().joined().contains(image), "{session}");
+}
+
+#[test]
+fn next_steps_come_after_a_warning() {
+    let session = demo::running().run_on_screen(&["scale", "demo", "-p", "2"], (80, 24), |_| None);
+    assert_eq!(session.code, Some(0), "{session}");
+    let text = session.last().text();
+    let (above, below) = text.split_once("next: ").unwrap();
+    assert!(
+        above.contains("warning: no vertex of demo has parallelism 2"),
+        "{session}"
+    );
+    assert!(!below.contains("warning"), "{session}");
 }
 
 /// Lines of JSON and of logs are for other programs, and are never cut.

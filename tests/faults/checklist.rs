@@ -120,7 +120,7 @@ const CASES: &[Case] = &[
         last: &[
             "✔ demo: stopped with savepoint file:/savepoints/savepoint-",
             "✔ demo: the JobManager has ended ~",
-            "next: kubectl flink resume demo",
+            "next: `kubectl flink resume demo` starts it again from there",
         ],
         counts: &["demo: the JobManager ends"],
     },

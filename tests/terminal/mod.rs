@@ -86,6 +86,16 @@ impl Session {
         lines.into_iter().find(wide).map(|line| line.text.as_str())
     }
 
+    /// The first line that fills a row and is followed by the sequence which erases the rest: in xterm that erases its end.
+    pub fn erased_end(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let mut lines = text.split('\n').map(|line| line.trim_end_matches('\r'));
+        lines.find_map(|line| {
+            let line = anstream::adapter::strip_str(line.strip_suffix("\u{1b}[K")?).to_string();
+            (line.width() >= self.columns).then_some(line)
+        })
+    }
+
     /// What is wrong with a checklist: lines that stay are lost, lines that are redrawn are left at the end, wider than the
     /// terminal or more than two, or what is there becomes shorter.
     pub fn fault_of_checklist(&self) -> Option<String> {

@@ -70,7 +70,7 @@ impl OutputArgs {
                 terminal::note(text.trim_end());
                 self.print_objects(objects, "")
             }
-            Report::Plan { text, .. } => terminal::data(&terminal::cleaned(text)),
+            Report::Plan { text, .. } => terminal::sentences(text),
             Report::Cluster { result, objects } if self.is_given() && !objects.is_empty() => {
                 self.print_objects(objects, &result.outcome.to_string())
             }

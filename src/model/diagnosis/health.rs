@@ -156,8 +156,8 @@ fn idle(observed: &Observed) -> Option<Cause> {
             if wanted == 1 { " is" } else { "s are" }
         ),
     )
-    .hint("kubectl flink resume NAME starts a job that was stopped again, from its savepoint")
-    .hint("kubectl flink prune deletes what is left of clusters whose jobs have ended; their histories stay");
+    .hint("`kubectl flink resume NAME` starts a job that was stopped again, from its savepoint")
+    .hint("`kubectl flink prune` deletes what is left of clusters whose jobs have ended; their histories stay");
     for end in observed.pods_of(Role::TaskManager).filter_map(exits::of) {
         let pod = pods::who(end.pod, Role::TaskManager);
         // They stop looking for a JobManager after five minutes: taskmanager.registration.timeout.
@@ -201,7 +201,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
                 CauseKind::NoTaskManagers,
                 "there are no TaskManagers: the Deployment is missing or scaled to zero",
             ),
-            "kubectl flink resume NAME or savepoint-resume NAME starts them again",
+            "`kubectl flink resume NAME` or `kubectl flink savepoint-resume NAME` starts them again",
         ));
     }
     found.extend(objects::paused(observed));
@@ -262,7 +262,7 @@ fn no_service(observed: &Observed) -> Option<Cause> {
                 CauseKind::NoService,
                 "the Service is missing: the JobManager cannot be reached by its name",
             ),
-            "kubectl flink resume NAME creates it again; so does kubectl apply with what `create --dry-run` prints",
+            "`kubectl flink resume NAME` creates it again; so does `kubectl apply` with what `create --dry-run` prints",
         )
     })
 }
@@ -371,7 +371,7 @@ fn failing(observed: &Observed, snapshot: &Snapshot, now: Timestamp, grace: &Gra
     } else {
         return None;
     };
-    let mut cause = cause.hint("kubectl flink exceptions NAME shows the whole traces");
+    let mut cause = cause.hint("`kubectl flink exceptions NAME` shows the whole traces");
     if cause.kind == CauseKind::Restarted && !by_savepoints {
         let failed = newest.and_then(|exception| exception.time);
         cause = recovered::since_then(cause, "it failed", "has", failed, recovered::runs_since(snapshot));
@@ -459,10 +459,10 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
         closed @ (Reach::Closed(_) | Reach::Late(_)) => {
             let hint = match closed {
                 Reach::Late(_) => {
-                    "kubectl flink logs NAME shows what the JobManager does; --jobmanager-cpu of kubectl flink upgrade gives it more CPU"
+                    "`kubectl flink logs NAME` shows what the JobManager does; --jobmanager-cpu of `kubectl flink upgrade` gives it more CPU"
                 }
                 _ => {
-                    "kubectl flink logs NAME shows what the JobManager does, kubectl flink doctor NAME which rights are missing"
+                    "`kubectl flink logs NAME` shows what the JobManager does, `kubectl flink doctor NAME` which rights are missing"
                 }
             };
             return Some(Cause::new(CauseKind::RestClosed, closed.why().unwrap_or_default()).hint(hint));
@@ -476,7 +476,7 @@ fn silent(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Option<Ca
         }
     };
     let cause = Cause::new(CauseKind::RestClosed, text)
-        .hint("kubectl flink logs NAME shows what it does; a missing Service or a NetworkPolicy is a usual cause")
+        .hint("`kubectl flink logs NAME` shows what it does; a missing Service or a NetworkPolicy is a usual cause")
         .log_of(exits::log_now(observed, Role::JobManager));
     Some(readiness::explained(cause, observed))
 }

@@ -304,7 +304,7 @@ fn taskmanagers_behind_an_ended_job() {
     job_condition(&mut observed, "Complete", "", "");
     let found = judge(observed, &Snapshot::default());
     assert_eq!(kinds(&found), [CauseKind::IdleTaskManagers]);
-    assert!(found[0].hints[0].starts_with("kubectl flink resume"), "{found:?}");
+    assert!(found[0].hints[0].starts_with("`kubectl flink resume"), "{found:?}");
     assert!(is_wrong(&found));
     let mut observed = cluster();
     observed.delete_deployment();

@@ -36,7 +36,7 @@ pub(super) fn lost(observed: &Observed, now: Timestamp, grace: &Grace) -> Option
     let node = lost.first()?.rsplit(' ').next().unwrap_or_default().to_owned();
     let cause = Cause::new(CauseKind::NodeLost, format!("node {node} does not answer"))
         .hint(format!(
-            "kubectl describe node {node} shows since when; its Pods are replaced after five minutes"
+            "`kubectl describe node {node}` shows since when; its Pods are replaced after five minutes"
         ))
         .hint("where the node does not come back, `kubectl delete node` frees its Pods at once");
     Some(lost.into_iter().fold(cause, Cause::evidence))
@@ -79,7 +79,7 @@ pub(super) fn tainted(observed: &Observed, now: Timestamp) -> Option<Cause> {
         .collect();
     let ((first, node), others) = taken.split_first()?;
     let cause = Cause::new(CauseKind::Displaced, first.clone()).hint(format!(
-        "kubectl describe node {node} shows its taints; with a toleration in the Pod template Pods stay there"
+        "`kubectl describe node {node}` shows its taints; with a toleration in the Pod template Pods stay there"
     ));
     Some(
         others

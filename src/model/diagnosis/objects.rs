@@ -80,10 +80,10 @@ pub(super) fn kept_pod(observed: &Observed) -> Option<Cause> {
     let name = name.map_or("NAME", String::as_str);
     let way = match after {
         AfterEnd::Restarts => {
-            format!("kubectl flink wait {name} --for running ends the Pod, and waits for the next one")
+            format!("`kubectl flink wait {name} --for running` ends the Pod, and waits for the next one")
         }
         AfterEnd::Completes | AfterEnd::Fails => {
-            format!("kubectl flink wait {name} --for stopped ends the Pod; so does kubectl flink delete {name}")
+            format!("`kubectl flink wait {name} --for stopped` ends the Pod; so does `kubectl flink delete {name}`")
         }
     };
     let cause = Cause::new(
@@ -106,7 +106,7 @@ fn beside(observed: &Observed, pod: &Pod, names: &[&str]) -> Vec<String> {
         if injected.contains(name) {
             flink_pod::remedy(name)
         } else {
-            format!("kubectl flink upgrade makes {name} a native sidecar, unless it is given --keep-sidecars")
+            format!("`kubectl flink upgrade` makes {name} a native sidecar, unless it is given --keep-sidecars")
         }
     };
     names.iter().map(hint).collect()

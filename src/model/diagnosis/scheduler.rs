@@ -6,7 +6,7 @@ use super::trace::one_line;
 
 const OTHER_ZONE: &str = "a claim's volume is in another zone or on another node than those that have room: add a node there, or use another claim";
 
-const TAINTS: &str = "kubectl describe nodes shows the taints: Kubernetes removes those of a fault (node.kubernetes.io/…) when it has passed, \
+const TAINTS: &str = "`kubectl describe nodes` shows the taints: Kubernetes removes those of a fault (node.kubernetes.io/…) when it has passed, \
      others need tolerations in the Pod template";
 
 /// The scheduler's message, without the part about preemption that it always adds.

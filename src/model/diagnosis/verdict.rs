@@ -360,8 +360,8 @@ pub(super) fn others_fail(snapshot: &Snapshot) -> Option<Cause> {
     let mut failing = snapshot.others.iter().filter(fails);
     let first = failing.next()?;
     let text = format!("{} is {}, beside the job that is shown", subject(first), first.state);
-    let cause =
-        Cause::new(CauseKind::Restarting, text).hint("kubectl flink exceptions NAME shows the exceptions of all jobs");
+    let cause = Cause::new(CauseKind::Restarting, text)
+        .hint("`kubectl flink exceptions NAME` shows the exceptions of all jobs");
     Some(failing.fold(cause, |cause, other| {
         cause.evidence(format!("{} is {}", subject(other), other.state))
     }))

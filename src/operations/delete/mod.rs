@@ -118,7 +118,7 @@ pub(crate) async fn delete(
     let savepoint = journal.saved_state;
     let next = match &savepoint {
         _ if resumable => Some(format!(
-            "kubectl flink resume {name} brings it back from its last savepoint"
+            "`kubectl flink resume {name}` brings it back from its last savepoint"
         )),
         Some(path) if !is_known => Some(created_again(&name, path)),
         _ => None,

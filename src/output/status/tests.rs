@@ -243,6 +243,18 @@ fn the_name_of_a_job_is_one_line() {
     assert!(text.lines().any(|shown| shown == line), "{text}");
 }
 
+/// People need both where something is wrong, and names of SQL jobs are long.
+#[test]
+fn the_id_and_the_restarts_of_a_job_are_seen_on_a_terminal() {
+    let mut shown = whole();
+    shown.job.as_mut().unwrap().name = "insert-into_default_catalog.default_database.orders_enriched".into();
+    let text = drawn(&shown, Some(80), true);
+    let line = "                insert-into_default_catalog.de… 7483b8988232262a58467c5f3ad800f0";
+    assert!(text.lines().any(|shown| shown == line), "{text}");
+    let text = drawn(&shown, Some(50), true);
+    assert!(text.contains("\n                run, 2 restarts\n"), "{text}");
+}
+
 #[test]
 fn the_screen_without_flink() {
     let mut shown = whole();

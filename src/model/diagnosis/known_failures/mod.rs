@@ -79,7 +79,7 @@ const PROGRAM: &[KnownFailure] = known_failures! {
         "high availability creates ConfigMaps, and the namespace's quota is used up: delete something, or have the quota raised";
     HighAvailabilityRights: "Forbidden!Configured service account", "configmaps" & "is forbidden" =>
         "with --ha the service account needs get, list, watch, create, update, patch and delete on configmaps: \
-         kubectl flink doctor NAME shows how to grant them",
+         `kubectl flink doctor NAME` shows how to grant them",
         "name a service account that has these rights with --service-account";
     // The class space is a part of the metaspace, and grows with it. Source: HotSpot's `Metaspace::ergo_initialize`.
     // The hints of the other role are omitted if the role of the log is known.
@@ -271,7 +271,7 @@ const OTHERS: &[KnownFailure] = known_failures! {
     // Kafka's clients say the other words of names that they cannot look up.
     UnknownHost: "UnknownHostException", "UnresolvedAddressException", "No resolvable bootstrap urls" =>
         "the name is not known in this Kubernetes cluster: check it in the program's arguments and -D settings",
-        "the JobManager's name is that of the Service: kubectl flink status NAME shows whether it is there";
+        "the JobManager's name is that of the Service: `kubectl flink status NAME` shows whether it is there";
     TaskManagerLost:
         // Source: `CreditBasedPartitionRequestClientHandler` and `PartitionRequestClientFactory`.
         "the remote task manager was lost",
@@ -286,7 +286,7 @@ const OTHERS: &[KnownFailure] = known_failures! {
         "Heartbeat of TaskManager",
         // Source: `JobMaster.TaskManagerHeartbeatListener`; the same is said of JobManagers.
         "TaskManager with id" & "is no longer reachable" =>
-        "a TaskManager was lost: kubectl flink why NAME shows how it ended; memory is the usual cause, --taskmanager-memory";
+        "a TaskManager was lost: `kubectl flink why NAME` shows how it ended; memory is the usual cause, --taskmanager-memory";
     // Source: Flink's `FsCheckpointMetadataOutputStream`.
     CheckpointsFailing: "/_metadata already exists" =>
         "another job writes to this folder, or an earlier one with the same job ID did: give each cluster a --checkpoint-dir of its own, or a \
