@@ -82,6 +82,7 @@ fn described(target: &Target, at: &ServerInfo, code: StatusCode, status: &Status
     // A new object is one of those in its collection.
     let one = match target.name {
         Some(_) => target.to_string(),
+        None if matches!(target.verb, "list" | "watch") => format!("the {} of {}", target.verb, target.resource.plural),
         None => format!("a {}", target.resource.kind),
     };
     match code {

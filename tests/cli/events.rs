@@ -105,9 +105,11 @@ fn a_watch_says_what_it_survives() {
     server
         .expect(from("1"))
         .answer(watch([("ADDED", event("b", pod, 2, "two"))]));
-    server
-        .expect(from("2"))
-        .answer(status(403, "Forbidden", "events is forbidden"));
+    server.expect(from("2")).answer(status(
+        403,
+        "Forbidden",
+        "events is forbidden: User \"u\" cannot watch resource \"events\"",
+    ));
     let outcome = sandbox.run(&["events", "demo", "--watch", "--no-headers"]);
     let lines: Vec<&str> = outcome.stderr.lines().collect();
     assert!(

@@ -149,7 +149,7 @@ fn why_names_the_command_that_creates_the_service_while_the_job_runs() {
     let job = uid(&sandbox, JOB);
     remove(&sandbox, &[SERVICE]);
     let said = sandbox.run(&["why", "demo", "-o", "json"]);
-    let hint = "kubectl flink resume demo creates it again";
+    let hint = "`kubectl flink resume demo` creates it again";
     assert!(said.stdout.contains(hint), "{said}");
     let outcome = sandbox.run(&["resume", "demo", "--no-wait"]);
     assert_eq!(outcome.code, Some(0), "{outcome}");
