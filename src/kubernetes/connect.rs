@@ -254,17 +254,27 @@ fn build(mut config: Config) -> kube::Result<Client> {
         return assemble(&config, auth, secured(&for_tls, connector())?);
     };
     if proxy.uri().scheme_str() != Some("http") {
-        let mut socks = SocksV5::new(proxy.uri().clone(), connector());
-        if let Some((user, password)) = proxy.raw_auth() {
-            socks = socks.with_auth(user.to_owned(), password.to_owned());
-        }
-        return assemble(&config, auth, secured(&for_tls, socks)?);
+        return assemble(&config, auth, secured(&for_tls, socks(&proxy, connector()))?);
     }
-    let mut tunnel = Tunnel::new(proxy.uri().clone(), connector());
-    if let Some(login) = proxy.basic_auth() {
-        tunnel = tunnel.with_auth(login.clone());
+    assemble(&config, auth, secured(&for_tls, tunnel(&proxy, connector()))?)
+}
+
+/// Connects through a SOCKS proxy.
+pub(crate) fn socks(proxy: &Intercept, connector: HttpConnector) -> SocksV5<HttpConnector> {
+    let socks = SocksV5::new(proxy.uri().clone(), connector);
+    match proxy.raw_auth() {
+        Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
+        None => socks,
     }
-    assemble(&config, auth, secured(&for_tls, tunnel)?)
+}
+
+/// Connects through an HTTP proxy.
+pub(crate) fn tunnel(proxy: &Intercept, connector: HttpConnector) -> Tunnel<HttpConnector> {
+    let tunnel = Tunnel::new(proxy.uri().clone(), connector);
+    match proxy.basic_auth() {
+        Some(login) => tunnel.with_auth(login.clone()),
+        None => tunnel,
+    }
 }
 
 /// Limits the part of an answer that is in memory: each line of a watch, nothing of a log, and any other answer as a

@@ -208,11 +208,16 @@ pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a
     std::iter::successors(Some(error), |error| error.source()).collect()
 }
 
+/// The innermost cause, which the others only wrap.
+pub(crate) fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    chain(error).pop().unwrap_or(error)
+}
+
 /// The error for a request without an answer.
 pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::Error + 'static)) -> Error {
     let chain = chain(error);
     let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
-    let deepest = chain.last().map_or_else(String::new, ToString::to_string);
+    let deepest = innermost(error).to_string();
     if chain.iter().any(|error| error.is::<http_body_util::LengthLimitError>()) {
         return Error::failure(format!("{at} answered {} {target} with more than is read", target.verb));
     }
