@@ -69,7 +69,7 @@ pub(crate) fn connect(args: &ConnectionOptions) -> Result<Cluster> {
         refuse_removed(&provider.name).map_err(|error| error.context(format!("no credentials for {at}")))?;
     }
     let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    let client = build(config).map_err(|error| no_client(&at, &error, program.as_deref(), hint))?;
+    let client = build(config).map_err(|error| no_client(&at, &error, program.as_deref(), hint.as_deref()))?;
     let timeout = match args.request_timeout {
         Some(Duration::ZERO) => None,
         given => Some(given.unwrap_or(REQUEST_TIMEOUT)),
@@ -156,7 +156,7 @@ fn refuse_removed(provider: &str) -> Result<()> {
 }
 
 /// The error when no client can be created: usually a credential plugin has failed.
-fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, install_hint: Option<String>) -> Error {
+fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, install_hint: Option<&str>) -> Error {
     let credentials = |why: &str| Error::new(Kind::Unauthorized, format!("no credentials for {at}: {why}"));
     match error {
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
@@ -186,10 +186,7 @@ fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, instal
                     "the kubeconfig's login program {program} cannot be started: {e}"
                 ))
             };
-            match install_hint {
-                Some(hint) => error.hint(hint.trim()),
-                None => error,
-            }
+            error.hint_if(install_hint.map(str::trim))
         }
         kube::Error::Auth(other) => credentials(&other.to_string()),
         // kube's own message has the login to the proxy.

@@ -264,12 +264,9 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
 }
 
 pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
-    let error = Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb));
-    Error {
-        unanswered: true,
-        ..error
-    }
-    .hint("--request-timeout sets the limit of one request, 0 removes it")
+    Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb))
+        .unanswered()
+        .hint("--request-timeout sets the limit of one request, 0 removes it")
 }
 
 /// The hint for a cluster that does not exist.
@@ -291,12 +288,9 @@ pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     let text = format!("there {verb} {} in namespace {namespace:?}", quoted.join(", "));
     let error = names.iter().take(1).fold(Error::not_found(text), Error::absent);
-    match names.iter().find(|name| KINDS.split(' ').any(|kind| kind == **name)) {
-        Some(kind) => error.hint(format!(
-            "{kind} was read as a name: commands take the names of clusters, without a kind"
-        )),
-        None => error,
-    }
+    let kind = names.iter().find(|name| KINDS.split(' ').any(|kind| kind == **name));
+    let hint = |kind| format!("{kind} was read as a name: commands take the names of clusters, without a kind");
+    error.hint_if(kind.map(hint))
 }
 
 #[cfg(test)]

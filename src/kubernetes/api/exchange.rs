@@ -206,17 +206,12 @@ impl Cluster {
                 self.at, target.verb
             ));
         }
-        let cause = errors::chain(&*broken)
-            .last()
-            .map_or_else(String::new, ToString::to_string);
-        let error = Error::unreachable(format!(
+        let cause = errors::innermost(&*broken);
+        Error::unreachable(format!(
             "{} broke off its answer to {} {target}: {cause}",
             self.at, target.verb
-        ));
-        Error {
-            unanswered: true,
-            ..error
-        }
+        ))
+        .unanswered()
         .hint("try again in a while: every command can be repeated")
         .caused_by(broken)
     }

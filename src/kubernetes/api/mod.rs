@@ -424,15 +424,12 @@ impl Cluster {
     }
 
     pub(crate) fn not_understood(&self, target: &Target, error: serde_json::Error) -> Error {
-        let error = Error::failure(format!(
+        Error::failure(format!(
             "{} gave an answer to {} {target} that cannot be parsed",
             self.at, target.verb
         ))
-        .because(error);
-        Error {
-            unanswered: true,
-            ..error
-        }
+        .because(error)
+        .unanswered()
         .hint(errors::NO_SERVER)
     }
 
