@@ -146,14 +146,9 @@ fn is_about_rights(said: &str) -> bool {
 }
 
 fn forbidden(target: &Target, said: &str) -> Error {
-    let place = match &target.namespace {
-        Some(namespace) => format!("in namespace {namespace}"),
-        None => "in all namespaces".to_owned(),
-    };
-    let scope = if target.namespace.is_some() {
-        "Role"
-    } else {
-        "ClusterRole"
+    let (place, scope) = match &target.namespace {
+        Some(namespace) => (format!("in namespace {namespace}"), "Role"),
+        None => ("in all namespaces".to_owned(), "ClusterRole"),
     };
     Error::forbidden(format!(
         "you may not {} {} {place}: {said}",
