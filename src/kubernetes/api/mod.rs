@@ -51,10 +51,10 @@ pub(crate) struct Cluster {
     reached: Arc<AtomicBool>,
 }
 
-/// A list of whole objects. An answer without `items` is an error, not an empty list.
+/// A list, reduced to its objects. An answer without `items` is an error, not an empty list.
 #[derive(Deserialize)]
-pub(crate) struct ObjectList {
-    pub(crate) items: Vec<Value>,
+pub(crate) struct List<T> {
+    pub(crate) items: Vec<T>,
 }
 
 /// A list of metadata. An API server answers with `"items": null` if there is no object, and only for this type of list.
