@@ -191,11 +191,16 @@ impl Cluster {
             self.reached.store(true, Ordering::Relaxed);
             self.collect(target, response, sent.limit, sink).await
         };
+        self.in_time(target, exchange).await?
+    }
+
+    /// Awaits an exchange for at most the time limit of one request.
+    pub(crate) async fn in_time<T>(&self, target: &Target, exchange: impl Future<Output = T>) -> Result<T> {
         match self.timeout {
-            None => exchange.await,
+            None => Ok(exchange.await),
             Some(limit) => tokio::time::timeout(limit, exchange)
                 .await
-                .unwrap_or_else(|_| Err(errors::timed_out(target, &self.at, limit.as_secs_f64()))),
+                .map_err(|_| errors::timed_out(target, &self.at, limit.as_secs_f64())),
         }
     }
 
