@@ -163,6 +163,19 @@ impl Error {
         self
     }
 
+    /// Adds a hint, if there is one.
+    #[must_use]
+    pub(crate) fn hint_if(self, hint: Option<impl Into<String>>) -> Self {
+        hint.into_iter().fold(self, Self::hint)
+    }
+
+    /// Says that the request may have been carried out all the same.
+    #[must_use]
+    pub(crate) fn unanswered(mut self) -> Self {
+        self.unanswered = true;
+        self
+    }
+
     /// Whether it may be gone at the next attempt: a connection that was cut, a server that is busy, or that did not
     /// answer in time.
     pub(crate) const fn is_transient(&self) -> bool {

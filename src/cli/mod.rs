@@ -346,10 +346,7 @@ async fn interruptible(command: impl Future<Output = Result<()>>, reads: bool) -
             let text = format!("interrupted{at}; nothing was changed in the cluster");
             Error::new(Kind::Interrupted, text)
         };
-        match kept {
-            Some(file) => error.hint(format!("what you wrote is in {}", file.display())),
-            None => error,
-        }
+        error.hint_if(kept.map(|file| format!("what you wrote is in {}", file.display())))
     };
     tokio::pin!(command);
     let is_key = tokio::select! {

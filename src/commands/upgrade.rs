@@ -85,11 +85,9 @@ fn open_change(handle: &ClusterHandle, open: Option<Journal>) -> Result<Journal>
         Some(journal) if journal.kind.deploys() => Ok(journal),
         Some(journal) => Err(lock::unfinished(name, &journal)),
         None => {
-            let error = Error::not_found(format!("{name} has no unfinished operation"));
-            Err(match &handle.store.history().journal {
-                Some(last) => error.hint(format!("the last one: {last}; {}", last.status_text())),
-                None => error,
-            })
+            let last = handle.store.history().journal.as_ref();
+            let hint = last.map(|last| format!("the last one: {last}; {}", last.status_text()));
+            Err(Error::not_found(format!("{name} has no unfinished operation")).hint_if(hint))
         }
     }
 }

@@ -11,12 +11,13 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::SendRequest;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::port_forward::handshake;
 use crate::error::{Error, Result};
 
 /// The answer when Flink does not answer. Flink's page itself retries.
@@ -141,12 +142,7 @@ async fn exchange(
     let Some(stream) = flink.connect().await.map_err(Some)? else {
         return Ok(text(StatusCode::SERVICE_UNAVAILABLE, AWAY.to_owned()));
     };
-    if let Ok((mut sender, connection)) = handshake(TokioIo::new(stream)).await {
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "the port-forward ended");
-            }
-        });
+    if let Some(mut sender) = handshake(stream).await {
         match sender.send_request(request).await {
             Ok(response) => {
                 kept.replace(Some(sender));

@@ -8,17 +8,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::sync::Mutex;
+use tower::BoxError;
 
 use super::{Exchange, MAX_ANSWER, Question, REST_PORT};
 use crate::error::{Error, Kind, Result};
 use crate::kubernetes::api::Cluster;
-use crate::kubernetes::errors::{self, Status};
+use crate::kubernetes::errors::Status;
 use crate::kubernetes::pods;
 use crate::kubernetes::resource::{PODS, Target};
 use crate::model::flink_pod::{self, Phase};
@@ -66,38 +68,35 @@ pub(super) async fn exchange(
             }
         }
     };
-    match cluster.timeout() {
-        None => sending.await,
-        Some(limit) => tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
-            let target = target(cluster, "");
-            Err(errors::timed_out(&target, cluster.at(), limit.as_secs_f64()))
-        }),
-    }
+    cluster.in_time(&target(cluster, ""), sending).await?
 }
 
 /// Connects to the JobManager's Pod; `None`: none is running.
 async fn connect(cluster: &Cluster, name: &ClusterName, pod: Option<&str>) -> Result<Option<SendRequest<Full<Bytes>>>> {
     let pod = match pod {
-        Some(pod) => pod.to_owned(),
-        None => match running_pod(cluster, name).await? {
-            Some(pod) => pod,
-            None => return Ok(None),
-        },
+        Some(pod) => Some(pod.to_owned()),
+        None => running_pod(cluster, name).await?,
     };
-    let Some(stream) = open(cluster, &pod).await? else {
-        return Ok(None);
-    };
-    match http1::handshake(TokioIo::new(stream)).await {
-        Ok((sender, connection)) => {
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "the port-forward ended");
-                }
-            });
-            Ok(Some(sender))
-        }
-        Err(_) => Ok(None),
+    let Some(pod) = pod else { return Ok(None) };
+    match open(cluster, &pod).await? {
+        Some(stream) => Ok(handshake(stream).await),
+        None => Ok(None),
     }
+}
+
+/// Begins to speak HTTP through a port-forward; `None`: nothing answers there.
+pub(super) async fn handshake<S, B>(stream: S) -> Option<SendRequest<B>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "the port-forward ended");
+        }
+    });
+    Some(sender)
 }
 
 /// The name of the Pod in which the JobManager runs.
@@ -118,18 +117,12 @@ pub(crate) async fn running_pod(cluster: &Cluster, name: &ClusterName) -> Result
 pub(crate) async fn open(cluster: &Cluster, pod: &str) -> Result<Option<DuplexStream>> {
     let api: Api<Pod> = Api::namespaced(cluster.client(), cluster.namespace());
     let ports = [REST_PORT];
-    let opening = api.portforward(pod, &ports);
-    let opened = match cluster.timeout() {
-        None => opening.await,
-        // A proxy before the API server may take the request and never answer it.
-        Some(limit) => tokio::time::timeout(limit, opening)
-            .await
-            .map_err(|_| errors::timed_out(&target(cluster, pod), cluster.at(), limit.as_secs_f64()))?,
-    };
-    match opened {
+    let target = target(cluster, pod);
+    // A proxy before the API server may take the request and never answer it.
+    match cluster.in_time(&target, api.portforward(pod, &ports)).await? {
         Ok(mut forwarder) => Ok(forwarder.take_stream(REST_PORT)),
         Err(error) => {
-            let error = cluster.kube_error(&target(cluster, pod), error);
+            let error = cluster.kube_error(&target, error);
             let said = Status::message_of(&error);
             // The kubelet does not know the Pod yet, or no longer: `pod not found ("NAME_NAMESPACE")`, with 500, or with 404.
             let is_unknown = ["pod not found", "pod does not exist"]

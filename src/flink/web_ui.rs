@@ -90,12 +90,10 @@ impl JobManager<'_> {
     async fn reach(&self) -> Result<Option<DuplexStream>> {
         let known = self.current.borrow().clone();
         let pod = match known {
-            Some(pod) => pod,
-            None => match running_pod(self.cluster, self.name).await? {
-                Some(pod) => pod,
-                None => return Ok(None),
-            },
+            Some(pod) => Some(pod),
+            None => running_pod(self.cluster, self.name).await?,
         };
+        let Some(pod) = pod else { return Ok(None) };
         let stream = open(self.cluster, &pod).await;
         self.current.replace(matches!(stream, Ok(Some(_))).then_some(pod));
         stream

@@ -266,12 +266,8 @@ mod tests {
     fn a_configuration_of_another_image_is_refused() {
         let (mut config, manifest) = base();
         config["rootfs"]["diff_ids"] = json!([]);
-        assert!(
-            assemble(config.clone(), &manifest, &job(b"1"))
-                .unwrap_err()
-                .message
-                .contains("1 layers")
-        );
+        let error = assemble(config.clone(), &manifest, &job(b"1")).unwrap_err();
+        assert!(error.message.contains("1 layers"));
         config["rootfs"] = json!(null);
         assert!(assemble(config, &manifest, &job(b"1")).is_err());
     }

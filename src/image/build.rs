@@ -130,12 +130,15 @@ impl Built {
         Ok(blobs)
     }
 
-    pub(crate) fn is_new(&self, blob: &Descriptor) -> bool {
-        let layer = self
-            .layer
+    /// Whether it is the layer that was built.
+    pub(crate) fn is_new_layer(&self, blob: &Descriptor) -> bool {
+        self.layer
             .as_ref()
-            .is_some_and(|layer| layer.layer.digest == blob.digest);
-        layer
+            .is_some_and(|layer| layer.layer.digest == blob.digest)
+    }
+
+    pub(crate) fn is_new(&self, blob: &Descriptor) -> bool {
+        self.is_new_layer(blob)
             || self
                 .images
                 .iter()

@@ -96,6 +96,8 @@ fn list(platforms: &[Platform]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn facts() -> Facts {
@@ -107,6 +109,11 @@ mod tests {
             libraries: Some(Vec::new()),
             ..Facts::default()
         }
+    }
+
+    /// The variable with which the official images make a plugin of one of their own jars.
+    fn enabled(jar: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([("ENABLE_BUILT_IN_PLUGINS".to_owned(), jar.to_owned())])
     }
 
     #[test]
@@ -134,11 +141,7 @@ mod tests {
         assert_eq!(spec(&Facts::default(), &layer), Vec::<String>::new());
         let enabled = Config {
             savepoint_dir: Some("s3://bucket/x".to_owned()),
-            env: [(
-                "ENABLE_BUILT_IN_PLUGINS".to_owned(),
-                "flink-s3-fs-presto-2.3.0.jar".to_owned(),
-            )]
-            .into(),
+            env: enabled("flink-s3-fs-presto-2.3.0.jar"),
             flink_version: Some(FlinkVersion::new(2, 3)),
             ..Config::default()
         };
@@ -176,11 +179,7 @@ mod tests {
             };
             assert_eq!(spec(&with_plugin, &layer), Vec::<String>::new(), "{folder}");
             let enabled = Config {
-                env: [(
-                    "ENABLE_BUILT_IN_PLUGINS".to_owned(),
-                    format!("flink-{plugin}-2.3.0.jar"),
-                )]
-                .into(),
+                env: enabled(&format!("flink-{plugin}-2.3.0.jar")),
                 ..layer.clone()
             };
             assert_eq!(spec(&facts(), &enabled), Vec::<String>::new(), "{folder}");

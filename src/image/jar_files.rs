@@ -17,8 +17,7 @@ pub(crate) fn read(path: &Path) -> Result<Jar> {
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         return Err(wrong("it is not a file"));
     }
-    let jar = jar::read(BufReader::new(file)).map_err(|why| wrong(&why))?;
-    Ok(jar)
+    jar::read(BufReader::new(file)).map_err(|why| wrong(&why))
 }
 
 /// The entry class of a job with these jars: the requested one, the one in a jar's manifest, or the job's former one.
@@ -32,11 +31,8 @@ pub(crate) fn entry_class(jars: &[(String, Jar)], asked: Option<&str>, before: O
                 .iter()
                 .any(|(_, jar)| jar.classes.binary_search_by(|other| other.as_str().cmp(class)).is_ok())
     };
-    let names = jars
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect::<Vec<_>>()
-        .join(" and ");
+    let names: Vec<&str> = jars.iter().map(|(name, _)| name.as_str()).collect();
+    let names = names.join(" and ");
     let missing = |class: &str| {
         let all: Vec<String> = jars.iter().flat_map(|(_, jar)| jar.classes.clone()).collect();
         let error = Error::usage(format!("there is no class {class} in {names}"));
@@ -46,11 +42,7 @@ pub(crate) fn entry_class(jars: &[(String, Jar)], asked: Option<&str>, before: O
         }
     };
     if let Some(class) = asked {
-        return if there(class) {
-            Ok(class.to_owned())
-        } else {
-            Err(missing(class))
-        };
+        return there(class).then(|| class.to_owned()).ok_or_else(|| missing(class));
     }
     let mut named: Vec<&str> = jars.iter().filter_map(|(_, jar)| jar.entry_class.as_deref()).collect();
     named.sort_unstable();
@@ -120,21 +112,12 @@ mod tests {
     #[test]
     fn nothing_is_guessed() {
         let silent = [jar("a.jar", None, &["a.Main"])];
-        assert!(
-            entry_class(&silent, None, None)
-                .unwrap_err()
-                .message
-                .contains("no entry class")
-        );
+        let refusal = |jars: &[(String, Jar)]| entry_class(jars, None, None).unwrap_err().message;
+        assert!(refusal(&silent).contains("no entry class"));
         let two = [
             jar("a.jar", Some("a.Main"), &["a.Main"]),
             jar("b.jar", Some("b.Main"), &["b.Main"]),
         ];
-        assert!(
-            entry_class(&two, None, None)
-                .unwrap_err()
-                .message
-                .contains("a.Main, b.Main")
-        );
+        assert!(refusal(&two).contains("a.Main, b.Main"));
     }
 }

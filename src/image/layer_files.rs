@@ -220,12 +220,8 @@ mod tests {
             source("a.jar", TargetFolder::Usrlib),
             source("a.jar", TargetFolder::Usrlib),
         ];
-        assert!(
-            lay_out(&twice, FLINK_HOME)
-                .unwrap_err()
-                .message
-                .contains("/opt/flink/usrlib/a.jar")
-        );
+        let error = lay_out(&twice, FLINK_HOME).unwrap_err();
+        assert!(error.message.contains("/opt/flink/usrlib/a.jar"));
         let nested = [
             source("a", TargetFolder::Path("/x".to_owned())),
             source("b", TargetFolder::Path("/x/y".to_owned())),

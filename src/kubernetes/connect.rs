@@ -69,7 +69,7 @@ pub(crate) fn connect(args: &ConnectionOptions) -> Result<Cluster> {
         refuse_removed(&provider.name).map_err(|error| error.context(format!("no credentials for {at}")))?;
     }
     let program = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    let client = build(config).map_err(|error| no_client(&at, &error, program.as_deref(), hint))?;
+    let client = build(config).map_err(|error| no_client(&at, &error, program.as_deref(), hint.as_deref()))?;
     let timeout = match args.request_timeout {
         Some(Duration::ZERO) => None,
         given => Some(given.unwrap_or(REQUEST_TIMEOUT)),
@@ -156,7 +156,7 @@ fn refuse_removed(provider: &str) -> Result<()> {
 }
 
 /// The error when no client can be created: usually a credential plugin has failed.
-fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, install_hint: Option<String>) -> Error {
+fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, install_hint: Option<&str>) -> Error {
     let credentials = |why: &str| Error::new(Kind::Unauthorized, format!("no credentials for {at}: {why}"));
     match error {
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => {
@@ -186,10 +186,7 @@ fn no_client(at: &ServerInfo, error: &kube::Error, program: Option<&str>, instal
                     "the kubeconfig's login program {program} cannot be started: {e}"
                 ))
             };
-            match install_hint {
-                Some(hint) => error.hint(hint.trim()),
-                None => error,
-            }
+            error.hint_if(install_hint.map(str::trim))
         }
         kube::Error::Auth(other) => credentials(&other.to_string()),
         // kube's own message has the login to the proxy.
@@ -254,17 +251,27 @@ fn build(mut config: Config) -> kube::Result<Client> {
         return assemble(&config, auth, secured(&for_tls, connector())?);
     };
     if proxy.uri().scheme_str() != Some("http") {
-        let mut socks = SocksV5::new(proxy.uri().clone(), connector());
-        if let Some((user, password)) = proxy.raw_auth() {
-            socks = socks.with_auth(user.to_owned(), password.to_owned());
-        }
-        return assemble(&config, auth, secured(&for_tls, socks)?);
+        return assemble(&config, auth, secured(&for_tls, socks(&proxy, connector()))?);
     }
-    let mut tunnel = Tunnel::new(proxy.uri().clone(), connector());
-    if let Some(login) = proxy.basic_auth() {
-        tunnel = tunnel.with_auth(login.clone());
+    assemble(&config, auth, secured(&for_tls, tunnel(&proxy, connector()))?)
+}
+
+/// Connects through a SOCKS proxy.
+pub(crate) fn socks(proxy: &Intercept, connector: HttpConnector) -> SocksV5<HttpConnector> {
+    let socks = SocksV5::new(proxy.uri().clone(), connector);
+    match proxy.raw_auth() {
+        Some((user, password)) => socks.with_auth(user.to_owned(), password.to_owned()),
+        None => socks,
     }
-    assemble(&config, auth, secured(&for_tls, tunnel)?)
+}
+
+/// Connects through an HTTP proxy.
+pub(crate) fn tunnel(proxy: &Intercept, connector: HttpConnector) -> Tunnel<HttpConnector> {
+    let tunnel = Tunnel::new(proxy.uri().clone(), connector);
+    match proxy.basic_auth() {
+        Some(login) => tunnel.with_auth(login.clone()),
+        None => tunnel,
+    }
 }
 
 /// Limits the part of an answer that is in memory: each line of a watch, nothing of a log, and any other answer as a

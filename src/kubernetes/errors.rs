@@ -157,14 +157,9 @@ fn is_about_rights(said: &str) -> bool {
 }
 
 fn forbidden(target: &Target, said: &str) -> Error {
-    let place = match &target.namespace {
-        Some(namespace) => format!("in namespace {namespace}"),
-        None => "in all namespaces".to_owned(),
-    };
-    let scope = if target.namespace.is_some() {
-        "Role"
-    } else {
-        "ClusterRole"
+    let (place, scope) = match &target.namespace {
+        Some(namespace) => (format!("in namespace {namespace}"), "Role"),
+        None => ("in all namespaces".to_owned(), "ClusterRole"),
     };
     Error::forbidden(format!(
         "you may not {} {} {place}: {said}",
@@ -219,11 +214,16 @@ pub(crate) fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a
     std::iter::successors(Some(error), |error| error.source()).collect()
 }
 
+/// The innermost cause, which the others only wrap.
+pub(crate) fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    chain(error).pop().unwrap_or(error)
+}
+
 /// The error for a request without an answer.
 pub(crate) fn of_transport(target: &Target, at: &ServerInfo, error: &(dyn std::error::Error + 'static)) -> Error {
     let chain = chain(error);
     let text = |wanted: &str| chain.iter().map(ToString::to_string).find(|s| s.contains(wanted));
-    let deepest = chain.last().map_or_else(String::new, ToString::to_string);
+    let deepest = innermost(error).to_string();
     if chain.iter().any(|error| error.is::<http_body_util::LengthLimitError>()) {
         return Error::failure(format!("{at} answered {} {target} with more than is read", target.verb));
     }
@@ -270,12 +270,9 @@ fn was_sent(chain: &[&(dyn std::error::Error + 'static)]) -> bool {
 }
 
 pub(crate) fn timed_out(target: &Target, at: &ServerInfo, seconds: f64) -> Error {
-    let error = Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb));
-    Error {
-        unanswered: true,
-        ..error
-    }
-    .hint("--request-timeout sets the limit of one request, 0 removes it")
+    Error::timed_out(format!("{at} did not {} {target} within {seconds} s", target.verb))
+        .unanswered()
+        .hint("--request-timeout sets the limit of one request, 0 removes it")
 }
 
 /// The hint for a cluster that does not exist.
@@ -297,12 +294,9 @@ pub(crate) fn no_clusters(names: &[&str], namespace: &str) -> Error {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
     let text = format!("there {verb} {} in namespace {namespace:?}", quoted.join(", "));
     let error = names.iter().take(1).fold(Error::not_found(text), Error::absent);
-    match names.iter().find(|name| KINDS.split(' ').any(|kind| kind == **name)) {
-        Some(kind) => error.hint(format!(
-            "{kind} was read as a name: commands take the names of clusters, without a kind"
-        )),
-        None => error,
-    }
+    let kind = names.iter().find(|name| KINDS.split(' ').any(|kind| kind == **name));
+    let hint = |kind| format!("{kind} was read as a name: commands take the names of clusters, without a kind");
+    error.hint_if(kind.map(hint))
 }
 
 #[cfg(test)]

@@ -186,11 +186,9 @@ fn check_known<'a>(sort: &str, name: &str, known: impl Iterator<Item = &'a Strin
     if known.contains(&name) {
         return Ok(());
     }
-    let error = Error::not_found(format!("there is no {sort} {name:?} in the kubeconfig"));
-    let error = match nearest(name, known.iter().copied()) {
-        Some(meant) => error.hint(format!("did you mean {meant}?")),
-        None => error,
-    };
+    let meant = nearest(name, known.iter().copied());
+    let error = Error::not_found(format!("there is no {sort} {name:?} in the kubeconfig"))
+        .hint_if(meant.map(|meant| format!("did you mean {meant}?")));
     Err(if known.is_empty() {
         error.hint(format!("it has no {sort}s at all"))
     } else {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use serde_json::{Value, json};
 
+use super::errors::innermost;
 use crate::error::{Error, Result};
 
 /// Reads the given file, or the files in KUBECONFIG, merged, or `~/.kube/config`.
@@ -39,12 +40,8 @@ pub(crate) fn read_kubeconfig(named: Option<&Path>) -> Result<Option<Kubeconfig>
 fn read_file(path: &Path) -> Result<Kubeconfig> {
     let read = Kubeconfig::read_from(path).map(|kubeconfig| without_empty(kubeconfig, path));
     read.map_err(|e| {
-        let mut cause: &dyn std::error::Error = &e;
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
         // The lines after the first are an excerpt of the file, which may contain a token.
-        let text = cause.to_string();
+        let text = innermost(&e).to_string();
         let first = text.lines().next().unwrap_or_default();
         let plain = first.rsplit_once("error: ").map_or(first, |(_, plain)| plain);
         Error::usage(format!("cannot read the kubeconfig {}: {plain}", path.display()))

@@ -223,14 +223,22 @@ PL/IkPLoMdAAZQecmhen
         }
     }
 
+    fn is_valid(verifier: &dyn ServerCertVerifier, served: &str, name: &'static str, now: u64) -> bool {
+        let name = ServerName::try_from(name).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        verifier.verify_server_cert(&der(served), &[], &name, &[], now).is_ok()
+    }
+
     #[test]
     fn a_platform_that_does_not_say_that_a_certificate_has_expired_does_not_make_it_trusted() {
         let is_trusted = |served: &str, name: &'static str, now: u64| {
             let provider = Arc::new(ring::default_provider());
-            let verifier = beside(Arc::new(Platform), vec![der(AUTHORITY)], provider);
-            let name = ServerName::try_from(name).unwrap();
-            let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
-            verifier.verify_server_cert(&der(served), &[], &name, &[], now).is_ok()
+            is_valid(
+                &*beside(Arc::new(Platform), vec![der(AUTHORITY)], provider),
+                served,
+                name,
+                now,
+            )
         };
         assert!(is_trusted(AUTHORITY, "api.example", VALID));
         assert!(!is_trusted(AUTHORITY, "api.example", EXPIRED));
@@ -240,12 +248,9 @@ PL/IkPLoMdAAZQecmhen
 
     #[test]
     fn a_certificate_that_is_named_as_an_authority_is_trusted_for_its_name_and_time() {
-        let is_trusted = |authority: &str, served: &str, name: &str, now: u64| {
+        let is_trusted = |authority: &str, served: &str, name: &'static str, now: u64| {
             let provider = Arc::new(ring::default_provider());
-            let verifier = of(&[der(authority).to_vec()], provider).unwrap();
-            let name = ServerName::try_from(name.to_owned()).unwrap();
-            let now = UnixTime::since_unix_epoch(Duration::from_secs(now));
-            verifier.verify_server_cert(&der(served), &[], &name, &[], now).is_ok()
+            is_valid(&*of(&[der(authority).to_vec()], provider).unwrap(), served, name, now)
         };
         assert!(is_trusted(AUTHORITY, AUTHORITY, "api.example", VALID));
         assert!(is_trusted(AUTHORITY, SIGNED, "api.example", VALID));

@@ -1,20 +1,13 @@
 //! The Pods of clusters, by their labels. Their owners show whether they belong to a cluster.
 
 use k8s_openapi::api::core::v1::Pod;
-use serde::Deserialize;
 
-use super::api::Cluster;
+use super::api::{Cluster, List};
 use super::resource::{PODS, Target, label_query};
 use crate::error::Result;
 use crate::model::main_container;
 use crate::model::names::ClusterName;
 use crate::model::ownership::is_pod_of;
-
-/// A list, reduced to the fields in use. An answer without `items` is an error, not an empty list.
-#[derive(Deserialize)]
-pub(crate) struct List<T> {
-    pub(crate) items: Vec<T>,
-}
 
 /// The Pods with the labels of these clusters and components; none: of all.
 pub(crate) async fn list(cluster: &Cluster, names: &[&str], components: &[&str]) -> Result<Vec<Pod>> {

@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use super::adopted_command;
-use super::manifests::{FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS, direct_start};
+use super::manifests::{
+    FLINK_VERSION, IDENTITY, PARALLELISM, REVISION, SUSPENDED_REPLICAS, direct_start, usual_replicas,
+};
 use super::names::ClusterName;
 use super::pod_template::unescape_dollar;
 use super::template::{self, PARALLELISM_OPTION, Templates};
@@ -52,7 +54,7 @@ pub(crate) fn adopt(
     let mut job = cleaned(job);
     strip(&mut job["spec"], &["selector", "manualSelector", "suspend"]);
     strip(&mut job["spec"]["template"]["metadata"]["labels"], &JOB_LABELS);
-    let replicas = replicas(deployment);
+    let replicas = usual_replicas(deployment);
     let mut deployment = cleaned(deployment);
     // Its parameters hold for the live arguments: those of the next revision have their own.
     let direct_start = [&mut job, &mut deployment].map(direct_start::take).contains(&true);
@@ -155,18 +157,6 @@ pub(crate) fn take_over(
             ..layer
         }),
     ))
-}
-
-/// The number of TaskManagers; for a suspended cluster, the number before it was suspended.
-fn replicas(deployment: &Value) -> Option<u32> {
-    let live = deployment["spec"]["replicas"].as_u64().filter(|replicas| *replicas > 0);
-    let before = || {
-        deployment["metadata"]["annotations"][SUSPENDED_REPLICAS]
-            .as_str()?
-            .parse()
-            .ok()
-    };
-    live.and_then(|replicas| u32::try_from(replicas).ok()).or_else(before)
 }
 
 /// The slots of each TaskManager, if they are configured: another parallelism needs as many TaskManagers as have them.

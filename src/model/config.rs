@@ -233,6 +233,19 @@ impl Config {
         }
     }
 
+    /// The same without high availability, and without what only that has.
+    #[must_use]
+    pub(crate) fn without_high_availability(self) -> Self {
+        Self {
+            ha: None,
+            zookeeper: None,
+            zookeeper_root: None,
+            ha_create_rbac: None,
+            job_managers: None,
+            ..self
+        }
+    }
+
     /// Merges `self` over `lower`: the values in `self` take precedence; maps are merged key by key.
     #[must_use]
     pub(crate) fn merged_over(self, lower: Self) -> Self {
@@ -241,14 +254,7 @@ impl Config {
             under
         };
         let lower = if self.no_ha {
-            Self {
-                ha: None,
-                zookeeper: None,
-                zookeeper_root: None,
-                ha_create_rbac: None,
-                job_managers: None,
-                ..lower
-            }
+            lower.without_high_availability()
         } else {
             lower
         };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::flink::{owned_key, same_key, without_effect};
 use super::flink_deployment;
-use super::manifests::{self, FLINK_VERSION, SUSPENDED_REPLICAS};
+use super::manifests::{FLINK_VERSION, usual_replicas};
 use super::names::{self, ClusterName};
 use super::pod_template::{MAIN_CONTAINER, unescape_dollar};
 use crate::error::{Error, Result};
@@ -61,13 +61,7 @@ pub(crate) fn of_live(name: &ClusterName, service: &Value, job: &Value, deployme
         !own && key != "queryable-state.server.ports"
     });
     let read = flink_deployment::read_options(configuration, "the arguments of the JobManager")?;
-    let replicas = u32::try_from(manifests::replicas(&deployment))
-        .ok()
-        .filter(|count| *count > 0)
-        .or_else(|| {
-            let note = &live_deployment["metadata"]["annotations"][SUSPENDED_REPLICAS];
-            note.as_str()?.parse().ok()
-        });
+    let replicas = usual_replicas(live_deployment);
     let needed = read
         .parallelism
         .map(|parallelism| parallelism.div_ceil(read.slots.unwrap_or(1)));

@@ -3,6 +3,7 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::model::flink::job_id;
 use crate::model::job_phase::ended_at;
 
 /// Annotation with the lease of the leader. Source: `ConfigMapLock` of the fabric8 client, which Flink uses.
@@ -101,8 +102,7 @@ pub(crate) fn jobs_with_checkpoint(maps: &[Value], id: &str) -> Vec<String> {
     let job = |map: &Value| {
         let name = map["metadata"]["name"].as_str()?;
         let (job, _) = name.strip_prefix(id)?.strip_prefix('-')?.split_once('-')?;
-        let is_job_id = job.len() == 32 && job.bytes().all(|c| c.is_ascii_hexdigit());
-        is_job_id.then(|| job.to_owned())
+        job_id::is_id(job).then(|| job.to_owned())
     };
     maps.iter().filter(|map| has_checkpoint(map)).filter_map(job).collect()
 }

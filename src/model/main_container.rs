@@ -54,6 +54,11 @@ fn of_all(containers: &[Container]) -> Option<&Container> {
     containers.get(at)
 }
 
+/// The Pod template of a Job or a Deployment.
+pub(crate) fn template_of(object: &Value) -> Option<PodTemplateSpec> {
+    serde_json::from_value(object["spec"]["template"].clone()).ok()
+}
+
 pub(crate) fn of_template(template: &PodTemplateSpec) -> Option<&Container> {
     of_all(&template.spec.as_ref()?.containers)
 }
@@ -108,7 +113,7 @@ mod tests {
     fn name(containers: &Value) -> Option<String> {
         let mut object = json!({"spec": {"template": {"spec": {"containers": containers}}}});
         let found = of(&object).map(|one| one["name"].as_str().unwrap_or_default().to_owned());
-        let template: PodTemplateSpec = serde_json::from_value(object["spec"]["template"].clone()).unwrap();
+        let template = template_of(&object).unwrap();
         assert_eq!(of_template(&template).map(|one| one.name.clone()), found);
         assert_eq!(
             of_mut(&mut object).map(|one| one["name"].as_str().unwrap_or_default().to_owned()),

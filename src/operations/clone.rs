@@ -148,11 +148,9 @@ fn last_savepoint(handle: &ClusterHandle) -> Result<String> {
     let history = handle.store.readable()?;
     let last = handle.newest_state();
     if let Some(newer) = newer_unknown(history, name) {
+        let known = last.map(|last| format!("--from-savepoint {last} takes the last one that is known"));
         let error = Error::conflict(newer).hint("--from-savepoint PATH names one");
-        return Err(match last {
-            Some(last) => error.hint(format!("--from-savepoint {last} takes the last one that is known")),
-            None => error,
-        });
+        return Err(error.hint_if(known));
     }
     last.map(ToOwned::to_owned).ok_or_else(|| {
         Error::not_found(format!("the history of {name} has no savepoint of its job"))

@@ -214,10 +214,7 @@ impl ClusterHandle {
 
     /// The number of TaskManagers before the cluster was suspended.
     pub(crate) fn replicas_before(&self) -> u64 {
-        let noted = self.live.deployment.as_ref().and_then(|deployment| {
-            let note = &deployment["metadata"]["annotations"][manifests::SUSPENDED_REPLICAS];
-            note.as_str()?.parse().ok()
-        });
+        let noted = self.live.deployment.as_ref().and_then(manifests::replicas_before);
         noted.unwrap_or_else(|| self.replicas().max(1))
     }
 

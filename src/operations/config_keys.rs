@@ -100,7 +100,7 @@ fn small_limit(object: &Value) -> Option<String> {
     } else {
         Role::TaskManager
     };
-    let template = serde_json::from_value(object["spec"]["template"].clone()).ok()?;
+    let template = main_container::template_of(object)?;
     let Contradiction { limit, key, wanted } = contradiction(&template, role)?;
     let name = main_container::of(object)?["name"].as_str().unwrap_or_default();
     Some(format!(

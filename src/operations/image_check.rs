@@ -56,10 +56,9 @@ impl<'a> ImageCheck<'a> {
         if !wanted || std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty()) {
             return None;
         }
-        let template = |job: &Value| serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok();
         let image = |template: &PodTemplateSpec| main_container::of_template(template)?.image.clone();
-        let new = template(&draft.job)?;
-        if before.and_then(template).as_ref().and_then(image) == Some(image(&new)?) {
+        let new = main_container::template_of(&draft.job)?;
+        if before.and_then(main_container::template_of).as_ref().and_then(image) == Some(image(&new)?) {
             return None;
         }
         // An image that is never pulled may be on the nodes under a name that a registry has for another image.

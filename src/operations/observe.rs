@@ -21,9 +21,8 @@ use crate::flink::Flink;
 use crate::flink::metrics::Depth;
 use crate::history::History;
 use crate::history::store::HistoryStore;
-use crate::kubernetes::api::Cluster;
+use crate::kubernetes::api::{Cluster, List};
 use crate::kubernetes::errors::{LIST_ALL, no_cluster};
-use crate::kubernetes::pods::List;
 use crate::kubernetes::resource::{
     DEPLOYMENTS, EVENTS, JOBS, PODS, Resource, SERVICES, Target, encode, label_query, page_query,
 };

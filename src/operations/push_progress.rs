@@ -40,11 +40,7 @@ pub(crate) async fn write(built: &Built, file: &Path, name: &Reference) -> Resul
 }
 
 fn show(transfers: &dyn TransferReporter, built: &Built, blob: &Descriptor, progress: Progress) {
-    let new = built
-        .layer
-        .as_ref()
-        .is_some_and(|layer| layer.layer.digest == blob.digest);
-    let kind = if new { "new layer" } else { "layer" };
+    let kind = if built.is_new_layer(blob) { "new layer" } else { "layer" };
     let name = format!("{kind} {}", blob.digest.short());
     match progress {
         Progress::Sent(bytes) => transfers.moved(&name, bytes, blob.size),

@@ -102,11 +102,8 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
 /// The error if the savepoint is not known. Nothing is guessed: an older savepoint must not silently replace a newer
 /// one.
 pub(crate) fn savepoint_path_unknown(handle: &ClusterHandle) -> Error {
-    let error = path_not_read(handle);
-    match handle.newest_state() {
-        Some(path) => error.hint(format!("--cancel gives it up, and resumes from {path}")),
-        None => error,
-    }
+    let newest = handle.newest_state();
+    path_not_read(handle).hint_if(newest.map(|path| format!("--cancel gives it up, and resumes from {path}")))
 }
 
 /// Describes a savepoint that is newer than the last known one, and whose path is not known; `None`: there is none.

@@ -35,11 +35,9 @@ pub(crate) fn local(path: &str) -> Result<Metadata> {
         let local = local_path(path)?;
         let file = if local.is_dir() { local.join("_metadata") } else { local };
         std::fs::read(&file).map_err(|error| {
-            let error = Error::usage(format!("cannot read {}: {error}", file.display()));
-            match savepoint_reader::path_in_pods(path) {
-                Some(_) => error.hint("--of NAME reads a path in a volume of that cluster"),
-                None => error,
-            }
+            let in_pods = savepoint_reader::path_in_pods(path);
+            Error::usage(format!("cannot read {}: {error}", file.display()))
+                .hint_if(in_pods.map(|_| "--of NAME reads a path in a volume of that cluster"))
         })?
     };
     parsed(path, &bytes)

@@ -93,9 +93,7 @@ fn healthy(observation: &Observation, now: Timestamp) -> String {
         .map_or_else(String::new, |since| format!(" for {}", age(since, now)));
     let checkpoint = observation
         .snapshot
-        .checkpoints
-        .as_ref()
-        .and_then(|checkpoints| checkpoints.latest.completed.as_ref())
+        .last_checkpoint()
         .and_then(|last| time(last.latest_ack_timestamp))
         .map_or_else(String::new, |at| {
             format!(", the last checkpoint was written {} ago", age(at, now))

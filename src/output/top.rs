@@ -139,9 +139,7 @@ fn clusters(
     for (key, parts) in inventory.iter().filter(|(key, _)| key.name.contains(&view.filter)) {
         let snapshot = snapshots.get(key);
         let job = snapshot.and_then(|snapshot| snapshot.job.as_ref());
-        let last = snapshot
-            .and_then(|snapshot| snapshot.checkpoints.as_ref())
-            .and_then(|checkpoints| checkpoints.latest.completed.as_ref());
+        let last = snapshot.and_then(Snapshot::last_checkpoint);
         let state = match (job, snapshot.map(|snapshot| &snapshot.reach)) {
             (Some(job), _) => {
                 let others = snapshot.into_iter().flat_map(|snapshot| &snapshot.others);
@@ -273,11 +271,7 @@ fn cluster(key: &Key, snapshot: &Snapshot, usages: Option<&Usages>, width: Optio
         let headers = [&VERTEX_COLUMNS[..], &["LAG"]].concat();
         out.push_str(&table_within(width, &headers, status::OPTIONAL, rows));
     }
-    if let Some(last) = snapshot
-        .checkpoints
-        .as_ref()
-        .and_then(|checkpoints| checkpoints.latest.completed.as_ref())
-    {
+    if let Some(last) = snapshot.last_checkpoint() {
         let took = last.end_to_end_duration.map_or_else(|| "-".to_owned(), charts::millis);
         out = format!("{out}\nlast checkpoint took {took}\n");
     }

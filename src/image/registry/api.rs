@@ -378,11 +378,9 @@ impl Repository {
         }
         let between = if selector.contains(':') { '@' } else { ':' };
         let name = self.reference.name();
-        let error = Error::not_found(format!("there is no image {name}{between}{selector}"));
-        match self.login.failure(&self.reference.repository).await {
-            Some(failure) => error.hint(format!("the registry was asked without a login: {}", failure.message)),
-            None => error,
-        }
+        let failure = self.login.failure(&self.reference.repository).await;
+        Error::not_found(format!("there is no image {name}{between}{selector}"))
+            .hint_if(failure.map(|failure| format!("the registry was asked without a login: {}", failure.message)))
     }
 }
 

@@ -15,7 +15,6 @@ use hyper::body::{Frame, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
@@ -28,8 +27,8 @@ use tower::{BoxError, Service};
 use super::trust::{origin, same_origin, with_tls_of};
 use crate::error::{Error, Result};
 use crate::image::registry::blob_source::Chunks;
-use crate::kubernetes::connect::connector;
-use crate::kubernetes::errors::{NO_TLS, TlsFault};
+use crate::kubernetes::connect::{connector, socks, tunnel};
+use crate::kubernetes::errors::{NO_TLS, TlsFault, innermost};
 use crate::kubernetes::named_authority;
 use crate::kubernetes::no_proxy::{first, is_direct};
 
@@ -115,7 +114,7 @@ impl Http {
         self.client
             .request(request)
             .await
-            .map_err(|error| connection_error(&host, &innermost(&error)))
+            .map_err(|error| connection_error(&host, &innermost(&error).to_string()))
     }
 
     /// Sends a request without a body, and follows redirects. Returns the answer and the URL that answered. Credentials
@@ -215,15 +214,6 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(certificates)
 }
 
-/// The innermost cause, which the others only wrap.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
 /// Connects directly, or through the proxy in the environment.
 #[derive(Clone)]
 struct Reach {
@@ -280,20 +270,8 @@ async fn through(proxy: &Intercept, direct: HttpConnector, target: Uri) -> Resul
     tracing::debug!(proxy = %proxy.uri(), "by a proxy");
     let target = with_port(target);
     match proxy.uri().scheme_str() {
-        Some("socks5" | "socks5h") => {
-            let mut socks = SocksV5::new(proxy.uri().clone(), direct);
-            if let Some((user, password)) = proxy.raw_auth() {
-                socks = socks.with_auth(user.to_owned(), password.to_owned());
-            }
-            socks.call(target).await.map_err(BoxError::from)
-        }
-        Some("http") => {
-            let mut tunnel = Tunnel::new(proxy.uri().clone(), direct);
-            if let Some(login) = proxy.basic_auth() {
-                tunnel = tunnel.with_auth(login.clone());
-            }
-            tunnel.call(target).await.map_err(BoxError::from)
-        }
+        Some("socks5" | "socks5h") => socks(proxy, direct).call(target).await.map_err(BoxError::from),
+        Some("http") => tunnel(proxy, direct).call(target).await.map_err(BoxError::from),
         other => Err(format!("proxies of kind {} are not supported", other.unwrap_or("unknown")).into()),
     }
 }

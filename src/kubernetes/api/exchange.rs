@@ -191,11 +191,16 @@ impl Cluster {
             self.reached.store(true, Ordering::Relaxed);
             self.collect(target, response, sent.limit, sink).await
         };
+        self.in_time(target, exchange).await?
+    }
+
+    /// Awaits an exchange for at most the time limit of one request.
+    pub(crate) async fn in_time<T>(&self, target: &Target, exchange: impl Future<Output = T>) -> Result<T> {
         match self.timeout {
-            None => exchange.await,
+            None => Ok(exchange.await),
             Some(limit) => tokio::time::timeout(limit, exchange)
                 .await
-                .unwrap_or_else(|_| Err(errors::timed_out(target, &self.at, limit.as_secs_f64()))),
+                .map_err(|_| errors::timed_out(target, &self.at, limit.as_secs_f64())),
         }
     }
 
@@ -206,17 +211,12 @@ impl Cluster {
                 self.at, target.verb
             ));
         }
-        let cause = errors::chain(&*broken)
-            .last()
-            .map_or_else(String::new, ToString::to_string);
-        let error = Error::unreachable(format!(
+        let cause = errors::innermost(&*broken);
+        Error::unreachable(format!(
             "{} broke off its answer to {} {target}: {cause}",
             self.at, target.verb
-        ));
-        Error {
-            unanswered: true,
-            ..error
-        }
+        ))
+        .unanswered()
         .hint("try again in a while: every command can be repeated")
         .caused_by(broken)
     }

@@ -51,10 +51,10 @@ pub(crate) struct Cluster {
     reached: Arc<AtomicBool>,
 }
 
-/// A list of whole objects. An answer without `items` is an error, not an empty list.
+/// A list, reduced to its objects. An answer without `items` is an error, not an empty list.
 #[derive(Deserialize)]
-pub(crate) struct ObjectList {
-    pub(crate) items: Vec<Value>,
+pub(crate) struct List<T> {
+    pub(crate) items: Vec<T>,
 }
 
 /// A list of metadata. An API server answers with `"items": null` if there is no object, and only for this type of list.
@@ -436,15 +436,12 @@ impl Cluster {
     }
 
     pub(crate) fn not_understood(&self, target: &Target, error: serde_json::Error) -> Error {
-        let error = Error::failure(format!(
+        Error::failure(format!(
             "{} gave an answer to {} {target} that cannot be parsed",
             self.at, target.verb
         ))
-        .because(error);
-        Error {
-            unanswered: true,
-            ..error
-        }
+        .because(error)
+        .unanswered()
         .hint(errors::NO_SERVER)
     }
 

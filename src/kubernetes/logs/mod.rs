@@ -30,7 +30,7 @@ use crate::kubernetes::objects::kept_pod;
 use crate::model::diagnosis::Role;
 use crate::model::flink_pod::{self, AfterEnd, Phase};
 use crate::model::job_phase::end_of_job;
-use crate::model::log_lines::{LogLine, label};
+use crate::model::log_lines::{LogLine, LogPosition, label};
 use crate::model::names::{APP_LABEL, COMPONENT_LABEL, ClusterName, MASTER, TASK_MANAGER};
 
 /// Number of batches by which a reader may be ahead of the output.
@@ -208,16 +208,18 @@ impl Readers {
                 continue;
             };
             let (send, batches) = mpsc::channel(AHEAD);
-            let restarts = restarts(pod, container);
-            let reader = reader::Reader::new(
-                &self.cluster,
-                &self.wanted,
-                pod_name,
-                container,
+            let reader = reader::Reader {
+                cluster: self.cluster.clone(),
+                wanted: self.wanted.clone(),
+                pod: pod_name.to_owned(),
+                container: container.to_owned(),
                 previous,
                 first,
-                restarts,
-            );
+                place: LogPosition::default(),
+                restarts: restarts(pod, container),
+                denied: None,
+                why_none: String::new(),
+            };
             self.tasks.spawn_local(reader.run(send));
             let shown = self.wanted.all_containers.then_some(container);
             let app = app_of(pod).unwrap_or_default();

@@ -40,46 +40,23 @@ pub(super) enum End {
 }
 
 pub(super) struct Reader {
-    cluster: Cluster,
-    wanted: LogSelection,
-    pod: String,
-    container: String,
-    previous: bool,
+    pub(super) cluster: Cluster,
+    pub(super) wanted: LogSelection,
+    pub(super) pod: String,
+    pub(super) container: String,
+    pub(super) previous: bool,
     /// Whether the Pod existed before the command: otherwise all its lines are new.
-    first: bool,
-    place: LogPosition,
+    pub(super) first: bool,
+    pub(super) place: LogPosition,
     /// The container's restart count when its log was opened.
-    restarts: Option<i32>,
+    pub(super) restarts: Option<i32>,
     /// The error if the API server no longer accepts the credentials.
-    denied: Option<Error>,
+    pub(super) denied: Option<Error>,
     /// Why there is no log, in the words of the kubelet.
-    why_none: String,
+    pub(super) why_none: String,
 }
 
 impl Reader {
-    pub(super) fn new(
-        cluster: &Cluster,
-        wanted: &LogSelection,
-        pod: &str,
-        container: &str,
-        previous: bool,
-        first: bool,
-        restarts: Option<i32>,
-    ) -> Self {
-        Self {
-            cluster: cluster.clone(),
-            wanted: wanted.clone(),
-            pod: pod.to_owned(),
-            container: container.to_owned(),
-            previous,
-            first,
-            place: LogPosition::default(),
-            restarts,
-            denied: None,
-            why_none: String::new(),
-        }
-    }
-
     /// Reads the log to its end.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{LiveObjects, delete};
 use crate::error::{Error, Kind, Result};
-use crate::kubernetes::api::{Cluster, ObjectList};
+use crate::kubernetes::api::{Cluster, List};
 use crate::kubernetes::clock;
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, Identity, Target};
 use crate::model::flink::settings::{ConfigMaps, Settings};
@@ -150,6 +150,6 @@ async fn labelled(cluster: &Cluster, target: Target, ids: &[String]) -> Result<V
         ids => format!("app%20in%20%28{}%29", ids.join("%2C")),
     };
     let query = format!("labelSelector={app}%2Ctype%3Dflink-native-kubernetes");
-    let found: ObjectList = cluster.list(&target, &query).await?;
+    let found: List<Value> = cluster.list(&target, &query).await?;
     Ok(found.items)
 }

@@ -312,83 +312,47 @@ fn flink<'a>(containers: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a
     named.or(all.first()).map(|(_, image)| *image)
 }
 
-/// The fields of a whole Job or Deployment that are used.
+/// A whole Job or Deployment.
 #[derive(Debug, Deserialize)]
 struct Whole {
     metadata: Meta,
     #[serde(default)]
-    spec: WholeSpec,
+    spec: Value,
     #[serde(default)]
-    status: WholeStatus,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct WholeSpec {
-    replicas: Option<u32>,
-    template: Template,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Template {
-    spec: PodSpec,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PodSpec {
-    containers: Vec<Container>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Container {
-    name: String,
-    image: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct WholeStatus {
-    ready_replicas: u32,
-    conditions: Vec<Condition>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Condition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
+    status: Value,
 }
 
 impl Whole {
     fn reduce(self, side: ObjectKind, labels: bool) -> Option<(Key, Part)> {
         let ended = self.metadata.annotations.job_ended.is_some();
-        let containers = self.spec.template.spec.containers.iter();
-        let image = flink(containers.map(|container| (container.name.as_str(), container.image.as_str())));
+        let containers = items(&self.spec["template"]["spec"]["containers"]);
+        let image = flink(containers.map(|container| (text(&container["name"]), text(&container["image"]))));
         let (key, traits) = self.metadata.reduce(side, image, labels)?;
-        let holds = self
-            .status
-            .conditions
-            .iter()
-            .filter(|condition| condition.status == "True");
+        let holds = items(&self.status["conditions"]).filter(|condition| condition["status"] == "True");
+        let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
         let part = match side {
             ObjectKind::Jobs => Part::JobManager(JobManager {
                 traits,
-                state: JobPhase::of_conditions(holds.map(|condition| condition.kind.as_str())).with_note(ended),
+                state: JobPhase::of_conditions(holds.map(|condition| text(&condition["type"]))).with_note(ended),
                 ended_at: None,
                 ready: None,
             }),
             ObjectKind::Deployments => Part::TaskManagers(TaskManagers {
                 traits,
-                ready: self.status.ready_replicas,
-                desired: self.spec.replicas.unwrap_or(1),
+                ready: number(&self.status["readyReplicas"]).unwrap_or(0),
+                desired: number(&self.spec["replicas"]).unwrap_or(1),
             }),
         };
         Some((key, part))
     }
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -79,34 +79,26 @@ impl Pair {
 
 /// The settings of both roles by key, with secrets hidden.
 pub(crate) fn settings(job_manager: &[Pair], task_manager: &BTreeMap<String, String>) -> Vec<Setting> {
-    let mut all: BTreeMap<String, Setting> = BTreeMap::new();
-    let empty = |key: &str| Setting {
-        key: key.to_owned(),
-        job_manager: None,
-        task_manager: None,
-        hidden: is_secret(key),
-    };
+    let mut all: BTreeMap<&str, [Option<String>; 2]> = BTreeMap::new();
     for pair in job_manager {
         let (key, value) = pair.of();
-        all.entry(key.to_owned()).or_insert_with(|| empty(key)).job_manager = Some(value);
+        all.entry(key).or_default()[0] = Some(value);
     }
     for (key, value) in task_manager {
-        all.entry(key.clone()).or_insert_with(|| empty(key)).task_manager = Some(value.clone());
+        all.entry(key).or_default()[1] = Some(value.clone());
     }
-    let hide = |value: Option<String>| value.map(|_| HIDDEN.to_owned());
-    all.into_values()
-        .map(|setting| {
-            if setting.hidden {
-                Setting {
-                    job_manager: hide(setting.job_manager),
-                    task_manager: hide(setting.task_manager),
-                    ..setting
-                }
-            } else {
-                setting
-            }
-        })
-        .collect()
+    let setting = |(key, values): (&str, [Option<String>; 2])| {
+        let hidden = is_secret(key);
+        let shown = |value| if hidden { HIDDEN.to_owned() } else { value };
+        let [job_manager, task_manager] = values.map(|value| value.map(shown));
+        Setting {
+            key: key.to_owned(),
+            job_manager,
+            task_manager,
+            hidden,
+        }
+    };
+    all.into_iter().map(setting).collect()
 }
 
 /// The configuration that a TaskManager logs when it starts: REST does not return it.

@@ -2,8 +2,9 @@
 //!
 //! Source: the factories in the modules of flink-filesystems, which name the scheme of each.
 
-/// What opens the paths of one scheme.
+/// What opens the paths of some schemes.
 pub(crate) struct FileSystem {
+    schemes: &'static [&'static str],
     pub(crate) store: &'static str,
     /// The plugins in /opt/flink/opt of the official images, the first to be proposed.
     pub(crate) plugins: &'static [&'static str],
@@ -17,9 +18,7 @@ pub(crate) struct FileSystem {
 impl FileSystem {
     /// The one for a scheme; `None`: it is not known.
     pub(crate) fn of(scheme: &str) -> Option<&'static Self> {
-        let mut all = FILE_SYSTEMS.iter();
-        all.find(|(schemes, _)| schemes.contains(&scheme))
-            .map(|(_, system)| system)
+        FILE_SYSTEMS.iter().find(|system| system.schemes.contains(&scheme))
     }
 
     /// Whether the plugin, library or jar of this name can open it.
@@ -29,61 +28,49 @@ impl FileSystem {
     }
 }
 
-static FILE_SYSTEMS: [(&[&str], FileSystem); 6] = [
-    (
-        &["s3"],
-        FileSystem {
-            store: "S3",
-            plugins: &["flink-s3-fs-presto", "flink-s3-fs-hadoop"],
-            words: &["s3"],
-            others: &[],
-        },
-    ),
-    (
-        &["s3a"],
-        FileSystem {
-            store: "S3",
-            plugins: &["flink-s3-fs-hadoop"],
-            words: &["s3", "hadoop-aws"],
-            others: &["s3-fs-presto"],
-        },
-    ),
-    (
-        &["s3p"],
-        FileSystem {
-            store: "S3",
-            plugins: &["flink-s3-fs-presto"],
-            words: &["s3"],
-            others: &["s3-fs-hadoop", "s3-fs-native"],
-        },
-    ),
-    (
-        &["gs"],
-        FileSystem {
-            store: "Google Cloud Storage",
-            plugins: &["flink-gs-fs-hadoop"],
-            words: &["gs-fs", "gcs", "hadoop"],
-            others: &["s3-fs", "azure-fs", "oss-fs"],
-        },
-    ),
-    (
-        &["abfs", "abfss", "wasb", "wasbs"],
-        FileSystem {
-            store: "Azure",
-            plugins: &["flink-azure-fs-hadoop"],
-            words: &["azure", "abfs", "hadoop"],
-            others: &["s3-fs", "gs-fs", "oss-fs"],
-        },
-    ),
-    (
-        &["oss"],
-        FileSystem {
-            store: "OSS",
-            plugins: &["flink-oss-fs-hadoop"],
-            words: &["oss", "hadoop"],
-            others: &["s3-fs", "gs-fs", "azure-fs"],
-        },
-    ),
+static FILE_SYSTEMS: [FileSystem; 6] = [
+    FileSystem {
+        schemes: &["s3"],
+        store: "S3",
+        plugins: &["flink-s3-fs-presto", "flink-s3-fs-hadoop"],
+        words: &["s3"],
+        others: &[],
+    },
+    FileSystem {
+        schemes: &["s3a"],
+        store: "S3",
+        plugins: &["flink-s3-fs-hadoop"],
+        words: &["s3", "hadoop-aws"],
+        others: &["s3-fs-presto"],
+    },
+    FileSystem {
+        schemes: &["s3p"],
+        store: "S3",
+        plugins: &["flink-s3-fs-presto"],
+        words: &["s3"],
+        others: &["s3-fs-hadoop", "s3-fs-native"],
+    },
+    FileSystem {
+        schemes: &["gs"],
+        store: "Google Cloud Storage",
+        plugins: &["flink-gs-fs-hadoop"],
+        words: &["gs-fs", "gcs", "hadoop"],
+        others: &["s3-fs", "azure-fs", "oss-fs"],
+    },
+    FileSystem {
+        schemes: &["abfs", "abfss", "wasb", "wasbs"],
+        store: "Azure",
+        plugins: &["flink-azure-fs-hadoop"],
+        words: &["azure", "abfs", "hadoop"],
+        others: &["s3-fs", "gs-fs", "oss-fs"],
+    },
+    FileSystem {
+        schemes: &["oss"],
+        store: "OSS",
+        plugins: &["flink-oss-fs-hadoop"],
+        words: &["oss", "hadoop"],
+        others: &["s3-fs", "gs-fs", "azure-fs"],
+    },
 ];
 
 #[cfg(test)]
@@ -104,7 +91,7 @@ mod tests {
             ("s3", "s3 s3a s3p"),
             ("metrics-prometheus", ""),
         ] {
-            let schemes = FILE_SYSTEMS.iter().flat_map(|(schemes, _)| schemes.iter());
+            let schemes = FILE_SYSTEMS.iter().flat_map(|system| system.schemes);
             let found: Vec<&str> = schemes
                 .copied()
                 .filter(|scheme| FileSystem::of(scheme).unwrap().is_opened_by(plugin))
@@ -116,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_proposed_plugin_opens_the_scheme() {
-        for (_, system) in &FILE_SYSTEMS {
+        for system in &FILE_SYSTEMS {
             assert!(
                 system.plugins.iter().all(|plugin| system.is_opened_by(plugin)),
                 "{}",

@@ -26,12 +26,17 @@ pub(crate) fn nonce(seed: &str) -> String {
     from_seed(seed).chars().take(NONCE).collect()
 }
 
+/// Whether the text has the form of Flink's IDs.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
 /// Checks a job ID and returns it in lower case, as Flink prints it.
 ///
 /// # Errors
 /// Usage error when it is not 32 hexadecimal digits. Flink itself would print its usage and exit with 1.
 pub(crate) fn parse(id: &str) -> Result<String> {
-    if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if is_id(id) {
         Ok(id.to_ascii_lowercase())
     } else {
         Err(Error::usage(format!(
@@ -50,7 +55,7 @@ impl<'a> FlinkId<'a> {
     /// # Errors
     /// Failure when it is not 32 hexadecimal digits: it would lead to another path of the REST, or of the API server.
     pub(crate) fn new(id: &'a str) -> Result<Self> {
-        if id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()) {
+        if is_id(id) {
             return Ok(Self(id));
         }
         let shown: String = id.chars().take(40).collect();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::flink::checkpoint_config::CheckpointConfig;
-use crate::model::flink::checkpoints::Checkpoints;
+use crate::model::flink::checkpoints::{Checkpoint, Checkpoints};
 use crate::model::flink::exceptions::Exception;
 use crate::model::flink::numbers::{decided, real};
 use crate::model::flink::overview::{FlinkView, JobOverview, JobState, Overview};
@@ -90,6 +90,11 @@ pub(crate) fn in_words<'a>(states: impl Iterator<Item = &'a JobState>) -> String
 }
 
 impl Snapshot {
+    /// The last completed checkpoint of the main job.
+    pub(crate) fn last_checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoints.as_ref()?.latest.completed.as_ref()
+    }
+
     /// The jobs beside the main one.
     pub(crate) fn other_jobs(&self) -> Vec<OtherJob> {
         let part = |job: &JobOverview| OtherJob {

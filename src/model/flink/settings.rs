@@ -76,8 +76,7 @@ impl Settings {
 
     /// Like [`Self::of`], for a Job or a Deployment; `maps` are the ConfigMaps of [`config_maps`].
     pub(crate) fn of_object(object: &Value, maps: &ConfigMaps) -> Self {
-        let template = serde_json::from_value(object["spec"]["template"].clone());
-        template.map_or_else(|_| Self::default(), |template| Self::with_files(&template, maps))
+        main_container::template_of(object).map_or_else(Self::default, |template| Self::with_files(&template, maps))
     }
 
     /// The settings of the Flink container, with those of its configuration files. As in Flink, arguments take
@@ -180,7 +179,7 @@ pub(crate) fn leader_map(id: &str) -> String {
 
 /// Names of the ConfigMaps that have configuration files of Flink's container.
 pub(crate) fn config_maps(object: &Value) -> Vec<String> {
-    let Ok(template) = serde_json::from_value::<PodTemplateSpec>(object["spec"]["template"].clone()) else {
+    let Some(template) = main_container::template_of(object) else {
         return Vec::new();
     };
     let Some(container) = main_container::of_template(&template) else {

@@ -27,10 +27,7 @@ pub(crate) struct LiveJob {
 impl LiveJob {
     pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let job = snapshot.job.as_ref();
-        let last = snapshot
-            .checkpoints
-            .as_ref()
-            .and_then(|checkpoints| checkpoints.latest.completed.as_ref()?.latest_ack_timestamp);
+        let last = snapshot.last_checkpoint().and_then(|last| last.latest_ack_timestamp);
         Self {
             answered: snapshot.reach == Reach::Answered,
             job_id: job.map(|job| job.jid.clone()),

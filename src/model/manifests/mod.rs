@@ -89,6 +89,18 @@ pub(crate) fn replicas(deployment: &Value) -> u64 {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1)
 }
 
+/// The number of TaskManagers that a Deployment had before its cluster was suspended.
+pub(crate) fn replicas_before(deployment: &Value) -> Option<u64> {
+    let note = &deployment["metadata"]["annotations"][SUSPENDED_REPLICAS];
+    note.as_str()?.parse().ok()
+}
+
+/// The number of TaskManagers; for a suspended cluster, the number before it was suspended.
+pub(crate) fn usual_replicas(deployment: &Value) -> Option<u32> {
+    let live = Some(replicas(deployment)).filter(|replicas| *replicas > 0);
+    u32::try_from(live.or_else(|| replicas_before(deployment))?).ok()
+}
+
 pub(crate) fn revision(object: &Value) -> Option<u64> {
     object["metadata"]["annotations"][REVISION].as_str()?.parse().ok()
 }

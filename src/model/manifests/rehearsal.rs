@@ -66,17 +66,12 @@ pub(crate) fn job(
             layer.name.as_deref().unwrap_or_default()
         ))),
         from_savepoint: path.map(ToOwned::to_owned),
-        ha: None,
-        zookeeper: None,
-        zookeeper_root: None,
-        ha_create_rbac: None,
-        job_managers: None,
         ttl_after_finished: None,
         restart: None,
         suspended: false,
         nonce: None,
         rpc_port: None,
-        ..layer.clone()
+        ..layer.clone().without_high_availability()
     };
     layer.configuration.retain(|key, _| !LEFT_OUT.contains(&key.as_str()));
     let spec = Spec::resolve(layer)?;

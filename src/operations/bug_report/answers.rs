@@ -50,11 +50,10 @@ pub(crate) async fn read(flink: &Flink) -> Vec<Named> {
     let mut all = vec![first];
     all.extend(ask_all(flink, GENERAL.iter().map(ToString::to_string).collect()).await);
     let ids = |path: &str, list: &str, id: &str, most: usize| -> Vec<String> {
-        let answer = all
-            .iter()
-            .find(|(name, _)| name == path)
-            .and_then(|(_, answer)| answer.as_ref().ok());
-        let items = answer.and_then(|answer| answer[list].as_array()).into_iter().flatten();
+        let items = answer_of(&all, path)
+            .and_then(|answer| answer[list].as_array())
+            .into_iter()
+            .flatten();
         let ids = items.filter_map(|item| item[id].as_str()).map(ToOwned::to_owned);
         ids.filter(|id| is_segment(id)).take(most).collect()
     };
@@ -72,11 +71,10 @@ pub(crate) async fn read(flink: &Flink) -> Vec<Named> {
     let mut paths = Vec::new();
     for job in jobs {
         let path = format!("jobs/{job}");
-        let detail = all
-            .iter()
-            .find(|(name, _)| *name == path)
-            .and_then(|(_, answer)| answer.as_ref().ok());
-        let vertices = detail.and_then(|job| job["vertices"].as_array()).into_iter().flatten();
+        let vertices = answer_of(&all, &path)
+            .and_then(|job| job["vertices"].as_array())
+            .into_iter()
+            .flatten();
         let ids = vertices
             .filter_map(|vertex| vertex["id"].as_str())
             .filter(|id| FlinkId::new(id).is_ok());
@@ -86,6 +84,11 @@ pub(crate) async fn read(flink: &Flink) -> Vec<Named> {
     }
     all.extend(ask_all(flink, paths).await);
     all
+}
+
+fn answer_of<'a>(all: &'a [Named], path: &str) -> Option<&'a Value> {
+    let (_, answer) = all.iter().find(|(name, _)| name == path)?;
+    answer.as_ref().ok()
 }
 
 /// Whether it can be a segment of a path.
@@ -119,36 +122,21 @@ pub(crate) fn configuration(
     log: Result<Option<String>>,
 ) -> (Value, Vec<String>) {
     let mut faults = Vec::new();
-    let pairs = |pairs: Vec<(String, String)>| -> Value {
-        pairs
-            .iter()
-            .map(|(key, value)| json!({"key": key, "value": value}))
-            .collect()
-    };
     let job_manager = match job_manager {
-        Ok(Reply::Answer(found)) => found.iter().map(|pair| (pair.of().0.to_owned(), pair.of().1)).collect(),
-        Ok(Reply::Refused(_, said)) => {
-            faults.push(said);
-            Vec::new()
-        }
-        Ok(Reply::Away) => {
-            faults.push(format!("of the JobManager: {AWAY}"));
-            Vec::new()
-        }
-        Err(error) => {
-            faults.push(error.message);
-            Vec::new()
-        }
+        Ok(Reply::Answer(found)) => Ok(found.iter().map(|pair| (pair.of().0.to_owned(), pair.of().1)).collect()),
+        Ok(Reply::Refused(_, said)) => Err(said),
+        Ok(Reply::Away) => Err(format!("of the JobManager: {AWAY}")),
+        Err(error) => Err(error.message),
     };
     let task_manager = match log {
-        Ok(log) => effective_config::of_log(&log.unwrap_or_default()).into_iter().collect(),
-        Err(error) => {
-            faults.push(error.message);
-            Vec::new()
-        }
+        Ok(log) => Ok(effective_config::of_log(&log.unwrap_or_default()).into_iter().collect()),
+        Err(error) => Err(error.message),
     };
-    (
-        json!({"jobManager": pairs(job_manager), "taskManager": pairs(task_manager)}),
-        faults,
-    )
+    let mut or_fault = |found: Result<Vec<(String, String)>, String>| -> Value {
+        let pairs = found.map_err(|fault| faults.push(fault)).unwrap_or_default();
+        let pair = |(key, value): &(String, String)| json!({"key": key, "value": value});
+        pairs.iter().map(pair).collect()
+    };
+    let (job_manager, task_manager) = (or_fault(job_manager), or_fault(task_manager));
+    (json!({"jobManager": job_manager, "taskManager": task_manager}), faults)
 }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::flink::{Flink, Reply};
 use crate::kubernetes::api::Cluster;
 use crate::kubernetes::objects::start_of_taskmanager_log;
+use crate::model::counted::counted;
 use crate::model::names::ClusterName;
 use crate::model::secrets::Redaction;
 
@@ -43,8 +44,8 @@ pub(crate) struct Summary {
 impl Summary {
     /// The note about data that could not be read, if there is any.
     pub(crate) fn note(&self) -> Option<String> {
-        let s = if self.missing == 1 { "" } else { "s" };
-        (self.missing > 0).then(|| format!("{} item{s} could not be read: see INDEX.md", self.missing))
+        let items = counted(self.missing, "item");
+        (self.missing > 0).then(|| format!("{items} could not be read: see INDEX.md"))
     }
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::kubernetes::api::{Cluster, ObjectList};
+use crate::kubernetes::api::{Cluster, List};
 use crate::kubernetes::events::Events;
 use crate::kubernetes::objects::{LiveObjects, ha_config_maps};
 use crate::kubernetes::resource::{CONFIG_MAPS, DEPLOYMENTS, JOBS, PODS, Resource, SERVICES, Target, label_query};
@@ -170,7 +170,7 @@ async fn one(cluster: &Cluster, resource: Resource, name: &str) -> Result<Option
 
 async fn list(cluster: &Cluster, resource: Resource, query: &str) -> Result<Vec<Value>> {
     let target = Target::collection("list", resource, Some(cluster.namespace()));
-    let list: ObjectList = cluster.list(&target, &format!("{query}limit={MOST}")).await?;
+    let list: List<Value> = cluster.list(&target, &format!("{query}limit={MOST}")).await?;
     let items = list.items.into_iter();
     Ok(items
         .map(|item| with_kind(item, &resource.api_version(), resource.kind))

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::history::HISTORY;
+use crate::model::counted::counted;
 use crate::model::diagnosis::{Severity, with_name};
 use crate::model::flink_pod;
 use crate::model::listing::{Inventory, Status};
@@ -296,10 +297,7 @@ pub(crate) fn left_over(inventory: &Inventory, now: k8s_openapi::jiff::Timestamp
             let waiting = parts.deployment.as_ref().map_or(0, |part| part.desired);
             let over = matches!(status, Status::Finished | Status::Failed | Status::TaskManagersOnly);
             (over && waiting > 0).then(|| {
-                let wait = match waiting {
-                    1 => "1 idle TaskManager".to_owned(),
-                    more => format!("{more} idle TaskManagers"),
-                };
+                let wait = counted(waiting, "idle TaskManager");
                 Finding::warning("left over", format!("cluster {} is {status}, and has {wait}", key.name)).hint(
                     match status {
                         Status::TaskManagersOnly => format!("kubectl flink delete {} -n {}", key.name, key.namespace),

@@ -26,8 +26,8 @@ fn of_flags(role: &str, template: &PodTemplateSpec, is_meant: fn(&str) -> bool) 
 
 /// Folders to which a new cluster writes state that is lost with its Pods.
 pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
-    let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone());
-    let found = template.map(|template| of_flags("JobManager", &template, |flag| flag != FROM_SAVEPOINT));
+    let found = main_container::template_of(job)
+        .map(|template| of_flags("JobManager", &template, |flag| flag != FROM_SAVEPOINT));
     let mut found = found.unwrap_or_default();
     found.retain(Finding::is_serious);
     found
@@ -36,7 +36,7 @@ pub(crate) fn lost_state(job: &Value) -> Vec<Finding> {
 /// Why the state that the running Pods write is lost with them: in `folder`, or in the one that their `job` names for this flag.
 /// A configuration file in one of the ConfigMaps `files` may have changed since, so that it names no folder.
 pub(crate) fn lost_folder(job: &Value, files: &ConfigMaps, flag: &str, folder: Option<&str>) -> Option<String> {
-    let template = serde_json::from_value::<PodTemplateSpec>(job["spec"]["template"].clone()).ok()?;
+    let template = main_container::template_of(job)?;
     let own = Settings::of(&template);
     let mut paths = own.state_paths().into_iter();
     let folder = folder.or_else(|| Some(paths.find(|(known, _)| *known == flag)?.1))?;

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::history::revision_spec;
 use crate::history::transaction::Ending;
 use crate::kubernetes::objects::{self, Gone};
+use crate::model::counted::counted;
 use crate::model::flink::settings::ConfigMaps;
 use crate::model::job_phase::JobPhase;
 use crate::operations::cluster_handle::ClusterHandle;
@@ -152,9 +153,9 @@ pub(crate) async fn delete_ha_config_maps(handle: &ClusterHandle) -> Result<()> 
     }
     let deleted = objects::ha_config_maps::delete_all(&handle.cluster, &ids).await?;
     if deleted > 0 {
-        let s = if deleted == 1 { "" } else { "s" };
         progress::note(&format!(
-            "{name}: deleted {deleted} ConfigMap{s} of high availability, which the last JobManager left"
+            "{name}: deleted {} of high availability, which the last JobManager left",
+            counted(deleted, "ConfigMap")
         ));
     }
     Ok(())

@@ -140,11 +140,9 @@ pub(crate) async fn check(handle: &ClusterHandle, plan: &Plan, new: &Config) -> 
 /// `SavepointHandlers`, which has it from the configuration that `/jobmanager/config` returns.
 async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     let name = &handle.name;
-    let or_empty = |error: Error| match plan.kind {
-        Kind::Change => error.hint("--strategy stateless begins empty"),
-        Kind::Resume | Kind::Stop | Kind::Scale => error,
-    };
-    check_kept(handle, &plan.ending).await.map_err(or_empty)?;
+    check_kept(handle, &plan.ending)
+        .await
+        .map_err(|error| or_empty(plan, error))?;
     let Ending::Savepoint { directory, .. } = &plan.ending else {
         return Ok(());
     };
@@ -160,9 +158,18 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     let error = Error::usage(format!(
         "the running Flink of {name} has no directory for the savepoint ({SAVEPOINT_DIR} is not set)"
     ));
-    Err(or_empty(error.hint(format!(
+    let error = error.hint(format!(
         "--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"
-    ))))
+    ));
+    Err(or_empty(plan, error))
+}
+
+/// Adds that a change can do without the state.
+fn or_empty(plan: &Plan, error: Error) -> Error {
+    match plan.kind {
+        Kind::Change => error.hint("--strategy stateless begins empty"),
+        Kind::Resume | Kind::Stop | Kind::Scale => error,
+    }
 }
 
 /// Rejects an `ending` whose savepoint or last checkpoint would be lost with the running Pods, see [`lost_state`].
@@ -227,11 +234,7 @@ async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Re
     let error = Error::conflict(message).hint(format!(
         "--from-savepoint PATH starts from one that an older Flink wrote: `kubectl flink savepoint list {name}` shows which"
     ));
-    let error = match plan.kind {
-        Kind::Change => error.hint("--strategy stateless begins empty"),
-        Kind::Resume | Kind::Stop | Kind::Scale => error,
-    };
-    Err(new.because_of_version(error))
+    Err(new.because_of_version(or_empty(plan, error)))
 }
 
 /// Rejects a version whose Pods break the Pod Security level that the namespace enforces: neither it nor the running version may come

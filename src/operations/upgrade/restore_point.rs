@@ -89,11 +89,9 @@ pub(crate) async fn after_end(handle: &ClusterHandle) -> Result<Option<String>> 
     }
     let last = history.last_savepoint();
     if history.lost_savepoint().is_some() {
-        let error = path_not_read(handle);
-        return Err(match last.and_then(|last| last.path.as_deref()) {
-            Some(path) => error.hint(format!("--from-savepoint {path} resumes from the one before")),
-            None => error,
-        });
+        let before = last.and_then(|last| last.path.as_deref());
+        let hint = before.map(|path| format!("--from-savepoint {path} resumes from the one before"));
+        return Err(path_not_read(handle).hint_if(hint));
     }
     if let Some(path) = handle.last_state() {
         return Ok(Some(path.to_owned()));

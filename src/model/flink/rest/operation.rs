@@ -81,36 +81,34 @@ impl OperationReply {
     /// The status of a savepoint. A failure is COMPLETED with HTTP 200 too: only the operation shows it.
     #[must_use]
     pub fn savepoint(self) -> SavepointStatus {
-        let done = self.is_completed();
-        match self.operation {
-            Some(Operation {
-                failure_cause: Some(cause),
-                ..
-            }) => match cause.written() {
+        if let Some(cause) = self.failure() {
+            return match cause.written() {
                 Some(path) => SavepointStatus::StopFailed(path, cause.describe()),
                 None => SavepointStatus::Failed(cause.describe()),
-            },
-            Some(Operation {
-                location: Some(path), ..
-            }) => SavepointStatus::Completed(path),
-            _ if done => SavepointStatus::Failed("Flink gives neither a path nor a cause".to_owned()),
-            _ => SavepointStatus::InProgress,
+            };
+        }
+        let done = self.is_completed();
+        match self.operation.and_then(|operation| operation.location) {
+            Some(path) => SavepointStatus::Completed(path),
+            None if done => SavepointStatus::Failed("Flink gives neither a path nor a cause".to_owned()),
+            None => SavepointStatus::InProgress,
         }
     }
 
     /// The status of any other operation.
     #[must_use]
     pub fn status(self) -> OperationStatus {
-        let done = self.is_completed();
-        match self.operation {
-            Some(Operation {
-                failure_cause: Some(cause),
-                ..
-            }) => OperationStatus::Failed(cause.describe()),
-            Some(operation) if done => OperationStatus::Completed(operation.checkpoint_id),
-            None if done => OperationStatus::Completed(None),
-            _ => OperationStatus::InProgress,
+        match self.failure() {
+            Some(cause) => OperationStatus::Failed(cause.describe()),
+            None if self.is_completed() => {
+                OperationStatus::Completed(self.operation.and_then(|operation| operation.checkpoint_id))
+            }
+            None => OperationStatus::InProgress,
         }
+    }
+
+    fn failure(&self) -> Option<&FailureCause> {
+        self.operation.as_ref()?.failure_cause.as_ref()
     }
 
     fn is_completed(&self) -> bool {

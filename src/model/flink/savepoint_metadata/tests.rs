@@ -175,12 +175,8 @@ fn a_savepoint_of_version_3_is_known_by_its_keyed_state_and_its_folder() {
     assert_eq!(kind("savepoint-81e5a1-39e820d00938"), Kind::Savepoint);
     assert_eq!(kind("mine"), Kind::Unknown);
     let longer = [keyed(7), vec![0]].concat();
-    assert!(
-        Metadata::read(&longer, "")
-            .unwrap_err()
-            .message
-            .contains("after its end")
-    );
+    let error = Metadata::read(&longer, "").unwrap_err();
+    assert!(error.message.contains("after its end"));
 }
 
 #[test]
