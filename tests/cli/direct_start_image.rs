@@ -24,18 +24,14 @@ impl Image {
         sandbox.file("flink/bin/config.sh", "");
         sandbox.file("flink/lib/flink-dist.jar", "");
         sandbox.file("java/release", "IMPLEMENTOR=\"x\"\nJAVA_VERSION=\"17.0.15\"\n");
-        let java = sandbox.file(
+        sandbox.program(
             "java/bin/java",
             "#!/bin/bash\necho \"JVM: $0 $* JAVA_HOME=$JAVA_HOME JAVA_RUN=$JAVA_RUN\"\n",
         );
-        let entrypoint = sandbox.file(
+        sandbox.program(
             "entrypoint.sh",
             "#!/bin/bash\nexport JAVA_RUN=$JAVA_HOME/bin/java\nexec \"$JAVA_RUN\" \"$@\"\n",
         );
-        for file in [&java, &entrypoint] {
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            fs::set_permissions(file, mode).unwrap();
-        }
         let command = words(&container["command"]).into_iter();
         let command = command.map(|word| {
             let word = word.replace("/docker-entrypoint.sh", &format!("{home}/entrypoint.sh"));

@@ -115,12 +115,8 @@ const WITHOUT_A_CLUSTER: [&str; 2] = ["docs/configuration.md", "docs/templates.m
 #[cfg(unix)]
 #[test]
 fn documents_that_need_no_cluster_are_run() {
-    use std::os::unix::fs::PermissionsExt;
     let sandbox = crate::sandbox::Sandbox::new();
-    let program = |name: &str, text: &str| {
-        let path = sandbox.file(&format!("bin/{name}"), text);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    };
+    let program = |name: &str, text: &str| sandbox.program(&format!("bin/{name}"), text);
     let own = env!("CARGO_BIN_EXE_kubectl-flink");
     program("kubectl-flink", &format!("#!/bin/sh\nexec '{own}' \"$@\"\n"));
     // What kubectl does with a word that it does not know.

@@ -99,15 +99,13 @@ fn an_identity_is_exchanged_for_a_token() {
 #[cfg(unix)]
 #[test]
 fn programs_that_keep_credentials_are_asked() {
-    use std::os::unix::fs::PermissionsExt;
     let (sandbox, registry) = place(1);
     registry.ask_for("Bearer");
     let sandbox_path = format!("{}/bin:/usr/bin:/bin", sandbox.home().display());
-    let helper = sandbox.file(
+    sandbox.program(
         "bin/docker-credential-test",
         "#!/bin/sh\nread -r host\necho \"{\\\"ServerURL\\\": \\\"$host\\\", \\\"Username\\\": \\\"tester\\\", \\\"Secret\\\": \\\"s3cret\\\"}\"\n",
     );
-    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
     let sandbox = sandbox.variable("PATH", &sandbox_path);
     sandbox.file(
         ".docker/config.json",

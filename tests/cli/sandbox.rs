@@ -97,6 +97,19 @@ impl Sandbox {
         path
     }
 
+    /// Writes a program below the home folder. Another process writes it: a child that another test starts meanwhile would have this
+    /// one's open file, and Linux runs no file that is open for writing.
+    #[cfg(unix)]
+    pub fn program(&self, name: &str, text: &str) {
+        let written = self.file(&format!("{name}.text"), text);
+        let target = self.home().join(name);
+        let done = std::process::Command::new("install")
+            .args(["-m", "755"])
+            .args([written, target])
+            .status();
+        assert!(done.unwrap().success(), "{name}");
+    }
+
     /// Sets an environment variable for all runs.
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
