@@ -1,7 +1,5 @@
 //! The state of a cluster when a command starts to change it or to end its job.
 
-use serde_json::Value;
-
 use crate::error::{Error, Result};
 use crate::flink::Flink;
 use crate::history::store::HistoryStore;
@@ -17,10 +15,9 @@ use crate::model::config::Config;
 use crate::model::flink::settings::{ConfigMaps, SAVEPOINT_DIR, Settings};
 use crate::model::ha_config_maps::Ids;
 use crate::model::job_phase::{JobPhase, end_of_job, has_no_pods};
-use crate::model::manifests::{self, Manifests, PARALLELISM, REVISION};
+use crate::model::manifests::{self, Manifests, PARALLELISM};
 use crate::model::names::{APPLY_SET, ClusterName, MASTER};
 use crate::model::ownership::serves;
-use crate::model::spec::Spec;
 use crate::model::template::Templates;
 use crate::operations::report::{OperationResult, Outcome};
 use crate::progress;
@@ -160,35 +157,6 @@ impl ClusterHandle {
         let foreign = self.live.foreign.iter();
         let error = foreign.fold(error, |error, foreign| error.hint(foreign.to_string()));
         error.hint(if self.store.exists() { remembered } else { LIST_ALL })
-    }
-
-    /// The Service and the Deployment, if they are missing, or an interrupted command left them unchanged, and their content
-    /// is known. A Job that has ended needs neither.
-    pub(crate) fn missing_objects(&self) -> Result<Vec<Value>> {
-        let live = &self.live;
-        let last = self
-            .store
-            .history()
-            .revisions
-            .last()
-            .map(|last| last.number.to_string());
-        let known = |job: &Value| job["metadata"]["annotations"][REVISION].as_str() == last.as_deref();
-        // An interrupted operation may have created the Job, and left the Deployment unchanged.
-        let is_older = |deployment: &Value| manifests::revision(deployment) < live.revision();
-        let stale = self.left_behind.is_some() && live.deployment.as_ref().is_some_and(is_older);
-        let whole = live.service.is_some() && live.deployment.is_some() && !stale;
-        if whole || self.job_end().is_some() || !live.job.as_ref().is_some_and(known) {
-            return Ok(Vec::new());
-        }
-        let (templates, layer, _) = self.base(&Config::default(), None)?;
-        let generation = self.store.history().next_revision() - 1;
-        let whole = manifests::build(&Spec::resolve(layer)?, &templates, self.cluster.namespace(), generation)?;
-        let missing = [
-            (live.service.is_none(), whole.service),
-            (live.deployment.is_none() || stale, whole.deployment),
-        ];
-        let missing = missing.into_iter().filter(|(is_missing, _)| *is_missing);
-        Ok(missing.map(|(_, wanted)| wanted).collect())
     }
 
     /// Whether there is neither an object nor a history.

@@ -1,8 +1,6 @@
 //! Locks a cluster while its job is ended, or scaled in place: no other command changes it meanwhile, and unfinished
 //! operations are reported.
 
-use serde_json::Value;
-
 use crate::error::{Error, Kind as Fault, Result};
 use crate::history::command::Command;
 use crate::history::heartbeat::Heartbeat;
@@ -12,11 +10,10 @@ use crate::history::plan_basis::Basis;
 use crate::history::store::{Entry, HistoryStore};
 use crate::history::transaction::{Ending, Journal, Kind, Step};
 use crate::history::{FOUND, History, Revision, RevisionOutcome, RevisionState, Savepoint};
-use crate::kubernetes::{clock, objects};
+use crate::kubernetes::clock;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::savepoint;
-use crate::progress;
 
 /// Checks that the cluster is free for a command that ends its job. An unfinished operation of another such command
 /// does not block it: a repetition of either command continues the operation.
@@ -170,74 +167,12 @@ pub(crate) async fn scaling(handle: &mut ClusterHandle, command: Command, parall
     acquire(handle, &journal, |_| {}).await
 }
 
-/// Reports which objects of a cluster were missing.
-pub(crate) fn note_created_again(name: &ClusterName, missing: &[String]) {
-    progress::note(&format!(
-        "{name}: created again, because it was missing: {}",
-        missing.join(", ")
-    ));
-}
-
-/// Creates the objects that are missing, as an interrupted command leaves them, if their content is known: without its Service
-/// Flink cannot be reached. `command` holds the lock only during this: its further steps depend on Flink's answer. An
-/// unfinished operation stays unchanged. Returns whether objects were missing; a dry run creates none.
-///
-/// # Errors
-/// Conflict when another process works on the cluster, or has changed it since it was read, or an object of another owner
-/// has the name of a missing one.
-pub(crate) async fn repair_missing_objects(handle: &mut ClusterHandle, command: Command) -> Result<bool> {
-    let wanted = handle.missing_objects()?;
-    if wanted.is_empty() || handle.is_repaired {
-        return Ok(handle.is_repaired);
-    }
-    let name = handle.name.clone();
-    handle.live.refuse_foreign()?;
-    let mut missing = handle.live.missing(&name);
-    let is_missing = !missing.is_empty();
-    handle.is_repaired = is_missing;
-    if handle.only_looks {
-        if is_missing {
-            progress::note(&format!(
-                "{name}: would be created again, because it is missing: {}",
-                missing.join(", ")
-            ));
-        }
-        return Ok(is_missing);
-    }
-    let now = clock::now().to_string();
-    let left = handle.left_behind.clone();
-    let is_left = left.is_some();
-    let journal = match left {
-        Some(left) => Journal {
-            holder: Some(this_process()),
-            ..left
-        },
-        None => Journal {
-            new_revision: handle.live_revision(),
-            ..Journal::begin(Kind::Stop, command, this_process(), &now, Ending::Nothing)
-        },
-    };
-    let heartbeat = acquire(handle, &journal, |_| {}).await?;
-    let cluster = handle.cluster.clone();
-    let wanted: Vec<&Value> = wanted.iter().collect();
-    let applying = objects::apply_each(&cluster, &wanted, &mut handle.live);
-    let applied = heartbeat.beside(Box::pin(applying)).await;
-    let left = handle.live.missing(&name);
-    missing.retain(|object| !left.contains(object));
-    if !missing.is_empty() {
-        note_created_again(&name, &missing);
-    }
-    if is_left {
-        handle.store.abandon().await;
-        handle.left_behind = handle.store.history().open_journal().cloned();
-    } else {
-        end(handle, &applied).await;
-    }
-    applied.map(|()| is_missing)
-}
-
 /// Acquires the lock, and writes what `record` adds to the history.
-async fn acquire(handle: &mut ClusterHandle, journal: &Journal, record: impl Fn(&mut History)) -> Result<Heartbeat> {
+pub(super) async fn acquire(
+    handle: &mut ClusterHandle,
+    journal: &Journal,
+    record: impl Fn(&mut History),
+) -> Result<Heartbeat> {
     let basis = Basis::of(&handle.live);
     let left = handle.left_behind.take();
     let live = handle.live_revision();

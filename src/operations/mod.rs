@@ -26,6 +26,7 @@ pub(crate) mod list;
 pub(crate) mod list_deleted;
 pub(crate) mod lock;
 pub(crate) mod lost_state;
+pub(crate) mod missing_objects;
 pub(crate) mod observe;
 pub(crate) mod problem;
 pub(crate) mod profile;

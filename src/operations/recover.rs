@@ -12,6 +12,7 @@ use crate::model::spec::Spec;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::missing_objects;
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::upgrade::ChangeOptions;
 use crate::operations::wait::{self, Failures};
@@ -32,7 +33,7 @@ pub(crate) async fn recover(mut handle: ClusterHandle, how: &ChangeOptions) -> R
         .is_some_and(|left| left.command == Command::Recover);
     if is_again && !how.dry_run && handle.live.job.is_some() && handle.job_end().is_none() {
         let (number, spec, _) = last(&handle, None)?;
-        lock::repair_missing_objects(&mut handle, Command::Recover).await?;
+        missing_objects::repair(&mut handle, Command::Recover).await?;
         lock::close(&mut handle, None).await?;
         return comes_up(handle, number, &spec, how).await;
     }

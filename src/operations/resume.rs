@@ -10,6 +10,7 @@ use crate::kubernetes::objects;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 use crate::operations::lock;
+use crate::operations::missing_objects;
 use crate::operations::report::{Outcome, Report};
 use crate::operations::resume_plan::{ResumeOptions, choose};
 use crate::operations::savepoint::progress::SavepointFormat;
@@ -60,7 +61,7 @@ async fn open(cluster: &Cluster, wanted: &Resume<'_>) -> Result<ControlFlow<Repo
         ControlFlow::Continue(handle) => handle,
         ControlFlow::Break(report) => return Ok(ControlFlow::Break(report)),
     };
-    let is_repaired = lock::repair_missing_objects(&mut handle, wanted.command).await?;
+    let is_repaired = missing_objects::repair(&mut handle, wanted.command).await?;
     let wait = if wanted.options.cancel { Wait::Look } else { Wait::Wait };
     let job_status = handle.job_status_with(wait).await?;
     Ok(ControlFlow::Continue(Opened {

@@ -23,7 +23,8 @@ use crate::operations::deploy;
 use crate::operations::first_attempt::{self, FirstAttempt};
 use crate::operations::job_image::JobImage;
 use crate::operations::job_status::JobStatus;
-use crate::operations::lock::{self, Creation};
+use crate::operations::lock::Creation;
+use crate::operations::missing_objects;
 use crate::operations::report::{OperationResult, Outcome, Report};
 use crate::operations::target_revision::{TargetRevision, refuse_suspended};
 use crate::operations::upgrade::plan::Plan;
@@ -78,7 +79,7 @@ pub(crate) async fn replace(
         // An unfinished creation that is not replaced is changed.
         let is_left = handle.left_behind.is_some();
         if is_same && !suspended && upgrade::is_incomplete(&handle) {
-            Box::pin(lock::repair_missing_objects(&mut handle, how.changed_by)).await?;
+            Box::pin(missing_objects::repair(&mut handle, how.changed_by)).await?;
         }
         let runs = is_left || !matches!(handle.job_status().await?, JobStatus::Stopped);
         if suspended && runs && !is_left {
@@ -90,7 +91,7 @@ pub(crate) async fn replace(
         if !runs && (is_same || suspended) {
             // One that was suspended has no TaskManagers.
             let is_repaired =
-                !handle.is_suspended() && Box::pin(lock::repair_missing_objects(&mut handle, how.changed_by)).await?;
+                !handle.is_suspended() && Box::pin(missing_objects::repair(&mut handle, how.changed_by)).await?;
             let missing = handle.live.missing(&name).join(", ");
             let end = handle.job_end();
             progress::note(&match end {
@@ -295,7 +296,7 @@ pub(crate) async fn existing(
         }
         let missing = live.missing(&spec.name);
         if !missing.is_empty() {
-            lock::note_created_again(&spec.name, &missing);
+            missing_objects::note_created_again(&spec.name, &missing);
         }
         if live.job.is_none() {
             note_savepoint(store, spec);

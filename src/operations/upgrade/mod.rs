@@ -33,7 +33,7 @@ use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
-use crate::operations::lock::repair_missing_objects;
+use crate::operations::missing_objects;
 use crate::operations::rehearse;
 use crate::operations::report::{Outcome, Report};
 use crate::operations::savepoint::progress::{SavepointFormat, all_run};
@@ -130,7 +130,7 @@ pub(crate) async fn change(
             ControlFlow::Break(report) => return Ok(report),
         };
         if is_incomplete(&handle) && matches!(wanted.unchanged(&handle), Ok(Some(_))) {
-            Box::pin(repair_missing_objects(&mut handle, command)).await?;
+            Box::pin(missing_objects::repair(&mut handle, command)).await?;
         }
         let job_status = match handle.job_status_with(how.strategy.wait()).await? {
             JobStatus::Unreachable(why) if how.strategy != Strategy::Stateless && handle.recovers() => {
