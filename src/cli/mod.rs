@@ -51,7 +51,7 @@ struct Root {
     /// Plain output: no color, spinners or redraws
     #[arg(long, global = true)]
     plain: bool,
-    /// When to use colors; auto: on a terminal, unless NO_COLOR is set
+    /// When to use colors; auto, the default: on a terminal, unless NO_COLOR is set
     #[arg(
         long,
         global = true,

@@ -9,7 +9,7 @@ use crate::model::listing::{Key, check_name};
 use crate::model::names::ClusterName;
 use crate::model::usage::Usages;
 use crate::operations::top::look;
-use crate::output::keys::Keys;
+use crate::output::keys::{self, Keys};
 use crate::output::terminal;
 use crate::output::top::{self, TopView};
 
@@ -95,7 +95,8 @@ pub(crate) async fn run(context: &Context, args: &TopArgs) -> Result<()> {
             if !view.press(key) {
                 return Ok(());
             }
-            if view.opened != opened {
+            // The shell has written over the page.
+            if view.opened != opened || key == keys::Key::Continued {
                 break;
             }
             if let Some(look) = &look {

@@ -86,6 +86,7 @@ pub fn try_case(case: &Case, given: &World) -> Result<(), String> {
         // Neither version could be started without the right: with it the old one is, as the first run said.
         let went_back = command.continues() && first.stderr.contains("of revision 1 again") && again.code == Some(6);
         if went_back {
+            command.done(&world, given)?;
             keeps_savepoints(&world)?;
             return beside(&world, given);
         }

@@ -107,7 +107,7 @@ impl Snapshot {
         self.others.iter().map(part).collect()
     }
 
-    /// Whether the job is known, and is to run but does not.
+    /// Whether the job is known, and does not run yet, or not at the moment.
     pub(crate) fn is_coming_up(&self) -> bool {
         self.job.as_ref().is_some_and(|job| job.state.is_coming_up())
     }
