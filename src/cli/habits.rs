@@ -85,11 +85,6 @@ pub(super) fn answer(error: &mut Error) {
             if let Some((_, text)) = known.find(|(words, _)| words.split(' ').any(|one| one == word)) {
                 error.remove(ContextKind::SuggestedSubcommand);
                 tip(error, text);
-            } else if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested)
-                && tips.is_empty()
-            {
-                // clap would print one more blank line.
-                error.remove(ContextKind::Suggested);
             }
             sift(error, ContextKind::SuggestedSubcommand, &word);
             // clap prints an empty line for an empty list of tips.

@@ -174,16 +174,24 @@ impl History {
         self.journal.as_ref().filter(|journal| journal.is_open())
     }
 
-    /// The newest revision, if the last operation was its creation, and failed before all of its objects existed.
+    /// The newest revision, if the last operation was its creation, and failed before all of its objects existed. A cluster that
+    /// ran, and of which `create` could not create a missing object again, is none.
     pub(crate) fn failed_creation(&self) -> Option<u64> {
-        let newest = self.revisions.last()?.number;
+        let newest = self.revisions.last()?;
+        let has_savepoint = self
+            .savepoints
+            .iter()
+            .any(|saved| saved.revision == Some(newest.number));
+        if newest.command != Command::Create || newest.state() == Some(RevisionState::Running) || has_savepoint {
+            return None;
+        }
         let failed = |journal: &Journal| {
             journal.step == Step::Failed
                 && journal.is_creation()
                 && journal.command == Command::Create
-                && journal.new_revision == Some(newest)
+                && journal.new_revision == Some(newest.number)
         };
-        self.journal.as_ref().is_some_and(failed).then_some(newest)
+        self.journal.as_ref().is_some_and(failed).then_some(newest.number)
     }
 
     /// The unfinished operation that starts a version from `path`, or may have to.

@@ -93,7 +93,7 @@ pub(crate) async fn record_outcome<T>(
     outcome
 }
 
-/// Records that the job of a cluster runs that another command did not wait for: once, since this is only informative. The
+/// Records that the job runs, if no command has recorded it yet: once, since this is only informative. The
 /// operation that is in progress, or that began since the cluster was read, records it by itself.
 pub(crate) async fn record_running(handle: &mut ClusterHandle) {
     let history = handle.store.history();

@@ -52,7 +52,10 @@ impl FirstAttempt {
             return Ok(None);
         }
         if handle.live.job.is_none() && failed.is_some() {
-            // The Job was not created, and no JobManager of it ran.
+            // Without one of its objects no job comes up. High availability may keep a checkpoint of one that did.
+            if !matches!(handle.job_status().await?, JobStatus::Stopped) {
+                return Ok(None);
+            }
             let pods = objects::masters(&handle.cluster, &handle.name).await?;
             return Ok(pods.is_empty().then_some(Self { job: None }));
         }
@@ -190,8 +193,8 @@ fn may_be_deleted_at_its_end(handle: &ClusterHandle, left: &Journal) -> bool {
     !is_kept || history.savepoints.iter().any(saved)
 }
 
-/// The status of the job. A JobManager that has just been started gets the time until it answers.
-async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
+/// The status of the job. A JobManager that has just been started, or its Service, gets the time until it answers.
+pub(super) async fn job_status(handle: &mut ClusterHandle) -> Result<JobStatus> {
     let begun = Instant::now();
     let mut step = None;
     loop {

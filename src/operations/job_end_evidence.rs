@@ -12,8 +12,10 @@ use crate::kubernetes::objects::{self, ha_config_maps};
 use crate::model::diagnosis::why_it_waits;
 use crate::model::flink_pod::{self, AfterEnd, Phase, phase};
 use crate::model::ha_config_maps::{have_checkpoint, jobs_with_checkpoint};
-use crate::model::job_phase::{JobPhase, failed_for_good};
+use crate::model::job_phase::{JobPhase, end_of_job, failed_for_good};
 use crate::model::manifests::FAILED_FOR_GOOD;
+use crate::model::names::MASTER;
+use crate::model::ownership::serves;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::job_status::JobStatus;
 
@@ -48,7 +50,7 @@ impl ClusterHandle {
     ///
     /// A delete removes the high-availability data after the Job, so data that is left was not given up.
     pub(super) async fn without_job(&self) -> Result<JobStatus> {
-        if let Some(why) = self.relabeled_job().await? {
+        if let Some(why) = self.relabeled_job() {
             return Ok(JobStatus::Unreachable(why));
         }
         let last = self.store.history().last_wanted();
@@ -60,21 +62,21 @@ impl ClusterHandle {
         self.by_kept_checkpoint("its Job is gone").await
     }
 
-    /// Says that a Job which does not belong to the cluster has its JobManager: somebody has changed the labels of the Job.
-    ///
-    /// Minimum: no request if no other Job has the name of the cluster's.
-    pub(crate) async fn relabeled_job(&self) -> Result<Option<String>> {
-        let Some(job) = self.live.foreign_job() else {
-            return Ok(None);
-        };
-        let name = &self.name;
-        let pods = objects::masters(&self.cluster, name).await?;
-        let runs = |pod: &Pod| !flink_pod::has_ended(pod) && flink_pod::is_controlled_by(pod, &job.object);
-        Ok(pods.iter().any(runs).then(|| {
+    /// Says that a Job which does not belong to the cluster makes its JobManager: somebody has changed the labels of the Job.
+    pub(crate) fn relabeled_job(&self) -> Option<String> {
+        let (job, name) = (self.live.foreign_job()?, &self.name);
+        let makes_jobmanager = serves(&job.object, name, MASTER) && end_of_job(&job.object).is_none();
+        // `adopt` takes over whole clusters.
+        let way_on = if self.live.service.is_some() && self.live.deployment.is_some() {
+            format!("`kubectl flink adopt {name}`")
+        } else {
             format!(
-                "{job}, but its Pod is a JobManager of {name}: `kubectl flink adopt {name}` gives it its labels back"
+                "`kubectl label job {} app={name} component={MASTER} --overwrite`",
+                name.master()
             )
-        }))
+        };
+        makes_jobmanager
+            .then(|| format!("{job}, but its Pods are JobManagers of {name}: {way_on} gives it its labels back"))
     }
 
     /// The status of a highly available job whose Kubernetes Job ended in the way that `how` says, which is no end of

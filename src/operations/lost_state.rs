@@ -17,13 +17,21 @@ pub(crate) async fn check_savepoint(handle: &ClusterHandle, what: &str, director
     check(handle, what, ("--savepoint-dir", directory), hint).await
 }
 
-/// Rejects state, described by `what`, that would be lost with the running Pods: in the folder beside the flag, or in the one
-/// that their Job has for it.
+/// Like [`check_savepoint`], for one that is taken unless an earlier command has requested one of the same job.
+pub(crate) async fn check_new_savepoint(handle: &ClusterHandle, job_id: &str, directory: Option<&str>) -> Result<()> {
+    if handle.own_open_savepoints().any(|open| open.job_id == job_id) {
+        return Ok(());
+    }
+    check_savepoint(handle, "savepoint", directory).await
+}
+
+/// Rejects state, described by `what`, that would be lost with the running Pods: in `folder`, or in the one that their Job
+/// has for `flag`.
 ///
 /// It sends a request only if the Job's Pods would lose it: admission webhooks may have given them more volumes.
 ///
 /// # Errors
-/// Usage error where it would be lost.
+/// Usage error where it would be lost; those of the request.
 pub(crate) async fn check(
     handle: &ClusterHandle,
     what: &str,
@@ -35,7 +43,11 @@ pub(crate) async fn check(
     let Some(why) = handle.live.job.as_ref().and_then(lost) else {
         return Ok(());
     };
-    let running = pods::of_cluster(cluster, name, &[MASTER]).await.unwrap_or_default();
+    let running = pods::of_cluster(cluster, name, &[MASTER]).await.map_err(|error| {
+        error.context(format!(
+            "it is not known whether the {what} of {name} would be lost: {why}"
+        ))
+    })?;
     let keeps = |pod: &Pod| lost(&json!({"spec": {"template": pod}})).is_none();
     if running.iter().any(keeps) {
         return Ok(());

@@ -47,8 +47,8 @@ pub(crate) async fn rehearse(
     limit: Option<Duration>,
 ) -> Result<Option<String>> {
     let name = handle.name.clone();
-    if let Start::Savepoint(_, request) = &start {
-        lost_state::check_savepoint(handle, "savepoint", request.directory.as_deref()).await?;
+    if let Start::Savepoint(job, request) = &start {
+        lost_state::check_new_savepoint(handle, &job.jid, request.directory.as_deref()).await?;
     }
     let known = match &start {
         Start::Savepoint(..) => Some("file:///to-be-written".to_owned()),

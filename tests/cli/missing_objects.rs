@@ -302,14 +302,21 @@ fn a_creation_whose_job_was_refused_is_repeated_with_the_same_flags_and_with_oth
     assert!(sandbox.object(JOB).is_object(), "{outcome}");
 }
 
-/// Its savepoint is not known, so nothing starts empty.
+/// Its savepoint is not known, so nothing starts empty; nor where a command could not create a missing object again before.
 #[test]
 fn a_job_that_was_deleted_after_its_creation_is_not_created_again_without_state() {
-    let sandbox = applied_and_running();
-    remove(&sandbox, &[JOB]);
-    let outcome = sandbox.run(APPLY);
-    assert_eq!(outcome.code, Some(3), "{outcome}");
-    assert!(outcome.changes().is_empty(), "{outcome}");
+    for repair_failed in [false, true] {
+        let sandbox = applied_and_running();
+        if repair_failed {
+            let waited = sandbox.run(&["wait", "demo"]);
+            assert_eq!(waited.code, Some(0), "{waited}");
+            sandbox.edit_entry("journal", |journal| journal["step"] = tree!("failed"));
+        }
+        remove(&sandbox, &[JOB]);
+        let outcome = sandbox.run(APPLY);
+        assert_eq!(outcome.code, Some(3), "{outcome}");
+        assert!(outcome.changes().is_empty(), "{outcome}");
+    }
 }
 
 /// It may be that of another Flink.

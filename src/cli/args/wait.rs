@@ -70,7 +70,7 @@ impl EndArgs {
             .wait
             .refuse_no_wait("Flink reports how the job ended only while its JobManager runs");
         refused.map_err(|error| {
-            error.hint("--timeout limits the wait: the job ends in any case, and the same command repeated waits again")
+            error.hint("--timeout limits the wait: the job ends in any case; repeat the command to wait again")
         })
     }
 

@@ -375,7 +375,7 @@ pub(crate) async fn apply(cluster: &Cluster, object: &Value, onto: Option<&Ident
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let target = Target::object("patch", resource_of(object)?, cluster.namespace(), name);
     let begun = Instant::now();
-    // A Job that was deleted has its name until finalizers are gone that it got since it was read.
+    // A deleted Job keeps its name until its finalizers are gone, and it may have got some since it was read.
     let is_in_the_way = |error: &Error| {
         let is_new_job = onto.is_none() && object["kind"] == "Job";
         counts_replaced_job(error) || is_new_job && Status::message_of(error).contains("field is immutable")

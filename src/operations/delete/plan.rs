@@ -51,7 +51,7 @@ impl Plan {
             )));
         }
         // The Job stays, and with it its Pods.
-        if let Some(why) = handle.relabeled_job().await? {
+        if let Some(why) = handle.relabeled_job() {
             return Err(Error::conflict(format!("{name} is not deleted: {why}")));
         }
         // A savepoint that hangs must not prevent a delete that takes none.

@@ -41,7 +41,7 @@ pub(crate) async fn take_savepoint(mut handle: ClusterHandle, how: &TakeOptions)
         )),
         _ => error,
     })?;
-    lost_state::check_savepoint(&handle, "savepoint", how.directory.as_deref()).await?;
+    lost_state::check_new_savepoint(&handle, &job.jid, how.directory.as_deref()).await?;
     let mut result = OperationResult {
         job_id: Some(job.jid.clone()),
         ..handle.result(Outcome::Completed)

@@ -142,7 +142,7 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     let name = &handle.name;
     check_kept(handle, &plan.ending)
         .await
-        .map_err(|error| or_empty(plan, error))?;
+        .map_err(|error| with_stateless_hint(plan, error))?;
     let Ending::Savepoint { directory, .. } = &plan.ending else {
         return Ok(());
     };
@@ -161,11 +161,11 @@ async fn check_directory(handle: &ClusterHandle, plan: &Plan) -> Result<()> {
     let error = error.hint(format!(
         "--savepoint-dir URI of `kubectl flink upgrade {name}` says where to write it"
     ));
-    Err(or_empty(plan, error))
+    Err(with_stateless_hint(plan, error))
 }
 
 /// Adds that a change can do without the state.
-fn or_empty(plan: &Plan, error: Error) -> Error {
+fn with_stateless_hint(plan: &Plan, error: Error) -> Error {
     match plan.kind {
         Kind::Change => error.hint("--strategy stateless begins empty"),
         Kind::Resume | Kind::Stop | Kind::Scale => error,
@@ -234,7 +234,7 @@ async fn check_readable(handle: &ClusterHandle, plan: &Plan, new: &Config) -> Re
     let error = Error::conflict(message).hint(format!(
         "--from-savepoint PATH starts from one that an older Flink wrote: `kubectl flink savepoint list {name}` shows which"
     ));
-    Err(new.because_of_version(or_empty(plan, error)))
+    Err(new.because_of_version(with_stateless_hint(plan, error)))
 }
 
 /// Rejects a version whose Pods break the Pod Security level that the namespace enforces: neither it nor the running version may come

@@ -31,6 +31,7 @@ use crate::model::keyword::keywords;
 use crate::model::names::ClusterName;
 use crate::operations::cluster_handle::ClusterHandle;
 use crate::operations::config_keys;
+use crate::operations::first_attempt;
 use crate::operations::image_check::{self, ImageCheck};
 use crate::operations::job_status::JobStatus;
 use crate::operations::missing_objects;
@@ -132,7 +133,13 @@ pub(crate) async fn change(
         if is_incomplete(&handle) && matches!(wanted.unchanged(&handle), Ok(Some(_))) {
             Box::pin(missing_objects::repair(&mut handle, command)).await?;
         }
-        let job_status = match handle.job_status_with(how.strategy.wait()).await? {
+        let job_status = if handle.is_repaired && !handle.only_looks {
+            // A new Service leads to the JobManager after a moment.
+            first_attempt::job_status(&mut handle).await?
+        } else {
+            handle.job_status_with(how.strategy.wait()).await?
+        };
+        let job_status = match job_status {
             JobStatus::Unreachable(why) if how.strategy != Strategy::Stateless && handle.recovers() => {
                 let name = &handle.name;
                 if how.dry_run {

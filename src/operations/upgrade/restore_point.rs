@@ -24,7 +24,7 @@ const SILENT: Duration = Duration::from_secs(3);
 /// Time between two requests.
 const POLL: Duration = Duration::from_millis(200);
 /// How long a JobManager may take until it answers: one that fails at its start does not run for so long.
-const LONG: SignedDuration = SignedDuration::from_secs(60);
+const LONGEST_START: SignedDuration = SignedDuration::from_secs(60);
 
 /// The newest checkpoint of a job that retains its checkpoints when it is canceled.
 pub(crate) async fn retained(handle: &ClusterHandle, job: &JobOverview) -> Result<String> {
@@ -97,7 +97,8 @@ pub(crate) async fn after_end(handle: &ClusterHandle) -> Result<Option<String>> 
         return Ok(Some(path.to_owned()));
     }
     if let Err(error) = handle.store.readable() {
-        return Err(error.hint("--from-savepoint PATH names the savepoint"));
+        let error = error.hint("--from-savepoint PATH names the savepoint");
+        return Err(error.hint("--strategy stateless begins empty"));
     }
     let error = match last {
         Some(last) => {
@@ -173,13 +174,13 @@ pub(crate) async fn has_own_state(handle: &ClusterHandle, journal: &Journal) -> 
     is_silent && runs_for_long(handle).await
 }
 
-/// Whether a JobManager that gives no answer has run for [`LONG`], or this is not known: its job may have completed
+/// Whether a JobManager that gives no answer has run for [`LONGEST_START`], or this is not known: its job may have completed
 /// checkpoints. Without high availability one that has ended has no state any more: a new one begins where its version began.
 async fn runs_for_long(handle: &ClusterHandle) -> bool {
     let is_long = |pod: &Pod| {
         let state = flink_pod::main_status(pod).and_then(|status| status.state.as_ref()?.running.as_ref());
         let started = state.and_then(|running| running.started_at.as_ref());
-        started.is_some_and(|at| clock::now().duration_since(at.0) >= LONG)
+        started.is_some_and(|at| clock::now().duration_since(at.0) >= LONGEST_START)
     };
     let pods = objects::masters(&handle.cluster, &handle.name).await;
     pods.map_or(true, |pods| pods.iter().any(is_long))
