@@ -445,7 +445,7 @@ cause_kinds! {
     /// The cluster is being deleted, or its job is being canceled.
     Terminating = "terminating",
         "Wait: `kubectl flink wait NAME --for stopped`.",
-    /// Flink's REST does not answer although the JobManager runs: it is busy or short of CPU, its Pod is not ready, or you lack the right to use it.
+    /// Flink's REST does not answer although the JobManager runs: it is busy or short of CPU, the Service leads only to Pods that are ready and its Pod is not, or you lack the right to use it.
     RestClosed = "rest-closed",
         "See the JobManager's log, its CPU with `kubectl top pods`, and your rights with `kubectl flink doctor`.",
     /// Checkpointing is off: a restart begins at the savepoint, or empty.
