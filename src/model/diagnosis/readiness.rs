@@ -59,7 +59,7 @@ pub(super) fn explained(mut cause: Cause, observed: &Observed) -> Cause {
     });
     cause = cause.evidence(probe.map(|event| one_line(words(event).1)).unwrap_or_default());
     cause.hints = vec![
-        "correct the container that is not ready, or its readinessProbe, in the JobManager Pod template: kubectl flink logs NAME --all".to_owned(),
+        "correct the container that is not ready, or its readinessProbe, in the JobManager Pod template: `kubectl flink logs NAME --all`".to_owned(),
     ];
     cause.log_of(None)
 }
@@ -115,7 +115,10 @@ mod tests {
     fn assert_first(found: &[Cause], kind: CauseKind, evidence: &str) {
         assert_eq!(found[0].kind, kind, "{found:?}");
         assert!(found[0].title.contains("unready status: [proxy]"), "{found:?}");
-        assert!(found[0].hints[0].contains("not ready"), "{found:?}");
+        assert!(
+            found[0].hints[0].contains("not ready") && found[0].hints[0].contains("`kubectl flink logs NAME --all`"),
+            "{found:?}"
+        );
         assert!(
             found[0].evidence.iter().any(|line| line.contains(evidence)),
             "{found:?}"
