@@ -24,8 +24,8 @@ pub(crate) struct Cause {
     pub(crate) killed: bool,
     /// Whether it is resolved: the job has been running again since.
     pub(crate) over: bool,
-    /// Whether the job bears it: it runs, and Flink does not restart it for this.
-    pub(crate) borne: bool,
+    /// Whether it is tolerated: the job runs, and Flink does not restart it for this.
+    pub(crate) tolerated: bool,
     /// A fault of the TaskManagers: it is the cause if the log says no more than that they are missing.
     pub(crate) of_taskmanagers: Option<Box<Cause>>,
 }
@@ -40,7 +40,7 @@ impl Cause {
             log_of: None,
             killed: false,
             over: false,
-            borne: false,
+            tolerated: false,
             of_taskmanagers: None,
         }
     }
@@ -49,7 +49,7 @@ impl Cause {
     pub(crate) const fn severity(&self) -> Severity {
         match self.kind.severity() {
             _ if self.over => Severity::Notice,
-            Severity::Critical if self.borne => Severity::Warning,
+            Severity::Critical if self.tolerated => Severity::Warning,
             severity => severity,
         }
     }
