@@ -124,6 +124,9 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
     let deployment = own(&mut observed, name, DEPLOYMENTS, deployment);
     let service = service.map(|service| own(&mut observed, name, SERVICES, service));
     observed.service_is_missing = matches!(service, Ok(None));
+    if let Ok(Some(service)) = &service {
+        observed.note_service(service);
+    }
     if job.is_none() && deployment.is_none() {
         let others = observed.foreign.iter().map(|(kind, other)| taken_name(kind, other));
         return Err(others.fold(missing(cluster, name, &history), Error::hint));

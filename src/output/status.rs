@@ -29,7 +29,7 @@ const BOLD: Style = Style::new().bold();
 /// Columns of a label with the gap behind it.
 const INDENT: usize = 16;
 const BAR: usize = 8;
-/// Columns of a job's name beside its ID: with less the name is not cut.
+/// Columns of a job's name beside its ID: with less the ID is on the next line.
 const LEAST_NAME: usize = 12;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -161,10 +161,15 @@ fn job_lines(out: &mut String, job: &JobPart, width: Option<usize>, now: Timesta
     );
     line(out, "Job", &beside_label(&text, width));
     let (name, id) = (in_one_line(&job.name), clean(&job.id));
-    // The ID is copied, so the name is cut before it.
+    // The ID is copied: the name is cut before it, or the ID has a line of its own.
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(INDENT + 1 + id.len()));
-    let name = cut(&name, if room < LEAST_NAME { usize::MAX } else { room });
-    line(out, "", &format!("{:INDENT$}{name} {DIM}{id}{DIM:#}", ""));
+    let (room, gap) = if room < LEAST_NAME {
+        (usize::MAX, format!("\n{:INDENT$}", ""))
+    } else {
+        (room, " ".to_owned())
+    };
+    let name = cut(&name, room);
+    line(out, "", &format!("{:INDENT$}{name}{gap}{DIM}{id}{DIM:#}", ""));
 }
 
 /// The jobs beside the main one, a line each, but for those that have ended as they should.

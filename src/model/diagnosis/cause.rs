@@ -24,8 +24,8 @@ pub(crate) struct Cause {
     pub(crate) killed: bool,
     /// Whether it is resolved: the job has been running again since.
     pub(crate) over: bool,
-    /// Whether the job bears it: it runs, and Flink does not restart it for this.
-    pub(crate) borne: bool,
+    /// Whether it is tolerated: the job runs, and Flink does not restart it for this.
+    pub(crate) tolerated: bool,
     /// A fault of the TaskManagers: it is the cause if the log says no more than that they are missing.
     pub(crate) of_taskmanagers: Option<Box<Cause>>,
 }
@@ -40,7 +40,7 @@ impl Cause {
             log_of: None,
             killed: false,
             over: false,
-            borne: false,
+            tolerated: false,
             of_taskmanagers: None,
         }
     }
@@ -49,7 +49,7 @@ impl Cause {
     pub(crate) const fn severity(&self) -> Severity {
         match self.kind.severity() {
             _ if self.over => Severity::Notice,
-            Severity::Critical if self.borne => Severity::Warning,
+            Severity::Critical if self.tolerated => Severity::Warning,
             severity => severity,
         }
     }
@@ -445,7 +445,7 @@ cause_kinds! {
     /// The cluster is being deleted, or its job is being canceled.
     Terminating = "terminating",
         "Wait: `kubectl flink wait NAME --for stopped`.",
-    /// Flink's REST does not answer although the JobManager runs: it is busy or short of CPU, its Pod is not ready, or you lack the right to use it.
+    /// Flink's REST does not answer although the JobManager runs: it is busy or short of CPU, the Service leads only to Pods that are ready and its Pod is not, or you lack the right to use it.
     RestClosed = "rest-closed",
         "See the JobManager's log, its CPU with `kubectl top pods`, and your rights with `kubectl flink doctor`.",
     /// Checkpointing is off: a restart begins at the savepoint, or empty.

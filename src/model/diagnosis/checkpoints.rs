@@ -66,7 +66,7 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
     };
     let mut cause = Cause::new(kind.unwrap_or(CauseKind::CheckpointsFailing), text);
     cause.hints = hints;
-    cause.borne = is_borne(snapshot, statistics, failed);
+    cause.tolerated = is_tolerated(snapshot, statistics, failed);
     if kind.is_none() {
         cause = cause
             .hint("the JobManager's log has the whole exception: kubectl flink logs NAME --grep checkpoint")
@@ -83,7 +83,7 @@ fn failed_checkpoints(observed: &Observed, snapshot: &Snapshot, statistics: &Che
 
 /// Whether the job runs in spite of `failed` checkpoints in a row: Flink tolerates them, or it is one after others that were
 /// completed, as when a service did not answer for a moment.
-fn is_borne(snapshot: &Snapshot, statistics: &Checkpoints, failed: u64) -> bool {
+fn is_tolerated(snapshot: &Snapshot, statistics: &Checkpoints, failed: u64) -> bool {
     let config = snapshot.checkpoint_config.as_ref();
     let tolerable = config.and_then(|config| config.tolerable_failures).unwrap_or(0);
     let once = failed == 1 && statistics.latest.completed.is_some();
@@ -100,9 +100,9 @@ fn slow_checkpoint(snapshot: &Snapshot, going: &Checkpoint, now: Timestamp) -> O
         .as_ref()
         .and_then(|config| config.timeout)
         .unwrap_or(600_000);
-    let bearable = (longest.saturating_mul(5)).max(30_000).min(limit / 2);
-    let bearable = SignedDuration::from_millis(i64::try_from(bearable).unwrap_or(i64::MAX));
-    if now.duration_since(since) < bearable {
+    let normal = (longest.saturating_mul(5)).max(30_000).min(limit / 2);
+    let normal = SignedDuration::from_millis(i64::try_from(normal).unwrap_or(i64::MAX));
+    if now.duration_since(since) < normal {
         return None;
     }
     let mut text = format!("a checkpoint has been in progress for {}", age(since, now));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_checkpoints_that_the_job_bears_are_a_warning() {
+    fn tolerated_checkpoints_that_fail_are_a_warning() {
         let completed = json!({"completed": {"id": 7}});
         for (state, times, latest, tolerable, expected) in [
             ("RUNNING", 1, &completed, 0, Severity::Warning),

@@ -63,7 +63,7 @@ pub(super) fn no_sandbox(who: &str, said: &str, memory_flag: &str) -> Cause {
     let lower = said.to_lowercase();
     let has = |any: &[&str]| any.iter().any(|words| lower.contains(words));
     let (what, hint) = if has(&["no runtime for", "runtime handler", "runtimehandler"]) {
-        let hint = "the node's container runtime lacks the handler of the Pod template's runtimeClassName: kubectl get runtimeclasses";
+        let hint = "the node's container runtime lacks the handler of the Pod template's runtimeClassName: `kubectl get runtimeclasses`";
         ("cannot be started", hint.to_owned())
     } else if has(&["sandbox image", "pause image"]) {
         let hint = "the node cannot pull the image of each Pod's sandbox: check the configuration of its container runtime, and that it reaches the \
@@ -76,8 +76,7 @@ pub(super) fn no_sandbox(who: &str, said: &str, memory_flag: &str) -> Cause {
             "the node, or its subnet, has no address left for Pods: add a node or a larger subnet, or delete Pods";
         ("gets no network yet", hint.to_owned())
     } else if has(&["network", "cni", "plugin type="]) {
-        let hint =
-            "see the Pods of the node's network plugin, mostly in kube-system: kubectl get pods -n kube-system -o wide";
+        let hint = "see the Pods of the node's network plugin, mostly in kube-system: `kubectl get pods -n kube-system -o wide`";
         ("gets no network yet", hint.to_owned())
     } else {
         (

@@ -7,7 +7,7 @@ use super::container_start::not_started;
 use super::observed::{Observed, Role, role_of};
 use super::pods::{self, Finding, memory_flag, role_word, who};
 use super::trace::one_line;
-use super::{Cause, CauseKind, Grace, PodContainer};
+use super::{Cause, CauseKind, Grace, PodContainer, nodes};
 use crate::model::flink_pod::{is_native_sidecar, outlives_flink};
 
 /// How long a TaskManager at least ran that looked for a JobManager.
@@ -167,11 +167,12 @@ pub(super) fn jobmanager_exit(subject: &str, code: i32) -> Cause {
 }
 
 /// The cause for a container that ended with its node.
-fn lost(kind: CauseKind, subject: &str) -> Cause {
+fn lost(kind: CauseKind, subject: &str, pod: &Pod) -> Cause {
     let title = format!("{subject} ended with its node, or with the node's container runtime");
-    Cause::new(kind, title).hint(
-        "a node that starts again does this: kubectl describe node shows when it did; Kubernetes starts its containers again",
-    )
+    let node = nodes::node_of(pod).unwrap_or("NODE");
+    Cause::new(kind, title).hint(format!(
+        "the node or its container runtime was restarted: `kubectl describe node {node}` shows when; Kubernetes starts the container again"
+    ))
 }
 
 /// The title for a container that the kernel's OOM killer ended.
@@ -202,7 +203,7 @@ pub(super) fn jobmanager(end: &End<'_>) -> Cause {
     let mut cause = if end.is_oom() {
         out_of_memory(Role::JobManager, &subject)
     } else if end.is_lost() {
-        lost(CauseKind::JobManagerEnded, &subject)
+        lost(CauseKind::JobManagerEnded, &subject, end.pod)
     } else {
         jobmanager_exit(&subject, end.state.exit_code)
     };
@@ -250,7 +251,7 @@ pub(super) fn taskmanager(observed: &Observed, pod: &Pod, now: Timestamp, grace:
     let mut cause = if end.is_oom() {
         out_of_memory(Role::TaskManager, &subject)
     } else if end.is_lost() {
-        lost(CauseKind::TaskManagerEnded, &subject)
+        lost(CauseKind::TaskManagerEnded, &subject, pod)
     } else {
         let code = end.state.exit_code;
         let times = if end.times > 1 {
@@ -369,7 +370,7 @@ pub(super) fn initializing(pod: &Pod, role: Role, now: Timestamp, grace: &Grace)
         previous: false,
     };
     let cause = Cause::new(CauseKind::InitContainer, title)
-        .hint("its log shows what it waits for: kubectl flink logs NAME --all")
+        .hint("its log shows what it waits for: `kubectl flink logs NAME --all`")
         .log_of(Some(log));
     Some(Finding::of(cause, pods::older(since, now, grace.stuck)))
 }

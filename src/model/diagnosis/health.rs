@@ -230,7 +230,7 @@ fn live(observed: &Observed, snapshot: &Snapshot, now: Timestamp) -> Vec<Cause> 
             let text = format!("the cluster is starting: {}", stage(observed));
             let cause = Cause::new(CauseKind::Starting, text);
             if is_silent(observed, now) {
-                cause.hint("kubectl flink logs NAME shows what main() and Flink wait for")
+                cause.hint("`kubectl flink logs NAME` shows what main() and Flink wait for")
             } else {
                 cause
             }

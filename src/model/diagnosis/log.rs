@@ -101,10 +101,12 @@ pub(crate) fn not_reached(log: &str) -> Option<LogCause> {
     })
 }
 
-/// The reason of the last association with another process that failed. Source: `ReliableDeliverySupervisor` of Akka and
-/// Pekko, which writes it at WARN and without a trace.
+/// The reason of the last association with another process that failed, since the TaskManager was last registered. Source:
+/// `ReliableDeliverySupervisor` of Akka and Pekko, which writes it at WARN and without a trace, and Flink's `TaskExecutor`.
 fn last_association(records: &[Record]) -> Option<String> {
-    records.iter().rev().find_map(|record| {
+    let is_registered = |record: &&Record| record.message.contains("Successful registration at resource manager");
+    let mut since = records.iter().rev().take_while(|record| !is_registered(record));
+    since.find_map(|record| {
         let (_, failed) = record.message.split_once("Association with remote system ")?;
         let (_, why) = failed.split_once("Caused by: [")?;
         let why = why.trim_end();

@@ -196,6 +196,12 @@ fn why_a_taskmanager_does_not_reach_the_jobmanager_is_named() {
         assert!(found.message.ends_with(said), "{found:?}");
     }
     assert_eq!(unregistered.found_in(&attempts("")), None);
+
+    let refused = attempts(" Caused by: [java.net.ConnectException: Connection refused: demo-master/10.0.0.1:6123]");
+    let registered = "2026-01-01 10:00:10,000 INFO  org.apache.flink.runtime.taskexecutor.TaskExecutor [] - Successful registration at resource manager \
+        pekko.tcp://flink@demo-master:6123/user/rpc/resourcemanager_* under registration id 0a.\n";
+    assert_eq!(unregistered.found_in(&format!("{refused}{registered}")), None);
+    assert!(unregistered.found_in(&format!("{registered}{refused}")).is_some());
 }
 
 /// Beam's message has the traceback of the function, and its first lines are those of Beam's own code.

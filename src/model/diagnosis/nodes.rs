@@ -57,7 +57,7 @@ pub(super) fn not_ended(observed: &Observed, now: Timestamp) -> Option<Cause> {
     );
     Some(
         Cause::new(CauseKind::NodeLost, title)
-            .hint(format!("kubectl describe node {node} shows whether it answers; if so, the log of its kubelet shows why the Pod does not end"))
+            .hint(format!("`kubectl describe node {node}` shows whether it answers; if so, the log of its kubelet shows why the Pod does not end"))
             .hint("where the node does not come back, `kubectl delete node` frees its Pods at once"),
     )
 }
@@ -102,7 +102,7 @@ fn node_that_shut_down(pod: &Pod) -> Option<&str> {
     node_of(pod).filter(|_| matches!(reason, "Terminated" | "NodeShutdown"))
 }
 
-fn node_of(pod: &Pod) -> Option<&str> {
+pub(super) fn node_of(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 

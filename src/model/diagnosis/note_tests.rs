@@ -98,9 +98,9 @@ fn transient_problems_are_only_a_note() {
 #[test]
 fn a_sandbox_that_is_not_created_is_not_always_a_lack_of_network() {
     for row in [
-        "gets no network yet |  | plugin type=\"calico\" failed (add): error getting ClusterInformation",
+        "gets no network yet | `kubectl get pods -n kube-system -o wide` | plugin type=\"calico\" failed (add): error getting ClusterInformation",
         "gets no network yet | no address left | plugin type=\"aws-cni\" name=\"aws-cni\" failed (add): add cmd: failed to assign an IP address to container",
-        "cannot be started | runtimeClassName | failed to get sandbox runtime: no runtime for \"gvisor\" is configured",
+        "cannot be started | runtimeClassName: `kubectl get runtimeclasses` | failed to get sandbox runtime: no runtime for \"gvisor\" is configured",
         "cannot be started | image of each Pod's sandbox | failed to get sandbox image \"registry.k8s.io/pause:3.10\": dial tcp: i/o timeout",
         "cannot be started | --jobmanager-memory | runc create failed: container init was OOM-killed (memory limit too low?): unknown",
         "cannot be started |  | write /run/x: no space left on device",

@@ -37,6 +37,8 @@ pub(crate) struct Observed {
     /// The result of the last poll of Flink's REST. [`Observed::poll`] sets it.
     pub(crate) flink: FlinkView,
     pub(crate) service_is_missing: bool,
+    /// Whether the Service leads to Pods that are ready, and to no others; `None`: it was not read.
+    only_ready_are_reached: Option<bool>,
     /// The objects of others that have the names of its Service and its Deployment, by kind.
     pub(crate) foreign: BTreeMap<&'static str, Value>,
     /// The requested parallelism, if it is known: it determines the number of needed slots.
@@ -47,6 +49,17 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
+    /// Notes what the Service that was read says of Pods that are not ready.
+    pub(crate) fn note_service(&mut self, service: &Value) {
+        self.only_ready_are_reached = Some(service["spec"]["publishNotReadyAddresses"] != true);
+    }
+
+    /// Whether a JobManager is reached only while its Pod is ready. The plugin makes it so if there are several.
+    pub(super) fn only_ready_are_reached(&self) -> bool {
+        let job_managers = || self.job.as_ref()?.spec.as_ref()?.parallelism;
+        self.only_ready_are_reached.unwrap_or_else(|| job_managers() > Some(1))
+    }
+
     /// Adds a Job that was listed or changed. Another Job of the same name starts a new generation: the polls of the
     /// old generation are dropped.
     pub(crate) fn upsert_job(&mut self, job: Job) {

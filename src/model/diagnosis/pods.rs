@@ -221,7 +221,7 @@ fn unseen(pod: &Pod, role: Role, now: Timestamp, grace: &Grace) -> Option<Findin
         one_line(scheduler)
     );
     let cause = Cause::new(CauseKind::Unschedulable, title).hint(
-        "kubectl get pods -A shows whether a scheduler of this name runs: start it, or correct schedulerName in the Pod template",
+        "`kubectl get pods -A` shows whether a scheduler of this name runs: start it, or correct schedulerName in the Pod template",
     );
     Some(Finding::of(cause, older(created, now, grace.stuck)))
 }

@@ -1,4 +1,5 @@
-//! A JobManager whose Pod is not ready: other Pods do not reach it, though Flink runs in it.
+//! A JobManager whose Pod is not ready: other Pods do not reach it, though Flink runs in it, if its Service leads only to Pods
+//! that are ready.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -17,9 +18,16 @@ pub(super) fn note(observed: &Observed, now: Timestamp) -> Option<Note> {
     Some(explained(cause, observed).into())
 }
 
-/// A Pod of a JobManager in which Flink was started, if none is ready.
+/// A Pod of a JobManager that is not reached although Flink's own container is ready: another container or a condition of the
+/// Pod is not. If Flink's is not ready itself, as its readinessProbe says where there are several JobManagers, Flink is the cause.
 fn unready(observed: &Observed) -> Option<&Pod> {
-    let is_unready = |pod: &&Pod| pods::condition(pod, "Ready").is_some_and(|ready| ready.status == "False");
+    if !observed.only_ready_are_reached() {
+        return None;
+    }
+    let is_unready = |pod: &&Pod| {
+        pods::condition(pod, "Ready").is_some_and(|ready| ready.status == "False")
+            && pods::main_status(pod).is_some_and(|main| main.ready)
+    };
     let started = observed.pods_of(Role::JobManager).filter(|pod| pods::has_started(pod));
     let started: Vec<&Pod> = started.collect();
     started.iter().all(is_unready).then(|| started.last().copied())?
@@ -32,10 +40,10 @@ pub(super) fn explained(mut cause: Cause, observed: &Observed) -> Cause {
         return cause;
     };
     let said = pods::condition(pod, "Ready").and_then(|condition| condition.message.as_deref());
+    let said = said.map_or_else(String::new, |said| format!(": {}", one_line(said)));
     cause.title = format!(
-        "{}: the Service does not lead to the JobManager's Pod, which is not ready: {}",
-        cause.title,
-        one_line(said.unwrap_or_default())
+        "{}: the Service does not lead to the JobManager's Pod, which is not ready{said}",
+        cause.title
     );
     let main = pods::main_container(pod);
     let beside = pod
@@ -51,7 +59,7 @@ pub(super) fn explained(mut cause: Cause, observed: &Observed) -> Cause {
     });
     cause = cause.evidence(probe.map(|event| one_line(words(event).1)).unwrap_or_default());
     cause.hints = vec![
-        "correct the container that is not ready, or its readinessProbe, in the JobManager Pod template: kubectl flink logs NAME --all".to_owned(),
+        "correct the container that is not ready, or its readinessProbe, in the JobManager Pod template: `kubectl flink logs NAME --all`".to_owned(),
     ];
     cause.log_of(None)
 }
@@ -77,14 +85,19 @@ mod tests {
     use crate::model::flink::live::{Reach, Snapshot};
     use crate::model::flink::overview::FlinkView;
 
-    /// A JobManager that has run for `seconds` in a Pod that is not ready: `other` is the state of the container beside it.
-    fn unready(seconds: i64, other: Value) -> Observed {
+    /// A JobManager that has run for `seconds` in a Pod that is not ready: `main` is whether its own container is, and `other` the
+    /// state of the one beside it. It is one of two, and the Service was not read, as in a wait.
+    fn unready(seconds: i64, main: bool, other: Value) -> Observed {
         let mut observed = cluster();
-        let status = |name: &str, state: Value, last: Value| json!({"name": name, "image": "x", "imageID": "", "ready": false, "restartCount": 7, "state": state, "lastState": last});
+        replicas(&mut observed, 2);
+        let status = |name: &str, is_ready: bool, state: Value, last: Value| json!({"name": name, "image": "x", "imageID": "", "ready": is_ready, "restartCount": 7, "state": state, "lastState": last});
         let since = json!({"running": {"startedAt": at(-seconds)}});
         let ended = json!({"terminated": {"exitCode": 1, "finishedAt": at(-60)}});
         let ready = json!({"type": "Ready", "status": "False", "message": "containers with unready status: [proxy]"});
-        let statuses = [status("jobmanager", since, json!({})), status("proxy", other, ended)];
+        let statuses = [
+            status("jobmanager", main, since, json!({})),
+            status("proxy", false, other, ended),
+        ];
         pod(
             &mut observed,
             JM,
@@ -94,10 +107,18 @@ mod tests {
         observed
     }
 
+    fn replicas(observed: &mut Observed, number: i32) {
+        let job = observed.job.as_mut().and_then(|job| job.spec.as_mut()).unwrap();
+        job.parallelism = Some(number);
+    }
+
     fn assert_first(found: &[Cause], kind: CauseKind, evidence: &str) {
         assert_eq!(found[0].kind, kind, "{found:?}");
         assert!(found[0].title.contains("unready status: [proxy]"), "{found:?}");
-        assert!(found[0].hints[0].contains("not ready"), "{found:?}");
+        assert!(
+            found[0].hints[0].contains("not ready") && found[0].hints[0].contains("`kubectl flink logs NAME --all`"),
+            "{found:?}"
+        );
         assert!(
             found[0].evidence.iter().any(|line| line.contains(evidence)),
             "{found:?}"
@@ -107,9 +128,9 @@ mod tests {
     #[test]
     fn a_pod_that_is_not_ready_is_why_its_jobmanager_is_not_reached() {
         let crashing = || waiting("CrashLoopBackOff", "back-off 5m0s");
-        let starts = judge(&unready(30, crashing()));
+        let starts = judge(&unready(30, true, crashing()));
         assert!(matches!(starts, Verdict::Going { note: None, .. }), "{starts:?}");
-        let mut observed = unready(600, crashing());
+        let mut observed = unready(600, true, crashing());
         assert!(note(&observed, "not ready").text.contains("unready status: [proxy]"));
         let found = problems(&observed, &Snapshot::default(), now());
         assert_first(
@@ -139,10 +160,50 @@ mod tests {
 
     #[test]
     fn a_readiness_probe_that_fails_is_named() {
-        let mut observed = unready(600, json!({"running": {"startedAt": at(-600)}}));
+        let mut observed = unready(600, true, json!({"running": {"startedAt": at(-600)}}));
         let said = "Readiness probe failed: dial tcp 10.0.0.3:15021: connect: connection refused";
         event(&mut observed, ("Pod", JM), "Unhealthy", said, -500, 90);
         let found = problems(&observed, &Snapshot::default(), now());
         assert_first(&found, CauseKind::RestClosed, said);
+    }
+
+    /// Such a Service may be the template's.
+    #[test]
+    fn the_service_says_whether_a_single_jobmanager_is_reached() {
+        let mut observed = unready(600, true, waiting("CrashLoopBackOff", "back-off 5m0s"));
+        replicas(&mut observed, 1);
+        let is_explained = |observed: &Observed| {
+            let found = problems(observed, &Snapshot::default(), now());
+            found[0].title.contains("not ready")
+        };
+        assert!(!is_explained(&observed));
+        observed.note_service(&json!({"spec": {"type": "ClusterIP"}}));
+        assert!(is_explained(&observed));
+    }
+
+    #[test]
+    fn a_condition_without_a_message_ends_the_title() {
+        let mut observed = unready(600, true, waiting("CrashLoopBackOff", "back-off 5m0s"));
+        let status = observed.pods.get_mut(JM).and_then(|pod| pod.status.as_mut()).unwrap();
+        status.conditions.as_mut().unwrap()[1].message = None;
+        let found = problems(&observed, &Snapshot::default(), now());
+        assert!(found[0].title.ends_with("which is not ready"), "{found:?}");
+    }
+
+    /// The Service of the templates leads to Pods that are not ready too, and a Flink that hangs is not ready by itself.
+    #[test]
+    fn a_pod_that_is_reached_or_whose_flink_is_not_ready_is_no_reason() {
+        let other = || json!({"running": {"startedAt": at(-600)}});
+        let mut reached = unready(600, true, other());
+        reached.note_service(&json!({"spec": {"publishNotReadyAddresses": true}}));
+        for observed in [reached, unready(600, false, other())] {
+            let found = problems(&observed, &Snapshot::default(), now());
+            assert_eq!(found[0].kind, CauseKind::RestClosed, "{found:?}");
+            assert!(!found[0].title.contains("not ready"), "{found:?}");
+            assert!(found[0].hints[0].contains("NetworkPolicy"), "{found:?}");
+            assert!(found[0].log_of.is_some(), "{found:?}");
+            let verdict = judge(&observed);
+            assert!(matches!(verdict, Verdict::Going { note: None, .. }), "{verdict:?}");
+        }
     }
 }

@@ -4,6 +4,9 @@ use super::observed::Role;
 use super::pods::memory_flag;
 use super::trace::one_line;
 
+const BEING_DELETED: &str = "is being deleted";
+const CLAIM: &str = "persistentvolumeclaim";
+
 const OTHER_ZONE: &str = "a claim's volume is in another zone or on another node than those that have room: add a node there, or use another claim";
 
 const TAINTS: &str = "`kubectl describe nodes` shows the taints: Kubernetes removes those of a fault (node.kubernetes.io/…) when it has passed, \
@@ -53,13 +56,10 @@ const HINTS: [(&str, &str); 21] = [
         "a claim given with --mount CLAIM:PATH gets no volume: kubectl describe pvc shows why",
     ),
     (
-        "is being deleted",
+        BEING_DELETED,
         "a claim that is being deleted stays until no Pod uses it: name another one with --mount CLAIM:PATH",
     ),
-    (
-        "persistentvolumeclaim",
-        "check the claim's name given to --mount CLAIM:PATH",
-    ),
+    (CLAIM, "check the claim's name given to --mount CLAIM:PATH"),
     ("volume node affinity conflict", OTHER_ZONE),
     // The words of newer schedulers.
     ("PersistentVolume's node affinity", OTHER_ZONE),
@@ -101,7 +101,10 @@ const HINTS: [(&str, &str); 21] = [
 
 /// How to fix the faults in a message of the scheduler.
 pub(super) fn hints(said: &str, role: Role) -> impl Iterator<Item = String> {
-    let found = HINTS.into_iter().filter(move |(needle, _)| said.contains(needle));
+    // The name of a claim that is being deleted is right.
+    let found = HINTS
+        .into_iter()
+        .filter(move |(needle, _)| said.contains(needle) && !(*needle == CLAIM && said.contains(BEING_DELETED)));
     let found = found.map(|(_, hint)| hint).chain(is_extended(said).then_some(EXTENDED));
     found.map(move |hint| hint.replace("{memory}", memory_flag(role)))
 }

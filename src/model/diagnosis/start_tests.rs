@@ -6,7 +6,7 @@ use super::fixtures::{
     JM, TM, at, cluster, created, event, judge, note, now, pod, pod_with, running, terminated, waits,
 };
 use super::{Cause, CauseKind, Observed, Verdict, is_wrong, problems};
-use crate::model::flink::live::Snapshot;
+use crate::model::flink::live::{Reach, Snapshot};
 
 fn found(observed: &Observed) -> Vec<Cause> {
     problems(observed, &Snapshot::default(), now())
@@ -52,8 +52,27 @@ fn an_init_container_that_does_not_end_is_named() {
     event(&mut late, ("Pod", JM), "FailedMount", said, -950, 1);
     let words = "waits for its init container fetch";
     is_a_note_at_first_and_a_cause_later(&plain(300), &late, CauseKind::InitContainer, words);
-    let log = found(&late)[0].log_of.clone().unwrap();
+    let first = found(&late).remove(0);
+    assert!(first.hints[0].ends_with("`kubectl flink logs NAME --all`"), "{first:?}");
+    let log = first.log_of.unwrap();
     assert_eq!((log.container.as_str(), log.previous), ("fetch", false));
+}
+
+#[test]
+fn the_log_shows_what_a_main_waits_for() {
+    let mut observed = cluster();
+    let since = json!({"running": {"startedAt": at(-600)}});
+    pod_with(&mut observed, JM, "Running", since, json!({}), 0);
+    let snapshot = Snapshot {
+        reach: Reach::Answered,
+        ..Snapshot::default()
+    };
+    let problems = problems(&observed, &snapshot, now());
+    let starts = problems.iter().find(|cause| cause.kind == CauseKind::Starting).unwrap();
+    assert!(
+        starts.hints[0].starts_with("`kubectl flink logs NAME` shows"),
+        "{starts:?}"
+    );
 }
 
 #[test]
@@ -85,6 +104,8 @@ fn a_pod_that_no_scheduler_looks_at() {
         CauseKind::Unschedulable,
         "schedulerName is volcano",
     );
+    let problems = found(&unseen(900));
+    assert!(problems[0].hints[0].contains("`kubectl get pods -A`"), "{problems:?}");
 }
 
 #[test]
@@ -126,6 +147,10 @@ fn a_jobmanager_that_its_node_does_not_end() {
             .contains(&format!("node-1 does not end JobManager Pod {JM}")),
         "{problems:?}"
     );
+    assert!(
+        problems[0].hints[0].starts_with("`kubectl describe node node-1` shows"),
+        "{problems:?}"
+    );
     // Another one has started.
     pod_with(&mut hangs, "demo-master-zzzzz", "Running", running(), json!({}), 0);
     assert!(!is_wrong(&found(&hangs)));
@@ -154,11 +179,13 @@ fn a_container_that_ended_with_its_node_is_no_failure_of_flink() {
     ] {
         let mut observed = cluster();
         pod_with(&mut observed, name, "Running", running(), terminated(code, reason), 1);
+        let spec = observed.pods.get_mut(name).and_then(|pod| pod.spec.as_mut()).unwrap();
+        spec.node_name = Some("node-1".to_owned());
         let problems = found(&observed);
         assert_eq!(problems[0].kind, kind, "{problems:?}");
         assert!(problems[0].title.contains("ended with its node"), "{problems:?}");
         assert!(
-            problems[0].killed && problems[0].hints[0].contains("kubectl describe node"),
+            problems[0].killed && problems[0].hints[0].contains("`kubectl describe node node-1` shows when"),
             "{problems:?}"
         );
     }

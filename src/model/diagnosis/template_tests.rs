@@ -114,6 +114,19 @@ fn rules_of_a_template_that_fit_no_node() {
 }
 
 #[test]
+fn the_name_of_a_claim_that_is_being_deleted_is_not_doubted() {
+    let hints = |said: &str| scheduler::hints(said, Role::TaskManager).collect::<Vec<_>>();
+    let deleted = hints("persistentvolumeclaim \"state\" is being deleted");
+    assert_eq!(deleted.len(), 1, "{deleted:?}");
+    assert!(deleted[0].contains("stays until no Pod uses it"), "{deleted:?}");
+    let missing = hints("persistentvolumeclaim \"state\" not found");
+    assert!(
+        missing.len() == 1 && missing[0].contains("the claim's name"),
+        "{missing:?}"
+    );
+}
+
+#[test]
 fn a_node_that_fits_may_get_no_volume() {
     let said = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
     let waits = |since: i64| {
@@ -148,6 +161,14 @@ fn volumes_that_their_server_refuses() {
             "--service-account",
         ),
         (
+            "MountVolume.SetUp failed for volume \"kube-api-access-abcde\" : failed to fetch token: serviceaccounts \"shop\" is forbidden: User \"system:node:node-1\" cannot create resource \"serviceaccounts/token\" in API group \"\" in the namespace \"shop\": no relationship found between node 'node-1' and this object",
+            "this passes",
+        ),
+        (
+            "MountVolume.SetUp failed for volume \"state\" : mount failed: exit status 32 Output: mount: wrong fs type, bad option, bad superblock on 10.0.0.1:/state, missing codepage or helper program, or other error (for several filesystems (e.g. nfs, cifs) you might need a /sbin/mount.<type> helper program)",
+            "an NFS client",
+        ),
+        (
             "MountVolume.SetUp failed for volume \"data\" : hostPath type check failed: /data is not a directory",
             "hostPath",
         ),
@@ -158,7 +179,7 @@ fn volumes_that_their_server_refuses() {
     ] {
         case(said)
             .waits(JM, "ContainerCreating", "")
-            .event(("Pod", JM), "FailedMount", said, -60, 3)
+            .event(("Pod", JM), "FailedMount", said, -600, 3)
             .finds(CauseKind::Volume, &[hint]);
     }
 }

@@ -13,7 +13,7 @@ const DETACHED: &str = "Kubernetes detaches it from the node of a Pod that has g
      kubectl get volumeattachments shows where it is";
 
 /// Rows: needles, and how to fix it. Source: the kubelet's and the CSI drivers' messages, and those of `mount`.
-const HINTS: [(&[&str], &str); 8] = [
+const HINTS: [(&[&str], &str); 9] = [
     (
         &["Multi-Attach"],
         "the claim can be mounted on one node only: use one with access mode ReadWriteMany for --mount",
@@ -27,8 +27,14 @@ const HINTS: [(&[&str], &str); 8] = [
         "the Secrets Store driver gets no secret: check the SecretProviderClass, and the rights of the service account at its provider",
     ),
     (
-        &["mount.nfs", "Failed to resolve"],
+        // `mount` says the second one where the node has no program for this file system.
+        &["mount.nfs", "/sbin/mount.", "Failed to resolve"],
         "the file server does not let the node mount this path: check its address and its exports, and that the node has an NFS client",
+    ),
+    (
+        // Source: the node authorizer, which learns late about a new Pod's objects.
+        &["\" is forbidden: "],
+        "the API server refuses this object to the node: the kubelet tries again, and on a busy API server this passes",
     ),
     (
         &["serviceaccounts \"", "serviceaccount \""],
@@ -101,7 +107,8 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
         newest
     };
     let who = who(pod, role);
-    let (reason, said) = (words(latest).0, one_line(words(latest).1));
+    let (reason, whole) = words(latest);
+    let said = one_line(whole);
     if reason == "FailedCreatePodSandBox" {
         // Network plugins often need a few attempts; the kubelet continues.
         let still = last_seen(latest).is_some_and(|at| now.duration_since(at) <= grace.recent);
@@ -135,6 +142,6 @@ pub(super) fn check(observed: &Observed, pod: &Pod, role: Role, now: Timestamp, 
         CauseKind::Volume,
         format!("a volume of {who} cannot be mounted: {said}"),
     )
-    .hint(if detached { DETACHED } else { hint(&said) });
+    .hint(if detached { DETACHED } else { hint(whole) });
     Some(Finding::of(cause, is_final))
 }

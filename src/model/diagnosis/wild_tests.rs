@@ -80,6 +80,7 @@ const FAILURES: &[&str] = &[
     "libraries | 1.19 | java.lang.UnsupportedOperationException: can't get field offset on a record class: private final java.lang.String com.shop.Order.id",
     "libraries | aws-msk-iam-auth | javax.security.auth.login.LoginException: No LoginModule found for software.amazon.msk.auth.iam.IAMLoginModule",
     "file-system-plugin | Hadoop's client jars | org.apache.flink.core.fs.UnsupportedFileSystemSchemeException: Could not find a file system implementation for scheme 'hdfs'. The scheme is not directly supported by Flink and no Hadoop file system to support this scheme could be loaded.\nCaused by: org.apache.flink.core.fs.UnsupportedFileSystemSchemeException: Hadoop is not in the classpath/dependencies.",
+    "file-system-plugin | this release of Flink | org.apache.flink.core.fs.UnsupportedFileSystemSchemeException: Could not find a file system implementation for scheme 'abfss'. The scheme is not directly supported by Flink and no Hadoop file system to support this scheme could be loaded.",
     "no-storage-directory | --ha STORAGE_DIR | org.apache.flink.configuration.IllegalConfigurationException: Configuration is missing the mandatory parameter: Key: 'high-availability.storageDir' , default: null",
     "jobmanager-failed | configmap-type=high-availability | org.apache.flink.runtime.leaderelection.LeaderElectionException: ConfigMap demo-cluster-config-map has been deleted externally.",
     "checkpoints-failing | folder | java.io.IOException: Target file s3://state/0a/chk-1/_metadata already exists.",
@@ -91,6 +92,7 @@ const FAILURES: &[&str] = &[
     "storage-access | object store refuses | com.amazonaws.SdkClientException: Unable to locate specified web identity token file: /var/run/secrets/eks.amazonaws.com/serviceaccount/token",
     "storage-access | object store refuses | java.io.FileNotFoundException: Operation failed: \"The specified filesystem does not exist.\", 404, HEAD, https://shop.dfs.core.windows.net/state?resource=filesystem",
     "external-service | a name that the certificate has | javax.net.ssl.SSLPeerUnverifiedException: Certificate for <state.minio> doesn't match any of the subject alternative names: [minio]",
+    "external-service | or of a connector | org.apache.hadoop.hbase.client.RetriesExhaustedException: Failed after attempts=36\nCaused by: org.apache.zookeeper.KeeperException$SessionExpiredException: KeeperErrorCode = Session expired for /hbase/hbaseid",
     "external-service | --ha-zookeeper | org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.KeeperException$ConnectionLossException: KeeperErrorCode = ConnectionLoss for /flink/demo/leader",
     "external-service | wal_level=logical | org.postgresql.util.PSQLException: ERROR: logical decoding requires wal_level >= logical",
     "external-service | binlog_format=ROW | org.apache.flink.table.api.ValidationException: Cannot read the binlog filename and position via 'SHOW MASTER STATUS'. Make sure your server is correctly configured",
@@ -121,6 +123,26 @@ fn failures_in_the_wild_are_known() {
             "{text}: {:?}",
             found.hints
         );
+    }
+}
+
+#[test]
+fn a_failure_with_two_reasons_has_a_hint_for_each() {
+    for (text, hint) in [
+        (
+            "org.apache.hadoop.fs.s3a.AWSBadRequestException: getFileStatus on s3a://state/x: com.amazonaws.services.s3.model.AmazonS3Exception: \
+             Bad Request (Service: Amazon S3; Status Code: 400; Error Code: 400 Bad Request; Request ID: 0)",
+            "credentials have expired",
+        ),
+        (
+            "org.apache.zookeeper.KeeperException$SessionExpiredException: KeeperErrorCode = Session expired for /flink/demo/leader",
+            "the JVM paused",
+        ),
+    ] {
+        let found = of(&format!(
+            "2026-01-01 10:00:00,000 ERROR x [] - a\n{text}\n\tat a.B.c(B.java:1)\n"
+        ));
+        assert!(found.hints.len() == 2 && found.hints[1].contains(hint), "{found:?}");
     }
 }
 

@@ -253,6 +253,9 @@ fn the_id_and_the_restarts_of_a_job_are_seen_on_a_terminal() {
     assert!(text.lines().any(|shown| shown == line), "{text}");
     let text = drawn(&shown, Some(50), true);
     assert!(text.contains("\n                run, 2 restarts\n"), "{text}");
+    let lines =
+        "\n                insert-into_default_catalog.defau…\n                7483b8988232262a58467c5f3ad800f0\n";
+    assert!(text.contains(lines), "{text}");
 }
 
 #[test]

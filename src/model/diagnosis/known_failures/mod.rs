@@ -66,7 +66,7 @@ pub(super) const ON_TASK_MANAGERS: &str =
 /// 1.17 to 2.3, and the JVM's.
 const PROGRAM: &[KnownFailure] = known_failures! {
     FileSystemPlugin: "The scheme is not directly supported by Flink" =>
-        "Flink has no plugin for this scheme: correct it, or, if Hadoop has a file system for it, such as hdfs, put Hadoop's client jars into \
+        "this release of Flink knows no plugin for this scheme: correct it, or, if Hadoop has a file system for it, such as hdfs, put Hadoop's client jars into \
          /opt/flink/lib of --image";
     FileSystemPlugin: "Could not find a file system implementation for scheme" =>
         "the image lacks the plugin for this scheme: put the jar from /opt/flink/opt under /opt/flink/plugins, or name \

@@ -14,7 +14,9 @@ pub(super) const SERVICES: &[KnownFailure] = known_failures! {
          proxy of a service mesh is ready before Flink starts";
     // Source: ZooKeeper's `KeeperException`.
     ExternalService: "KeeperErrorCode = ConnectionLoss", "KeeperErrorCode = Session expired" =>
-        "ZooKeeper does not answer: check --ha-zookeeper, that its Pods run, and that NetworkPolicies let the Pods reach it";
+        "ZooKeeper, of high availability or of a connector, did not answer: check --ha-zookeeper or the connector's address, that its Pods run, and \
+         that NetworkPolicies let the Pods reach it",
+        "or the JVM paused for longer than the session's timeout: the usual cause is too little memory or CPU";
     // Source: the JDK's `HostnameChecker`, and Apache's HTTP client.
     ExternalService: "No subject alternative", "No name matching" & "found", "SSLPeerUnverifiedException" & "doesn't match any of the subject" =>
         "the service's certificate does not have the name that the client uses: use a name that the certificate has",

@@ -2,6 +2,8 @@
 
 use super::KnownFailure;
 
+const REGION: &str = "the region of the bucket is not set, or is another one: set --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name";
+
 /// Specific rows come before general ones.
 pub(super) const STORAGE: &[KnownFailure] = known_failures! {
     NoStorageDirectory:
@@ -33,11 +35,12 @@ pub(super) const STORAGE: &[KnownFailure] = known_failures! {
         "Unable to find a region via the region provider chain",
         "Unable to load region from any of the providers",
         "AuthorizationHeaderMalformed",
-        // Source: Hadoop's `S3AUtils.translateException`, of a redirection, and of a HEAD request, whose answer has no words.
+        // Source: Hadoop's `S3AUtils.translateException`, of a redirection.
         "AWSRedirectException",
-        "Error Code: 400 Bad Request",
         "must be addressed using the specified endpoint" =>
-        "the region of the bucket is not set, or is another one: set --env AWS_REGION=REGION, or -D s3.endpoint with the region in its name";
+        REGION;
+    // Of a HEAD request, whose answer has no words. Hadoop's S3A documents both reasons.
+    StorageAccess: "Error Code: 400 Bad Request" => REGION, "or the credentials have expired, such as a session token: give new ones";
     // Words of AWS's clients, version 1 and 2.
     StorageAccess:
         "Timeout waiting for connection from pool",
