@@ -154,16 +154,7 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         }
         Err(error) => note("Events", &error),
     }
-    if observed
-        .pods
-        .values()
-        .any(|pod| has_no_node(pod) || had_no_volume(&observed, pod))
-        && let Ok(events) = events_with(cluster, name, PROGRESS).await
-    {
-        for event in events {
-            observed.upsert_event(event);
-        }
-    }
+    add_progress(cluster, name, &mut observed).await;
     observed.poll(snapshot.view());
     Ok(Observation {
         observed,
@@ -171,6 +162,18 @@ pub(crate) async fn observe(cluster: &Cluster, name: &ClusterName) -> Result<Obs
         history,
         remarks,
     })
+}
+
+/// Adds the Events that are no warnings, where a Pod waits for a node or a volume.
+async fn add_progress(cluster: &Cluster, name: &ClusterName, observed: &mut Observed) {
+    let waits = |pod: &Pod| has_no_node(pod) || had_no_volume(observed, pod);
+    if observed.pods.values().any(waits)
+        && let Ok(events) = events_with(cluster, name, PROGRESS).await
+    {
+        for event in events {
+            observed.upsert_event(event);
+        }
+    }
 }
 
 /// The Service or the Deployment that was read under the name of the cluster's, if it is that one. One of another owner is noted.

@@ -254,8 +254,14 @@ fn what_flink_fails_by_is_named_first() {
         "-D",
         "execution.checkpointing.timeout=10s",
     ];
-    let borne = ["-D", "execution.checkpointing.tolerable-failed-checkpoints=1000"];
-    let flags = [&STORAGE[..], &often, &borne, &["--", "--rate", "50", "--slow", "25"]].concat();
+    let tolerated = ["-D", "execution.checkpointing.tolerable-failed-checkpoints=1000"];
+    let flags = [
+        &STORAGE[..],
+        &often,
+        &tolerated,
+        &["--", "--rate", "50", "--slow", "25"],
+    ]
+    .concat();
     broken(&place, "slow", &flags, |_| {});
     broken(
         &place,
