@@ -326,8 +326,10 @@ fn options_of_the_jvm_that_flinks_scripts_lose_are_warned_of() {
         said.contains("warning: env.java.opts.all: Flink's scripts read it like a shell"),
         "{said}"
     );
-    let quoted = "-Dhttp.nonProxyHosts=\"localhost|a\"";
-    assert_eq!(options(quoted), (json!(quoted), String::new()));
+    for whole in ["-Dhttp.nonProxyHosts=\"localhost|a\"", "\"-Da=b|c\" \"-Dd=e\""] {
+        assert_eq!(options(whole), (json!(whole), String::new()));
+    }
+    assert_eq!(options("-Da=$(hostname)").1, "");
 }
 
 #[test]
