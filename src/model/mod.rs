@@ -23,6 +23,7 @@ pub(crate) mod flink_deployment;
 pub(crate) mod flink_pod;
 pub(crate) mod ha_config_maps;
 pub(crate) mod image_name;
+pub(crate) mod jar_uri;
 pub(crate) mod job_phase;
 pub(crate) mod keyword;
 pub(crate) mod listing;

@@ -64,24 +64,29 @@ pub(crate) fn set_and_removed(pairs: &[String]) -> Result<(Config, Vec<String>)>
 /// Rejects Pods that a kubelet or the API server would reject, warns of fields without the effect that they suggest,
 /// and reports which containers of templates become native sidecars.
 pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
-    let roles = [("JobManager", &manifests.job), ("TaskManagers", &manifests.deployment)];
-    let labels = roles.map(|(_, object)| object["spec"]["template"]["metadata"]["labels"].as_object());
+    let roles = [&manifests.job, &manifests.deployment];
+    let labels = roles.map(|object| object["spec"]["template"]["metadata"]["labels"].as_object());
     let labels: Vec<_> = labels.into_iter().flatten().collect();
-    let mut refused: Vec<String> = Vec::new();
-    let mut doubts: Vec<String> = Vec::new();
-    for (role, object) in roles {
+    // As the user wrote them, and so the same text for both roles.
+    let written = |text: String| {
+        let names = manifests.native_sidecars.iter();
+        names.fold(text, |text, name| {
+            let native = format!("spec.initContainers[{name}]");
+            text.replace(&native, &format!("spec.containers[{name}]"))
+        })
+    };
+    let found = roles.map(|object| {
         let template = &object["spec"]["template"];
         let main = main_container::of(object).and_then(|main| main["name"].as_str());
-        let of_role = |text: String| format!("Pod of the {role}: {text}");
         let refusals = checks::refusals(template).into_iter();
-        refused.extend(refusals.map(|(path, why)| of_role(format!("{path}: {why}"))));
-        doubts.extend(
-            checks::doubts(template, main.unwrap_or_default(), &labels)
-                .into_iter()
-                .map(of_role),
-        );
-        doubts.extend(small_limit(object).map(of_role));
-    }
+        let doubts = checks::doubts(template, main.unwrap_or_default(), &labels);
+        let refused: Vec<String> = refusals.map(|(path, why)| written(format!("{path}: {why}"))).collect();
+        let doubts: Vec<String> = doubts.into_iter().chain(small_limit(object)).map(written).collect();
+        (refused, doubts)
+    });
+    let [(refused, doubts), (other_refused, other_doubts)] = found;
+    let refused = of_roles(&refused, &other_refused);
+    let mut doubts = of_roles(&doubts, &other_doubts);
     doubts.extend(lacks_job_id(&manifests.job));
     for doubt in &doubts {
         progress::warn(doubt);
@@ -91,6 +96,21 @@ pub(crate) fn check_pods(manifests: &Manifests) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage(refused.join("\n")))
+}
+
+/// Says to which Pods the texts belong: once, if one belongs to both roles, as those of a common template do.
+fn of_roles(job_manager: &[String], task_managers: &[String]) -> Vec<String> {
+    let first = job_manager.iter().map(|text| {
+        if task_managers.contains(text) {
+            format!("Pods of the JobManager and of the TaskManagers: {text}")
+        } else {
+            format!("Pod of the JobManager: {text}")
+        }
+    });
+    let other = task_managers.iter().filter(|text| !job_manager.contains(text));
+    first
+        .chain(other.map(|text| format!("Pod of the TaskManagers: {text}")))
+        .collect()
 }
 
 /// A limit below the memory of Flink's process, as only templates can say it: what sizes Flink sets both.

@@ -178,6 +178,11 @@ fn a_misspelled_field_of_a_pod_template_is_warned_of() {
     ] {
         assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
     }
+    // Fields of Kubernetes 1.34 and of 1.37.
+    let more = "  podTemplate: {spec: {hostnameOverride: a, volumes: [{name: v, emptyDir: {mode: 448}}]}}\n";
+    sandbox.file("a.yaml", &deployment("x", more));
+    let outcome = create(&sandbox, &["-f", "a.yaml", "-o", "name"]);
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome}");
 }
 
 #[test]

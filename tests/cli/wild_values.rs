@@ -326,8 +326,31 @@ fn options_of_the_jvm_that_flinks_scripts_lose_are_warned_of() {
         said.contains("warning: env.java.opts.all: Flink's scripts read it like a shell"),
         "{said}"
     );
-    let quoted = "-Dhttp.nonProxyHosts=\"localhost|a\"";
-    assert_eq!(options(quoted), (json!(quoted), String::new()));
+    for whole in ["-Dhttp.nonProxyHosts=\"localhost|a\"", "\"-Da=b|c\" \"-Dd=e\""] {
+        assert_eq!(options(whole), (json!(whole), String::new()));
+    }
+    assert_eq!(options("-Da=$(hostname)").1, "");
+}
+
+#[test]
+fn a_flag_refuses_the_uris_of_jars_that_a_file_refuses() {
+    for (jar, expected) in [
+        (
+            "local:///opt/x/my job.jar",
+            "--jar \"local:///opt/x/my job.jar\" is not a URI, in which ' ' is not allowed",
+        ),
+        ("local:///opt/x/a[1].jar", "in which '[' is not allowed"),
+        ("local://opt/x/a.jar", "write local:///opt/x/a.jar"),
+    ] {
+        let outcome = create(&Sandbox::bare(), &["demo", "--image", "flink:1.20", "--jar", jar]);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome}");
+        assert!(outcome.stderr.contains(expected), "{expected:?} is not in {outcome}");
+        let text = deployment("{name: x}", &format!("job: {{jarURI: '{jar}'}}"));
+        refused(&text, &[]);
+    }
+    let (objects, said) = made(&["demo", "--image", "flink:1.20", "--jar", "local:///opt/x/my%20job.jar"]);
+    has(&objects, 1, "local:///opt/x/my%20job.jar");
+    assert_eq!(said, "");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::model::config::{Config, Entrypoint, JobId, Mount, PullPolicy, Restart
 use crate::model::flink::FlinkVersion;
 use crate::model::flink::arguments::key_value;
 use crate::model::flink::{config_keys, job_id};
+use crate::model::jar_uri;
 use crate::model::names;
 use crate::model::quantity::{self, Cpu, Memory};
 use crate::model::spec::{MAX_JOB_MANAGERS, MAX_PARALLELISM};
@@ -287,7 +288,10 @@ impl SpecArgs {
                     .hint(format!("--jar local://{} is a jar that the image has", absolute(jar))),
             );
         }
-        Ok(fetched)
+        match fetched.iter().find_map(|jar| jar_uri::fault(jar)) {
+            Some(fault) => Err(Error::usage(format!("--jar {fault}"))),
+            None => Ok(fetched),
+        }
     }
 
     pub(crate) fn image_options(&self) -> Result<ImageOptions<'_>> {

@@ -6,6 +6,7 @@
 //! the configuration file, but for `env.java.home`, which images do not set.
 
 use std::collections::BTreeMap;
+use std::str::Chars;
 
 use super::{FlinkVersion, Role};
 
@@ -99,35 +100,76 @@ pub(crate) fn lost_by_shell(key: &str, value: &str, version: Option<FlinkVersion
     if !has_options || version.is_some_and(|version| version < FlinkVersion::new(1, 14)) {
         return None;
     }
+    let space = || Some("no option can have a space: escaped or in quotes, too, it becomes two".to_owned());
+    let no_end = |what: String| Some(format!("its {what} does not end, and all options are lost"));
     let mut quote: Option<char> = None;
+    let mut before = ' ';
     let mut chars = unquoted(value.trim()).chars();
     let fault = loop {
         let Some(c) = chars.next() else {
-            break quote.map(|quote| format!("its quote {quote} does not end, and all options are lost"));
+            break quote.and_then(|quote| no_end(format!("quote {quote}")));
         };
-        match quote {
-            Some(open) if open == c => quote = None,
-            Some(_) if c.is_whitespace() => {
-                break Some("no option can have a space: in quotes, too, it becomes two".to_owned());
+        let found = match quote {
+            Some(open) if open == c => {
+                quote = None;
+                None
             }
-            _ if c == '\\' && quote != Some('\'') => {
-                chars.next();
+            Some(_) if c.is_whitespace() => space(),
+            _ if c == '\\' && quote != Some('\'') => match chars.next() {
+                Some(' ' | '\t') => space(),
+                _ => None,
+            },
+            _ if quote != Some('\'') && !ends(c, &mut chars) => no_end(c.to_string()),
+            None if matches!(c, '"' | '\'') => {
+                quote = Some(c);
+                None
             }
-            None if matches!(c, '"' | '\'') => quote = Some(c),
-            None if "`;&|<>()".contains(c) => {
-                break Some(format!(
-                    "{c} means something there, and options are lost: write \\{c}, or the option in quotes"
-                ));
-            }
-            _ => {}
+            None => meaning(c, before, chars.as_str())
+                .map(|meaning| format!("{c} {meaning}: write \\{c}, or the option in quotes")),
+            Some(_) => None,
+        };
+        if found.is_some() {
+            break found;
         }
+        before = c;
     };
     fault.map(|fault| format!("{key}: Flink's scripts read it like a shell: {fault}"))
 }
 
-/// Without the surrounding quotes, as in the scripts. These remove a single one too, with which no shell reads the options.
+/// Skips what a shell replaces: commands and variables; `false` if it does not end.
+fn ends(c: char, chars: &mut Chars<'_>) -> bool {
+    let (open, close) = match (c, chars.clone().next()) {
+        ('`', _) => return chars.any(|c| c == '`'),
+        ('$', Some('(')) => ('(', ')'),
+        ('$', Some('{')) => ('{', '}'),
+        _ => return true,
+    };
+    let mut depth = 0;
+    chars.any(|c| {
+        depth += i32::from(c == open) - i32::from(c == close);
+        depth == 0
+    })
+}
+
+/// What a character outside quotes means to a shell; `None`: only itself.
+fn meaning(c: char, before: char, after: &str) -> Option<&'static str> {
+    let is_choice = || {
+        let inside = after.split_once('}').map_or("", |(inside, _)| inside);
+        inside.contains(',') && !inside.contains(char::is_whitespace)
+    };
+    match c {
+        ';' | '&' | '|' | '<' | '>' | '(' | ')' => Some("is an operator there, and options are lost"),
+        '#' if before.is_whitespace() => Some("begins a comment there, and the options after it are lost"),
+        '{' if is_choice() => Some("makes several options of one"),
+        _ => None,
+    }
+}
+
+/// Without the surrounding quotes, as in the scripts. These remove a single one too, and those around the first and the last
+/// of several options, with which no shell reads the options.
 fn unquoted(value: &str) -> &str {
     let inside = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let inside = inside.filter(|inside| !inside.replace("\\\"", "").contains('"'));
     inside.unwrap_or(value)
 }
 
@@ -173,9 +215,15 @@ mod tests {
     fn options_that_a_shell_takes_apart_are_found() {
         let of = |value: &str, version: &str| lost_by_shell("env.java.opts.all", value, version.parse().ok());
         for (value, reason) in [
-            ("-Dhttp.nonProxyHosts=localhost|a", "| means something there"),
-            ("-Da=(b)", "( means something there"),
+            ("-Dhttp.nonProxyHosts=localhost|a", "| is an operator there"),
+            ("-Da=(b)", "( is an operator there"),
             ("-Da=b;c", "write \\;"),
+            ("-Da=b #c", "# begins a comment there"),
+            ("-Da={x,y}", "{ makes several options of one"),
+            ("-Da=b\\ c", "no option can have a space"),
+            ("-Da=\"b\\ c\"", "no option can have a space"),
+            ("-Da=$(hostname -Db", "its $ does not end"),
+            ("-Da=`hostname -Db", "its ` does not end"),
             ("-Da=\"b c\"", "no option can have a space"),
             ("-Da='b", "its quote ' does not end"),
             ("-Da=\"b\\\"", "its quote \" does not end"),
@@ -192,6 +240,13 @@ mod tests {
             "-Da=b\\|c -Dd=$HOME -De=*",
             "\"-Da=b -Dc=d\"",
             "-Da=\"b'c\" -Dd='e\"f' -Dg='h\\'",
+            "-Da=$(hostname) -Db=\"$(hostname -f | cut -d. -f1)\" -Dc=`hostname -s`",
+            "-Da=${NO:-(b,c)} -Dd=$((1+2)) -De=$HOME",
+            "\"-Da=b\" \"-Dc=d\"",
+            "\"-Da=b|c\" -Dd=\"e\"",
+            "\"-Da=\\\"b\\\" -Dc=d\"",
+            "-Da=b#c -Dd={x} -De={x,y -Df=\\{x,y} -Dg=\"{x,y}\"",
+            "-Da=b \\\n -Dc=d",
             "",
         ] {
             assert_eq!(of(value, "2.3"), None, "{value}");

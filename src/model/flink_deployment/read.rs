@@ -7,6 +7,7 @@ use super::{POD_TEMPLATE, annotations, configuration, job_jar, overruled, resour
 use crate::model::config::{Config, JOB_NAME, PullPolicy, RoleConfig, USRLIB};
 use crate::model::counted::counted;
 use crate::model::flink::{self, FlinkVersion, Role, same_key};
+use crate::model::jar_uri;
 use crate::model::keyword::Keyword;
 use crate::model::names::{self, ClusterName};
 use crate::model::pod_template;
@@ -417,22 +418,15 @@ fn is_python(layer: &Config) -> bool {
 
 /// Why a `jarURI` is not that of a jar; `None`: it may be one.
 fn no_jar(uri: &str) -> Option<String> {
-    match uri.strip_prefix("local://") {
-        Some(path) if !path.starts_with('/') => Some(format!(
-            "{uri:?} has no absolute path: the text between // and the next slash is a host; write local:///{path}"
-        )),
-        path if matches!(uri.rsplit_once('.'), Some((_, "py"))) => Some(format!(
-            "{uri:?} is a Python program and not a jar: with entryClass: org.apache.flink.client.python.PythonDriver, \
-             job.args names it, as in [-py, {}]",
-            path.unwrap_or("/opt/flink/usrlib/job.py")
-        )),
-        // Source: Java's `URI`, which Flink and the operator make of it.
-        _ => {
-            let wrong = |c: &char| c.is_whitespace() || "\"<>\\^`{|}".contains(*c);
-            let found = uri.chars().find(wrong);
-            found.map(|c| format!("{uri:?} is not a URI, in which {c:?} is not allowed"))
-        }
-    }
+    let path = uri.strip_prefix("local://").unwrap_or("/opt/flink/usrlib/job.py");
+    jar_uri::fault(uri).or_else(|| {
+        matches!(uri.rsplit_once('.'), Some((_, "py"))).then(|| {
+            format!(
+                "{uri:?} is a Python program and not a jar: with entryClass: org.apache.flink.client.python.PythonDriver, \
+                 job.args names it, as in [-py, {path}]"
+            )
+        })
+    })
 }
 
 /// The jar that the entrypoint gets for a `jarURI`: none if it finds the job below `usrlib` by itself, by its class. Without

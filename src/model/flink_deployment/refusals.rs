@@ -104,6 +104,7 @@ fn what_is_no_jar_is_refused() {
         ("/opt/a.jar", "is not a URI"),
         ("local:///opt/flink/usrlib/my job.jar", "in which ' ' is not allowed"),
         ("s3://<bucket>/a.jar", "in which '<' is not allowed"),
+        ("local:///opt/a[1].jar", "in which '[' is not allowed"),
     ] {
         let text = with_spec(&format!("  job: {{jarURI: '{uri}'}}"));
         let message = read_all(&text, "job.yaml").unwrap_err().message;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::merge::MAIN_CONTAINER;
-use super::{CONF, LOG_VOLUME};
+use super::{CONF, LOG_VOLUME, for_root};
 use crate::model::image_name::ImageName;
 use crate::model::names::{COMPONENT_LABEL, MASTER, TASK_MANAGER};
 
@@ -22,9 +22,6 @@ const WRITTEN: [(&str, &str); 2] = [
     (CONF, "the image's entrypoint writes the configuration there"),
     ("/tmp", "Flink keeps its files there"),
 ];
-
-/// Programs that change what only root may change.
-const FOR_ROOT: [&str; 4] = ["apk", "apt-get", "chown", "sysctl"];
 
 /// The elements of a field; none if it is no list.
 pub(crate) fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
@@ -218,10 +215,7 @@ fn needs_root(pod: &Value, container: &Value, at: &str) -> Option<String> {
         .as_u64()
         .filter(|user| *user != 0)?;
     let texts = list(container, "command").chain(list(container, "args"));
-    let mut words = texts
-        .filter_map(Value::as_str)
-        .flat_map(|text| text.split([' ', '\n', ';', '&', '|', '(']));
-    let program = words.find(|word| FOR_ROOT.contains(&word.rsplit('/').next().unwrap_or_default()))?;
+    let program = for_root::program(&texts.filter_map(Value::as_str).collect::<Vec<_>>())?;
     Some(format!(
         "{at}: it runs {program} as user {user}, and only root may do that: say runAsUser: 0 and runAsNonRoot: false in its securityContext"
     ))
@@ -231,12 +225,12 @@ fn needs_root(pod: &Value, container: &Value, at: &str) -> Option<String> {
 fn meant_as_main(pod: &Value, container: &Value, main: &str, at: &str) -> Option<String> {
     let flinks = list(pod, "containers").find(|one| name(one) == main)?;
     let is_same = name(container) != main && container["image"].is_string() && container["image"] == flinks["image"];
-    let runs_it = ["command", "args"]
+    let has_no_command = ["command", "args"]
         .iter()
         .all(|field| list(container, field).next().is_none());
-    (is_same && runs_it).then(|| {
+    (is_same && has_no_command).then(|| {
         format!(
-            "{at}: it has Flink's image and no command, and what it says is not for Flink: in a file the container of Flink is {MAIN_CONTAINER}"
+            "{at}: its image is Flink's and it has no command, so it only prints a help text. If it is to change Flink's own container, a file calls it {MAIN_CONTAINER}"
         )
     })
 }

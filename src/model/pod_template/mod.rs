@@ -4,6 +4,7 @@
 //! Flink in it.
 
 pub(crate) mod checks;
+mod for_root;
 pub(crate) mod merge;
 mod unknown_fields;
 

@@ -13,6 +13,30 @@ use serde_json::{Error, Value, map};
 use crate::model::dotted::below;
 use crate::model::nearest::nearest;
 
+/// Fields of newer releases than the types, by type: those of Kubernetes 1.34 to 1.37, also of features that are not on by
+/// default. Source: the API descriptions of these releases, in `k8s-openapi`.
+const NEWER: [(&str, &str); 19] = [
+    ("ClusterTrustBundleProjection", "user"),
+    ("ConfigMapVolumeSource", "defaultUser"),
+    ("Container", "restartPolicyRules"),
+    ("DownwardAPIVolumeFile", "user"),
+    ("DownwardAPIVolumeSource", "defaultUser"),
+    ("EmptyDirVolumeSource", "mode"),
+    ("EnvVarSource", "fileKeyRef"),
+    ("GRPCAction", "mode"),
+    ("HTTPGetAction", "protocol"),
+    ("KeyToPath", "user"),
+    ("PodSpec", "evictionResponders"),
+    ("PodSpec", "hostnameOverride"),
+    ("PodSpec", "schedulingGroup"),
+    ("PodSpec", "workloadRef"),
+    ("ProjectedVolumeSource", "defaultUser"),
+    ("SecretVolumeSource", "defaultUser"),
+    ("ServiceAccountTokenProjection", "user"),
+    ("VolumeMount", "bindMountOptions"),
+    ("VolumeProjection", "podCertificate"),
+];
+
 /// Paths and reasons.
 type Found = RefCell<Vec<(String, String)>>;
 
@@ -74,13 +98,14 @@ impl<'de> Deserializer<'de> for Node<'_> {
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        kind: &'static str,
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         for (key, _) in self.value.as_object().into_iter().flatten() {
+            let is_known = known.contains(&key.as_str()) || NEWER.contains(&(kind, key.as_str()));
             // The fields of the template itself are checked with the faults, and directives of a patch begin with `$`.
-            if self.path.is_empty() || key.starts_with('$') || known.contains(&key.as_str()) {
+            if self.path.is_empty() || key.starts_with('$') || is_known {
                 continue;
             }
             let reason = match nearest(key, known.iter().copied()) {
@@ -177,5 +202,27 @@ mod tests {
             "spec.nodeselector: unknown field; did you mean nodeSelector?",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn fields_of_newer_releases_are_known_where_these_have_them() {
+        let files = json!([{"key": "a", "path": "a", "user": 1}]);
+        let of_pod = json!({"items": [{"path": "a", "user": 1}], "defaultUser": 1});
+        let projected = json!([{"podCertificate": {"signerName": "a", "keyType": "b", "userAnnotations": {}}},
+            {"serviceAccountToken": {"path": "a", "user": 1}}, {"clusterTrustBundle": {"path": "a", "user": 1}}]);
+        let template = json!({"spec": {
+            "hostnameOverride": "a", "evictionResponders": [{"name": "a", "priority": 1}], "schedulingGroup": {"podGroupName": "a"},
+            "workloadRef": {"name": "a", "podGroup": "b"},
+            "volumes": [{"name": "a", "emptyDir": {"mode": 448}}, {"name": "b", "configMap": {"items": files, "defaultUser": 1}},
+                {"name": "c", "secret": {"defaultUser": 1}}, {"name": "d", "downwardAPI": of_pod},
+                {"name": "e", "projected": {"defaultUser": 1, "sources": projected}}],
+            "containers": [{"name": "a", "volumeMounts": [{"name": "a", "mountPath": "/a", "bindMountOptions": ["noexec"]}],
+                "restartPolicyRules": [{"action": "Restart", "exitCodes": {"operator": "In", "values": [1]}}],
+                "env": [{"name": "A", "valueFrom": {"fileKeyRef": {"key": "a", "path": "b", "volumeName": "c"}}}],
+                "livenessProbe": {"grpc": {"port": 1, "mode": "a"}}, "readinessProbe": {"httpGet": {"port": 1, "protocol": "a"}}}]}});
+        let found = unknown_fields(&template);
+        assert!(found.is_empty(), "{found:?}");
+        let elsewhere = json!({"spec": {"containers": [{"name": "a", "user": 1, "mode": 1}]}});
+        assert_eq!(unknown_fields(&elsewhere).len(), 2);
     }
 }
