@@ -9,7 +9,7 @@ pub(crate) const STATES: &str = "\
 STATUS is the state of the Kubernetes objects; with --live also of Flink's job:
   Running           the JobManager and all TaskManagers are ready
   Stopping          the job is being stopped; its savepoint is not recorded yet
-  Starting          the JobManager, a TaskManager or (--live) the job is not ready
+  Starting          the JobManager, a TaskManager or the job is not ready
   Degraded          the same after ten minutes, or a sidecar keeps an ended Pod
   Finished          the Job is complete: the Flink job is finished or canceled
   Failed            the Job failed and is not tried again
