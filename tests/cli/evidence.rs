@@ -479,12 +479,8 @@ fn a_job_with_other_labels_is_not_taken_for_ended_while_its_pod_runs() {
     ] {
         refused(&relabeled().run(command), &words);
     }
-    // Its Pod is being replaced, and `adopt` would miss the Deployment.
+    // `adopt` would miss the Deployment.
     let sandbox = relabeled();
-    sandbox
-        .world()
-        .objects
-        .retain(|path, _| !path.contains("/pods/demo-master"));
     sandbox.world().remove(DEPLOYMENT);
     let words = ["`kubectl label job demo-master app=demo component=master --overwrite`"];
     refused(&sandbox.run(&["delete", "demo", "--yes"]), &words);
