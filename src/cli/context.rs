@@ -13,8 +13,8 @@ use crate::operations::cluster_handle::ClusterHandle;
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) connection: ConnectionOptions,
-    /// The first client, and the namespace that was given for it. Every later client is a copy of it: the kubeconfig may have another current
-    /// context by then, and a cluster of the same name may run there.
+    /// The first client, and the namespace that was given for it. Every later client is a copy of it: the kubeconfig may have another
+    /// current context by then, and a cluster of the same name may run there.
     client: Arc<OnceLock<(Option<String>, Cluster)>>,
 }
 
