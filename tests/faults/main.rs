@@ -426,7 +426,7 @@ fn try_case(case: &Case, given: &World) -> Result<(), String> {
             .get(at - 1)
             .is_some_and(|request| request.contains("/proxy/"));
         // A JobManager that did not answer is named in what is asked before.
-        let is_said = first.stdout.contains(" is lost") || *fault == Fault::Utf8;
+        let is_said = first.stderr.contains(" is lost") || *fault == Fault::Utf8;
         let gives_up = command.given == Given::Canceled && command.then == Then::Deleted;
         let same = same.or_else(|text| {
             let unread = gives_up && asked_flink && is_said && text.lines().skip(1).all(is_unread);
