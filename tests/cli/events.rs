@@ -88,16 +88,24 @@ fn a_cluster_that_never_was_has_no_events() {
     );
 }
 
+const POD: &str = "demo-master-x7k2p";
+
+/// A cluster with one Event, of [`POD`], which is listed as version 1.
+fn with_one_event() -> Sandbox {
+    let sandbox = Sandbox::new();
+    cluster(&sandbox, true);
+    sandbox
+        .server
+        .expect(get(EVENTS).no_query("watch"))
+        .answer(page(&[event("a", POD, 1, "one")], "1", ""));
+    sandbox
+}
+
 /// As `list --watch` does.
 #[test]
 fn a_watch_says_what_it_survives() {
-    let sandbox = Sandbox::new();
-    cluster(&sandbox, true);
-    let server = &sandbox.server;
-    let pod = "demo-master-x7k2p";
-    server
-        .expect(get(EVENTS).no_query("watch"))
-        .answer(page(&[event("a", pod, 1, "one")], "1", ""));
+    let sandbox = with_one_event();
+    let (server, pod) = (&sandbox.server, POD);
     let from = |version| get(EVENTS).query("watch", "true").query("resourceVersion", version);
     server
         .expect(from("1"))
@@ -127,13 +135,8 @@ fn a_watch_says_what_it_survives() {
 /// The list is read again when the version of the watch has expired; nothing is printed twice or left out.
 #[test]
 fn a_watch_with_an_expired_version_continues() {
-    let sandbox = Sandbox::new();
-    cluster(&sandbox, true);
-    let server = &sandbox.server;
-    let pod = "demo-master-x7k2p";
-    server
-        .expect(get(EVENTS).no_query("watch"))
-        .answer(page(&[event("a", pod, 1, "one")], "1", ""));
+    let sandbox = with_one_event();
+    let (server, pod) = (&sandbox.server, POD);
     server
         .expect(get(EVENTS).query("watch", "true").query("resourceVersion", "1"))
         .answer(watch([

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::observed::Observed;
 use super::{Cause, CauseKind, Grace, Note, Verdict, verdict};
+use crate::model::flink::live::{Reach, Snapshot};
 use crate::model::flink::overview::{FlinkView, JobsOverview, Overview};
 
 pub(super) fn now() -> Timestamp {
@@ -154,6 +155,19 @@ pub(super) fn flink(state: &str, tasks: Value, taskmanagers: u32, slots: (u32, u
         "start-time": at(-40).as_millisecond(), "last-modification": at(-25).as_millisecond(), "tasks": tasks,
     }]}));
     FlinkView::up(overview(taskmanagers, slots), &jobs)
+}
+
+/// All that Flink answered; nothing of a view without an answer.
+pub(super) fn answer(view: FlinkView) -> Snapshot {
+    let FlinkView::Up { overview, job } = view else {
+        return Snapshot::default();
+    };
+    Snapshot {
+        reach: Reach::Answered,
+        overview: Some(overview),
+        job,
+        ..Snapshot::default()
+    }
 }
 
 pub(super) fn overview(taskmanagers: u32, (slots_total, slots_available): (u32, u32)) -> Overview {

@@ -3,13 +3,12 @@
 use serde_json::{Value, json};
 
 use super::fixtures::{
-    JM, TM, at, cluster, deployment, event, flink, job, job_condition, now, pod, pod_with, running, terminated,
+    JM, TM, answer, at, cluster, deployment, event, flink, job, job_condition, now, pod, pod_with, running, terminated,
 };
 use crate::model::diagnosis::{Cause, CauseKind, Observed, is_wrong, problems, trace_summary};
 use crate::model::flink::checkpoints::Checkpoints;
 use crate::model::flink::exceptions::{Exception, Exceptions};
 use crate::model::flink::live::{Reach, Snapshot, Vertex};
-use crate::model::flink::overview::FlinkView;
 
 /// A cluster whose job runs with all tasks, and Flink's answer.
 fn healthy() -> (Observed, Snapshot) {
@@ -23,18 +22,6 @@ fn healthy() -> (Observed, Snapshot) {
 
 fn started(seconds: i64) -> Value {
     json!({"running": {"startedAt": at(seconds)}})
-}
-
-fn answer(view: FlinkView) -> Snapshot {
-    let FlinkView::Up { overview, job } = view else {
-        return Snapshot::default();
-    };
-    Snapshot {
-        reach: Reach::Answered,
-        overview: Some(overview),
-        job,
-        ..Snapshot::default()
-    }
 }
 
 fn judge(mut observed: Observed, snapshot: &Snapshot) -> Vec<Cause> {

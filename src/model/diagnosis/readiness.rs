@@ -79,11 +79,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::model::diagnosis::fixtures::{
-        JM, TM, at, cluster, deployment, event, flink, judge, note, now, pod, pod_with, waiting,
+        JM, TM, answer, at, cluster, deployment, event, flink, judge, note, now, pod, pod_with, waiting,
     };
     use crate::model::diagnosis::{Cause, CauseKind, Observed, Verdict, problems};
-    use crate::model::flink::live::{Reach, Snapshot};
-    use crate::model::flink::overview::FlinkView;
+    use crate::model::flink::live::Snapshot;
 
     /// A JobManager that has run for `seconds` in a Pod that is not ready: `main` is whether its own container is, and `other` the
     /// state of the one beside it. It is one of two, and the Service was not read, as in a wait.
@@ -143,17 +142,8 @@ mod tests {
         let state = json!({"running": {"startedAt": at(-600)}});
         pod_with(&mut observed, TM, "Running", state, json!({}), 0);
         deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
-        let view = flink("CREATED", json!({"total": 4, "scheduled": 4}), 0, (0, 0));
-        let FlinkView::Up { overview, job } = view.clone() else {
-            panic!("{view:?}");
-        };
-        observed.poll(view);
-        let snapshot = Snapshot {
-            reach: Reach::Answered,
-            overview: Some(overview),
-            job,
-            ..Snapshot::default()
-        };
+        let snapshot = answer(flink("CREATED", json!({"total": 4, "scheduled": 4}), 0, (0, 0)));
+        observed.poll(snapshot.view());
         let found = problems(&observed, &snapshot, now());
         assert_first(&found, CauseKind::Unregistered, "exit code 1");
     }

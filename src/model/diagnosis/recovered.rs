@@ -85,12 +85,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::model::diagnosis::fixtures::{
-        JM, OTHER_TM, TM, at, cluster, deployment, flink, now, pod, pod_with, running,
+        JM, OTHER_TM, TM, answer, at, cluster, deployment, flink, now, pod, pod_with, running,
     };
     use crate::model::diagnosis::{CauseKind, Observed, Severity, problems, trace_summary};
     use crate::model::flink::exceptions::Exceptions;
-    use crate::model::flink::live::{Reach, Snapshot};
-    use crate::model::flink::overview::FlinkView;
+    use crate::model::flink::live::Snapshot;
 
     /// A cluster whose tasks all run, and Flink's answer with this state of the job.
     fn running_job(state: &str) -> (Observed, Snapshot) {
@@ -98,17 +97,8 @@ mod tests {
         deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
         pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
         pod_with(&mut observed, TM, "Running", running(), json!({}), 0);
-        let view = flink(state, json!({"total": 4, "running": 4}), 2, (2, 0));
-        let FlinkView::Up { overview, job } = view.clone() else {
-            panic!("{view:?}");
-        };
-        observed.poll(view);
-        let snapshot = Snapshot {
-            reach: Reach::Answered,
-            overview: Some(overview),
-            job,
-            ..Snapshot::default()
-        };
+        let snapshot = answer(flink(state, json!({"total": 4, "running": 4}), 2, (2, 0)));
+        observed.poll(snapshot.view());
         (observed, snapshot)
     }
 

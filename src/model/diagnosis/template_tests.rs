@@ -7,8 +7,7 @@ use serde_json::json;
 use super::fixtures::*;
 use super::*;
 use crate::model::flink::exceptions::Exceptions;
-use crate::model::flink::live::{Reach, Snapshot};
-use crate::model::flink::overview::FlinkView;
+use crate::model::flink::live::Snapshot;
 
 #[test]
 fn containers_that_a_runtime_refuses_to_start() {
@@ -296,21 +295,14 @@ fn the_log_is_read_where_a_job_fails_by_its_checkpoints() {
     let mut observed = cluster();
     deployment(&mut observed, json!({"replicas": 2, "readyReplicas": 2}));
     pod_with(&mut observed, JM, "Running", running(), json!({}), 0);
-    let view = flink("RESTARTING", json!({"total": 4}), 2, (2, 0));
-    let FlinkView::Up { overview, job } = view.clone() else {
-        panic!("{view:?}");
-    };
-    observed.poll(view);
     let trace = "org.apache.flink.util.FlinkRuntimeException: Exceeded checkpoint tolerable failure threshold.\n\tat a.B.c(B.java:1)\n";
     let entry = json!({"stacktrace": trace, "timestamp": at(-10).as_millisecond()});
     let reply: Exceptions = serde_json::from_value(json!({"exceptionHistory": {"entries": [entry]}})).unwrap();
     let snapshot = Snapshot {
-        reach: Reach::Answered,
-        overview: Some(overview),
-        job,
         exceptions: reply.newest_first(trace_summary),
-        ..Snapshot::default()
+        ..answer(flink("RESTARTING", json!({"total": 4}), 2, (2, 0)))
     };
+    observed.poll(snapshot.view());
     let found = problems(&observed, &snapshot, now());
     let failing = found.iter().find(|cause| cause.kind == CauseKind::CheckpointsFailing);
     let log = failing.and_then(|cause| cause.log_of.as_ref());
