@@ -106,6 +106,15 @@ impl ClusterHandle {
         Ok(handle)
     }
 
+    /// Checks that the history was read, before it is said to have no savepoint.
+    ///
+    /// # Errors
+    /// Forbidden when this account may not read it.
+    pub(crate) fn check_history(&self) -> Result<()> {
+        let read = self.store.readable().map(drop);
+        read.map_err(|error| error.hint("--from-savepoint PATH names the savepoint"))
+    }
+
     fn unknown(&self) -> Error {
         if let Err(error) = self.store.readable() {
             return error;

@@ -57,8 +57,8 @@ pub(crate) fn choose(args: ResumeOptions<'_>, job_status: &JobStatus, handle: &C
     let given = args.from_savepoint.map(ToOwned::to_owned);
     let last = || handle.newest_state().map(ToOwned::to_owned);
     let no_savepoint = || {
-        if let Err(error) = handle.store.readable() {
-            return error.hint("--from-savepoint PATH names the savepoint");
+        if let Err(error) = handle.check_history() {
+            return error;
         }
         let text = format!("{name} does not run, and its history has no savepoint of its job");
         Error::not_found(text)

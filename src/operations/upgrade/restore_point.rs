@@ -96,10 +96,9 @@ pub(crate) async fn after_end(handle: &ClusterHandle) -> Result<Option<String>> 
     if let Some(path) = handle.last_state() {
         return Ok(Some(path.to_owned()));
     }
-    if let Err(error) = handle.store.readable() {
-        let error = error.hint("--from-savepoint PATH names the savepoint");
-        return Err(error.hint("--strategy stateless begins empty"));
-    }
+    handle
+        .check_history()
+        .map_err(|error| error.hint("--strategy stateless begins empty"))?;
     let error = match last {
         Some(last) => {
             let path = last.path.as_deref().unwrap_or_default();
