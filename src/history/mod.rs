@@ -174,8 +174,8 @@ impl History {
         self.journal.as_ref().filter(|journal| journal.is_open())
     }
 
-    /// The newest revision, if the last operation was its creation, and failed before all of its objects existed. A cluster that
-    /// ran, and of which `create` could not create a missing object again, is none.
+    /// The newest revision, if the last operation was its creation, and failed before all of its objects existed. `None` also
+    /// for a cluster that ran and lost an object since, which `create` could not create again.
     pub(crate) fn failed_creation(&self) -> Option<u64> {
         let newest = self.revisions.last()?;
         let has_savepoint = self

@@ -67,7 +67,7 @@ pub(crate) async fn adopt_objects(
     let known = revisions
         .last()
         .filter(|last| Some(last.number) == handle.live_revision());
-    // A command that failed may have written one of them only, or somebody has changed their labels.
+    // A command that failed may have written only one object, and another client may have changed the labels.
     let all_marked = manifests::revision(deployment).is_some()
         && labelled(service, name, MASTER) == *service
         && is_part(job, name, MASTER)

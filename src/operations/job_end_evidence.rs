@@ -62,7 +62,7 @@ impl ClusterHandle {
         self.by_kept_checkpoint("its Job is gone").await
     }
 
-    /// Says that a Job which does not belong to the cluster makes its JobManager: somebody has changed the labels of the Job.
+    /// The reason why the job has not ended, if the Job of the cluster exists with changed labels: it still creates the JobManager.
     pub(crate) fn relabeled_job(&self) -> Option<String> {
         let (job, name) = (self.live.foreign_job()?, &self.name);
         let makes_jobmanager = serves(&job.object, name, MASTER) && end_of_job(&job.object).is_none();

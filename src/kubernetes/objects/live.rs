@@ -48,7 +48,8 @@ impl Foreign {
         self.object["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// Adds to an error how the name becomes free. One of Flink may be the cluster's own, whose labels somebody has changed.
+    /// Adds to an error how to free the name. An object of Flink can be a part of the cluster whose labels were changed: then `adopt`
+    /// is the first hint.
     pub(super) fn with_way_on(&self, error: Error) -> Error {
         let freeing = free_name(self.resource.kind, &self.object);
         if !self.may_be_flinks() {

@@ -356,7 +356,7 @@ pub(crate) async fn apply_each(cluster: &Cluster, objects: &[&Value], live: &mut
     outcome
 }
 
-/// Creates or updates one object. One that somebody has deleted since it was read is created again, but not a Job: its job has
+/// Creates or updates one object. An object that was deleted since it was read is created again. A Job is not: its Flink job has
 /// ended with it.
 async fn apply_or_create(cluster: &Cluster, object: &Value, onto: Option<&Identity>) -> Result<Applied> {
     let applied = apply(cluster, object, onto, Mode::Real).await;

@@ -12,7 +12,7 @@ fn found(observed: &Observed) -> Vec<Cause> {
     problems(observed, &Snapshot::default(), now())
 }
 
-/// A wait continues, and tells what it waits for; `why` takes it for a fault after ten minutes.
+/// A wait continues and shows the reason. `why` reports it as a cause after ten minutes.
 fn is_a_note_at_first_and_a_cause_later(early: &Observed, late: &Observed, kind: CauseKind, words: &str) {
     for observed in [early, late] {
         assert!(note(observed, words).text.contains(words));

@@ -127,7 +127,7 @@ impl UpgradeEngine {
         let journal = match self.journal() {
             Ok(journal) => journal,
             Err(gone) => {
-                // Somebody has deleted the history: only the error of the last step may say where the state is.
+                // The history was deleted: only the error of the last step can name the path of the savepoint.
                 self.handle.store.release();
                 return outcome.and(Err(gone));
             }
